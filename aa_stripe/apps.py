@@ -1,0 +1,18 @@
+"""The app's start-up: settings of the SDK's own module, and the system checks."""
+
+from __future__ import annotations
+
+from django.apps import AppConfig
+from django.utils.translation import gettext_lazy as _
+
+
+class AaStripeConfig(AppConfig):
+    name = "aa_stripe"
+    verbose_name = _("Stripe")
+    # 0.14 had 32-bit ids; named here so that no project is asked to widen them.
+    default_auto_field = "django.db.models.AutoField"
+
+    def ready(self) -> None:
+        from aa_stripe import checks, gateway  # noqa: F401, PLC0415 (checks register themselves)
+
+        gateway.configure_sdk()

@@ -1,0 +1,51 @@
+"""A refund that was asked for, kept before Stripe hears of it."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+from model_utils import Choices
+
+from aa_stripe.models.base import StripeBasicModel
+
+
+class StripeRefund(StripeBasicModel):
+    """One row per refund asked for; its ``uuid`` is the idempotency key at Stripe.
+
+    ``status`` is Stripe's own, with two more: ``unknown`` until Stripe has answered, and
+    ``refused`` when it would not make the refund at all.
+    """
+
+    STATUS_UNKNOWN = "unknown"
+    STATUS_REFUSED = "refused"
+    STATUS_PENDING = "pending"
+    STATUS_REQUIRES_ACTION = "requires_action"
+    STATUS_SUCCEEDED = "succeeded"
+    STATUS_FAILED = "failed"
+    STATUS_CANCELED = "canceled"
+    STATUS_CHOICES = Choices(
+        (STATUS_UNKNOWN, _("unknown")),
+        (STATUS_REFUSED, _("refused")),
+        (STATUS_PENDING, _("pending")),
+        (STATUS_REQUIRES_ACTION, _("requires action")),
+        (STATUS_SUCCEEDED, _("succeeded")),
+        (STATUS_FAILED, _("failed")),
+        (STATUS_CANCELED, _("canceled")),
+    )
+
+    charge = models.ForeignKey(
+        "aa_stripe.StripeCharge", on_delete=models.CASCADE, related_name="refunds"
+    )
+    amount = models.BigIntegerField(help_text=_("In the currency's smallest unit (cents)."))
+    stripe_refund_id = models.CharField(max_length=255, blank=True, db_index=True)
+    status = models.CharField(
+        max_length=32, choices=STATUS_CHOICES, default=STATUS_UNKNOWN, db_index=True
+    )
+
+    class Meta:
+        ordering = ["id"]
+        verbose_name = _("refund")
+        verbose_name_plural = _("refunds")
+
+    def __str__(self) -> str:
+        return self.stripe_refund_id or str(self.uuid)
