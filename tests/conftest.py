@@ -1,0 +1,78 @@
+"""What every test relies on: no live key, no network."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import socket
+
+import pytest
+from django.conf import settings as django_settings
+from django.db import connection
+
+
+def pytest_configure(config):
+    refuse_live_keys()
+
+
+def refuse_live_keys():
+    """Stop before the first test when the key at hand could move real money."""
+    keys = (os.environ.get("STRIPE_API_KEY"), getattr(django_settings, "STRIPE_API_KEY", None))
+    if any(str(key).startswith(("sk_live_", "rk_live_")) for key in keys):
+        pytest.exit(
+            "STRIPE_API_KEY is a live key (sk_live_... or rk_live_...). "
+            "The tests refuse to run with it: unset it, or use a test key.",
+            returncode=4,
+        )
+
+
+@pytest.fixture(autouse=True, scope="session")
+def only_this_machine():
+    """Fail whatever looks up or connects to another machine than this one."""
+    connect, connect_ex, getaddrinfo = (
+        socket.socket.connect,
+        socket.socket.connect_ex,
+        socket.getaddrinfo,
+    )
+
+    def guarded_connect(self, address):
+        refuse_remote(self.family, address[0])
+        return connect(self, address)
+
+    def guarded_connect_ex(self, address):
+        refuse_remote(self.family, address[0])
+        return connect_ex(self, address)
+
+    def guarded_getaddrinfo(host, *args, **kwargs):
+        refuse_remote(socket.AF_INET, host)
+        return getaddrinfo(host, *args, **kwargs)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(socket.socket, "connect", guarded_connect)
+        patch.setattr(socket.socket, "connect_ex", guarded_connect_ex)
+        patch.setattr(socket, "getaddrinfo", guarded_getaddrinfo)
+        yield
+
+
+def refuse_remote(family, host):
+    if family not in (socket.AF_INET, socket.AF_INET6) or host in (None, "", "localhost"):
+        return
+    try:
+        is_local = ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        is_local = False
+    if not is_local:
+        raise RuntimeError(f"A test tried to reach {host}; only this machine is allowed.")
+
+
+@pytest.fixture
+def child_environment(transactional_db):
+    """The environment for a process that works in this test's database.
+
+    Another process sees only what is committed, hence ``transactional_db``.
+    """
+    return {
+        **os.environ,
+        "DJANGO_SETTINGS_MODULE": "tests.settings",
+        "TEST_DATABASE_OPEN": str(connection.settings_dict["NAME"]),
+    }

