@@ -1,0 +1,70 @@
+# Each target builds what it needs in .venv, from Python 3.10 or newer alone:
+#   make test PYTHON=python3.13    chooses the interpreter (after "make clean")
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: help demo demo-server test tox-ends lint format bench docs clean
+.DELETE_ON_ERROR:
+
+help:
+	@echo "make demo         charge, decline and refund on an offline Stripe, and print what happened"
+	@echo "make demo-server  leave the demo's site and its admin running"
+	@echo "make test         the whole suite, on every database that is found"
+	@echo "make tox-ends     the suite with the oldest and the newest versions (\"tox\" runs them all)"
+	@echo "make lint         style, types, layers, migrations"
+	@echo "make format       put the code into the style that lint asks for"
+	@echo "make bench        what aa_stripe costs next to the bare SDK"
+	@echo "make docs         the documentation, into docs/_build"
+	@echo "make clean        remove .venv and everything built"
+
+demo: $(VENV)/.ready
+	$(BIN)/python -m demo
+
+demo-server: $(VENV)/.ready
+	$(BIN)/python -m demo --serve
+
+test: $(VENV)/.ready-test
+	$(BIN)/python -m tests.on_each_database
+
+tox-ends: $(VENV)/.ready-ci
+	$(BIN)/tox run -e py310-django42-stripe15,py313-django61-stripe16
+
+lint: $(VENV)/.ready-lint
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m django makemigrations aa_stripe --check --dry-run --settings tests.settings
+
+format: $(VENV)/.ready-lint
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/.ready
+	$(BIN)/python -m bench.run
+
+docs: $(VENV)/.ready-docs
+	$(BIN)/sphinx-build --fail-on-warning --keep-going -b html docs docs/_build/html
+
+clean:
+	rm -rf $(VENV) build dist docs/_build *.egg-info .coverage .coverage.*
+
+# The stamps: the package with what it needs to run, then one per group of pyproject.toml.
+
+$(VENV)/.ready: pyproject.toml
+	@command -v $(PYTHON) >/dev/null || \
+	  { echo "There is no $(PYTHON) here. Install Python 3.10 or newer, or name one: make PYTHON=..."; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
+	  { echo "aa_stripe needs Python 3.10 or newer, and $(PYTHON) is older. Name another: make PYTHON=..."; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
+	  { echo "$(PYTHON) cannot make virtual environments. On Debian and Ubuntu: apt-get install python3-venv"; exit 1; }
+	$(PYTHON) -m venv --clear $(VENV)
+	$(BIN)/python -m pip install --quiet "pip>=25.1"
+	$(BIN)/python -m pip install --quiet --editable .
+	@touch $@
+
+$(VENV)/.ready-%: $(VENV)/.ready
+	$(BIN)/python -m pip install --quiet --group $*
+	@touch $@
