@@ -7,6 +7,7 @@ BIN := $(VENV)/bin
 
 .PHONY: help demo demo-server test tox-ends lint format bench docs clean
 .DELETE_ON_ERROR:
+.NOTPARALLEL:
 
 help:
 	@echo "make demo         charge, decline and refund on an offline Stripe, and print what happened"
