@@ -1,12 +1,359 @@
-"""The one door to Stripe: how it is called. What is said to it, the models decide."""
+"""The one door to Stripe: how it is called. What is said to it, the models decide.
+
+Only this module (and ``aa_stripe.testing``) imports ``stripe``. Its functions take the SDK's
+typed parameters and return the SDK's objects; ``to_json`` makes of one what a column can hold.
+"""
 
 from __future__ import annotations
 
+import enum
+import functools
+import json
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, cast
+
 import stripe
+from stripe import (
+    CardError,
+    Charge,
+    Customer,
+    IdempotencyError,
+    InvalidRequestError,
+    PaymentIntent,
+    PaymentMethod,
+    Refund,
+    SetupIntent,
+    StripeError,
+    StripeObject,
+)
+
+from aa_stripe.settings import stripe_settings
+
+if TYPE_CHECKING:
+    from stripe import RequestOptions, StripeClient
+    from stripe.params import (
+        CustomerCreateParams,
+        CustomerListParams,
+        CustomerUpdateParams,
+        PaymentIntentConfirmParams,
+        PaymentIntentCreateParams,
+        PaymentIntentListParams,
+        PaymentIntentUpdateParams,
+        RefundCreateParams,
+        SetupIntentCreateParams,
+    )
+
+__all__ = [
+    "CardError",
+    "Charge",
+    "Customer",
+    "IdempotencyError",
+    "InvalidRequestError",
+    "Meaning",
+    "PaymentIntent",
+    "PaymentMethod",
+    "Refund",
+    "SetupIntent",
+    "StripeError",
+    "StripeObject",
+]
 
 #: Every call goes through this client of the SDK's when it is set (by ``aa_stripe.testing``).
 http_client: stripe.HTTPClient | None = None
 
+#: The most that a list answers at once. https://docs.stripe.com/api/pagination
+PAGE_SIZE = 100
+
+#: Whoever has one can pay or confirm as the customer, so none is ever stored.
+SECRET_KEYS = frozenset({"client_secret"})
+
 
 def configure_sdk() -> None:
     """Let a project's own ``stripe.Customer.create(...)`` work, unless it has set up the SDK."""
+    if stripe.api_key is None and stripe_settings.API_KEY:
+        stripe.api_key = stripe_settings.API_KEY
+    if stripe.api_base == stripe.DEFAULT_API_BASE and stripe_settings.API_BASE:
+        stripe.api_base = stripe_settings.API_BASE
+
+
+# What Stripe's errors mean
+
+
+class Meaning(enum.Enum):
+    """What one of the SDK's errors says about the request it answers."""
+
+    #: The card was refused (402).
+    DECLINED = "declined"
+    #: The request was refused for what it says (400); sent again it is refused again.
+    REFUSED = "refused"
+    #: The object is not in the state that the request took it to be in: read it again.
+    OUTDATED = "outdated"
+    #: No answer, or none that says whether the request took effect.
+    UNKNOWN = "unknown"
+    #: Our key or its rights (401, 403).
+    MISCONFIGURED = "misconfigured"
+
+
+def meaning_of(error: StripeError) -> Meaning:
+    """Classify ``error``; what is not recognised counts as ``UNKNOWN``.
+
+    https://docs.stripe.com/error-low-level
+    """
+    if isinstance(error, stripe.CardError):
+        return Meaning.DECLINED
+    if isinstance(error, (stripe.AuthenticationError, stripe.PermissionError)):
+        return Meaning.MISCONFIGURED
+    if isinstance(error, stripe.IdempotencyError):
+        return Meaning.OUTDATED
+    if not isinstance(error, stripe.InvalidRequestError):
+        return Meaning.UNKNOWN
+    if is_unexpected_state(error) or error.http_status == 404:
+        return Meaning.OUTDATED
+    return Meaning.REFUSED if error.http_status == 400 else Meaning.UNKNOWN
+
+
+def is_unexpected_state(error: StripeError) -> bool:
+    """Whether Stripe refused because of the state that the payment intent is in."""
+    return error.code == "payment_intent_unexpected_state"
+
+
+def error_body(error: StripeError) -> dict[str, Any]:
+    """The body of Stripe's error answer as plain JSON, ``{}`` when there was none."""
+    body = error.json_body
+    return without_secrets(body) if isinstance(body, dict) else {}
+
+
+def error_code(error: StripeError) -> str:
+    """Stripe's code of the failure; where it gives none, the error's type."""
+    answered = error_body(error).get("error", {})
+    return str(error.code or answered.get("code") or answered.get("type") or "")
+
+
+def displayable_message(error: StripeError) -> str:
+    """The text that Stripe wrote for people, ``""`` when it wrote none."""
+    return str(error.user_message or "")
+
+
+def declined_as(failure: StripeObject) -> CardError:
+    """The error that Stripe answered with, made again from an intent's ``last_payment_error``."""
+    body = {"error": to_json(failure)}
+    answered = body["error"]
+    return stripe.CardError(
+        message=answered.get("message"),
+        param=answered.get("param") or "",
+        code=answered.get("code") or "",
+        http_status=402,
+        http_body=json.dumps(body),
+        json_body=body,
+    )
+
+
+def canceled_at_stripe(intent: PaymentIntent) -> InvalidRequestError:
+    """The error that stands for an intent that somebody else has canceled."""
+    message = "The payment was canceled at Stripe."
+    answered = {
+        "type": "invalid_request_error",
+        "code": "canceled",
+        "message": message,
+        "payment_intent": to_json(intent),
+    }
+    return stripe.InvalidRequestError(
+        message, param=None, code="canceled", http_status=400, json_body={"error": answered}
+    )
+
+
+def needs_authentication(intent: PaymentIntent) -> CardError:
+    """The error that stands for an intent that waits for its customer.
+
+    Off session Stripe declines such a payment by itself with this very code (facts about
+    ``requires_action`` as an off-session answer were not found), so both are treated alike.
+    """
+    message = "This payment requires authentication."
+    answered = {
+        "type": "card_error",
+        "code": "authentication_required",
+        "message": message,
+        "payment_intent": to_json(intent),
+    }
+    return stripe.CardError(
+        message,
+        param="",
+        code="authentication_required",
+        http_status=402,
+        json_body={"error": answered},
+    )
+
+
+# Plain JSON
+
+
+def metadata_of(stripe_object: PaymentIntent | Refund) -> dict[str, str]:
+    """The object's metadata, ``{}`` when it has none."""
+    metadata = stripe_object.metadata
+    return dict(to_json(metadata)) if isinstance(metadata, StripeObject) else dict(metadata or {})
+
+
+def to_json(stripe_object: StripeObject) -> dict[str, Any]:
+    """``stripe_object`` in JSON's own types, without the secrets that open it to a browser.
+
+    The SDK's ``to_dict()`` leaves ``Decimal``s, which a ``JSONField`` refuses; they become text.
+    """
+    plain = json.loads(json.dumps(stripe_object.to_dict(), default=str))
+    return cast("dict[str, Any]", without_secrets(plain))
+
+
+def without_secrets(value: Any) -> Any:
+    """``value`` with every client secret left out, however deep."""
+    if isinstance(value, Mapping):
+        return {key: without_secrets(item) for key, item in value.items() if key not in SECRET_KEYS}
+    if isinstance(value, list):
+        return [without_secrets(item) for item in value]
+    return value
+
+
+# Payment intents: https://docs.stripe.com/api/payment_intents
+
+
+def create_payment_intent(
+    params: PaymentIntentCreateParams, *, idempotency_key: str
+) -> PaymentIntent:
+    """Create an intent without confirming it.
+
+    A repeated key is answered with what was true then; what is true now is read in that case.
+    """
+    intent = _client().v1.payment_intents.create(params, _key(idempotency_key))
+    return retrieve_payment_intent(intent.id) if _is_replayed(intent) else intent
+
+
+def retrieve_payment_intent(intent_id: str) -> PaymentIntent:
+    """The intent, its latest charge expanded."""
+    return _client().v1.payment_intents.retrieve(intent_id, {"expand": ["latest_charge"]})
+
+
+def update_payment_intent(intent_id: str, params: PaymentIntentUpdateParams) -> PaymentIntent:
+    return _client().v1.payment_intents.update(intent_id, params)
+
+
+def confirm_payment_intent(intent_id: str, params: PaymentIntentConfirmParams) -> PaymentIntent:
+    """Confirm off session; the answer has the latest charge expanded."""
+    confirmation: PaymentIntentConfirmParams = {
+        "off_session": True,
+        "expand": ["latest_charge"],
+        **params,
+    }
+    return _client().v1.payment_intents.confirm(intent_id, confirmation)
+
+
+def cancel_payment_intent(intent_id: str) -> PaymentIntent:
+    return _client().v1.payment_intents.cancel(intent_id)
+
+
+def payment_intents(customer_id: str, created_since: int) -> Iterator[PaymentIntent]:
+    """Every intent of the customer since ``created_since`` (Unix time), newest first."""
+    params: PaymentIntentListParams = {
+        "customer": customer_id,
+        "created": {"gte": created_since},
+        "limit": PAGE_SIZE,
+        "expand": ["data.latest_charge"],
+    }
+    return _client().v1.payment_intents.list(params).auto_paging_iter()
+
+
+# Charges and refunds: https://docs.stripe.com/api/refunds
+
+
+def retrieve_charge(charge_id: str) -> Charge:
+    return _client().v1.charges.retrieve(charge_id)
+
+
+def create_refund(params: RefundCreateParams, *, idempotency_key: str) -> Refund:
+    """Refund; a repeated key answers with the refund as it is now."""
+    refund = _client().v1.refunds.create(params, _key(idempotency_key))
+    return _client().v1.refunds.retrieve(refund.id) if _is_replayed(refund) else refund
+
+
+def refunds(charge_id: str) -> Iterator[Refund]:
+    """Every refund of the charge, newest first."""
+    listing = _client().v1.refunds.list({"charge": charge_id, "limit": PAGE_SIZE})
+    return listing.auto_paging_iter()
+
+
+# Customers and what they pay with: https://docs.stripe.com/api/customers
+
+
+def create_customer(params: CustomerCreateParams, *, idempotency_key: str) -> Customer:
+    return _client().v1.customers.create(params, _key(idempotency_key))
+
+
+def retrieve_customer(customer_id: str) -> Customer:
+    """The customer, its legacy sources expanded (Stripe leaves them out otherwise)."""
+    return _client().v1.customers.retrieve(customer_id, {"expand": ["sources"]})
+
+
+def update_customer(customer_id: str, params: CustomerUpdateParams) -> Customer:
+    return _client().v1.customers.update(customer_id, params)
+
+
+def customers() -> Iterator[Customer]:
+    """Every customer of the account, newest first, legacy sources expanded."""
+    params: CustomerListParams = {"limit": PAGE_SIZE, "expand": ["data.sources"]}
+    return _client().v1.customers.list(params).auto_paging_iter()
+
+
+def payment_methods(customer_id: str) -> Iterator[PaymentMethod]:
+    """Everything saved for the customer, of every type."""
+    listing = _client().v1.customers.payment_methods.list(customer_id, {"limit": PAGE_SIZE})
+    return listing.auto_paging_iter()
+
+
+def create_payment_method(card_token: str, *, idempotency_key: str) -> PaymentMethod:
+    """Turn a card token of an old front-end into a PaymentMethod."""
+    return _client().v1.payment_methods.create(
+        {"type": "card", "card": {"token": card_token}}, _key(idempotency_key)
+    )
+
+
+def attach_payment_method(payment_method_id: str, customer_id: str) -> PaymentMethod:
+    return _client().v1.payment_methods.attach(payment_method_id, {"customer": customer_id})
+
+
+def create_setup_intent(params: SetupIntentCreateParams) -> SetupIntent:
+    return _client().v1.setup_intents.create(params)
+
+
+def retrieve_setup_intent(intent_id: str) -> SetupIntent:
+    return _client().v1.setup_intents.retrieve(intent_id)
+
+
+# How it is called
+
+
+def _client() -> StripeClient:
+    """A client of today's settings; the connections behind it are kept."""
+    if not stripe_settings.API_KEY:
+        raise stripe.AuthenticationError("No API key: set STRIPE_API_KEY.")
+    options: dict[str, Any] = {
+        "stripe_version": stripe_settings.API_VERSION,
+        "max_network_retries": stripe_settings.MAX_NETWORK_RETRIES,
+        "http_client": http_client or _requests_client(stripe_settings.TIMEOUT),
+    }
+    if stripe_settings.API_BASE:
+        options["base_addresses"] = {"api": stripe_settings.API_BASE}
+    return stripe.StripeClient(stripe_settings.API_KEY, **options)
+
+
+@functools.cache
+def _requests_client(timeout: float) -> stripe.RequestsClient:
+    return stripe.RequestsClient(timeout=timeout)
+
+
+def _is_replayed(answer: StripeObject) -> bool:
+    """Whether ``answer`` is the stored one of an earlier request with the same key."""
+    headers = answer.last_response.headers if answer.last_response else {}
+    return {name.lower(): value for name, value in headers.items()}.get(
+        "idempotent-replayed"
+    ) == "true"
+
+
+def _key(idempotency_key: str) -> RequestOptions:
+    return {"idempotency_key": idempotency_key}

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.contrib.contenttypes.fields import GenericForeignKey
 from django.contrib.contenttypes.models import ContentType
-from django.db import models
+from django.db import models, transaction
 from django.utils.translation import gettext_lazy as _
 from model_utils import FieldTracker
 
+from aa_stripe import gateway
 from aa_stripe.models.base import USER_MODEL, SavesOnlyChanges, StripeBasicModel
+from aa_stripe.models.collecting import collect
 from aa_stripe.models.customer import StripeCustomer
+from aa_stripe.models.refunding import refund, settle_refunds, sync_refunds
 from aa_stripe.settings import stripe_settings
+from aa_stripe.signals import stripe_charge_refunded, stripe_charge_succeeded
+
+#: What ``signal_due`` may name, in the order of sending.
+DUE_SIGNALS = {"succeeded": stripe_charge_succeeded, "refunded": stripe_charge_refunded}
 
 
 def default_currency() -> str:
@@ -19,7 +28,23 @@ def default_currency() -> str:
     return currency
 
 
+class StripeChargeQuerySet(models.QuerySet["StripeCharge"]):
+    def pending(self) -> StripeChargeQuerySet:
+        """What ``charge_stripe`` collects: not charged, not failed, not kept for a person."""
+        return self.filter(is_charged=False, charge_attempt_failed=False, is_manual_charge=False)
+
+    def with_signal_due(self) -> StripeChargeQuerySet:
+        """Rows whose process died between the commit and the signal."""
+        return self.filter(signal_due__gt="")
+
+    def with_unknown_refund(self) -> StripeChargeQuerySet:
+        """Rows with a refund that Stripe has not answered for."""
+        return self.filter(refunds__status="unknown").distinct()
+
+
 class StripeCharge(SavesOnlyChanges, StripeBasicModel):
+    """``StripeCharge(token=...)`` and ``charge.token`` are ``customer``, as in 0.14's README."""
+
     user = models.ForeignKey(USER_MODEL, on_delete=models.CASCADE, related_name="stripe_charges")
     customer = models.ForeignKey(StripeCustomer, on_delete=models.SET_NULL, blank=True, null=True)
     amount = models.BigIntegerField(
@@ -54,6 +79,8 @@ class StripeCharge(SavesOnlyChanges, StripeBasicModel):
 
     tracker = FieldTracker()
 
+    objects = StripeChargeQuerySet.as_manager()
+
     class Meta:
         indexes = [
             models.Index(
@@ -67,3 +94,97 @@ class StripeCharge(SavesOnlyChanges, StripeBasicModel):
 
     def __str__(self) -> str:
         return f"{self._meta.verbose_name} {self.pk}"
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        if "token" in kwargs:
+            kwargs["customer"] = kwargs.pop("token")
+        super().__init__(*args, **kwargs)
+
+    @property
+    def token(self) -> StripeCustomer | None:
+        return self.customer
+
+    @token.setter
+    def token(self, customer: StripeCustomer | None) -> None:
+        self.customer = customer
+
+    def charge(
+        self, idempotency_key: str | None = None, payment_uuid: object = None
+    ) -> gateway.Charge | None:
+        """Collect ``amount`` from the user's latest active customer, off session.
+
+        Returns Stripe's charge, or ``None`` when the payment was refused (see ``failure_code``)
+        or is still processing. A row that failed before is tried again. Unsaved changes of the
+        row are saved first. ``idempotency_key`` and ``payment_uuid`` are the caller's own names
+        for the payment and go into Stripe's metadata; what keeps the payment from being made
+        twice is the row itself.
+
+        Raises ``StripeMethodNotAllowed`` when the row is charged already, its subclass
+        ``StripeNoActiveCustomer`` when there is nobody to collect from, ``StripeInternalError``
+        when Stripe gave no usable answer (the row stays pending; calling again is safe), and the
+        SDK's ``AuthenticationError`` or ``PermissionError`` when the API key is refused.
+        """
+        return collect(self, self._metadata(idempotency_key, payment_uuid))
+
+    def charge_if_pending(self) -> gateway.Charge | None:
+        """``charge()`` for the command: a row that failed meanwhile is left alone."""
+        return collect(self, self._metadata(), only_pending=True)
+
+    def refund(
+        self, amount_to_refund: int | None = None, retry_on_error: bool = True
+    ) -> gateway.Refund:
+        """Give back ``amount_to_refund`` (smallest unit), or all that is left when ``None``.
+
+        Returns Stripe's refund, which may still be pending. ``amount_refunded`` afterwards is
+        what Stripe says, so a refund made in the Dashboard counts too. A refund whose answer was
+        lost is finished first; asking again for the same amount then returns that one.
+        ``retry_on_error`` is accepted for 0.14's sake and changes nothing.
+
+        Raises ``StripeMethodNotAllowed`` when the row is not charged, all is refunded, or the
+        amount is not positive or more than is left; ``StripeInternalError`` when Stripe gave no
+        usable answer (calling again is safe); the SDK's error when Stripe refuses the refund.
+        """
+        return refund(self, amount_to_refund)
+
+    def refresh_from_stripe(self) -> None:
+        """Take over refunds that were made, failed or were canceled at Stripe.
+
+        Raises ``StripeInternalError`` when Stripe gave no usable answer, the SDK's error when
+        it refused.
+        """
+        settle_refunds(self)
+        sync_refunds(self)
+        self.send_due_signals()
+
+    def send_due_signals(self) -> None:
+        """Send what the row's last changes owe; nothing if another process is doing it.
+
+        Taking the signals off the row and sending them is one transaction: if the process dies,
+        or a receiver raises, they stay due, together with what the receivers wrote.
+        """
+        with transaction.atomic(using=self._state.db):
+            due = self._take_due_signals()
+            for name in due:
+                DUE_SIGNALS[name].send(sender=type(self), instance=self)
+
+    def _take_due_signals(self) -> list[str]:
+        if not self.signal_due:
+            return []
+        rows = type(self)._base_manager.using(self._state.db)
+        is_ours = rows.filter(pk=self.pk, signal_due=self.signal_due).update(signal_due="")
+        due = self.signal_due if is_ours else ""
+        self.refresh_from_db(fields=["signal_due"])
+        return [name for name in DUE_SIGNALS if name in due]
+
+    def _metadata(
+        self, idempotency_key: str | None = None, payment_uuid: object = None
+    ) -> dict[str, str]:
+        named = {
+            "object_id": self.object_id,
+            "content_type_id": self.content_type_id,
+            "origin": stripe_settings.PAYMENT_ORIGIN,
+            "member_uuid": getattr(self.user, "uuid", None),
+            "payment_uuid": payment_uuid,
+            "idempotency_key": idempotency_key,
+        }
+        return {name: str(value) for name, value in named.items() if value is not None}

@@ -1,17 +1,32 @@
-"""A person's customer at Stripe, and the cards it can pay with."""
+"""A person's customer at Stripe, and what it can pay with."""
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
+from aa_stripe import gateway
+from aa_stripe.exceptions import StripeMethodNotAllowed
 from aa_stripe.models.base import USER_MODEL, StripeBasicModel
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+#: In the metadata of every customer: the ``uuid`` of its row.
+UUID_KEY = "aa_stripe_customer_uuid"
 
 
 class StripeCustomer(StripeBasicModel):
+    """``sources`` is the list of what the customer can pay with, as Stripe describes it:
+    PaymentMethods, and legacy cards and sources where there are any. ``default_source`` is the
+    id of the one that is charged, ``""`` when Stripe is to choose."""
+
     user = models.ForeignKey(USER_MODEL, on_delete=models.CASCADE, related_name="stripe_customers")
+    #: What the front-end sent: a token, a PaymentMethod or a SetupIntent, by its ``id``.
     stripe_js_response = models.JSONField(default=dict, blank=True)
-    stripe_customer_id = models.CharField(max_length=255, db_index=True)
+    stripe_customer_id = models.CharField(max_length=255, blank=True, db_index=True)
     is_active = models.BooleanField(default=True)
     is_created_at_stripe = models.BooleanField(default=False)
     sources = models.JSONField(default=list, blank=True)
@@ -29,3 +44,131 @@ class StripeCustomer(StripeBasicModel):
         ]
         verbose_name = _("customer")
         verbose_name_plural = _("customers")
+
+    def __str__(self) -> str:
+        return self.stripe_customer_id or str(self.uuid)
+
+    @classmethod
+    def get_latest_active_customer_for_user(cls, user: models.Model) -> StripeCustomer | None:
+        """The user's newest active customer that exists at Stripe; ``None`` when there is none."""
+        known = cls.objects.filter(user_id=user.pk, is_active=True).exclude(stripe_customer_id="")
+        return known.order_by("-id").first()
+
+    @classmethod
+    def stripe_ids_of(cls, user: models.Model) -> Iterable[str]:
+        """Stripe's ids of every customer that the user ever had."""
+        known = cls.objects.filter(user_id=user.pk).exclude(stripe_customer_id="")
+        return known.order_by("id").values_list("stripe_customer_id", flat=True)
+
+    @property
+    def default_source_data(self) -> dict[str, Any] | None:
+        """The one of ``sources`` that is charged; ``None`` when it is not known."""
+        return next((it for it in self.sources if it.get("id") == self.default_source), None)
+
+    def create_at_stripe(self, description: str | None = None) -> StripeCustomer:
+        """Create the customer with what ``stripe_js_response["id"]`` names; returns ``self``.
+
+        A card token is turned into a PaymentMethod first; a PaymentMethod, or that of a
+        SetupIntent, becomes the default; any other id is handed to Stripe as ``source``, which
+        only accounts of old accept. ``description`` of ``None`` is "<user> id: <user's id>".
+
+        Raises ``StripeMethodNotAllowed`` if the customer exists already, and the SDK's errors;
+        after one that says nothing about the outcome, calling again makes no second customer.
+        """
+        if self.is_created_at_stripe:
+            raise StripeMethodNotAllowed("Customer already created.")
+        if self.pk is None:
+            self.save()
+        if description is None:
+            description = f"{self.user} id: {self.user.pk}"
+        created = gateway.create_customer(
+            {
+                "description": description,
+                "metadata": {UUID_KEY: str(self.uuid)},
+                **self._paying_with(self.stripe_js_response.get("id", "")),
+            },
+            idempotency_key=str(self.uuid),
+        )
+        self.stripe_customer_id = created.id
+        self.is_created_at_stripe = True
+        self.stripe_response = gateway.to_json(created)
+        self.save()
+        self.refresh_from_stripe()
+        return self
+
+    def add_new_source(
+        self, source_token: str, stripe_js_response: dict[str, Any] | None = None
+    ) -> None:
+        """Save the card that ``source_token`` names for the customer and make it the default.
+
+        Takes the same ids as ``create_at_stripe``. ``stripe_js_response``, if given, is kept.
+        Raises the SDK's errors, nothing of the row being changed then.
+        """
+        paying_with = self._paying_with(source_token)
+        attached = paying_with.pop("payment_method", None)
+        if attached:
+            gateway.attach_payment_method(attached, self.stripe_customer_id)
+        gateway.update_customer(self.stripe_customer_id, paying_with)
+        if stripe_js_response is not None:
+            self.stripe_js_response = stripe_js_response
+        self.refresh_from_stripe()
+
+    def change_description(self, description: str) -> gateway.Customer:
+        """Change what Stripe's Dashboard says about the customer; returns Stripe's customer."""
+        return gateway.update_customer(self.stripe_customer_id, {"description": description})
+
+    def retrieve_from_stripe(self) -> gateway.Customer:
+        """Stripe's customer as it is now; the row is left as it is."""
+        return gateway.retrieve_customer(self.stripe_customer_id)
+
+    def refresh_from_stripe(self) -> gateway.Customer:
+        """Take over what the customer can pay with; returns Stripe's customer."""
+        customer = self.retrieve_from_stripe()
+        self.set_stripe_data(customer)
+        self.save()
+        return customer
+
+    def set_stripe_data(self, customer: gateway.Customer) -> None:
+        """Copy ``sources`` and ``default_source`` of ``customer``, without saving.
+
+        Lists the customer's PaymentMethods. A customer deleted at Stripe becomes inactive.
+        """
+        described = gateway.to_json(customer)
+        self.stripe_response = described
+        if described.get("deleted"):
+            self.is_active = False
+            return
+        methods = [gateway.to_json(it) for it in gateway.payment_methods(self.stripe_customer_id)]
+        listed = {method["id"] for method in methods}
+        legacy = (described.get("sources") or {}).get("data", [])
+        self.sources = [*methods, *(it for it in legacy if it["id"] not in listed)]
+        settings = described.get("invoice_settings") or {}
+        self.default_source = (
+            settings.get("default_payment_method") or described.get("default_source") or ""
+        )
+
+    def payment_method_params(self) -> gateway.PaymentIntentConfirmParams:
+        """What a payment is confirmed with: the default PaymentMethod, or Stripe's choice.
+
+        Unverified: that confirming without a PaymentMethod takes a legacy ``default_source``.
+        The SDK says so of creating with ``confirm``.
+        """
+        if not self.default_source:
+            self.refresh_from_stripe()
+        if self.default_source.startswith("pm_"):
+            return {"payment_method": self.default_source}
+        return {}
+
+    def _paying_with(self, js_id: str) -> Any:
+        """The parameters that make ``js_id`` the customer's default, by what kind of id it is."""
+        if js_id.startswith("tok_"):
+            made = gateway.create_payment_method(js_id, idempotency_key=f"{self.uuid}-{js_id}")
+            js_id = made.id
+        if js_id.startswith("seti_"):
+            js_id = str(gateway.retrieve_setup_intent(js_id).payment_method or "")
+        if js_id.startswith("pm_"):
+            return {
+                "payment_method": js_id,
+                "invoice_settings": {"default_payment_method": js_id},
+            }
+        return {"source": js_id} if js_id else {}

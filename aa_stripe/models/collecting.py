@@ -1,0 +1,327 @@
+"""Collecting a charge exactly once, whatever crashes in between.
+
+A row has at most one payment intent that can still be paid. An intent that was not confirmed
+moves no money, and a confirmed one succeeds only once; so the intent's id is committed before
+it is confirmed, and whoever comes later asks Stripe about it before anything else.
+https://docs.stripe.com/payments/paymentintents/lifecycle
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, cast
+
+from django.utils import timezone
+
+from aa_stripe import gateway
+from aa_stripe.exceptions import (
+    StripeInternalError,
+    StripeMethodNotAllowed,
+    StripeNoActiveCustomer,
+)
+from aa_stripe.gateway import Meaning
+from aa_stripe.models.customer import StripeCustomer
+from aa_stripe.models.locking import locked
+from aa_stripe.models.refunding import sync_refunds
+from aa_stripe.signals import stripe_charge_card_exception, stripe_charge_requires_action
+
+if TYPE_CHECKING:
+    from aa_stripe.models.charge import StripeCharge
+
+#: Stripe may forget an idempotency key after 24 hours; four of them are kept as a margin.
+#: https://docs.stripe.com/api/idempotent_requests
+KEY_LIFETIME = timedelta(hours=20)
+
+#: How far Stripe's clock and ours may differ.
+CLOCK_SKEW = timedelta(hours=1)
+
+#: In the metadata of every intent: the ``uuid`` of the row it is paid for.
+UUID_KEY = "aa_stripe_charge_uuid"
+
+#: In the metadata of an intent that we cancel to make another in its place.
+REPLACED_KEY = "aa_stripe_replaced"
+
+#: In these states an intent waits for somebody else: a bank, or a capture by hand.
+WAITING = frozenset({"processing", "requires_capture"})
+
+
+def collect(
+    charge: StripeCharge, metadata: dict[str, str], *, only_pending: bool = False
+) -> gateway.Charge | None:
+    """Collect ``charge``; return Stripe's charge, or ``None`` when no money has moved (yet).
+
+    With ``only_pending`` a row that failed meanwhile is left alone (``None``).
+
+    Raises ``StripeMethodNotAllowed`` when the row is charged, ``StripeNoActiveCustomer`` when
+    there is nobody to collect from, ``StripeInternalError`` when Stripe gave no usable answer
+    (nothing is concluded then), and the SDK's own error when our key is refused.
+    """
+    if charge.pk is None or charge.changed_fields():
+        charge.save()
+    if not _begin(charge, only_pending):
+        return None
+    try:
+        intent = _pay(charge, metadata)
+    except gateway.StripeError as error:
+        return _conclude(charge, error)
+    return record_success(charge, intent) if intent.status == "succeeded" else None
+
+
+def _begin(charge: StripeCharge, only_pending: bool) -> bool:
+    """Choose who pays; commit that a failed row is tried again, so that a crash leaves it to
+    the command. Return whether there is anything to collect."""
+    with locked(charge):
+        _refuse_charged(charge)
+        if only_pending and charge.charge_attempt_failed:
+            return False
+        customer = StripeCustomer.get_latest_active_customer_for_user(charge.user)
+        if customer is None:
+            raise StripeNoActiveCustomer
+        charge.customer = customer
+        charge.charge_attempt_failed = False
+        if charge.changed_fields():
+            charge.save()
+    return True
+
+
+def _refuse_charged(charge: StripeCharge) -> None:
+    if charge.is_charged:
+        raise StripeMethodNotAllowed("Already charged.")
+
+
+def _pay(charge: StripeCharge, metadata: dict[str, str]) -> gateway.PaymentIntent:
+    """The row's intent: paid, or waiting for somebody else. Raises what Stripe refused."""
+    try:
+        return _try(charge, metadata, look_first=_key_may_be_forgotten(charge))
+    except gateway.StripeError as error:
+        if gateway.meaning_of(error) is not Meaning.OUTDATED:
+            raise
+    # Another worker was faster, or an earlier try said something else: see what there is now.
+    return _try(charge, metadata, look_first=True)
+
+
+def _try(
+    charge: StripeCharge, metadata: dict[str, str], *, look_first: bool
+) -> gateway.PaymentIntent:
+    intent = _open(charge, metadata, look_first=look_first)
+    if intent.status == "succeeded" or intent.status in WAITING:
+        return intent
+    if intent.status == "canceled":
+        raise gateway.canceled_at_stripe(intent)
+    if _is_news(charge, intent.last_payment_error):
+        raise gateway.declined_as(intent.last_payment_error)
+    return _confirm(charge, intent)
+
+
+def _key_may_be_forgotten(charge: StripeCharge) -> bool:
+    return timezone.now() - charge.created > KEY_LIFETIME
+
+
+# The intent
+
+
+def _open(
+    charge: StripeCharge, metadata: dict[str, str], *, look_first: bool
+) -> gateway.PaymentIntent:
+    """The row's intent, its id committed to the row before anything can be paid with it."""
+    with locked(charge):
+        _refuse_charged(charge)
+        intent = _find(charge, look_first=look_first)
+        if intent is not None and _is_in_other_currency(charge, intent):
+            intent = _withdraw(intent)
+        if intent is None or _may_be_replaced(charge, intent):
+            intent = gateway.create_payment_intent(
+                _terms_of_new(charge, metadata), idempotency_key=_key(charge, intent)
+            )
+        if charge.stripe_payment_intent_id != intent.id:
+            charge.stripe_payment_intent_id = intent.id
+            charge.failure_code = ""  # it was the other intent's
+            charge.save()
+        return intent
+
+
+def _find(charge: StripeCharge, *, look_first: bool) -> gateway.PaymentIntent | None:
+    """The row's intent by its id; with ``look_first`` also one whose id the row has lost."""
+    intent = None
+    if charge.stripe_payment_intent_id:
+        intent = gateway.retrieve_payment_intent(charge.stripe_payment_intent_id)
+    if look_first and (intent is None or intent.status == "canceled"):
+        return _search(charge) or intent
+    return intent
+
+
+def _search(charge: StripeCharge) -> gateway.PaymentIntent | None:
+    """The intent that names the row in its metadata, one that can be paid before any other."""
+    since = int((charge.created - CLOCK_SKEW).timestamp())
+    found = [
+        intent
+        for customer_id in StripeCustomer.stripe_ids_of(charge.user)
+        for intent in gateway.payment_intents(customer_id, since)
+        if gateway.metadata_of(intent).get(UUID_KEY) == str(charge.uuid)
+    ]
+    return next((intent for intent in found if intent.status != "canceled"), None) or next(
+        iter(found), None
+    )
+
+
+def _is_in_other_currency(charge: StripeCharge, intent: gateway.PaymentIntent) -> bool:
+    is_open = intent.status not in {"succeeded", "canceled", *WAITING}
+    return is_open and intent.currency != charge.currency.lower()
+
+
+def _withdraw(intent: gateway.PaymentIntent) -> gateway.PaymentIntent:
+    """Cancel the intent, marked first, so that the next run knows who did it."""
+    gateway.update_payment_intent(intent.id, {"metadata": {REPLACED_KEY: "true"}})
+    return gateway.cancel_payment_intent(intent.id)
+
+
+def _may_be_replaced(charge: StripeCharge, intent: gateway.PaymentIntent) -> bool:
+    """Canceled by us, or by somebody else and somebody asked for the money again since."""
+    if intent.status != "canceled":
+        return False
+    return REPLACED_KEY in gateway.metadata_of(intent) or charge.failure_code == "canceled"
+
+
+def _key(charge: StripeCharge, replaced: gateway.PaymentIntent | None) -> str:
+    return str(charge.uuid) if replaced is None else f"{charge.uuid}-{replaced.id}"
+
+
+def _terms_of_new(
+    charge: StripeCharge, metadata: dict[str, str]
+) -> gateway.PaymentIntentCreateParams:
+    params: gateway.PaymentIntentCreateParams = {
+        "currency": charge.currency.lower(),
+        "metadata": {**metadata, UUID_KEY: str(charge.uuid)},
+        # Without a page to come back to, only methods that need none can be confirmed.
+        # https://docs.stripe.com/api/payment_intents/create
+        "automatic_payment_methods": {"enabled": True, "allow_redirects": "never"},
+        **_terms(charge),
+    }
+    return params
+
+
+def _terms(charge: StripeCharge) -> gateway.PaymentIntentUpdateParams:
+    """What may still change while the intent is unpaid."""
+    terms: gateway.PaymentIntentUpdateParams = {
+        "customer": charge.customer.stripe_customer_id,
+        "description": charge.description,
+        # The whole descriptor is refused for cards; only a suffix can be chosen.
+        # https://docs.stripe.com/payments/account/statement-descriptors
+        "statement_descriptor_suffix": charge.statement_descriptor,
+    }
+    if charge.amount is not None:
+        terms["amount"] = charge.amount
+    return terms
+
+
+def _is_news(charge: StripeCharge, failure: Any) -> bool:
+    """Whether the intent's last failure is one that the row does not tell of yet.
+
+    A declined payment has a charge of its own to be known by; one that lacks authentication has
+    none, so its code and its card have to do.
+    """
+    if failure is None:
+        return False
+    reported = gateway.to_json(failure)
+    if reported.get("charge"):
+        return bool(reported["charge"] != charge.stripe_charge_id)
+    recorded = charge.stripe_response.get("error", {}) if charge.failure_code else {}
+    return _cause(reported) != _cause(recorded)
+
+
+def _cause(failure: dict[str, Any]) -> tuple[str | None, str | None]:
+    return failure.get("code"), (failure.get("payment_method") or {}).get("id")
+
+
+def _confirm(charge: StripeCharge, intent: gateway.PaymentIntent) -> gateway.PaymentIntent:
+    with locked(charge):
+        _refuse_charged(charge)
+        changes = _changes(charge, intent)
+        if changes:
+            gateway.update_payment_intent(intent.id, changes)
+        intent = gateway.confirm_payment_intent(intent.id, charge.customer.payment_method_params())
+    if intent.status == "requires_action":
+        raise gateway.needs_authentication(intent)
+    return intent
+
+
+def _changes(
+    charge: StripeCharge, intent: gateway.PaymentIntent
+) -> gateway.PaymentIntentUpdateParams:
+    """What the row says differently now than the intent."""
+    known = gateway.to_json(intent)
+    changes: Any = {
+        name: value for name, value in _terms(charge).items() if (known.get(name) or "") != value
+    }
+    if REPLACED_KEY in gateway.metadata_of(intent):
+        changes["metadata"] = {REPLACED_KEY: ""}
+    return cast("gateway.PaymentIntentUpdateParams", changes)
+
+
+# What comes of it
+
+
+def _conclude(charge: StripeCharge, error: gateway.StripeError) -> None:
+    """Record a refusal; raise what says nothing about the payment."""
+    meaning = gateway.meaning_of(error)
+    if meaning is Meaning.MISCONFIGURED:
+        raise error
+    if meaning in {Meaning.DECLINED, Meaning.REFUSED} or gateway.is_unexpected_state(error):
+        return record_failure(charge, error)
+    raise StripeInternalError from error
+
+
+def record_failure(charge: StripeCharge, error: gateway.StripeError) -> None:
+    """Mark the row as failed and say so once, unless the money was collected meanwhile."""
+    body = gateway.error_body(error)
+    code = gateway.error_code(error)
+    failed = {
+        "charge_attempt_failed": True,
+        "failure_code": code,
+        "stripe_response": body,
+        "updated": timezone.now(),
+    }
+    failed_charge = body.get("error", {}).get("charge")
+    if failed_charge:
+        failed["stripe_charge_id"] = failed_charge
+    is_ours = _update(charge, {"is_charged": False, "charge_attempt_failed": False}, failed)
+    if not is_ours:
+        return
+    stripe_charge_card_exception.send(sender=type(charge), instance=charge, exception=error)
+    if code == "authentication_required":
+        stripe_charge_requires_action.send(sender=type(charge), instance=charge, exception=error)
+
+
+def record_success(charge: StripeCharge, intent: gateway.PaymentIntent) -> gateway.Charge:
+    """Mark the row as charged and say so, each once, whoever else is doing the same."""
+    collected = cast("gateway.Charge", intent.latest_charge)
+    charged = {
+        "is_charged": True,
+        "charge_attempt_failed": False,
+        "failure_code": "",
+        "amount": intent.amount_received,
+        "currency": intent.currency,
+        "stripe_payment_intent_id": intent.id,
+        "stripe_charge_id": collected.id,
+        "stripe_response": gateway.to_json(collected),
+        "signal_due": "succeeded",
+        "updated": timezone.now(),
+    }
+    payer = StripeCustomer.objects.filter(
+        user_id=charge.user_id, stripe_customer_id=intent.customer
+    ).last()
+    if payer is not None:  # the user's customer may be another one by now
+        charged["customer"] = payer
+    _update(charge, {"is_charged": False}, charged)
+    if collected.amount_refunded:
+        sync_refunds(charge)
+    charge.send_due_signals()
+    return collected
+
+
+def _update(charge: StripeCharge, expected: dict[str, Any], values: dict[str, Any]) -> bool:
+    """Write ``values`` if the row is still as ``expected``, in one statement; whether it was."""
+    rows = type(charge)._base_manager.using(charge._state.db)
+    is_written = rows.filter(pk=charge.pk, **expected).update(**values) == 1
+    charge.refresh_from_db()
+    return is_written
