@@ -26,34 +26,41 @@ from stripe import (
     StripeError,
     StripeObject,
 )
+from stripe.params import (
+    CustomerCreateParams,
+    CustomerListParams,
+    CustomerUpdateParams,
+    PaymentIntentConfirmParams,
+    PaymentIntentCreateParams,
+    PaymentIntentListParams,
+    PaymentIntentUpdateParams,
+    RefundCreateParams,
+    SetupIntentCreateParams,
+)
 
 from aa_stripe.settings import stripe_settings
 
 if TYPE_CHECKING:
     from stripe import RequestOptions, StripeClient
-    from stripe.params import (
-        CustomerCreateParams,
-        CustomerListParams,
-        CustomerUpdateParams,
-        PaymentIntentConfirmParams,
-        PaymentIntentCreateParams,
-        PaymentIntentListParams,
-        PaymentIntentUpdateParams,
-        RefundCreateParams,
-        SetupIntentCreateParams,
-    )
 
 __all__ = [
     "CardError",
     "Charge",
     "Customer",
+    "CustomerCreateParams",
+    "CustomerUpdateParams",
     "IdempotencyError",
     "InvalidRequestError",
     "Meaning",
     "PaymentIntent",
+    "PaymentIntentConfirmParams",
+    "PaymentIntentCreateParams",
+    "PaymentIntentUpdateParams",
     "PaymentMethod",
     "Refund",
+    "RefundCreateParams",
     "SetupIntent",
+    "SetupIntentCreateParams",
     "StripeError",
     "StripeObject",
 ]
@@ -136,49 +143,47 @@ def displayable_message(error: StripeError) -> str:
 
 def declined_as(failure: StripeObject) -> CardError:
     """The error that Stripe answered with, made again from an intent's ``last_payment_error``."""
-    body = {"error": to_json(failure)}
-    answered = body["error"]
-    return stripe.CardError(
-        message=answered.get("message"),
-        param=answered.get("param") or "",
-        code=answered.get("code") or "",
-        http_status=402,
-        http_body=json.dumps(body),
-        json_body=body,
-    )
-
-
-def canceled_at_stripe(intent: PaymentIntent) -> InvalidRequestError:
-    """The error that stands for an intent that somebody else has canceled."""
-    message = "The payment was canceled at Stripe."
-    answered = {
-        "type": "invalid_request_error",
-        "code": "canceled",
-        "message": message,
-        "payment_intent": to_json(intent),
-    }
-    return stripe.InvalidRequestError(
-        message, param=None, code="canceled", http_status=400, json_body={"error": answered}
-    )
+    return _card_error(to_json(failure))
 
 
 def needs_authentication(intent: PaymentIntent) -> CardError:
     """The error that stands for an intent that waits for its customer.
 
-    Off session Stripe declines such a payment by itself with this very code (facts about
-    ``requires_action`` as an off-session answer were not found), so both are treated alike.
+    Unverified: that an off-session confirmation is ever answered with ``requires_action``. What
+    is known is a decline with the code that is used here.
     """
-    message = "This payment requires authentication."
+    return _card_error(
+        {
+            "type": "card_error",
+            "code": "authentication_required",
+            "message": "This payment requires authentication.",
+            "payment_intent": to_json(intent),
+        }
+    )
+
+
+def canceled_at_stripe(intent: PaymentIntent) -> InvalidRequestError:
+    """The error that stands for an intent that somebody else has canceled."""
     answered = {
-        "type": "card_error",
-        "code": "authentication_required",
-        "message": message,
+        "type": "invalid_request_error",
+        "code": "canceled",
+        "message": "The payment was canceled at Stripe.",
         "payment_intent": to_json(intent),
     }
-    return stripe.CardError(
-        message,
-        param="",
-        code="authentication_required",
+    return stripe.InvalidRequestError(  # type: ignore[no-untyped-call]
+        answered["message"],
+        param=None,
+        code=answered["code"],
+        http_status=400,
+        json_body={"error": answered},
+    )
+
+
+def _card_error(answered: dict[str, Any]) -> CardError:
+    return stripe.CardError(  # type: ignore[no-untyped-call]
+        answered.get("message"),
+        param=answered.get("param"),
+        code=answered.get("code"),
         http_status=402,
         json_body={"error": answered},
     )
@@ -189,8 +194,7 @@ def needs_authentication(intent: PaymentIntent) -> CardError:
 
 def metadata_of(stripe_object: PaymentIntent | Refund) -> dict[str, str]:
     """The object's metadata, ``{}`` when it has none."""
-    metadata = stripe_object.metadata
-    return dict(to_json(metadata)) if isinstance(metadata, StripeObject) else dict(metadata or {})
+    return to_json(stripe_object).get("metadata") or {}
 
 
 def to_json(stripe_object: StripeObject) -> dict[str, Any]:

@@ -52,18 +52,19 @@ def collect(
 
     With ``only_pending`` a row that failed meanwhile is left alone (``None``).
 
-    Raises ``StripeMethodNotAllowed`` when the row is charged, ``StripeNoActiveCustomer`` when
+    Raises ``StripeMethodNotAllowed`` when the row is charged or has no amount, ``StripeNoActiveCustomer`` when
     there is nobody to collect from, ``StripeInternalError`` when Stripe gave no usable answer
     (nothing is concluded then), and the SDK's own error when our key is refused.
     """
-    if charge.pk is None or charge.changed_fields():
+    if charge._state.adding or charge.changed_fields():
         charge.save()
     if not _begin(charge, only_pending):
         return None
     try:
         intent = _pay(charge, metadata)
     except gateway.StripeError as error:
-        return _conclude(charge, error)
+        _conclude(charge, error)
+        return None
     return record_success(charge, intent) if intent.status == "succeeded" else None
 
 
@@ -72,6 +73,7 @@ def _begin(charge: StripeCharge, only_pending: bool) -> bool:
     the command. Return whether there is anything to collect."""
     with locked(charge):
         _refuse_charged(charge)
+        _amount(charge)
         if only_pending and charge.charge_attempt_failed:
             return False
         customer = StripeCustomer.get_latest_active_customer_for_user(charge.user)
@@ -82,6 +84,19 @@ def _begin(charge: StripeCharge, only_pending: bool) -> bool:
         if charge.changed_fields():
             charge.save()
     return True
+
+
+def _payer(charge: StripeCharge) -> StripeCustomer:
+    """The customer chosen when collecting began; somebody may have deleted it since."""
+    if charge.customer is None:
+        raise StripeNoActiveCustomer
+    return charge.customer
+
+
+def _amount(charge: StripeCharge) -> int:
+    if charge.amount is None:
+        raise StripeMethodNotAllowed("The charge has no amount.")
+    return charge.amount
 
 
 def _refuse_charged(charge: StripeCharge) -> None:
@@ -108,8 +123,9 @@ def _try(
         return intent
     if intent.status == "canceled":
         raise gateway.canceled_at_stripe(intent)
-    if _is_news(charge, intent.last_payment_error):
-        raise gateway.declined_as(intent.last_payment_error)
+    failure = intent.last_payment_error
+    if failure is not None and _is_news(charge, failure):
+        raise gateway.declined_as(failure)
     return _confirm(charge, intent)
 
 
@@ -189,39 +205,39 @@ def _key(charge: StripeCharge, replaced: gateway.PaymentIntent | None) -> str:
 def _terms_of_new(
     charge: StripeCharge, metadata: dict[str, str]
 ) -> gateway.PaymentIntentCreateParams:
-    params: gateway.PaymentIntentCreateParams = {
+    return {
+        "amount": _amount(charge),
         "currency": charge.currency.lower(),
+        "customer": _payer(charge).stripe_customer_id,
+        "description": charge.description,
+        "statement_descriptor_suffix": charge.statement_descriptor,
         "metadata": {**metadata, UUID_KEY: str(charge.uuid)},
         # Without a page to come back to, only methods that need none can be confirmed.
         # https://docs.stripe.com/api/payment_intents/create
         "automatic_payment_methods": {"enabled": True, "allow_redirects": "never"},
-        **_terms(charge),
     }
-    return params
 
 
 def _terms(charge: StripeCharge) -> gateway.PaymentIntentUpdateParams:
-    """What may still change while the intent is unpaid."""
-    terms: gateway.PaymentIntentUpdateParams = {
-        "customer": charge.customer.stripe_customer_id,
+    """What may change while the intent is unpaid.
+
+    The whole statement descriptor is refused for cards, which leaves the suffix to choose.
+    https://docs.stripe.com/get-started/account/statement-descriptors
+    """
+    return {
+        "amount": _amount(charge),
+        "customer": _payer(charge).stripe_customer_id,
         "description": charge.description,
-        # The whole descriptor is refused for cards; only a suffix can be chosen.
-        # https://docs.stripe.com/payments/account/statement-descriptors
         "statement_descriptor_suffix": charge.statement_descriptor,
     }
-    if charge.amount is not None:
-        terms["amount"] = charge.amount
-    return terms
 
 
-def _is_news(charge: StripeCharge, failure: Any) -> bool:
+def _is_news(charge: StripeCharge, failure: gateway.StripeObject) -> bool:
     """Whether the intent's last failure is one that the row does not tell of yet.
 
     A declined payment has a charge of its own to be known by; one that lacks authentication has
     none, so its code and its card have to do.
     """
-    if failure is None:
-        return False
     reported = gateway.to_json(failure)
     if reported.get("charge"):
         return bool(reported["charge"] != charge.stripe_charge_id)
@@ -239,7 +255,7 @@ def _confirm(charge: StripeCharge, intent: gateway.PaymentIntent) -> gateway.Pay
         changes = _changes(charge, intent)
         if changes:
             gateway.update_payment_intent(intent.id, changes)
-        intent = gateway.confirm_payment_intent(intent.id, charge.customer.payment_method_params())
+        intent = gateway.confirm_payment_intent(intent.id, _payer(charge).payment_method_params())
     if intent.status == "requires_action":
         raise gateway.needs_authentication(intent)
     return intent
@@ -267,7 +283,8 @@ def _conclude(charge: StripeCharge, error: gateway.StripeError) -> None:
     if meaning is Meaning.MISCONFIGURED:
         raise error
     if meaning in {Meaning.DECLINED, Meaning.REFUSED} or gateway.is_unexpected_state(error):
-        return record_failure(charge, error)
+        record_failure(charge, error)
+        return
     raise StripeInternalError from error
 
 

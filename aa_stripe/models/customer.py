@@ -72,8 +72,9 @@ class StripeCustomer(StripeBasicModel):
         SetupIntent, becomes the default; any other id is handed to Stripe as ``source``, which
         only accounts of old accept. ``description`` of ``None`` is "<user> id: <user's id>".
 
-        Raises ``StripeMethodNotAllowed`` if the customer exists already, and the SDK's errors;
-        after one that says nothing about the outcome, calling again makes no second customer.
+        Raises ``StripeMethodNotAllowed`` if the customer exists already or the SetupIntent has
+        no PaymentMethod yet, and the SDK's errors; after one that says nothing about the
+        outcome, calling again makes no second customer.
         """
         if self.is_created_at_stripe:
             raise StripeMethodNotAllowed("Customer already created.")
@@ -81,14 +82,17 @@ class StripeCustomer(StripeBasicModel):
             self.save()
         if description is None:
             description = f"{self.user} id: {self.user.pk}"
-        created = gateway.create_customer(
-            {
-                "description": description,
-                "metadata": {UUID_KEY: str(self.uuid)},
-                **self._paying_with(self.stripe_js_response.get("id", "")),
-            },
-            idempotency_key=str(self.uuid),
-        )
+        params: gateway.CustomerCreateParams = {
+            "description": description,
+            "metadata": {UUID_KEY: str(self.uuid)},
+        }
+        source = self._payable(self.stripe_js_response.get("id", ""))
+        if source.startswith("pm_"):
+            params["payment_method"] = source
+            params["invoice_settings"] = {"default_payment_method": source}
+        elif source:
+            params["source"] = source
+        created = gateway.create_customer(params, idempotency_key=str(self.uuid))
         self.stripe_customer_id = created.id
         self.is_created_at_stripe = True
         self.stripe_response = gateway.to_json(created)
@@ -104,11 +108,12 @@ class StripeCustomer(StripeBasicModel):
         Takes the same ids as ``create_at_stripe``. ``stripe_js_response``, if given, is kept.
         Raises the SDK's errors, nothing of the row being changed then.
         """
-        paying_with = self._paying_with(source_token)
-        attached = paying_with.pop("payment_method", None)
-        if attached:
-            gateway.attach_payment_method(attached, self.stripe_customer_id)
-        gateway.update_customer(self.stripe_customer_id, paying_with)
+        source = self._payable(source_token)
+        default: gateway.CustomerUpdateParams = {"source": source}
+        if source.startswith("pm_"):
+            gateway.attach_payment_method(source, self.stripe_customer_id)
+            default = {"invoice_settings": {"default_payment_method": source}}
+        gateway.update_customer(self.stripe_customer_id, default)
         if stripe_js_response is not None:
             self.stripe_js_response = stripe_js_response
         self.refresh_from_stripe()
@@ -159,16 +164,14 @@ class StripeCustomer(StripeBasicModel):
             return {"payment_method": self.default_source}
         return {}
 
-    def _paying_with(self, js_id: str) -> Any:
-        """The parameters that make ``js_id`` the customer's default, by what kind of id it is."""
+    def _payable(self, js_id: str) -> str:
+        """What ``js_id`` stands for: a card token or a SetupIntent, for its PaymentMethod."""
         if js_id.startswith("tok_"):
-            made = gateway.create_payment_method(js_id, idempotency_key=f"{self.uuid}-{js_id}")
-            js_id = made.id
-        if js_id.startswith("seti_"):
-            js_id = str(gateway.retrieve_setup_intent(js_id).payment_method or "")
-        if js_id.startswith("pm_"):
-            return {
-                "payment_method": js_id,
-                "invoice_settings": {"default_payment_method": js_id},
-            }
-        return {"source": js_id} if js_id else {}
+            key = f"{self.uuid}-{js_id}"
+            return gateway.create_payment_method(js_id, idempotency_key=key).id
+        if not js_id.startswith("seti_"):
+            return js_id
+        saved = gateway.retrieve_setup_intent(js_id).payment_method
+        if saved is None:
+            raise StripeMethodNotAllowed("The setup intent has no payment method yet.")
+        return str(saved)

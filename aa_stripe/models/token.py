@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django.db import models
 from django.db.models import Q
@@ -68,7 +68,7 @@ class StripeToken(StripeCustomer):
     ``order_by``, and as attributes; any other place takes the fields' own names.
     """
 
-    objects = StripeTokenQuerySet.as_manager()
+    objects: ClassVar[models.Manager[StripeToken]] = StripeTokenQuerySet.as_manager()
 
     class Meta:
         proxy = True
