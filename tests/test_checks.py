@@ -1,0 +1,634 @@
+"""Wrong settings are told by Django's system checks, and no secret with them."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from django.core import checks
+from django.core.management import call_command
+from django.core.management.base import SystemCheckError
+from rest_framework.throttling import ScopedRateThrottle, SimpleRateThrottle
+
+import aa_stripe.checks
+from aa_stripe.settings import DEFAULTS, UNPREFIXED, stripe_settings
+
+ROOT = Path(__file__).resolve().parent.parent
+# Made up; no key of Stripe's looks like this.
+SECRET = "sk_test_doNotShowMe"
+LIVE_SECRET = "sk_live_doNotShowMe"
+WEBHOOK_SECRET = "whsec_doNotShowMe"
+
+NO_SUCH_FUNCTION = "not a function"
+
+
+class OurThrottle(ScopedRateThrottle):
+    """A project's own throttle."""
+
+
+def payer(request):
+    return request.user
+
+
+@pytest.fixture(autouse=True)
+def good_settings(settings):
+    """Settings nothing can be said against; a test spoils one of them."""
+    settings.DEBUG = False
+    settings.STRIPE_API_KEY = SECRET
+    settings.STRIPE_WEBHOOK_ENDPOINT_SECRET = WEBHOOK_SECRET
+    return settings
+
+
+def found():
+    """The messages of our checks, as ``manage.py check --tag aa_stripe`` collects them."""
+    return checks.run_checks(tags=["aa_stripe"])
+
+
+def ids():
+    return [message.id.removeprefix("aa_stripe.") for message in found()]
+
+
+def test_good_settings_pass():
+    assert found() == []
+
+
+@pytest.mark.django_db
+def test_the_checks_run_with_all_of_the_projects_checks(settings):
+    settings.STRIPE_API_KEY = ""
+
+    assert "aa_stripe.E001" in [message.id for message in checks.run_checks()]
+
+
+@pytest.mark.django_db
+def test_the_check_command_stops_at_an_error_and_prints_its_hint(settings):
+    settings.STRIPE_API_KEY = "pk_test_doNotShowMe"
+
+    with pytest.raises(SystemCheckError) as stopped:
+        call_command("check", stdout=io.StringIO(), stderr=io.StringIO())
+
+    assert "(aa_stripe.E002) STRIPE_API_KEY is a publishable key" in str(stopped.value)
+    assert "HINT: Use the secret key" in str(stopped.value)
+
+
+@pytest.mark.django_db
+def test_an_error_can_be_silenced_by_its_id(settings):
+    settings.STRIPE_API_KEY = ""
+    settings.SILENCED_SYSTEM_CHECKS = ["aa_stripe.E001"]
+
+    call_command("check", stdout=io.StringIO(), stderr=io.StringIO())
+
+
+@pytest.mark.django_db
+def test_a_warning_does_not_stop_the_check_command(settings):
+    settings.STRIPE_WEBHOOK_ENDPOINT_SECRET = ""
+    printed = io.StringIO()
+
+    call_command("check", stdout=printed, stderr=printed)
+
+    assert "aa_stripe.W001" in printed.getvalue()
+
+
+def test_a_setting_assigned_at_run_time_is_checked(monkeypatch):
+    monkeypatch.setitem(vars(stripe_settings), "TIMEOUT", -1)
+
+    assert ids() == ["E009"]
+
+
+# The API key
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "sk_test_abc123",
+        "rk_test_abc123",
+        "sk_live_abc123",
+        "rk_live_abc123",
+        "sk_org_live_abc123",
+        "sk_test_not-a-real-one...",
+    ],
+)
+def test_secret_and_restricted_keys_pass(settings, key):
+    settings.STRIPE_API_KEY = key
+
+    assert ids() == []
+
+
+@pytest.mark.parametrize("key", ["", None])
+def test_no_key_is_an_error(settings, key):
+    settings.STRIPE_API_KEY = key
+
+    assert ids() == ["E001"]
+    assert "SILENCED_SYSTEM_CHECKS" in found()[0].hint
+
+
+def test_a_key_setting_that_is_left_out_is_an_error(settings):
+    del settings.STRIPE_API_KEY
+
+    assert ids() == ["E001"]
+
+
+def test_the_test_command_of_a_project_without_a_key_is_not_stopped(settings, monkeypatch):
+    settings.STRIPE_API_KEY = ""
+    monkeypatch.setattr(sys, "argv", ["manage.py", "test", "--parallel"])
+
+    assert ids() == []
+
+
+@pytest.mark.parametrize("key", ["pk_test_abc123", "pk_live_abc123"])
+def test_a_publishable_key_in_the_secret_keys_place_is_an_error(settings, key):
+    settings.STRIPE_API_KEY = key
+
+    assert ids() == ["E002"]
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        WEBHOOK_SECRET,
+        "acct_123",
+        "abc",
+        "sk_",
+        "SK_TEST_ABC",
+        " sk_test_abc",
+        "sk_test_abc\n",
+        "sk_test_\u00e4",
+        b"sk_test_abc",
+        ["sk_test_abc"],
+        42,
+    ],
+)
+def test_what_is_no_secret_key_is_an_error(settings, key):
+    settings.STRIPE_API_KEY = key
+
+    assert ids() == ["E003"]
+
+
+@pytest.mark.parametrize("key", ["sk_live_abc", "rk_live_abc", "sk_org_live_abc"])
+def test_a_live_key_with_debug_is_an_error(settings, key):
+    settings.DEBUG = True
+    settings.STRIPE_API_KEY = key
+
+    assert ids() == ["E004"]
+
+
+def test_a_test_key_with_debug_passes(settings):
+    settings.DEBUG = True
+
+    assert ids() == []
+
+
+# The webhook secret
+
+
+@pytest.mark.parametrize(
+    "secret", ["whsec_a", ["whsec_a", "whsec_b"], ("whsec_a",), "of a fake Stripe"]
+)
+def test_a_webhook_secret_or_several_pass(settings, secret):
+    settings.STRIPE_WEBHOOK_ENDPOINT_SECRET = secret
+
+    assert ids() == []
+
+
+@pytest.mark.parametrize("secret", ["", None, [], ()])
+def test_no_webhook_secret_is_a_warning(settings, secret):
+    settings.STRIPE_WEBHOOK_ENDPOINT_SECRET = secret
+
+    assert ids() == ["W001"]
+    assert found()[0].level == checks.WARNING
+
+
+@pytest.mark.parametrize(
+    "secret", ["sk_test_abc", "rk_live_abc", "pk_test_abc", ["whsec_a", "sk_test_abc"]]
+)
+def test_an_api_key_in_the_webhook_secrets_place_is_an_error(settings, secret):
+    settings.STRIPE_WEBHOOK_ENDPOINT_SECRET = secret
+
+    assert ids() == ["E005"]
+
+
+@pytest.mark.parametrize(
+    "secret", [b"whsec_a", 42, {"whsec_a"}, {"a": "whsec_a"}, [""], ["whsec_a", None], [["a"]]]
+)
+def test_a_webhook_secret_of_the_wrong_type_is_an_error(settings, secret):
+    settings.STRIPE_WEBHOOK_ENDPOINT_SECRET = secret
+
+    assert ids() == ["E006"]
+
+
+# The user model
+
+
+@pytest.mark.parametrize("label", ["auth.User", "auth.Group", None, ""])
+def test_an_installed_model_or_none_passes(settings, label):
+    settings.STRIPE_USER_MODEL = label
+
+    assert ids() == []
+
+
+@pytest.mark.parametrize(
+    "label", ["auth.Nobody", "nowhere.User", "User", "django.auth.User", ".", 42, b"auth.User"]
+)
+def test_a_user_model_that_is_not_installed_is_an_error(settings, label):
+    settings.STRIPE_USER_MODEL = label
+
+    assert ids() == ["E007"]
+    assert repr(label) in found()[0].msg
+
+
+# Numbers
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("STRIPE_REQUESTS_PER_SECOND", 0.5),
+        ("STRIPE_REQUESTS_PER_SECOND", 25),
+        ("STRIPE_TIMEOUT", 0.1),
+        ("STRIPE_TIMEOUT", 600),
+        ("STRIPE_MAX_NETWORK_RETRIES", 0),
+        ("STRIPE_MAX_NETWORK_RETRIES", 10),
+        ("STRIPE_PENDING_WEBHOOKS_THRESHOLD", 0),
+        ("STRIPE_PENDING_WEBHOOKS_THRESHOLD", 10**6),
+    ],
+)
+def test_numbers_that_make_sense_pass(settings, setting, value):
+    setattr(settings, setting, value)
+
+    assert ids() == []
+
+
+@pytest.mark.parametrize("value", [0, -1, float("nan"), float("inf"), "20", None, True, [20]])
+@pytest.mark.parametrize(
+    ("setting", "expected"), [("STRIPE_REQUESTS_PER_SECOND", "E008"), ("STRIPE_TIMEOUT", "E009")]
+)
+def test_a_rate_or_timeout_that_is_no_number_above_zero_is_an_error(
+    settings, setting, value, expected
+):
+    setattr(settings, setting, value)
+
+    assert ids() == [expected]
+    assert repr(value) in found()[0].msg
+
+
+@pytest.mark.parametrize("value", [-1, 11, 1.0, "2", None, False])
+def test_retries_outside_of_zero_to_ten_are_an_error(settings, value):
+    settings.STRIPE_MAX_NETWORK_RETRIES = value
+
+    assert ids() == ["E010"]
+
+
+@pytest.mark.parametrize("value", [-1, 20.5, "20", None, True])
+def test_a_threshold_that_is_no_count_is_an_error(settings, value):
+    settings.STRIPE_PENDING_WEBHOOKS_THRESHOLD = value
+
+    assert ids() == ["E011"]
+
+
+@pytest.mark.parametrize(
+    ("key", "rate", "expected"),
+    [
+        (LIVE_SECRET, 100, []),
+        (LIVE_SECRET, 100.5, ["W002"]),
+        ("rk_live_abc", 10**400, ["W002"]),
+        (SECRET, 25, []),
+        (SECRET, 26, ["W003"]),
+        (SECRET, 101, ["W003"]),
+        ("rk_test_abc", 26, ["W003"]),
+        ("sk_org_test_abc", 26, ["W003"]),
+        # A key that does not say its mode is held to the higher limit.
+        ("sk_something", 26, []),
+        ("sk_something", 101, ["W002"]),
+    ],
+)
+def test_a_rate_above_stripes_limit_for_the_keys_mode_is_a_warning(settings, key, rate, expected):
+    settings.STRIPE_API_KEY = key
+    settings.STRIPE_REQUESTS_PER_SECOND = rate
+
+    assert ids() == expected
+
+
+# Throttling
+
+
+@pytest.mark.parametrize("rates", [{"stripe": "60/min"}, {"stripe": None}, {"stripe": "1/day"}])
+def test_a_scoped_throttle_with_a_rate_passes(settings, monkeypatch, rates):
+    monkeypatch.setattr(SimpleRateThrottle, "THROTTLE_RATES", rates)
+    settings.REST_FRAMEWORK = {
+        "DEFAULT_THROTTLE_CLASSES": ["rest_framework.throttling.ScopedRateThrottle"]
+    }
+
+    assert ids() == []
+
+
+@pytest.mark.parametrize(
+    "rates",
+    [{}, {"other": "60/min"}, *({"stripe": bad} for bad in ["", "60", "x/min", "60/", "1/x", 60])],
+)
+@pytest.mark.parametrize(
+    "throttle",
+    ["rest_framework.throttling.ScopedRateThrottle", f"{__name__}.{OurThrottle.__name__}"],
+)
+def test_a_scoped_throttle_without_a_rate_for_our_views_is_an_error(
+    settings, monkeypatch, rates, throttle
+):
+    monkeypatch.setattr(SimpleRateThrottle, "THROTTLE_RATES", rates)
+    settings.REST_FRAMEWORK = {"DEFAULT_THROTTLE_CLASSES": [throttle]}
+
+    assert ids() == ["E012"]
+    assert throttle.rpartition(".")[2] in found()[0].msg
+
+
+def test_two_throttles_without_a_rate_are_one_error(settings, monkeypatch):
+    monkeypatch.setattr(SimpleRateThrottle, "THROTTLE_RATES", {})
+    scoped = "rest_framework.throttling.ScopedRateThrottle"
+    settings.REST_FRAMEWORK = {"DEFAULT_THROTTLE_CLASSES": [scoped, scoped]}
+
+    assert ids() == ["E012"]
+
+
+def test_a_throttle_that_knows_no_scopes_is_not_asked(settings):
+    settings.REST_FRAMEWORK = {
+        "DEFAULT_THROTTLE_CLASSES": ["rest_framework.throttling.AnonRateThrottle"]
+    }
+
+    assert ids() == []
+
+
+# The currency
+
+
+@pytest.mark.parametrize("currency", ["usd", "jpy", "kwd", "isk"])
+def test_a_currency_of_stripes_passes(settings, currency):
+    settings.STRIPE_DEFAULT_CURRENCY = currency
+
+    assert ids() == []
+
+
+@pytest.mark.parametrize("currency", ["xyz", "USD", "", None, 840, ["usd"]])
+def test_a_default_currency_that_stripe_does_not_know_is_an_error(settings, currency):
+    settings.STRIPE_DEFAULT_CURRENCY = currency
+
+    assert ids() == ["E013"]
+    assert repr(currency) in found()[0].msg
+
+
+def test_a_default_currency_that_was_replaced_is_a_warning(settings):
+    settings.STRIPE_DEFAULT_CURRENCY = "hrk"
+
+    assert ids() == ["W004"]
+
+
+# The payer
+
+
+@pytest.mark.parametrize("path", [f"{__name__}.payer", None, ""])
+def test_a_function_or_none_passes(settings, path):
+    settings.STRIPE_PAYER_FROM_REQUEST = path
+
+    assert ids() == []
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        f"{__name__}.nobody",
+        f"{__name__}.NO_SUCH_FUNCTION",
+        "no_such_module.payer",
+        "payer",
+        payer,
+        42,
+    ],
+)
+def test_a_payer_function_that_cannot_be_called_is_an_error(settings, path):
+    settings.STRIPE_PAYER_FROM_REQUEST = path
+
+    assert ids() == ["E014"]
+
+
+# Where to, and in which version
+
+
+@pytest.mark.parametrize(
+    "version",
+    [
+        "2020-08-27",
+        "2026-08-26.dahlia",
+        "2026-10-28.preview",
+        "2026-08-26.dahlia; some_beta=v1; other_beta=v2",
+    ],
+)
+def test_a_version_as_stripe_writes_it_passes(settings, version):
+    settings.STRIPE_API_VERSION = version
+
+    assert ids() == []
+
+
+@pytest.mark.parametrize("version", ["", None, "v1", "dahlia", "2026-8-26", "2026-08-26 ", 2026])
+def test_a_version_that_stripe_does_not_write_so_is_an_error(settings, version):
+    settings.STRIPE_API_VERSION = version
+
+    assert ids() == ["E015"]
+
+
+@pytest.mark.parametrize(
+    "base",
+    [
+        None,
+        "",
+        "https://api.stripe.com",
+        "https://proxy.example/stripe",
+        "http://localhost:12111",
+        "http://stripe.localhost:12111",
+        "http://127.0.0.1:8000",
+        "http://127.8.8.8",
+        "http://[::1]:8000",
+        "HTTPS://api.stripe.com:443",
+    ],
+)
+def test_a_server_that_a_key_may_be_sent_to_passes(settings, base):
+    settings.STRIPE_API_BASE = base
+
+    assert ids() == []
+
+
+@pytest.mark.parametrize(
+    "base",
+    [
+        "api.stripe.com",
+        "ftp://api.stripe.com",
+        "https://",
+        "https:///v1",
+        "http://[::1",
+        "https://host:port",
+        "https://host:99999",
+        "https://api.stripe.com\n",
+        "https://api stripe.com",
+        b"https://api.stripe.com",
+        42,
+    ],
+)
+def test_what_is_no_url_of_a_server_is_an_error(settings, base):
+    settings.STRIPE_API_BASE = base
+
+    assert ids() == ["E016"]
+
+
+@pytest.mark.parametrize(
+    "base",
+    [
+        "http://api.stripe.com",
+        "http://192.168.0.7:8000",
+        "http://0.0.0.0:8000",
+        "http://localhost.example",
+        "http://127.0.0.1.example",
+        "http://localhost@example.com",
+        "http://[2001:db8::1]",
+    ],
+)
+def test_a_key_that_would_cross_the_network_in_the_clear_is_an_error(settings, base):
+    settings.STRIPE_API_BASE = base
+
+    assert ids() == ["E017"]
+
+
+@pytest.mark.parametrize(
+    "base",
+    [
+        "https://api.stripe.com/",
+        "https://proxy.example/stripe/",
+        "https://a.example?",
+        "https://a.example#x",
+    ],
+)
+def test_a_base_that_stripes_paths_cannot_be_appended_to_is_an_error(settings, base):
+    settings.STRIPE_API_BASE = base
+
+    assert ids() == ["E018"]
+
+
+# What is said
+
+
+@pytest.mark.parametrize("secret", [SECRET, LIVE_SECRET, "pk_live_doNotShowMe", WEBHOOK_SECRET])
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda secret: secret,
+        lambda secret: f" {secret}\n",
+        lambda secret: f"STRIPE_{secret}",
+        lambda secret: secret.encode(),
+        lambda secret: [secret, None],
+        lambda secret: f"http://user:{secret}@example.com/",
+    ],
+)
+def test_no_secret_is_ever_shown_whichever_setting_holds_it(settings, secret, wrap):
+    for name in DEFAULTS:
+        setattr(settings, f"STRIPE_{name}", wrap(secret))
+    settings.DEBUG = True
+
+    shown = [f"{message} {message.msg} {message.hint} {message.obj}" for message in found()]
+
+    assert len(shown) >= 8
+    assert "doNotShowMe" not in "".join(shown)
+
+
+def test_a_name_that_only_looks_a_little_like_a_secret_is_shown(settings):
+    settings.STRIPE_USER_MODEL = "task_manager.Desk_owner"
+
+    assert "task_manager.Desk_owner" in found()[0].msg
+
+
+def test_a_long_value_is_cut(settings):
+    settings.STRIPE_USER_MODEL = "x" * 1000
+
+    assert len(found()[0].msg) < 200
+
+
+def test_each_message_says_what_to_do(settings):
+    for name in DEFAULTS:
+        setattr(settings, f"STRIPE_{name}", -1)
+
+    assert len(found()) >= 8
+    assert all(message.hint and message.msg.endswith(".") for message in found())
+
+
+# The page about them
+
+
+def ids_in_the_code():
+    return set(
+        re.findall(
+            r"aa_stripe\.[EW]\d{3}(?=\")",
+            Path(aa_stripe.checks.__file__).read_text(encoding="utf-8"),
+        )
+    )
+
+
+def test_the_ids_are_as_they_were_released():
+    errors = {f"aa_stripe.E{number:03}" for number in range(1, 19)}
+    warnings = {f"aa_stripe.W{number:03}" for number in range(1, 5)}
+
+    assert ids_in_the_code() == errors | warnings
+
+
+def test_the_settings_page_lists_each_check_and_each_setting():
+    page = (ROOT / "docs" / "settings.rst").read_text(encoding="utf-8")
+
+    assert set(re.findall(r"``(aa_stripe\.[EW]\d{3})``", page)) == ids_in_the_code()
+    documented = set(re.findall(r"^``([A-Z_]+)``$", page, flags=re.MULTILINE))
+    assert documented == {f"STRIPE_{name}" for name in DEFAULTS} | set(UNPREFIXED)
+
+
+# As a project meets them
+
+
+def manage(*arguments, **changed):
+    """Run ``manage.py`` with other settings than ours, in a process of its own."""
+    program = (
+        "import json, os, sys\n"
+        "import tests.settings as ours\n"
+        "vars(ours).update(json.loads(os.environ['CHANGED_SETTINGS']))\n"
+        "from django.core.management import execute_from_command_line\n"
+        "sys.argv[0] = 'manage.py'\n"
+        "execute_from_command_line(sys.argv)\n"
+    )
+    return subprocess.run(
+        [sys.executable, "-c", program, *arguments],
+        cwd=ROOT,
+        env={
+            **os.environ,
+            "DJANGO_SETTINGS_MODULE": "tests.settings",
+            "CHANGED_SETTINGS": json.dumps(changed),
+        },
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def test_manage_py_check_finds_a_missing_key():
+    finished = manage("check", STRIPE_API_KEY="")
+
+    assert finished.returncode == 1
+    assert "aa_stripe.E001" in finished.stderr
+
+
+def test_manage_py_check_passes_with_good_settings():
+    finished = manage("check", STRIPE_API_KEY=SECRET)
+
+    assert finished.returncode == 0, finished.stderr
+
+
+def test_manage_py_test_starts_without_a_key():
+    finished = manage("test", "aa_stripe", STRIPE_API_KEY="")
+
+    assert "System check identified no issues" in finished.stdout + finished.stderr
+    assert "Found 0 test(s)." in finished.stdout + finished.stderr
