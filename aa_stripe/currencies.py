@@ -1,9 +1,9 @@
 """Stripe's currencies, and how finely Stripe counts each: data only, in lower case.
 
-The codes are those of Stripe's page (https://docs.stripe.com/currencies) and of the list that
-Stripe's API names when it refuses a currency. Stripe's exponents are not those of ISO 4217, so
-no table of currencies from elsewhere may stand in for this one. Which of them an account may
-use depends on its country; Stripe tells when it may not.
+The codes are those of Stripe's page (https://docs.stripe.com/currencies) and of the list in the
+API's own "Invalid currency: ..." message, as quoted in public in 2025 and 2026. Stripe's exponents
+are not those of ISO 4217, so no table from elsewhere may stand in for this one. Which of the
+currencies an account may use depends on its country; Stripe tells when it may not.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ def _codes(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-#: Shown by Stripe's page, as copied by others in 2026. Two decimals unless named below.
+#: Those of Stripe's page. Two decimals unless named below.
+#: Unverified: that the page still has bgn, which Bulgaria gave up in 2026; the API's list has it.
 PRESENTMENT: frozenset[str] = _codes(
     """
     usd aed afn all amd ang aoa ars aud awg azn bam bbd bdt bgn bif bmd bnd bob brl bsd bwp byn
@@ -28,10 +29,9 @@ PRESENTMENT: frozenset[str] = _codes(
 #: An amount is the number itself: 500 is JPY 500.
 ZERO_DECIMAL: frozenset[str] = _codes("bif clp djf gnf jpy kmf krw mga pyg rwf vnd vuv xaf xof xpf")
 
-#: 1000 is KWD 1, and the last digit must be 0. Stripe's page shows these to accounts of some
-#: countries only (https://docs.stripe.com/currencies?presentment-currency=AE#three-decimal);
-#: the API refuses them to others.
-#: Unverified: the page of today no longer lists them; this is its list of 2022.
+#: 1000 is KWD 1, and the last digit must be 0. For accounts of some countries only
+#: (https://docs.stripe.com/currencies?presentment-currency=AE#three-decimal).
+#: Unverified: today's page speaks of three decimals without a list; this is the list of 2022.
 THREE_DECIMAL: frozenset[str] = _codes("bhd jod kwd omr tnd")
 
 #: Nobody pays with half a króna or shilling any more, yet Stripe still counts them in
@@ -45,7 +45,7 @@ WHOLE_UNITS_IN_HUNDREDTHS: frozenset[str] = _codes("isk ugx")
 UNLISTED: frozenset[str] = _codes("btn ghs")
 
 #: Replaced by another currency since. Kept because coupons and charges of the past name them:
-#: 0.14 offered hrk, mro, sll and svc, and Stripe's API still lists every one.
+#: 0.14 offered hrk, mro, sll and svc, and the API's list still has every one.
 #: Unverified: their two decimals.
 RETIRED: frozenset[str] = _codes("eek hrk ltl lvl mro sll svc vef")
 

@@ -22,7 +22,7 @@ def normalize_currency(currency: str) -> str:
     """
     code = str(currency).lower()
     if code not in CURRENCIES:
-        raise StripeMoneyError(f"Not a currency of Stripe's: {currency!r}.")
+        raise StripeMoneyError(f"Not a currency of Stripe's: {_quoted(currency)}.")
     return code
 
 
@@ -36,7 +36,7 @@ def to_minor_units(amount: Decimal | int | str, currency: str) -> int:
     code = normalize_currency(currency)
     minor = _scaled(_as_decimal(amount), decimal_places(code))
     if minor is None or minor % smallest_step(code):
-        raise StripeMoneyError(f"{amount} {code.upper()} is too fine: {_step_rule(code)}")
+        raise StripeMoneyError(f"{_cut(str(amount))} {code.upper()} is too fine: {_step_rule(code)}")
     return minor
 
 
@@ -83,9 +83,9 @@ def _as_decimal(amount: Decimal | int | str) -> Decimal:
     try:
         number = Decimal(amount)
     except InvalidOperation:
-        raise StripeMoneyError(f"Not an amount: {amount!r}.") from None
+        raise StripeMoneyError(f"Not an amount: {_quoted(amount)}.") from None
     if not number.is_finite():
-        raise StripeMoneyError(f"Not an amount: {amount!r}.")
+        raise StripeMoneyError(f"Not an amount: {_quoted(amount)}.")
     return number
 
 
@@ -109,3 +109,12 @@ def _require_integer(minor: int) -> None:
 def _step_rule(code: str) -> str:
     step = to_major_units(smallest_step(code), code)
     return f"Stripe takes {code.upper()} in steps of {step}."
+
+
+def _quoted(value: object) -> str:
+    return _cut(repr(value))
+
+
+def _cut(text: str) -> str:
+    # What comes over HTTP may be long, and goes back in the answer and into the log.
+    return text if len(text) <= 40 else f"{text[:37]}..."

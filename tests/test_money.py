@@ -1,0 +1,319 @@
+"""Money is converted by Stripe's own exponents, exactly or not at all."""
+
+from __future__ import annotations
+
+import decimal
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aa_stripe.currencies import (
+    CURRENCIES,
+    CURRENCY_CHOICES,
+    PRESENTMENT,
+    RETIRED,
+    THREE_DECIMAL,
+    UNLISTED,
+    WHOLE_UNITS_IN_HUNDREDTHS,
+    ZERO_DECIMAL,
+    decimal_places,
+    smallest_step,
+)
+from aa_stripe.money import (
+    StripeMoneyError,
+    check_minor_units,
+    format_money,
+    normalize_currency,
+    to_major_units,
+    to_minor_units,
+)
+
+CHOICES_OF_0_14 = set(
+    """
+    usd aed afn all amd ang aoa ars aud awg azn bam bbd bdt bgn bif bmd bnd bob brl bsd bwp bzd cad
+    cdf chf clp cny cop crc cve czk djf dkk dop dzd egp etb eur fjd fkp gbp gel gip gmd gnf gtq gyd
+    hkd hnl hrk htg huf idr ils inr isk jmd jpy kes kgs khr kmf krw kyd kzt lak lbp lkr lrd lsl mad
+    mdl mga mkd mmk mnt mop mro mur mvr mwk mxn myr mzn nad ngn nio nok npr nzd pab pen pgk php pkr
+    pln pyg qar ron rsd rub rwf sar sbd scr sek sgd shp sll sos srd std svc szl thb tjs top try ttd
+    twd tzs uah ugx uyu uzs vnd vuv wst xaf xcd xof xpf yer zar zmw
+    """.split()
+)
+
+currencies = st.sampled_from(sorted(CURRENCIES))
+
+
+@st.composite
+def chargeable(draw):
+    """An amount in the smallest unit that Stripe takes, and its currency."""
+    currency = draw(currencies)
+    steps = draw(st.integers(min_value=-(10**12), max_value=10**12))
+    return steps * smallest_step(currency), currency
+
+
+# The table
+
+
+def test_every_choice_of_0_14_is_still_one():
+    assert len(CHOICES_OF_0_14) == 136
+    assert {code for code, _ in CURRENCY_CHOICES} >= CHOICES_OF_0_14
+
+
+def test_there_are_at_least_the_135_currencies_stripe_speaks_of():
+    assert len(PRESENTMENT) >= 135
+
+
+def test_the_choices_are_lower_case_codes_the_dollar_first():
+    codes = [code for code, _ in CURRENCY_CHOICES]
+
+    assert codes[0] == "usd"
+    assert codes[1:] == sorted(codes[1:])
+    assert set(codes) == CURRENCIES
+    assert all(len(code) == 3 and code.islower() and code.isascii() for code in codes)
+    assert all(label == code.upper() for code, label in CURRENCY_CHOICES)
+
+
+def test_each_currency_is_listed_for_one_reason_only():
+    reasons = [PRESENTMENT, THREE_DECIMAL, UNLISTED, RETIRED]
+
+    assert sum(len(reason) for reason in reasons) == len(CURRENCIES)
+
+
+def test_a_currency_is_counted_in_one_way_only():
+    ways = [ZERO_DECIMAL, THREE_DECIMAL, WHOLE_UNITS_IN_HUNDREDTHS]
+
+    assert sum(len(way) for way in ways) == len(frozenset().union(*ways))
+    assert frozenset().union(*ways) <= CURRENCIES
+
+
+# To the smallest unit
+
+
+@pytest.mark.parametrize(
+    ("amount", "currency", "minor"),
+    [
+        ("10.50", "usd", 1050),
+        (Decimal("10.5"), "usd", 1050),
+        (10, "usd", 1000),
+        ("0.01", "eur", 1),
+        ("0", "usd", 0),
+        ("-3.20", "usd", -320),
+        ("500", "jpy", 500),
+        ("500.00", "jpy", 500),
+        # Where ISO 4217 says otherwise.
+        ("5", "isk", 500),
+        ("5", "ugx", 500),
+        ("5", "mga", 5),
+        ("5.12", "kwd", 5120),
+        ("5.120", "kwd", 5120),
+        # Whole in payouts, not in charges.
+        ("10.45", "huf", 1045),
+        ("10.45", "twd", 1045),
+        ("1E+3", "usd", 100000),
+        ("10.5000000000000000000000000000000000000000", "usd", 1050),
+        ("0e999999", "usd", 0),
+    ],
+)
+def test_an_amount_is_converted_by_stripes_exponent(amount, currency, minor):
+    assert to_minor_units(amount, currency) == minor
+
+
+@pytest.mark.parametrize(
+    ("amount", "currency"),
+    [
+        ("10.005", "usd"),
+        ("10.5", "jpy"),
+        ("5.01", "isk"),
+        ("5.50", "ugx"),
+        ("5.124", "kwd"),
+        ("5.1205", "kwd"),
+        ("0.00000000000000000000000000000000000001", "usd"),
+        ("1e-999999999", "usd"),
+        ("10.500000000000000000000000000000000000001", "usd"),
+    ],
+)
+def test_an_amount_finer_than_stripe_counts_is_refused(amount, currency):
+    with pytest.raises(StripeMoneyError, match="too fine"):
+        to_minor_units(amount, currency)
+
+
+def test_the_refusal_says_what_would_fit():
+    with pytest.raises(StripeMoneyError) as refused:
+        to_minor_units("5.01", "isk")
+
+    assert str(refused.value) == "5.01 ISK is too fine: Stripe takes ISK in steps of 1.00."
+
+
+@pytest.mark.parametrize(
+    "amount",
+    ["NaN", "sNaN", "-Infinity", Decimal("NaN"), Decimal("Infinity"), "", "ten", "1,000", "0x10"],
+)
+def test_what_is_no_finite_number_is_refused(amount):
+    with pytest.raises(StripeMoneyError, match="Not an amount"):
+        to_minor_units(amount, "usd")
+
+
+@pytest.mark.parametrize("amount", ["1e16", "1e999999999", "9" * 17, 10**30])
+def test_an_amount_that_no_column_holds_is_refused_at_once(amount):
+    with pytest.raises(StripeMoneyError, match="too large"):
+        to_minor_units(amount, "usd")
+
+
+def test_the_largest_amount_of_eighteen_digits_is_converted():
+    assert to_minor_units("9999999999999999.99", "usd") == 10**18 - 1
+
+
+@pytest.mark.parametrize("amount", [10.5, 10.0, True, None, b"10"])
+def test_what_is_neither_decimal_nor_int_nor_str_is_a_type_error(amount):
+    with pytest.raises(TypeError):
+        to_minor_units(amount, "usd")
+
+
+@pytest.mark.parametrize("currency", ["xyz", "", "dollar", "us", " usd", "usdc", None, 840])
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda currency: to_minor_units(10, currency),
+        lambda currency: to_major_units(10, currency),
+        lambda currency: check_minor_units(10, currency),
+        normalize_currency,
+    ],
+)
+def test_an_unknown_currency_is_refused(use, currency):
+    with pytest.raises(StripeMoneyError, match="Not a currency of Stripe's"):
+        use(currency)
+
+
+@pytest.mark.parametrize(
+    ("amount", "currency"), [("0." + "0" * 5000 + "1", "usd"), ("x" * 5000, "usd"), (1, "x" * 5000)]
+)
+def test_the_refusal_of_a_long_input_is_short(amount, currency):
+    with pytest.raises(StripeMoneyError) as refused:
+        to_minor_units(amount, currency)
+
+    assert len(str(refused.value)) < 120
+
+
+def test_the_error_is_a_value_error():
+    assert issubclass(StripeMoneyError, ValueError)
+
+
+def test_a_currency_may_be_written_in_upper_case():
+    assert normalize_currency("USD") == "usd"
+    assert to_minor_units("10.50", "USD") == 1050
+    assert to_major_units(500, "Jpy") == 500
+
+
+# To major units
+
+
+@pytest.mark.parametrize(
+    ("minor", "currency", "major"),
+    [
+        (1050, "usd", "10.50"),
+        (1000, "usd", "10.00"),
+        (1, "usd", "0.01"),
+        (0, "usd", "0.00"),
+        (-5, "usd", "-0.05"),
+        (500, "jpy", "500"),
+        (500, "isk", "5.00"),
+        (5120, "kwd", "5.120"),
+    ],
+)
+def test_the_smallest_unit_is_converted_back_with_stripes_decimals(minor, currency, major):
+    converted = to_major_units(minor, currency)
+
+    assert converted == Decimal(major)
+    assert str(converted) == major
+
+
+def test_what_stripe_has_said_is_converted_even_where_stripe_would_not_take_it():
+    assert to_major_units(1050, "isk") == Decimal("10.50")
+    assert to_major_units(5124, "kwd") == Decimal("5.124")
+
+
+@pytest.mark.parametrize("minor", [10.0, Decimal(10), "10", True, None])
+def test_only_an_integer_counts_the_smallest_unit(minor):
+    with pytest.raises(TypeError):
+        to_major_units(minor, "usd")
+    with pytest.raises(TypeError):
+        check_minor_units(minor, "usd")
+
+
+def test_the_projects_decimal_context_neither_rounds_nor_stops_a_conversion():
+    with decimal.localcontext() as context:
+        context.prec = 3
+        context.traps[decimal.Rounded] = True
+
+        assert to_minor_units("123456.78", "usd") == 12345678
+        assert str(to_major_units(12345678, "usd")) == "123456.78"
+
+
+# Both ways
+
+
+@given(chargeable())
+def test_there_and_back_again_nothing_is_lost(amount_and_currency):
+    minor, currency = amount_and_currency
+
+    assert to_minor_units(to_major_units(minor, currency), currency) == minor
+    assert to_minor_units(str(to_major_units(minor, currency)), currency.upper()) == minor
+
+
+@given(st.decimals(allow_nan=True, allow_infinity=True), currencies)
+def test_an_amount_is_converted_exactly_or_refused(amount, currency):
+    try:
+        minor = to_minor_units(amount, currency)
+    except StripeMoneyError:
+        return
+
+    assert to_major_units(minor, currency) == amount
+    check_minor_units(minor, currency)
+
+
+@given(st.decimals(min_value=-(10**9), max_value=10**9, places=3), currencies)
+def test_an_amount_is_refused_only_when_it_does_not_fit(amount, currency):
+    steps = amount * 10 ** decimal_places(currency) / smallest_step(currency)
+
+    if steps == int(steps):
+        assert to_minor_units(amount, currency) == steps * smallest_step(currency)
+    else:
+        with pytest.raises(StripeMoneyError, match="too fine"):
+            to_minor_units(amount, currency)
+
+
+# What Stripe takes
+
+
+@pytest.mark.parametrize(("minor", "currency"), [(1050, "isk"), (99, "ugx"), (5124, "bhd")])
+def test_last_digits_that_stripe_refuses_are_refused_here(minor, currency):
+    with pytest.raises(StripeMoneyError, match="in steps of"):
+        check_minor_units(minor, currency)
+
+
+@given(chargeable())
+def test_whole_steps_are_not_refused(amount_and_currency):
+    minor, currency = amount_and_currency
+
+    check_minor_units(minor, currency)
+
+
+# For people
+
+
+@pytest.mark.parametrize(
+    ("minor", "currency", "text"),
+    [
+        (1999, "usd", "19.99 USD"),
+        (1999, "USD", "19.99 USD"),
+        (-5, "usd", "-0.05 USD"),
+        (0, "usd", "0.00 USD"),
+        (500, "jpy", "500 JPY"),
+        (500, "isk", "5.00 ISK"),
+        (10**17, "usd", "1000000000000000.00 USD"),
+        (1999, "xyz", "1999 xyz (smallest unit)"),
+    ],
+)
+def test_money_is_written_for_people(minor, currency, text):
+    assert format_money(minor, currency) == text
