@@ -36,7 +36,8 @@ def to_minor_units(amount: Decimal | int | str, currency: str) -> int:
     code = normalize_currency(currency)
     minor = _scaled(_as_decimal(amount), decimal_places(code))
     if minor is None or minor % smallest_step(code):
-        raise StripeMoneyError(f"{_cut(str(amount))} {code.upper()} is too fine: {_step_rule(code)}")
+        shown = f"{_cut(str(amount))} {code.upper()}"
+        raise StripeMoneyError(f"{shown} is too fine: {_step_rule(code)}")
     return minor
 
 
