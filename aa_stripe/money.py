@@ -73,7 +73,7 @@ def format_money(minor: int, currency: str) -> str:
     For reports, so a currency we do not know raises nothing: its amount is shown as it is stored.
     """
     try:
-        return f"{to_major_units(minor, currency):f} {currency.upper()}"
+        return f"{to_major_units(minor, currency)} {currency.upper()}"
     except StripeMoneyError:
         return f"{minor} {currency} (smallest unit)"
 
