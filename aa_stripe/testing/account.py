@@ -1,0 +1,116 @@
+"""What one Stripe account holds: its objects, its events, its clock."""
+
+from __future__ import annotations
+
+import copy
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+from aa_stripe.testing.ids import new_id
+from aa_stripe.testing.refusals import no_such
+from aa_stripe.testing.samples import sample
+
+if TYPE_CHECKING:
+    from aa_stripe.testing.cards import TestCard
+    from aa_stripe.testing.request import Request
+
+JSON = dict[str, Any]
+
+API_VERSION = "2026-08-26.dahlia"
+
+
+class Account:
+    """Objects are plain JSON dictionaries, in the order in which they were created.
+
+    ``cards`` is what the customer never sees: the test card behind a token, a payment method
+    or a legacy card. ``spent`` are the ids which Stripe accepts only once and that have been
+    used. ``lock`` guards all of it.
+    """
+
+    def __init__(self, *, allow_card_tokens: bool = False, api_version: str = API_VERSION) -> None:
+        self.allow_card_tokens = allow_card_tokens
+        self.api_version = api_version
+        self.lock = threading.RLock()
+        self.cards: dict[str, TestCard] = {}
+        self.authenticated: set[str] = set()
+        self.spent: set[str] = set()
+        self.request: Request | None = None
+        self._objects: dict[str, dict[str, JSON]] = {}
+        self._births: dict[str, tuple[int, int]] = {}
+        self._offset = 0.0
+
+    @property
+    def now(self) -> int:
+        """The account's time, in whole seconds since 1970: real time plus what was advanced."""
+        return int(time.time() + self._offset)
+
+    def advance(self, seconds: float) -> None:
+        """Let ``seconds`` pass; negative ones are refused with ``ValueError``."""
+        if seconds < 0:
+            raise ValueError("Stripe's clock does not go back.")
+        self._offset += seconds
+
+    def add(self, kind: str, **fields: Any) -> JSON:
+        """Create and return an object of that ``kind``, made of its sample and ``fields``."""
+        made = sample(kind)
+        made.update({"id": new_id(kind), "created": self.now}, **fields)
+        return self._store(kind, made)
+
+    def add_card(self, **fields: Any) -> JSON:
+        """Create and return a legacy card, which has no time of creation at Stripe."""
+        return self._store("card", {**sample("card"), "id": new_id("card"), **fields})
+
+    def _store(self, kind: str, made: JSON) -> JSON:
+        self._objects.setdefault(kind, {})[made["id"]] = made
+        self._births.setdefault(made["id"], (self.now, len(self._births)))
+        return made
+
+    def birth(self, id: str) -> tuple[int, int]:
+        """Return when an object was made: the time in seconds, and its place among all."""
+        return self._births[id]
+
+    def replace(self, kind: str, replacement: JSON) -> JSON:
+        """Put ``replacement`` in the place of the object that has its id."""
+        return self._store(kind, replacement)
+
+    def remove(self, kind: str, id: str) -> None:
+        """Forget an object."""
+        del self._objects[kind][id]
+
+    def find(self, kind: str, id: str) -> JSON | None:
+        """Return the object, which may be a deleted customer, or ``None``."""
+        return self._objects.get(kind, {}).get(id)
+
+    def get(self, kind: str, id: str, *, param: str | None = None) -> JSON:
+        """Return the object; refuse what is not there or deleted.
+
+        That is a 404 for an id in the path, a 400 for one in ``param``.
+        """
+        found = self.find(kind, id)
+        if found is None or found.get("deleted"):
+            raise no_such(kind, id, param=param)
+        return found
+
+    def all(self, kind: str) -> list[JSON]:
+        """Return the objects of that ``kind``, oldest first."""
+        return list(self._objects.get(kind, {}).values())
+
+    def emit(self, type: str, about: JSON, *, before: JSON | None = None) -> JSON:
+        """Record an event about the object as it is now.
+
+        ``before`` is the object as it was; what differs becomes ``previous_attributes``.
+        """
+        data: JSON = {"object": copy.deepcopy(about)}
+        if before is not None:
+            data["previous_attributes"] = {
+                key: value for key, value in before.items() if about.get(key) != value
+            }
+        return self.add(
+            "event", type=type, data=data, api_version=self.api_version, request=self._origin()
+        )
+
+    def _origin(self) -> JSON:
+        if self.request is None:  # somebody in the Dashboard, or time itself
+            return {"id": None, "idempotency_key": None}
+        return {"id": self.request.id, "idempotency_key": self.request.idempotency_key}

@@ -1,0 +1,33 @@
+"""What may stand on the customer's bank statement."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aa_stripe.testing.refusals import bad_parameter
+
+MAX_LENGTH = 22
+FORBIDDEN = "<>\\'\"*"
+
+
+def check_descriptors(params: dict[str, Any]) -> None:
+    """Refuse a statement descriptor, or a suffix, that a bank would not print."""
+    for name in ("statement_descriptor", "statement_descriptor_suffix"):
+        if params.get(name):
+            _check(name, params[name])
+
+
+def _check(name: str, text: str) -> None:
+    # Unverified: the words of these three messages.
+    if len(text) > MAX_LENGTH:
+        raise bad_parameter(
+            f"The statement descriptor must be at most {MAX_LENGTH} characters.", param=name
+        )
+    if any(character in FORBIDDEN for character in text):
+        raise bad_parameter(
+            f"The statement descriptor may not contain any of {FORBIDDEN}", param=name
+        )
+    if not any(character.isalpha() for character in text):
+        raise bad_parameter(
+            "The statement descriptor must contain at least one letter.", param=name
+        )

@@ -1,0 +1,188 @@
+"""FakeStripe: an account at Stripe, in memory."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Any
+
+import stripe
+
+from aa_stripe.testing import authentication, dashboard, settlement
+from aa_stripe.testing.account import API_VERSION, JSON, Account
+from aa_stripe.testing.api import AfterRequest, Api, BeforeRequest
+from aa_stripe.testing.card_details import CardDetails
+from aa_stripe.testing.faults import Fault
+from aa_stripe.testing.http_client import FakeHTTPClient
+from aa_stripe.testing.request import Request
+from aa_stripe.testing.resources import tokens
+from aa_stripe.testing.server import Server
+
+
+class FakeStripe:
+    """A stateful Stripe that needs no key and no network.
+
+    ``with FakeStripe() as fake:`` lets it answer all calls of ``aa_stripe`` and of the SDK's
+    global functions inside the block. Use it from as many threads as you like.
+
+    ``allow_card_tokens``: whether card tokens may still be used as ``source``, which Stripe
+    refuses to new accounts. ``api_version`` is what events are rendered in.
+    """
+
+    def __init__(self, *, allow_card_tokens: bool = False, api_version: str = API_VERSION) -> None:
+        self.account = Account(allow_card_tokens=allow_card_tokens, api_version=api_version)
+        self._api = Api(self.account)
+        self._installed: list[tuple[Any, str, Any]] = []
+        self.http_client = FakeHTTPClient(self._api)
+
+    # In the place of the real one.
+
+    def __enter__(self) -> FakeStripe:
+        self.install()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.uninstall()
+
+    def install(self) -> None:
+        """Answer the calls of ``aa_stripe`` and of the SDK's global functions from now on."""
+        from aa_stripe import gateway
+
+        for holder, name in ((gateway, "http_client"), (stripe, "default_http_client")):
+            self._installed.append((holder, name, getattr(holder, name)))
+            setattr(holder, name, self.http_client)
+
+    def uninstall(self) -> None:
+        """Put back what was there before ``install()``."""
+        while self._installed:
+            setattr(*self._installed.pop())
+
+    @contextmanager
+    def serve(self, port: int = 0) -> Iterator[str]:
+        """Serve the same account over HTTP, on 127.0.0.1; yields the URL. 0 is any free port."""
+        with Server(self._api, port) as server:
+            thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
+            thread.start()
+            try:
+                yield server.url
+            finally:
+                server.shutdown()
+                thread.join()
+
+    # Looking on.
+
+    @property
+    def requests(self) -> list[Request]:
+        """Every request so far, oldest first, also those that a fault swallowed."""
+        return self._api.requests
+
+    @property
+    def before_request(self) -> list[BeforeRequest]:
+        """Functions called with each ``Request`` before anything happens."""
+        return self._api.before_request
+
+    @property
+    def after_request(self) -> list[AfterRequest]:
+        """Functions called with each ``Request`` and ``Answer`` when its effect is there.
+
+        The caller has not seen the answer yet; it may never see it.
+        """
+        return self._api.after_request
+
+    @property
+    def events(self) -> list[JSON]:
+        """Every event so far, oldest first."""
+        with self.account.lock:
+            return self.account.all("event")
+
+    # Time.
+
+    @property
+    def now(self) -> int:
+        """Stripe's time in seconds since 1970: real time, and what ``advance()`` added."""
+        return self.account.now
+
+    def advance(self, seconds: float) -> None:
+        """Let ``seconds`` pass: idempotency keys live a day, events thirty."""
+        self.account.advance(seconds)
+
+    # Things that go wrong.
+
+    def fail_next(
+        self, endpoint: str, fault: Fault, *, times: int | None = 1, seconds: float = 0
+    ) -> None:
+        """Let the next ``times`` requests to an endpoint go wrong; ``None`` is all of them.
+
+        ``endpoint`` is written like ``"POST /v1/payment_intents/*/confirm"``; ``"*"`` is every
+        one. ``seconds`` is for ``Fault.SLOW``. Mind that the SDK repeats what got no answer.
+        Raises ``ValueError`` for an endpoint that is not there.
+        """
+        self._api.faults.plan(endpoint, fault, times=times, seconds=seconds)
+
+    def clear_faults(self) -> None:
+        """Let everything go well again."""
+        self._api.faults.clear()
+
+    # What happens in a browser.
+
+    def create_token(self, number: str = "4242424242424242") -> str:
+        """Return the id of a new card token, as Stripe.js makes it; it can be used once."""
+        with self.account.lock:
+            return str(tokens.make(self.account, CardDetails.from_params({"number": number}))["id"])
+
+    def complete_authentication(self, intent: str) -> JSON:
+        """The card's owner passes 3-D Secure; returns the intent as it is then.
+
+        ``intent`` is the id of a PaymentIntent or a SetupIntent. Raises ``ValueError`` if it
+        does not wait for that; so does ``fail_authentication()``.
+        """
+        with self.account.lock:
+            return authentication.complete(self.account, intent)
+
+    def fail_authentication(self, intent: str) -> JSON:
+        """The card's owner fails 3-D Secure; returns the intent as it is then."""
+        with self.account.lock:
+            return authentication.fail(self.account, intent)
+
+    # What happens at a bank.
+
+    def settle(self, intent: str, *, succeed: bool = True) -> JSON:
+        """Let a PaymentIntent that is ``processing`` succeed or fail; returns it.
+
+        Raises ``ValueError`` if it is not ``processing``.
+        """
+        with self.account.lock:
+            return settlement.settle_payment(self.account, intent, succeed=succeed)
+
+    def settle_refund(self, refund: str, status: str) -> JSON:
+        """Let a refund become ``status``; returns it.
+
+        That is "succeeded", "failed", "canceled" or "requires_action". A refund that had
+        succeeded may still fail. Raises ``ValueError`` if it has failed or been canceled.
+        """
+        with self.account.lock:
+            return settlement.settle_refund(self.account, refund, status)
+
+    # What people do in the Dashboard.
+
+    def dashboard_refund(self, charge: str, amount: int | None = None) -> JSON:
+        """Give back ``amount`` (smallest unit) of a charge, or all that is left when ``None``."""
+        with self.account.lock:
+            return dashboard.refund(self.account, charge, amount)
+
+    def dashboard_cancel(self, intent: str) -> JSON:
+        """Cancel a PaymentIntent; returns it."""
+        with self.account.lock:
+            return dashboard.cancel(self.account, intent)
+
+    def dashboard_delete_customer(self, customer: str) -> JSON:
+        """Delete a customer; returns what is left."""
+        with self.account.lock:
+            return dashboard.delete_customer(self.account, customer)

@@ -1,0 +1,52 @@
+"""The encoding of Stripe's parameters: ``items[0][price]=price_1&metadata[a]=b``."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+from urllib.parse import parse_qsl
+
+_BRACKETS = re.compile(r"\[([^\]]*)\]")
+
+
+def parse(encoded: str) -> dict[str, Any]:
+    """Return the parameters as nested dictionaries and lists; the leaves are strings.
+
+    Keys that count from 0 make a list, so does ``expand[]=a&expand[]=b``.
+    """
+    tree: dict[str, Any] = {}
+    for key, value in parse_qsl(encoded, keep_blank_values=True):
+        _put(tree, _split(key), value)
+    return {key: _with_lists(value) for key, value in tree.items()}
+
+
+def _split(key: str) -> list[str]:
+    name, _, _ = key.partition("[")
+    return [name, *_BRACKETS.findall(key)]
+
+
+def _put(tree: dict[str, Any], path: list[str], value: str) -> None:
+    for part in path[:-1]:
+        name = _name(tree, part)
+        if not isinstance(tree.get(name), dict):  # a[b]=1 after a=1: the later one counts
+            tree[name] = {}
+        tree = tree[name]
+    tree[_name(tree, path[-1])] = value
+
+
+def _name(tree: dict[str, Any], name: str) -> str:
+    return name or str(len(tree))
+
+
+def _with_lists(value: Any) -> Any:
+    if not isinstance(value, dict):
+        return value
+    below = {key: _with_lists(item) for key, item in value.items()}
+    if list(below) == [str(number) for number in range(len(below))]:
+        return list(below.values())
+    return below
+
+
+def join(path: str, name: object) -> str:
+    """Return the name of ``name`` below ``path`` as Stripe writes it: ``metadata[key]``."""
+    return f"{path}[{name}]" if path else str(name)

@@ -1,0 +1,266 @@
+"""``/v1/payment_intents``: money to be collected, from the plan to the receipt."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aa_stripe.testing import confirmation
+from aa_stripe.testing.account import JSON, Account
+from aa_stripe.testing.attempt import attempt, finish, unexpected_state
+from aa_stripe.testing.currencies import check_amount, check_currency, written
+from aa_stripe.testing.descriptors import check_descriptors
+from aa_stripe.testing.metadata import merge
+from aa_stripe.testing.paging import page
+from aa_stripe.testing.refusals import Refusal, bad_parameter, invalid
+from aa_stripe.testing.resources import charges
+
+OPEN = ("requires_payment_method", "requires_confirmation", "requires_action")
+CANCELABLE = (*OPEN, "requires_capture")
+
+COPIED = (
+    "capture_method",
+    "confirmation_method",
+    "description",
+    "receipt_email",
+    "setup_future_usage",
+    "shipping",
+    "statement_descriptor",
+    "statement_descriptor_suffix",
+    "transfer_group",
+)
+EDITABLE_WHEN_OVER = ("description", "metadata", "receipt_email", "shipping", "transfer_group")
+"""What may be changed also after the payment."""
+
+
+def create(account: Account, params: dict[str, Any]) -> JSON:
+    """Plan a payment; with ``confirm`` try to collect it at once."""
+    confirmation.refuse_unsupported(params)
+    confirmation.refuse_without_confirm(params)
+    currency = check_currency(params["currency"])
+    check_amount(params["amount"], currency)
+    check_descriptors(params)
+    fields = {
+        "amount": params["amount"],
+        "currency": currency,
+        "metadata": merge({}, params.get("metadata")),
+        **confirmation.ways_to_pay(params),
+        **_chosen(account, None, params),
+        **_copied(params),
+    }
+    _refuse_card_descriptor(fields, params.get("payment_method_types", []))
+
+    intent = account.add("payment_intent", **fields)
+    intent["client_secret"] = confirmation.client_secret(intent["id"])
+    intent["status"] = _status_before_confirmation(intent)
+    account.emit("payment_intent.created", intent)
+    return _confirm(account, intent, params) if params.get("confirm") else intent
+
+
+def retrieve(account: Account, params: dict[str, Any], id: str) -> JSON:
+    """Return one PaymentIntent."""
+    return account.get("payment_intent", id)
+
+
+def list_all(account: Account, params: dict[str, Any]) -> JSON:
+    """List PaymentIntents, of a customer if one is named."""
+    wanted = params.get("customer")
+    found = [
+        intent
+        for intent in account.all("payment_intent")
+        if wanted is None or intent["customer"] == wanted
+    ]
+    return page("/v1/payment_intents", found, params)
+
+
+def update(account: Account, params: dict[str, Any], id: str) -> JSON:
+    """Change the plan; once it is paid or canceled, only what is for people.
+
+    An update forgets the last payment error, as Stripe's description of that field says.
+    """
+    intent = account.get("payment_intent", id)
+    confirmation.refuse_unsupported(params)
+    _refuse_late_changes(intent, params)
+    currency = check_currency(params.get("currency", intent["currency"]))
+    if {"amount", "currency"} & set(params):
+        check_amount(params.get("amount", intent["amount"]), currency)
+    check_descriptors(params)
+    _refuse_card_descriptor({**intent, **params}, intent["payment_method_types"])
+    changes = {
+        "amount": params.get("amount", intent["amount"]),
+        "currency": currency,
+        "metadata": merge(intent["metadata"], params.get("metadata")),
+        **_chosen(account, intent, params),
+        **_copied(params),
+    }
+
+    intent.update(changes, last_payment_error=None)
+    if "payment_method" in params:
+        intent.update(status=_status_before_confirmation(intent), next_action=None)
+    return intent
+
+
+def confirm(account: Account, params: dict[str, Any], id: str) -> JSON:
+    """Try to collect."""
+    intent = account.get("payment_intent", id)
+    confirmation.refuse_unsupported(params)
+    return _confirm(account, intent, params)
+
+
+def capture(account: Account, params: dict[str, Any], id: str) -> JSON:
+    """Take the money that was reserved, or a part of it."""
+    intent = account.get("payment_intent", id)
+    if intent["status"] != "requires_capture":
+        raise unexpected_state(
+            intent,
+            f"This PaymentIntent could not be captured because it has a status of "
+            f"{intent['status']}. Only a PaymentIntent with one of the following statuses may be "
+            "captured: requires_capture.",
+        )
+    amount = params.get("amount_to_capture", intent["amount_capturable"])
+    if not 1 <= amount <= intent["amount_capturable"]:
+        raise _cannot_capture(intent, amount)
+    metadata = merge(intent["metadata"], params.get("metadata"))
+
+    intent["metadata"] = metadata
+    charge = account.get("charge", intent["latest_charge"])
+    charges.capture(account, charge, amount)
+    finish(account, intent, charge)
+    return intent
+
+
+def cancel(account: Account, params: dict[str, Any], id: str) -> JSON:
+    """Give up; what was reserved is let go."""
+    intent = account.get("payment_intent", id)
+    if intent["status"] not in CANCELABLE:
+        raise unexpected_state(
+            intent,
+            f"You cannot cancel this PaymentIntent because it has a status of {intent['status']}. "
+            "Only a PaymentIntent with one of the following statuses may be canceled: "
+            f"{', '.join(CANCELABLE)}.",
+        )
+    if intent["status"] == "requires_capture":
+        charges.release(account, account.get("charge", intent["latest_charge"]))
+    intent.update(
+        status="canceled",
+        canceled_at=account.now,
+        cancellation_reason=params.get("cancellation_reason"),
+        amount_capturable=0,
+        next_action=None,
+    )
+    account.emit("payment_intent.canceled", intent)
+    return intent
+
+
+def _confirm(account: Account, intent: JSON, params: dict[str, Any]) -> JSON:
+    if intent["status"] not in OPEN:
+        raise _cannot_confirm(intent)
+    check_descriptors(params)
+    method = confirmation.usable(account, intent, _method_id(account, intent, params))
+    confirmation.refuse_without_return_url(intent, params)
+    _refuse_card_descriptor(intent, ["card"])
+
+    intent.update(_copied(params))
+    off_session = params.get("off_session", False) or params.get("error_on_requires_action", False)
+    refusal = attempt(account, intent, method, off_session=bool(off_session))
+    if refusal is not None:
+        raise refusal
+    return intent
+
+
+def _method_id(account: Account, intent: JSON, params: dict[str, Any]) -> str:
+    """The one sent, the one chosen before, or the customer's default source.
+
+    Unverified: a replica of Stripe takes the customer's default payment method, too.
+    """
+    chosen: str | None = params.get("payment_method") or intent["payment_method"]
+    if chosen is None and intent["customer"] is not None:
+        chosen = account.get("customer", intent["customer"], param="customer")["default_source"]
+    if chosen is None:
+        raise _nothing_to_confirm_with(intent)
+    return chosen
+
+
+def _chosen(account: Account, intent: JSON | None, params: dict[str, Any]) -> JSON:
+    """Return the customer and the payment method after ``params``; refuse a misfit."""
+    customer = params.get("customer", intent and intent["customer"])
+    method = params.get("payment_method", intent and intent["payment_method"])
+    if customer is not None:
+        account.get("customer", customer, param="customer")
+    if method is None:
+        return {"customer": customer, "payment_method": None}
+    planned = {"object": "payment_intent", **(intent or {}), "customer": customer}
+    found = confirmation.usable(account, planned, method)
+    return {"customer": customer, "payment_method": found["id"]}
+
+
+def _copied(params: dict[str, Any]) -> JSON:
+    return {name: params[name] or None for name in COPIED if name in params}
+
+
+def _status_before_confirmation(intent: JSON) -> str:
+    return "requires_confirmation" if intent["payment_method"] else "requires_payment_method"
+
+
+def _refuse_late_changes(intent: JSON, params: dict[str, Any]) -> None:
+    if intent["status"] in OPEN:
+        return
+    for name in params:
+        if name not in (*EDITABLE_WHEN_OVER, "expand"):
+            raise unexpected_state(
+                intent,
+                f"This PaymentIntent's {name} could not be updated because it has a status of "
+                f"{intent['status']}. You may only update the {name} of a PaymentIntent with one "
+                f"of the following statuses: {', '.join(OPEN)}.",
+            )
+
+
+def _refuse_card_descriptor(intent: JSON, types: list[str]) -> None:
+    """https://docs.stripe.com/get-started/account/statement-descriptors"""
+    if not intent.get("statement_descriptor") or "card" not in types:
+        return
+    # Unverified: Stripe's words for this.
+    raise bad_parameter(
+        "The statement_descriptor parameter is not supported for the card payment method type. "
+        "Use statement_descriptor_suffix instead.",
+        param="statement_descriptor",
+    )
+
+
+def _cannot_confirm(intent: JSON) -> Refusal:
+    if intent["status"] == "succeeded":
+        reason = "it has already succeeded after being previously confirmed."
+    else:
+        reason = (
+            f"it has a status of {intent['status']}. Only a PaymentIntent with one of the "
+            f"following statuses may be confirmed: {', '.join(OPEN)}."
+        )
+    return unexpected_state(intent, f"You cannot confirm this PaymentIntent because {reason}")
+
+
+def _nothing_to_confirm_with(intent: JSON) -> Refusal:
+    advice = (
+        "You can either update the PaymentIntent with a payment method and then confirm it again, "
+        "or confirm it again directly with a payment method or ConfirmationToken."
+        if intent["customer"] is None
+        else f"To confirm the PaymentIntent with {intent['customer']}, specify a payment method "
+        "attached to this customer along with the customer ID."
+    )
+    return unexpected_state(
+        intent,
+        f"You cannot confirm this PaymentIntent because it's missing a payment method. {advice}",
+    )
+
+
+def _cannot_capture(intent: JSON, amount: int) -> Refusal:
+    if amount < 1:
+        return bad_parameter(
+            "This value must be greater than or equal to 1.",
+            param="amount_to_capture",
+            code="parameter_invalid_integer",
+        )
+    limit = written(intent["amount_capturable"], intent["currency"])
+    return invalid(
+        f"The amount to capture must be no more than {limit}.",
+        code="amount_too_large",
+        param="amount_to_capture",
+    )

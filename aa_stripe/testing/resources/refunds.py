@@ -1,0 +1,175 @@
+"""``/v1/refunds``: money given back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aa_stripe.testing.account import JSON, Account
+from aa_stripe.testing.currencies import written
+from aa_stripe.testing.metadata import merge
+from aa_stripe.testing.paging import page
+from aa_stripe.testing.refusals import bad_parameter, invalid, no_such
+from aa_stripe.testing.resources import balance_transactions
+
+OPEN = ("pending", "requires_action", "succeeded")
+"""What a refund can still be settled from: also one that succeeded may fail later."""
+
+
+def create(account: Account, params: dict[str, Any]) -> JSON:
+    """Give back ``amount`` (smallest unit) of a charge, or all that is left of it."""
+    charge = _charge(account, params)
+    _check_amount(params.get("amount"), charge)
+    left = charge["amount_captured"] - charge["amount_refunded"]
+    amount = params.get("amount", left)
+    metadata = merge({}, params.get("metadata"))
+    return make(account, charge, amount, metadata=metadata, reason=params.get("reason"))
+
+
+def make(account: Account, charge: JSON, amount: int, **fields: Any) -> JSON:
+    """Return a new refund of a charge, which is that much poorer at once."""
+    card = account.cards[charge["payment_method"]]
+    refund = account.add(
+        "refund",
+        amount=amount,
+        charge=charge["id"],
+        currency=charge["currency"],
+        payment_intent=charge["payment_intent"],
+        status=card.refund.value,
+        **fields,
+    )
+    refund["balance_transaction"] = balance_transactions.book(account, refund, -amount)
+    _count(charge, amount)
+    account.emit("refund.created", refund)
+    account.emit("charge.refunded", charge)
+    return refund
+
+
+def retrieve(account: Account, params: dict[str, Any], id: str) -> JSON:
+    """Return one refund."""
+    return account.get("refund", id)
+
+
+def update(account: Account, params: dict[str, Any], id: str) -> JSON:
+    """Change the metadata."""
+    refund = account.get("refund", id)
+    before = dict(refund)
+    refund["metadata"] = merge(refund["metadata"], params.get("metadata"))
+    account.emit("refund.updated", refund, before=before)
+    return refund
+
+
+def cancel(account: Account, params: dict[str, Any], id: str) -> JSON:
+    """Cancel a refund that waits for the customer; others cannot be."""
+    refund = account.get("refund", id)
+    if refund["status"] != "requires_action":
+        raise invalid(
+            f"Refund {id} cannot be canceled because it has a status of {refund['status']}. Only "
+            "refunds with a status of requires_action can be canceled."
+        )
+    return settle(account, refund, "canceled")
+
+
+def list_all(account: Account, params: dict[str, Any]) -> JSON:
+    """List refunds, of a charge or of a PaymentIntent if one is named."""
+    filters = {name: params[name] for name in ("charge", "payment_intent") if name in params}
+    for kind, id in filters.items():
+        account.get(kind, id, param=kind)
+    found = [
+        refund
+        for refund in account.all("refund")
+        if all(refund[name] == value for name, value in filters.items())
+    ]
+    return page("/v1/refunds", found, params)
+
+
+def list_of_charge(account: Account, params: dict[str, Any], charge: str) -> JSON:
+    """List the refunds of the charge in the path."""
+    account.get("charge", charge)
+    return page(f"/v1/charges/{charge}/refunds", of(account, charge), params)
+
+
+def retrieve_of_charge(account: Account, params: dict[str, Any], charge: str, id: str) -> JSON:
+    """Return one refund, if it is of that charge."""
+    refund = account.get("refund", id)
+    if refund["charge"] != charge:
+        raise no_such("refund", id)
+    return refund
+
+
+def of(account: Account, charge: str) -> list[JSON]:
+    """Return the refunds of a charge, oldest first."""
+    return [refund for refund in account.all("refund") if refund["charge"] == charge]
+
+
+def settle(account: Account, refund: JSON, status: str) -> JSON:
+    """Let a refund become what it will be; what fails or is canceled goes back to the charge."""
+    before = dict(refund)
+    refund["status"] = status
+    if status in ("failed", "canceled"):
+        _give_back(account, refund, status)
+    account.emit("refund.failed" if status == "failed" else "refund.updated", refund, before=before)
+    account.emit("charge.refund.updated", refund, before=before)
+    return refund
+
+
+def _give_back(account: Account, refund: JSON, status: str) -> None:
+    if status == "failed":
+        refund["failure_reason"] = "expired_or_canceled_card"
+    booked = balance_transactions.book(account, refund, refund["amount"])
+    refund["failure_balance_transaction"] = booked
+    _count(account.get("charge", refund["charge"]), -refund["amount"])
+
+
+def _count(charge: JSON, amount: int) -> None:
+    charge["amount_refunded"] += amount
+    charge["refunded"] = charge["amount_refunded"] == charge["amount_captured"]
+
+
+def _charge(account: Account, params: dict[str, Any]) -> JSON:
+    if "charge" in params:
+        return _refundable(account, account.get("charge", params["charge"], param="charge"))
+    if "payment_intent" not in params:
+        raise bad_parameter(
+            "One of the following params should be provided for this request: payment_intent or "
+            "charge.",
+            code="parameter_missing",
+        )
+    intent = account.get("payment_intent", params["payment_intent"], param="payment_intent")
+    latest = account.find("charge", intent["latest_charge"] or "")
+    if latest is None:
+        raise invalid(
+            f"This PaymentIntent ({intent['id']}) does not have a successful charge to refund."
+        )
+    return _refundable(account, latest)
+
+
+def _refundable(account: Account, charge: JSON) -> JSON:
+    if charge["status"] != "succeeded" or not charge["captured"]:
+        # Unverified: what Stripe says of a legacy charge that has no PaymentIntent.
+        raise invalid(
+            f"This PaymentIntent ({charge['payment_intent']}) does not have a successful charge "
+            "to refund."
+        )
+    if charge["refunded"]:
+        raise invalid(
+            f"Charge {charge['id']} has already been refunded.", code="charge_already_refunded"
+        )
+    return charge
+
+
+def _check_amount(amount: int | None, charge: JSON) -> None:
+    if amount is None:
+        return
+    if amount < 1:
+        raise bad_parameter(
+            "This value must be greater than or equal to 1.",
+            param="amount",
+            code="parameter_invalid_integer",
+        )
+    left = charge["amount_captured"] - charge["amount_refunded"]
+    if amount > left:
+        asked, rest = written(amount, charge["currency"]), written(left, charge["currency"])
+        raise invalid(
+            f"Refund amount ({asked}) is greater than unrefunded amount on charge ({rest})",
+            param="amount",
+        )

@@ -1,0 +1,144 @@
+"""Every endpoint there is."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+from aa_stripe.testing.account import JSON
+from aa_stripe.testing.refusals import Refusal, invalid
+from aa_stripe.testing.resources import (
+    balance_transactions,
+    charges,
+    customers,
+    events,
+    payment_intents,
+    payment_methods,
+    refunds,
+    setup_intents,
+    sources,
+    tokens,
+)
+
+
+@dataclass(frozen=True)
+class Route:
+    """An endpoint: ``POST /v1/customers/*``, what answers it, and its parameters.
+
+    ``params`` is a class of ``stripe.params``. The handler gets the account, the parameters and
+    what stands in the place of each ``*``. ``publishable``: a browser may call it, with a
+    publishable key and (for an intent) the client secret.
+    """
+
+    endpoint: str
+    handler: Callable[..., JSON]
+    params: str
+    publishable: bool = False
+
+    @cached_property
+    def _pattern(self) -> re.Pattern[str]:
+        return re.compile(re.escape(self.endpoint).replace(r"\*", "([^/]+)").replace(r"\ ", " "))
+
+    def ids(self, method: str, path: str) -> tuple[str, ...] | None:
+        """Return what the path has in the place of each ``*``, or ``None`` if it is another's."""
+        match = self._pattern.fullmatch(f"{method} {path}")
+        return match.groups() if match else None
+
+
+ROUTES = (
+    Route(
+        "GET /v1/balance_transactions/*",
+        balance_transactions.retrieve,
+        "BalanceTransactionRetrieveParams",
+    ),
+    Route("GET /v1/charges", charges.list_all, "ChargeListParams"),
+    Route("POST /v1/charges", charges.create, "ChargeCreateParams"),
+    Route("GET /v1/charges/*", charges.retrieve, "ChargeRetrieveParams"),
+    Route("POST /v1/charges/*", charges.update, "ChargeUpdateParams"),
+    Route("GET /v1/charges/*/refunds", refunds.list_of_charge, "ChargeListRefundsParams"),
+    Route("GET /v1/charges/*/refunds/*", refunds.retrieve_of_charge, "ChargeRetrieveRefundParams"),
+    Route("GET /v1/customers", customers.list_all, "CustomerListParams"),
+    Route("POST /v1/customers", customers.create, "CustomerCreateParams"),
+    Route("GET /v1/customers/*", customers.retrieve, "CustomerRetrieveParams"),
+    Route("POST /v1/customers/*", customers.update, "CustomerUpdateParams"),
+    Route("DELETE /v1/customers/*", customers.delete, "CustomerDeleteParams"),
+    Route(
+        "GET /v1/customers/*/payment_methods",
+        payment_methods.list_of_customer,
+        "CustomerListPaymentMethodsParams",
+    ),
+    Route(
+        "GET /v1/customers/*/payment_methods/*",
+        payment_methods.retrieve_of_customer,
+        "CustomerRetrievePaymentMethodParams",
+    ),
+    Route("GET /v1/customers/*/sources", sources.list_all, "CustomerListSourcesParams"),
+    Route("POST /v1/customers/*/sources", sources.create, "CustomerCreateSourceParams"),
+    Route("GET /v1/customers/*/sources/*", sources.retrieve, "CustomerRetrieveSourceParams"),
+    Route("POST /v1/customers/*/sources/*", sources.update, "CustomerModifySourceParams"),
+    Route("DELETE /v1/customers/*/sources/*", sources.delete, "CustomerDeleteSourceParams"),
+    Route("GET /v1/events", events.list_all, "EventListParams"),
+    Route("GET /v1/events/*", events.retrieve, "EventRetrieveParams"),
+    Route("GET /v1/payment_intents", payment_intents.list_all, "PaymentIntentListParams"),
+    Route("POST /v1/payment_intents", payment_intents.create, "PaymentIntentCreateParams"),
+    Route(
+        "GET /v1/payment_intents/*", payment_intents.retrieve, "PaymentIntentRetrieveParams", True
+    ),
+    Route("POST /v1/payment_intents/*", payment_intents.update, "PaymentIntentUpdateParams"),
+    Route("POST /v1/payment_intents/*/cancel", payment_intents.cancel, "PaymentIntentCancelParams"),
+    Route(
+        "POST /v1/payment_intents/*/capture", payment_intents.capture, "PaymentIntentCaptureParams"
+    ),
+    Route(
+        "POST /v1/payment_intents/*/confirm",
+        payment_intents.confirm,
+        "PaymentIntentConfirmParams",
+        True,
+    ),
+    Route("GET /v1/payment_methods", payment_methods.list_all, "PaymentMethodListParams"),
+    Route("POST /v1/payment_methods", payment_methods.create, "PaymentMethodCreateParams", True),
+    Route("GET /v1/payment_methods/*", payment_methods.retrieve, "PaymentMethodRetrieveParams"),
+    Route("POST /v1/payment_methods/*", payment_methods.update, "PaymentMethodUpdateParams"),
+    Route("POST /v1/payment_methods/*/attach", payment_methods.attach, "PaymentMethodAttachParams"),
+    Route("POST /v1/payment_methods/*/detach", payment_methods.detach, "PaymentMethodDetachParams"),
+    Route("GET /v1/refunds", refunds.list_all, "RefundListParams"),
+    Route("POST /v1/refunds", refunds.create, "RefundCreateParams"),
+    Route("GET /v1/refunds/*", refunds.retrieve, "RefundRetrieveParams"),
+    Route("POST /v1/refunds/*", refunds.update, "RefundUpdateParams"),
+    Route("POST /v1/refunds/*/cancel", refunds.cancel, "RefundCancelParams"),
+    Route("GET /v1/setup_intents", setup_intents.list_all, "SetupIntentListParams"),
+    Route("POST /v1/setup_intents", setup_intents.create, "SetupIntentCreateParams"),
+    Route("GET /v1/setup_intents/*", setup_intents.retrieve, "SetupIntentRetrieveParams", True),
+    Route("POST /v1/setup_intents/*", setup_intents.update, "SetupIntentUpdateParams"),
+    Route("POST /v1/setup_intents/*/cancel", setup_intents.cancel, "SetupIntentCancelParams"),
+    Route(
+        "POST /v1/setup_intents/*/confirm", setup_intents.confirm, "SetupIntentConfirmParams", True
+    ),
+    Route("POST /v1/tokens", tokens.create, "TokenCreateParams", True),
+    Route("GET /v1/tokens/*", tokens.retrieve, "TokenRetrieveParams"),
+)
+
+
+def find(method: str, path: str) -> tuple[Route, tuple[str, ...]]:
+    """Return the route and the ids in the path, or refuse what is not there."""
+    for route in ROUTES:
+        ids = route.ids(method, path)
+        if ids is not None:
+            return route, ids
+    raise _unrecognized(method, path)
+
+
+def endpoints() -> set[str]:
+    """Return the names of all endpoints, as ``fail_next()`` takes them."""
+    return {route.endpoint for route in ROUTES}
+
+
+def _unrecognized(method: str, path: str) -> Refusal:
+    return invalid(
+        f"Unrecognized request URL ({method}: {path}). FakeStripe may not know it, or Stripe "
+        "neither.",
+        status=404,
+        kept=False,
+    )

@@ -1,0 +1,21 @@
+"""A fresh copy of Stripe's own sample of an object."""
+
+from __future__ import annotations
+
+import copy
+import functools
+import json
+from pathlib import Path
+from typing import Any
+
+
+def sample(kind: str) -> dict[str, Any]:
+    """Return the sample of that ``kind``, without id and time of creation."""
+    return copy.deepcopy(_samples()[kind])
+
+
+@functools.lru_cache(maxsize=1)
+def _samples() -> dict[str, dict[str, Any]]:
+    text = Path(__file__).with_name("samples.json").read_text(encoding="utf-8")
+    samples: dict[str, dict[str, Any]] = json.loads(text)
+    return samples
