@@ -51,6 +51,16 @@ class StripeSettings:
 stripe_settings = StripeSettings()
 
 
+def default_currency() -> str:
+    """``STRIPE_DEFAULT_CURRENCY`` of this moment.
+
+    The default of a model's field. It stands here because the migrations name it, and they
+    import no models.
+    """
+    currency: str = stripe_settings.DEFAULT_CURRENCY
+    return currency
+
+
 def __getattr__(name: str) -> Any:
     # 0.14 offered this name in this module; looked up when used, never at import.
     if name == "PAYMENT_ORIGIN":

@@ -15,17 +15,11 @@ from aa_stripe.models.base import USER_MODEL, SavesOnlyChanges, StripeBasicModel
 from aa_stripe.models.collecting import collect
 from aa_stripe.models.customer import StripeCustomer
 from aa_stripe.models.refunding import refund, settle_refunds, sync_refunds
-from aa_stripe.settings import stripe_settings
+from aa_stripe.settings import default_currency, stripe_settings
 from aa_stripe.signals import stripe_charge_refunded, stripe_charge_succeeded
 
 #: What ``signal_due`` may name, in the order of sending.
 DUE_SIGNALS = {"succeeded": stripe_charge_succeeded, "refunded": stripe_charge_refunded}
-
-
-def default_currency() -> str:
-    """``STRIPE_DEFAULT_CURRENCY`` of this moment."""
-    currency: str = stripe_settings.DEFAULT_CURRENCY
-    return currency
 
 
 class StripeChargeQuerySet(models.QuerySet["StripeCharge"]):
