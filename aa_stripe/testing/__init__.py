@@ -1,6 +1,7 @@
-"""An offline Stripe for tests and demos: no key, no network."""
+"""An offline Stripe for tests and demos: no key, no network. See docs/testing.rst."""
 
-from aa_stripe.testing.fake import FakeStripe
+from aa_stripe.testing.fake import TEST_KEY, FakeStripe
 from aa_stripe.testing.faults import Fault
+from aa_stripe.testing.webhooks import event, signed
 
-__all__ = ["FakeStripe", "Fault"]
+__all__ = ["TEST_KEY", "FakeStripe", "Fault", "event", "signed"]

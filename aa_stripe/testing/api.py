@@ -5,10 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from aa_stripe.testing import faults, keys, routes, schema
+from aa_stripe.testing import expansion, faults, keys, routes, schema
 from aa_stripe.testing.account import Account
 from aa_stripe.testing.answer import Answer
-from aa_stripe.testing.expansion import expand
 from aa_stripe.testing.faults import ConnectionLost, Fault, Faults, Plan
 from aa_stripe.testing.idempotency import IdempotencyKeys, key_in_use
 from aa_stripe.testing.refusals import Refusal
@@ -46,6 +45,7 @@ class Api:
         plan = self.faults.next(route.endpoint)
         if plan is not None:
             request.fault = plan.fault
+            request.delay = plan.seconds
             stopped = _stop(plan, request)
             if stopped is not None:
                 return stopped
@@ -54,6 +54,7 @@ class Api:
 
     def _perform(self, request: Request, route: Route, ids: tuple[str, ...]) -> tuple[Answer, bool]:
         """Return the answer, and whether it is kept under the request's idempotency key."""
+        time.sleep(request.delay)
         if request.fault is Fault.ERROR_500_BEFORE:
             return faults.error_500(), True
         try:
@@ -66,11 +67,13 @@ class Api:
 
     def _execute(self, request: Request, route: Route, ids: tuple[str, ...]) -> Answer:
         params = schema.read(route.params, request.params)
+        expand = params.get("expand", [])
+        expansion.check(route.kind, expand)
         with self.account.lock:
             self.account.request = request
             try:
                 shown = route.handler(self.account, params, *ids)
-                return Answer.of(200, expand(self.account, shown, params.get("expand", [])))
+                return Answer.of(200, expansion.expand(self.account, route.kind, shown, expand))
             finally:
                 self.account.request = None
 
@@ -96,6 +99,4 @@ def _stop(plan: Plan, request: Request) -> Answer | None:
         return faults.rate_limited()
     if plan.fault is Fault.CONFLICT:
         return key_in_use(request.idempotency_key or "").answer()
-    if plan.fault is Fault.SLOW:
-        time.sleep(plan.seconds)
     return None

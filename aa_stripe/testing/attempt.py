@@ -133,14 +133,14 @@ def _keep_or_use_up(account: Account, intent: JSON, method: JSON) -> None:
     account.spent.add(method["id"])
 
 
-def unexpected_state(intent: JSON, message: str, **details: Any) -> Refusal:
+def unexpected_state(intent: JSON, message: str) -> Refusal:
     """The intent is not in a state that allows this; the error holds it."""
     kind = intent["object"]
+    holding: dict[str, Any] = {kind: copy.deepcopy(intent)}
     return Refusal(
         400,
         "invalid_request_error",
         message,
         code=f"{kind}_unexpected_state",
-        **{kind: copy.deepcopy(intent)},
-        **details,
+        **holding,
     )

@@ -77,7 +77,7 @@ def refuse_without_return_url(intent: JSON, params: dict[str, Any]) -> None:
         "payment methods, set `automatic_payment_methods[enabled]` to `true` and "
         "`automatic_payment_methods[allow_redirects]` to `never` when creating Setup Intents and "
         "Payment Intents.",
-        **{intent["object"]: copy.deepcopy(intent)},
+        **_holding(intent["object"], intent),
     )
 
 
@@ -96,7 +96,7 @@ def refuse_stranger(
     owner = method["customer"]
     if owner is None or owner == customer:
         return
-    holding = {kind: copy.deepcopy(intent)}
+    holding = _holding(kind, intent)
     if customer is not None:
         raise payment_methods.does_not_belong(method["id"], customer, **holding)
     raise _customer_missing(method, kind, holding)
@@ -111,6 +111,11 @@ def _customer_missing(method: JSON, kind: str, holding: dict[str, Any]) -> Refus
         param="source" if kind == "payment_intent" else "payment_method",
         **holding,
     )
+
+
+def _holding(kind: str, intent: JSON | None) -> dict[str, Any]:
+    """The part of an error that shows the intent it is about."""
+    return {kind: copy.deepcopy(intent)}
 
 
 def client_secret(id: str) -> str:

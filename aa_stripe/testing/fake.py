@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Any
@@ -19,6 +19,10 @@ from aa_stripe.testing.http_client import FakeHTTPClient
 from aa_stripe.testing.request import Request
 from aa_stripe.testing.resources import tokens
 from aa_stripe.testing.server import Server
+from aa_stripe.testing.webhooks import Client, send
+
+TEST_KEY = "sk_test_fake"
+"""A key that only a fake takes."""
 
 
 class FakeStripe:
@@ -34,7 +38,8 @@ class FakeStripe:
     def __init__(self, *, allow_card_tokens: bool = False, api_version: str = API_VERSION) -> None:
         self.account = Account(allow_card_tokens=allow_card_tokens, api_version=api_version)
         self._api = Api(self.account)
-        self._installed: list[tuple[Any, str, Any]] = []
+        self._replaced: list[tuple[Any, str, Any]] = []
+        self._delivered = 0
         self.http_client = FakeHTTPClient(self._api)
 
     # In the place of the real one.
@@ -55,19 +60,23 @@ class FakeStripe:
         """Answer the calls of ``aa_stripe`` and of the SDK's global functions from now on."""
         from aa_stripe import gateway
 
-        for holder, name in ((gateway, "http_client"), (stripe, "default_http_client")):
-            self._installed.append((holder, name, getattr(holder, name)))
-            setattr(holder, name, self.http_client)
+        self._put(gateway, "http_client", self.http_client)
+        self._put(stripe, "default_http_client", self.http_client)
+        self._put(stripe, "api_key", stripe.api_key or TEST_KEY)
+
+    def _put(self, holder: Any, name: str, value: Any) -> None:
+        self._replaced.append((holder, name, getattr(holder, name)))
+        setattr(holder, name, value)
 
     def uninstall(self) -> None:
         """Put back what was there before ``install()``."""
-        while self._installed:
-            setattr(*self._installed.pop())
+        while self._replaced:
+            setattr(*self._replaced.pop())
 
     @contextmanager
     def serve(self, port: int = 0) -> Iterator[str]:
         """Serve the same account over HTTP, on 127.0.0.1; yields the URL. 0 is any free port."""
-        with Server(self._api, port) as server:
+        with self.server(port) as server:
             thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
             thread.start()
             try:
@@ -75,6 +84,13 @@ class FakeStripe:
             finally:
                 server.shutdown()
                 thread.join()
+
+    def server(self, port: int = 0) -> Server:
+        """Return a server on 127.0.0.1 that listens, and that you let ``serve_forever()``.
+
+        Raises ``OSError`` when the port cannot be had.
+        """
+        return Server(self._api, port)
 
     # Looking on.
 
@@ -101,6 +117,24 @@ class FakeStripe:
         """Every event so far, oldest first."""
         with self.account.lock:
             return self.account.all("event")
+
+    def deliver(
+        self,
+        url: str,
+        secret: str,
+        *,
+        events: Iterable[JSON] | None = None,
+        client: Client | None = None,
+    ) -> list[int]:
+        """Send events to the webhook at ``url``, signed; return the HTTP status of each answer.
+
+        ``events`` are by default those that were not delivered so before, oldest first. With
+        Django's test client as ``client``, ``url`` is a path.
+        """
+        if events is None:
+            happened = self.events
+            events, self._delivered = happened[self._delivered :], len(happened)
+        return send(url, events, secret, client=client)
 
     # Time.
 

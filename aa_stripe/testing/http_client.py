@@ -33,7 +33,7 @@ class FakeHTTPClient(stripe.HTTPClient):
         try:
             answer = self._api.handle(Request.parse(method, url, headers, post_data))
         except ConnectionLost as error:
-            raise stripe.APIConnectionError(str(error), should_retry=True) from error
+            raise stripe.APIConnectionError(str(error), should_retry=True) from error  # type: ignore[no-untyped-call]
         lower_case = {name.lower(): value for name, value in answer.headers.items()}
         return answer.content.decode(), answer.status, {**answer.headers, **lower_case}
 

@@ -42,11 +42,6 @@ def page(url: str, objects: list[dict[str, Any]], params: dict[str, Any]) -> dic
     return {"object": "list", "url": url, "has_more": len(found) > limit, "data": shown}
 
 
-def whole(url: str, objects: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return the first page, as it is embedded in another object."""
-    return page(url, objects, {})
-
-
 def _limit(params: dict[str, Any]) -> int:
     limit: int = params.get("limit", DEFAULT_LIMIT)
     if not 1 <= limit <= MAX_LIMIT:

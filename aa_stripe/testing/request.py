@@ -20,8 +20,9 @@ class Request:
 
     ``params`` is what was sent, as nested dictionaries and lists of strings. ``headers`` have
     lower-case names. ``status`` is the HTTP status, and ``None`` while there is none (also when
-    a fault swallowed the answer); ``fault`` is the fault that was injected; ``replayed`` says
-    that the answer was that of an earlier request with the same idempotency key.
+    a fault swallowed the answer); ``fault`` is the fault that was injected, ``delay`` the seconds
+    it took on purpose. ``replayed`` says that the answer was that of an earlier request with the
+    same idempotency key.
     """
 
     method: str
@@ -31,6 +32,7 @@ class Request:
     id: str = field(default_factory=lambda: new_id("request"))
     status: int | None = None
     fault: Fault | None = None
+    delay: float = 0
     replayed: bool = False
 
     @classmethod

@@ -22,6 +22,19 @@ from aa_stripe.testing.resources import (
     tokens,
 )
 
+KINDS = {
+    "balance_transactions": "balance_transaction",
+    "charges": "charge",
+    "customers": "customer",
+    "events": "event",
+    "payment_intents": "payment_intent",
+    "payment_methods": "payment_method",
+    "refunds": "refund",
+    "setup_intents": "setup_intent",
+    "sources": "card",
+    "tokens": "token",
+}
+
 
 @dataclass(frozen=True)
 class Route:
@@ -40,6 +53,14 @@ class Route:
     @cached_property
     def _pattern(self) -> re.Pattern[str]:
         return re.compile(re.escape(self.endpoint).replace(r"\*", "([^/]+)").replace(r"\ ", " "))
+
+    @property
+    def kind(self) -> str:
+        """The kind of what is answered: ``charge`` or ``list of charge``."""
+        method, _, path = self.endpoint.partition(" ")
+        parts = path.split("/")[2:]
+        kind = [KINDS[part] for part in parts if part in KINDS][-1]
+        return f"list of {kind}" if method == "GET" and parts[-1] in KINDS else kind
 
     def ids(self, method: str, path: str) -> tuple[str, ...] | None:
         """Return what the path has in the place of each ``*``, or ``None`` if it is another's."""

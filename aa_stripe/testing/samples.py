@@ -14,7 +14,7 @@ def sample(kind: str) -> dict[str, Any]:
     return copy.deepcopy(_samples()[kind])
 
 
-@functools.lru_cache(maxsize=1)
+@functools.cache
 def _samples() -> dict[str, dict[str, Any]]:
     text = Path(__file__).with_name("samples.json").read_text(encoding="utf-8")
     samples: dict[str, dict[str, Any]] = json.loads(text)

@@ -35,13 +35,13 @@ def read(name: str, sent: dict[str, Any]) -> dict[str, Any]:
     return read_fields
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _hints(cls: type) -> dict[str, Any]:
     hints = typing_extensions.get_type_hints(cls, localns=_NAMESPACE)
     return {name: hint for name, hint in hints.items() if name not in _options()}
 
 
-@functools.lru_cache(maxsize=1)
+@functools.cache
 def _options() -> frozenset[str]:
     return frozenset(RequestOptions.__annotations__)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from aa_stripe.testing.api import Api
 from aa_stripe.testing.answer import Answer
+from aa_stripe.testing.api import Api
 from aa_stripe.testing.faults import ConnectionLost
 from aa_stripe.testing.request import Request
 

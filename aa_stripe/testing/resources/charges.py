@@ -7,6 +7,7 @@ from typing import Any
 from aa_stripe.testing.account import JSON, Account
 from aa_stripe.testing.cards import Decline
 from aa_stripe.testing.currencies import check_amount, check_currency
+from aa_stripe.testing.filters import matching
 from aa_stripe.testing.metadata import merge
 from aa_stripe.testing.paging import page
 from aa_stripe.testing.refusals import Refusal, bad_parameter, card_error, missing_parameter
@@ -91,12 +92,7 @@ def update(account: Account, params: dict[str, Any], id: str) -> JSON:
 
 def list_all(account: Account, params: dict[str, Any]) -> JSON:
     """List charges, failed ones too, of a customer or of a PaymentIntent."""
-    filters = {name: params[name] for name in ("customer", "payment_intent") if name in params}
-    found = [
-        charge
-        for charge in account.all("charge")
-        if all(charge[name] == value for name, value in filters.items())
-    ]
+    found = matching(account, "charge", params, by=("customer", "payment_intent"))
     return page("/v1/charges", found, params)
 
 

@@ -9,6 +9,7 @@ from aa_stripe.testing.account import JSON, Account
 from aa_stripe.testing.attempt import attempt, finish, unexpected_state
 from aa_stripe.testing.currencies import check_amount, check_currency, written
 from aa_stripe.testing.descriptors import check_descriptors
+from aa_stripe.testing.filters import matching
 from aa_stripe.testing.metadata import merge
 from aa_stripe.testing.paging import page
 from aa_stripe.testing.refusals import Refusal, bad_parameter, invalid
@@ -63,12 +64,7 @@ def retrieve(account: Account, params: dict[str, Any], id: str) -> JSON:
 
 def list_all(account: Account, params: dict[str, Any]) -> JSON:
     """List PaymentIntents, of a customer if one is named."""
-    wanted = params.get("customer")
-    found = [
-        intent
-        for intent in account.all("payment_intent")
-        if wanted is None or intent["customer"] == wanted
-    ]
+    found = matching(account, "payment_intent", params, by=("customer",))
     return page("/v1/payment_intents", found, params)
 
 
@@ -80,13 +76,14 @@ def update(account: Account, params: dict[str, Any], id: str) -> JSON:
     intent = account.get("payment_intent", id)
     confirmation.refuse_unsupported(params)
     _refuse_late_changes(intent, params)
-    currency = check_currency(params.get("currency", intent["currency"]))
+    planned = {**intent, **params}
+    currency = check_currency(planned["currency"])
     if {"amount", "currency"} & set(params):
-        check_amount(params.get("amount", intent["amount"]), currency)
+        check_amount(planned["amount"], currency)
     check_descriptors(params)
-    _refuse_card_descriptor({**intent, **params}, intent["payment_method_types"])
+    _refuse_card_descriptor(planned, intent["payment_method_types"])
     changes = {
-        "amount": params.get("amount", intent["amount"]),
+        "amount": planned["amount"],
         "currency": currency,
         "metadata": merge(intent["metadata"], params.get("metadata")),
         **_chosen(account, intent, params),
@@ -116,7 +113,7 @@ def capture(account: Account, params: dict[str, Any], id: str) -> JSON:
             f"{intent['status']}. Only a PaymentIntent with one of the following statuses may be "
             "captured: requires_capture.",
         )
-    amount = params.get("amount_to_capture", intent["amount_capturable"])
+    amount = int(params.get("amount_to_capture") or intent["amount_capturable"])
     if not 1 <= amount <= intent["amount_capturable"]:
         raise _cannot_capture(intent, amount)
     metadata = merge(intent["metadata"], params.get("metadata"))

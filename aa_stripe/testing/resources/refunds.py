@@ -6,6 +6,7 @@ from typing import Any
 
 from aa_stripe.testing.account import JSON, Account
 from aa_stripe.testing.currencies import written
+from aa_stripe.testing.filters import matching
 from aa_stripe.testing.metadata import merge
 from aa_stripe.testing.paging import page
 from aa_stripe.testing.refusals import bad_parameter, invalid, no_such
@@ -71,14 +72,7 @@ def cancel(account: Account, params: dict[str, Any], id: str) -> JSON:
 
 def list_all(account: Account, params: dict[str, Any]) -> JSON:
     """List refunds, of a charge or of a PaymentIntent if one is named."""
-    filters = {name: params[name] for name in ("charge", "payment_intent") if name in params}
-    for kind, id in filters.items():
-        account.get(kind, id, param=kind)
-    found = [
-        refund
-        for refund in account.all("refund")
-        if all(refund[name] == value for name, value in filters.items())
-    ]
+    found = matching(account, "refund", params, by=("charge", "payment_intent"))
     return page("/v1/refunds", found, params)
 
 

@@ -13,6 +13,7 @@ from aa_stripe.testing.attempt import (
     unexpected_state,
 )
 from aa_stripe.testing.cards import Authentication
+from aa_stripe.testing.filters import matching
 from aa_stripe.testing.metadata import merge
 from aa_stripe.testing.paging import page
 from aa_stripe.testing.refusals import Refusal
@@ -47,12 +48,7 @@ def retrieve(account: Account, params: dict[str, Any], id: str) -> JSON:
 
 def list_all(account: Account, params: dict[str, Any]) -> JSON:
     """List SetupIntents, of a customer or with a payment method if one is named."""
-    filters = {name: params[name] for name in ("customer", "payment_method") if name in params}
-    found = [
-        intent
-        for intent in account.all("setup_intent")
-        if all(intent[name] == value for name, value in filters.items())
-    ]
+    found = matching(account, "setup_intent", params, by=("customer", "payment_method"))
     return page("/v1/setup_intents", found, params)
 
 

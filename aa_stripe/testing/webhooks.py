@@ -1,0 +1,98 @@
+"""Webhooks as Stripe sends them."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterable
+from typing import Any, Protocol
+
+from aa_stripe.testing.account import API_VERSION, JSON
+from aa_stripe.testing.ids import new_id
+from aa_stripe.testing.samples import sample
+
+TIMEOUT = 30
+"""Seconds we wait for an answer to a webhook."""
+
+
+class Client(Protocol):
+    """What we need of Django's test client."""
+
+    def post(self, path: str, data: Any, content_type: str, **extra: Any) -> Any:
+        """Send a request; the answer has a ``status_code``."""
+
+
+def event(
+    type: str,
+    about: JSON,
+    *,
+    previous_attributes: JSON | None = None,
+    created: int | None = None,
+    **fields: Any,
+) -> JSON:
+    """Return an event that Stripe could send: ``event("charge.refunded", charge)``.
+
+    ``about`` is the object it is about; ``created`` is the time in seconds since 1970, now when
+    ``None``. ``fields`` take the place of others, as in ``event(..., id="evt_1")``.
+    """
+    data: JSON = {"object": about}
+    if previous_attributes is not None:
+        data["previous_attributes"] = previous_attributes
+    made = sample("event")
+    made.update(
+        id=new_id("event"),
+        type=type,
+        data=data,
+        created=int(time.time()) if created is None else created,
+        api_version=API_VERSION,
+        pending_webhooks=1,
+    )
+    made.update(fields)
+    return made
+
+
+def signed(
+    payload: str | bytes, secret: str | Iterable[str], timestamp: int | None = None
+) -> dict[str, str]:
+    """Return the headers Stripe sends with ``payload``: ``{"Stripe-Signature": "t=...,v1=..."}``.
+
+    ``secret`` is the endpoint's; with several, as when one is being replaced, there is a
+    signature for each. ``timestamp`` is in seconds since 1970, now when ``None``.
+    """
+    body = payload.encode() if isinstance(payload, str) else payload
+    at = int(time.time()) if timestamp is None else timestamp
+    secrets = [secret] if isinstance(secret, str) else list(secret)
+    signatures = ",".join(f"v1={_signature(body, each, at)}" for each in secrets)
+    return {"Stripe-Signature": f"t={at},{signatures}"}
+
+
+def send(url: str, events: Iterable[JSON], secret: str, *, client: Client | None) -> list[int]:
+    """Send each event to ``url``, signed; return the HTTP status of each answer.
+
+    With a ``client`` (Django's test client) ``url`` is a path.
+    """
+    return [_send_one(url, json.dumps(each, indent=2).encode(), secret, client) for each in events]
+
+
+def _send_one(url: str, body: bytes, secret: str, client: Client | None) -> int:
+    headers = signed(body, secret)
+    if client is not None:
+        answer = client.post(url, body, content_type="application/json", headers=headers)
+        return int(answer.status_code)
+    headers["Content-Type"] = "application/json"
+    request = urllib.request.Request(url, data=body, headers=headers)  # noqa: S310 - a test's own
+    try:
+        with urllib.request.urlopen(request, timeout=TIMEOUT) as answer:  # noqa: S310
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        error.close()
+        return int(error.code)
+
+
+def _signature(body: bytes, secret: str, timestamp: int) -> str:
+    signed_text = f"{timestamp}.".encode() + body
+    return hmac.new(secret.encode(), signed_text, hashlib.sha256).hexdigest()
