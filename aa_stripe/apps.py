@@ -13,6 +13,6 @@ class AaStripeConfig(AppConfig):
     default_auto_field = "django.db.models.AutoField"
 
     def ready(self) -> None:
-        from aa_stripe import checks, gateway  # noqa: F401, PLC0415 (checks register themselves)
+        from aa_stripe import checks, gateway  # noqa: F401 (checks register themselves)
 
         gateway.configure_sdk()

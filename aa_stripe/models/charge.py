@@ -113,10 +113,12 @@ class StripeCharge(SavesOnlyChanges, StripeBasicModel):
         for the payment and go into Stripe's metadata; what keeps the payment from being made
         twice is the row itself.
 
-        Raises ``StripeMethodNotAllowed`` when the row is charged already or has no amount, its subclass
-        ``StripeNoActiveCustomer`` when there is nobody to collect from, ``StripeInternalError``
-        when Stripe gave no usable answer (the row stays pending; calling again is safe), and the
-        SDK's ``AuthenticationError`` or ``PermissionError`` when the API key is refused.
+        Raises ``StripeMethodNotAllowed`` when the row is charged already or has no amount, its
+        subclass ``StripeNoActiveCustomer`` when there is nobody to collect from,
+        ``StripeInternalError`` when Stripe gave no usable answer (the row stays pending; calling
+        again is safe), and the SDK's ``AuthenticationError`` or ``PermissionError`` when the API
+        key is refused. What a signal's receiver raises comes out as well, the money being
+        collected by then.
         """
         return collect(self, self._metadata(idempotency_key, payment_uuid))
 

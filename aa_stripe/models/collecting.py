@@ -52,9 +52,10 @@ def collect(
 
     With ``only_pending`` a row that failed meanwhile is left alone (``None``).
 
-    Raises ``StripeMethodNotAllowed`` when the row is charged or has no amount, ``StripeNoActiveCustomer`` when
-    there is nobody to collect from, ``StripeInternalError`` when Stripe gave no usable answer
-    (nothing is concluded then), and the SDK's own error when our key is refused.
+    Raises ``StripeMethodNotAllowed`` when the row is charged or has no amount,
+    ``StripeNoActiveCustomer`` when there is nobody to collect from, ``StripeInternalError`` when
+    Stripe gave no usable answer (nothing is concluded then), and the SDK's own error when our
+    key is refused.
     """
     if charge._state.adding or charge.changed_fields():
         charge.save()
@@ -77,9 +78,9 @@ def _begin(charge: StripeCharge, only_pending: bool) -> bool:
         if only_pending and charge.charge_attempt_failed:
             return False
         customer = StripeCustomer.get_latest_active_customer_for_user(charge.user)
-        if customer is None:
+        if customer is None and not charge.stripe_payment_intent_id:
             raise StripeNoActiveCustomer
-        charge.customer = customer
+        charge.customer = customer or charge.customer
         charge.charge_attempt_failed = False
         if charge.changed_fields():
             charge.save()
@@ -87,8 +88,8 @@ def _begin(charge: StripeCharge, only_pending: bool) -> bool:
 
 
 def _payer(charge: StripeCharge) -> StripeCustomer:
-    """The customer chosen when collecting began; somebody may have deleted it since."""
-    if charge.customer is None:
+    """The customer chosen when collecting began, unless it may not be charged (any more)."""
+    if charge.customer is None or not charge.customer.is_active:
         raise StripeNoActiveCustomer
     return charge.customer
 

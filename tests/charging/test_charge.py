@@ -1,0 +1,616 @@
+"""What ``charge()`` makes of each of Stripe's answers."""
+
+from __future__ import annotations
+
+import pytest
+import stripe
+
+from aa_stripe import signals
+from aa_stripe.exceptions import (
+    StripeInternalError,
+    StripeMethodNotAllowed,
+    StripeNoActiveCustomer,
+)
+from aa_stripe.models import StripeCharge, StripeCustomer
+from aa_stripe.testing import Fault
+from tests.builders import make_charge, make_customer, make_user
+from tests.charging.stripe_side import (
+    CONFIRM,
+    CREATE,
+    RETRIEVE,
+    UPDATE,
+    authenticate,
+    calls,
+    intent_of,
+)
+
+# Succeeded
+
+
+def test_a_success_is_written_to_the_row_as_it_was_collected(charge, fake):
+    collected = charge.charge()
+
+    row = StripeCharge.objects.get(pk=charge.pk)
+    assert row.is_charged
+    assert (row.amount, row.currency) == (1000, "usd")
+    assert row.stripe_charge_id == collected.id
+    assert row.stripe_response["id"] == collected.id
+    assert row.stripe_payment_intent_id == collected.payment_intent
+    assert not row.charge_attempt_failed
+    assert row.signal_due == ""
+
+
+def test_the_object_in_hand_is_as_fresh_as_the_row(charge):
+    charge.charge()
+
+    assert charge.is_charged
+    assert charge.changed_fields() == set()
+
+
+def test_a_success_is_announced_once(charge, heard):
+    charge.charge()
+
+    assert heard == ["succeeded"]
+
+
+def test_a_charge_costs_two_requests(charge, fake):
+    fake.requests.clear()
+
+    charge.charge()
+
+    assert calls(fake) == [CREATE, CONFIRM]
+
+
+def test_a_charge_costs_few_statements(charge, fake, django_assert_max_num_queries):
+    charge = StripeCharge.objects.select_related("user").get(pk=charge.pk)
+
+    with django_assert_max_num_queries(24):
+        charge.charge()
+
+
+def test_a_charge_is_made_of_the_latest_active_customer(charge, fake):
+    newer = make_customer(charge.user)
+    inactive = make_customer(charge.user)
+    StripeCustomer.objects.filter(pk=inactive.pk).update(is_active=False)
+    StripeCustomer.objects.create(user=charge.user)  # not at Stripe yet
+
+    collected = charge.charge()
+
+    assert collected.customer == newer.stripe_customer_id
+    assert charge.customer == newer
+
+
+def test_what_the_payment_is_for_goes_into_its_metadata(charge, fake, settings):
+    settings.PAYMENT_ORIGIN = "shop"
+    charge.source = charge.user
+    charge.save()
+
+    charge.charge(idempotency_key="my-key", payment_uuid="p-1")
+
+    intent = intent_of(fake, charge)
+    assert intent["metadata"] == {
+        "aa_stripe_charge_uuid": str(charge.uuid),
+        "content_type_id": str(charge.content_type_id),
+        "object_id": str(charge.user.pk),
+        "origin": "shop",
+        "payment_uuid": "p-1",
+        "idempotency_key": "my-key",
+    }
+
+
+def test_description_and_statement_descriptor_are_sent_and_the_comment_is_not(charge, fake):
+    charge.description, charge.comment = "For stuff", "internal"
+    charge.statement_descriptor = "My Company"
+
+    charge.charge()
+
+    intent = intent_of(fake, charge)
+    assert intent["description"] == "For stuff"
+    assert intent["statement_descriptor_suffix"] == "My Company"
+    assert "internal" not in str(intent)
+
+
+def test_an_unsaved_change_is_saved_and_charged(charge):
+    charge.amount = 700
+
+    charge.charge()
+
+    assert StripeCharge.objects.get(pk=charge.pk).amount == 700
+
+
+def test_a_row_that_was_never_saved_is_saved_and_charged(customer):
+    charge = StripeCharge(user=customer.user, amount=500)
+
+    charge.charge()
+
+    assert StripeCharge.objects.get(pk=charge.pk).is_charged
+
+
+def test_no_client_secret_reaches_the_database(charge, customer):
+    declining = make_customer(card="tok_chargeCustomerFail")
+    refused = make_charge(declining)
+
+    charge.charge()
+    refused.charge()
+
+    for row in StripeCharge.objects.all():
+        assert "client_secret" not in str(row.stripe_response)
+
+
+def test_a_currency_without_a_minor_unit_is_charged_as_it_is(customer):
+    charge = make_charge(customer, amount=500, currency="JPY")
+
+    collected = charge.charge()
+
+    assert (collected.amount, collected.currency) == (500, "jpy")
+    assert charge.currency == "jpy"
+
+
+# Refused
+
+
+def test_a_declined_card_is_recorded(declined):
+    assert declined.charge() is None
+
+    row = StripeCharge.objects.get(pk=declined.pk)
+    assert row.charge_attempt_failed
+    assert not row.is_charged
+    assert row.failure_code == "card_declined"
+    assert row.stripe_response["error"]["code"] == "card_declined"
+    assert row.stripe_charge_id == row.stripe_response["error"]["charge"]
+
+
+def test_a_declined_card_is_announced_with_stripes_error(declined, heard):
+    errors = []
+
+    def listen(sender, instance, exception, **kwargs):
+        errors.append((sender, instance, exception))
+
+    signals.stripe_charge_card_exception.connect(listen)
+
+    declined.charge()
+
+    [(sender, instance, error)] = errors
+    assert sender is StripeCharge
+    assert instance is declined
+    assert isinstance(error, stripe.CardError)
+    assert heard == ["card_exception"]
+
+
+def test_a_declined_card_is_not_pending_any_more(declined):
+    declined.charge()
+
+    assert list(StripeCharge.objects.pending()) == []
+
+
+def test_the_command_leaves_a_row_alone_that_failed_meanwhile(declined, fake):
+    stale = StripeCharge.objects.get(pk=declined.pk)
+    declined.charge()
+    fake.requests.clear()
+
+    assert stale.charge_if_pending() is None
+
+    assert fake.requests == []
+
+
+def test_a_failed_row_is_collected_when_it_is_asked_for_with_a_good_card(declined, heard):
+    declined.charge()
+    declined.user.stripe_customers.get().add_new_source("tok_visa")
+
+    assert declined.charge() is not None
+
+    row = StripeCharge.objects.get(pk=declined.pk)
+    assert row.is_charged
+    assert not row.charge_attempt_failed
+    assert row.failure_code == ""
+    assert heard == ["card_exception", "succeeded"]
+
+
+def test_a_failed_row_that_is_declined_again_says_so_again(declined, fake, heard):
+    declined.charge()
+    first = declined.stripe_charge_id
+
+    declined.charge()
+
+    assert declined.stripe_charge_id != first
+    assert heard == ["card_exception", "card_exception"]
+
+
+def test_a_card_that_needs_authentication_asks_for_action(db, fake, heard):
+    charge = make_charge(make_customer(card="pm_card_authenticationRequired"))
+
+    assert charge.charge() is None
+
+    row = StripeCharge.objects.get(pk=charge.pk)
+    assert row.charge_attempt_failed
+    assert row.failure_code == "authentication_required"
+    assert row.stripe_charge_id == ""
+    assert heard == ["card_exception", "requires_action"]
+
+
+def test_a_payment_authenticated_in_the_browser_is_adopted(db, fake, heard):
+    charge = make_charge(make_customer(card="pm_card_authenticationRequired"))
+    charge.charge()
+    authenticate(fake, charge)
+
+    assert charge.charge() is not None
+
+    assert charge.is_charged
+    assert heard == ["card_exception", "requires_action", "succeeded"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "code"),
+    [
+        ({"amount": 0}, "parameter_invalid_integer"),
+        ({"amount": -5}, "parameter_invalid_integer"),
+        ({"amount": 1}, "amount_too_small"),
+        ({"amount": 10**12}, "amount_too_large"),
+        ({"currency": "xxx"}, "invalid_request_error"),
+        ({"currency": "isk", "amount": 150}, "parameter_invalid_integer"),
+    ],
+)
+def test_what_stripe_refuses_as_invalid_fails_the_row(customer, heard, fields, code):
+    charge = make_charge(customer, **fields)
+
+    assert charge.charge() is None
+
+    row = StripeCharge.objects.get(pk=charge.pk)
+    assert row.charge_attempt_failed
+    assert row.failure_code == code
+    assert row.stripe_payment_intent_id == ""
+    assert heard == ["card_exception"]
+
+
+def test_a_refused_row_is_collected_once_it_is_mended(customer):
+    charge = make_charge(customer, amount=0)
+    charge.charge()
+    charge.amount = 800
+
+    charge.charge()
+
+    assert charge.is_charged
+    assert charge.amount == 800
+
+
+def test_a_customer_without_any_card_fails_the_row(db, fake):
+    charge = make_charge(make_customer(card=None))
+
+    assert charge.charge() is None
+
+    assert charge.failure_code == "payment_intent_unexpected_state"
+    assert charge.charge_attempt_failed
+
+
+# Nothing to collect
+
+
+def test_a_charged_row_is_not_charged_again(charge, fake):
+    charge.charge()
+    fake.requests.clear()
+
+    with pytest.raises(StripeMethodNotAllowed, match=r"^Already charged\.$"):
+        charge.charge()
+
+    assert fake.requests == []
+
+
+def test_a_stale_object_does_not_charge_again(charge, fake):
+    stale = StripeCharge.objects.get(pk=charge.pk)
+    charge.charge()
+
+    with pytest.raises(StripeMethodNotAllowed, match=r"^Already charged\.$"):
+        stale.charge()
+
+
+def test_nothing_is_collected_without_an_amount(customer, fake):
+    charge = make_charge(customer, amount=None)
+    fake.requests.clear()
+
+    with pytest.raises(StripeMethodNotAllowed, match="no amount"):
+        charge.charge()
+
+    assert fake.requests == []
+
+
+def test_nothing_is_collected_without_an_active_customer(db, fake):
+    charge = StripeCharge.objects.create(user=make_user(), amount=1000)
+
+    with pytest.raises(StripeNoActiveCustomer):
+        charge.charge()
+
+    assert fake.requests == []
+    assert list(StripeCharge.objects.pending()) == [charge]
+
+
+def test_a_failed_row_without_an_active_customer_stays_failed(declined):
+    declined.charge()
+    StripeCustomer.objects.all().delete()
+
+    with pytest.raises(StripeNoActiveCustomer):
+        declined.charge()
+
+    # Its intent may have been paid in the browser, so it is asked for; nobody is left to charge.
+    assert not StripeCharge.objects.get(pk=declined.pk).is_charged
+
+
+def test_an_inactive_customer_is_not_charged(charge, fake):
+    fake.fail_next(CONFIRM, Fault.REQUEST_LOST)
+    with pytest.raises(StripeInternalError):
+        charge.charge()
+    StripeCustomer.objects.update(is_active=False)
+
+    with pytest.raises(StripeNoActiveCustomer):
+        charge.charge()
+
+    assert calls(fake)[-1] == RETRIEVE
+
+
+def test_a_payment_that_succeeded_is_adopted_though_its_customer_is_inactive_now(charge, fake):
+    fake.fail_next(CONFIRM, Fault.ANSWER_LOST)
+    with pytest.raises(StripeInternalError):
+        charge.charge()
+    StripeCustomer.objects.update(is_active=False)
+
+    charge.charge()
+
+    assert charge.is_charged
+
+
+# No answer, or one that waits for others
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fault.REQUEST_LOST,
+        Fault.ANSWER_LOST,
+        Fault.ERROR_500_BEFORE,
+        Fault.ERROR_500_AFTER,
+        Fault.RATE_LIMITED,
+        Fault.CONFLICT,
+        Fault.GARBAGE,
+    ],
+)
+def test_without_a_usable_answer_nothing_is_concluded(charge, fake, heard, fault):
+    fake.fail_next(CONFIRM, fault)
+
+    with pytest.raises(StripeInternalError) as raised:
+        charge.charge()
+
+    assert isinstance(raised.value.__cause__, stripe.StripeError)
+    row = StripeCharge.objects.get(pk=charge.pk)
+    assert not row.is_charged
+    assert not row.charge_attempt_failed
+    assert row.stripe_payment_intent_id.startswith("pi_")
+    assert list(StripeCharge.objects.pending()) == [row]
+    assert heard == []
+
+
+def test_the_next_run_asks_stripe_first(charge, fake):
+    fake.fail_next(CONFIRM, Fault.ANSWER_LOST)
+    with pytest.raises(StripeInternalError):
+        charge.charge()
+    fake.requests.clear()
+
+    charge.charge()
+
+    assert calls(fake) == [RETRIEVE]
+    assert charge.is_charged
+
+
+def test_a_decline_whose_answer_was_lost_is_recorded_and_not_tried_again(declined, fake, heard):
+    fake.fail_next(CONFIRM, Fault.ANSWER_LOST)
+    with pytest.raises(StripeInternalError):
+        declined.charge()
+    fake.requests.clear()
+
+    assert declined.charge() is None
+
+    assert calls(fake) == [RETRIEVE]
+    assert declined.charge_attempt_failed
+    assert declined.failure_code == "card_declined"
+    assert heard == ["card_exception"]
+
+
+def test_a_processing_payment_is_left_to_settle(db, fake, heard):
+    charge = make_charge(make_customer(card="pm_card_fakeProcessing"))
+
+    assert charge.charge() is None
+
+    row = StripeCharge.objects.get(pk=charge.pk)
+    assert not row.is_charged
+    assert not row.charge_attempt_failed
+    assert heard == []
+
+
+def test_a_processing_payment_that_succeeded_is_adopted_by_the_next_run(db, fake, heard):
+    charge = make_charge(make_customer(card="pm_card_fakeProcessing"))
+    charge.charge()
+    fake.settle(charge.stripe_payment_intent_id, succeed=True)
+
+    charge.charge()
+
+    assert charge.is_charged
+    assert heard == ["succeeded"]
+
+
+def test_a_processing_payment_that_failed_is_recorded_by_the_next_run(db, fake, heard):
+    charge = make_charge(make_customer(card="pm_card_fakeProcessing"))
+    charge.charge()
+    fake.settle(charge.stripe_payment_intent_id, succeed=False)
+
+    assert charge.charge() is None
+
+    assert charge.charge_attempt_failed
+    assert heard == ["card_exception"]
+
+
+def test_a_refused_key_is_raised_and_says_nothing_of_the_row(charge, settings, fake):
+    settings.STRIPE_API_KEY = ""
+
+    with pytest.raises(stripe.AuthenticationError):
+        charge.charge()
+
+    assert list(StripeCharge.objects.pending()) == [charge]
+
+
+# What others do to the intent
+
+
+def lose_the_answer(charge, fake, fault=Fault.REQUEST_LOST):
+    fake.fail_next(CONFIRM, fault)
+    with pytest.raises(StripeInternalError):
+        charge.charge()
+    fake.requests.clear()
+
+
+def test_a_changed_amount_is_what_is_collected(charge, fake):
+    lose_the_answer(charge, fake)
+    charge.amount, charge.description = 1500, "More stuff"
+    charge.save()
+
+    collected = charge.charge()
+
+    assert collected.amount == 1500
+    assert collected.description == "More stuff"
+    assert calls(fake) == [RETRIEVE, UPDATE, CONFIRM]
+
+
+def test_a_changed_currency_cancels_the_intent_and_makes_another(charge, fake):
+    lose_the_answer(charge, fake)
+    first = charge.stripe_payment_intent_id
+    charge.currency = "eur"
+    charge.save()
+
+    collected = charge.charge()
+
+    assert collected.currency == "eur"
+    assert charge.stripe_payment_intent_id != first
+    assert fake.account.get("payment_intent", first)["status"] == "canceled"
+
+
+def test_a_payment_that_succeeded_is_adopted_as_collected_though_the_row_was_edited(charge, fake):
+    lose_the_answer(charge, fake, Fault.ANSWER_LOST)
+    charge.amount, charge.currency = 1500, "eur"
+    charge.save()
+
+    charge.charge()
+
+    assert (charge.amount, charge.currency) == (1000, "usd")
+
+
+def test_a_payment_canceled_at_stripe_fails_the_row(charge, fake, heard):
+    lose_the_answer(charge, fake)
+    fake.dashboard_cancel(charge.stripe_payment_intent_id)
+
+    assert charge.charge() is None
+
+    assert charge.failure_code == "canceled"
+    assert list(StripeCharge.objects.pending()) == []
+    assert heard == ["card_exception"]
+
+
+def test_a_payment_canceled_at_stripe_starts_again_when_asked_for(charge, fake):
+    lose_the_answer(charge, fake)
+    first = charge.stripe_payment_intent_id
+    fake.dashboard_cancel(first)
+    charge.charge()
+
+    charge.charge()
+
+    assert charge.is_charged
+    assert charge.stripe_payment_intent_id != first
+
+
+def test_a_row_tells_who_really_paid_when_the_customer_was_replaced(charge, customer, fake):
+    lose_the_answer(charge, fake, Fault.ANSWER_LOST)
+    make_customer(charge.user)
+
+    charge.charge()
+
+    assert charge.customer == customer
+
+
+# The source object
+
+
+def test_two_charges_for_the_same_object_are_two_payments(customer, fake):
+    charges = [make_charge(customer, source=customer.user) for _ in range(2)]
+
+    intents = {charge.charge().payment_intent for charge in charges}
+
+    assert len(intents) == 2
+
+
+def test_two_charges_for_no_object_are_two_payments(customer, fake):
+    charges = [make_charge(customer) for _ in range(2)]
+
+    intents = {charge.charge(idempotency_key="same").payment_intent for charge in charges}
+
+    assert len(intents) == 2
+
+
+# Saving
+
+
+def test_saving_a_stale_object_does_not_turn_the_charge_back(charge):
+    stale = StripeCharge.objects.get(pk=charge.pk)
+    charge.charge()
+    stale.comment = "edited"
+
+    stale.save()
+
+    row = StripeCharge.objects.get(pk=charge.pk)
+    assert row.is_charged
+    assert row.stripe_charge_id
+    assert row.comment == "edited"
+
+
+def test_saving_a_stale_object_writes_when_it_was_updated(charge):
+    before = charge.updated
+    stale = StripeCharge.objects.get(pk=charge.pk)
+
+    stale.save()
+
+    assert StripeCharge.objects.get(pk=charge.pk).updated > before
+
+
+# Signals that a crash left due
+
+
+class ReceiverError(Exception):
+    pass
+
+
+@pytest.fixture
+def broken_receiver():
+    def listen(sender, instance, **kwargs):
+        raise ReceiverError
+
+    signals.stripe_charge_succeeded.connect(listen)
+    yield lambda: signals.stripe_charge_succeeded.disconnect(listen)
+    signals.stripe_charge_succeeded.disconnect(listen)
+
+
+def test_a_signal_whose_receiver_raised_stays_due(charge, broken_receiver):
+    with pytest.raises(ReceiverError):
+        charge.charge()
+
+    row = StripeCharge.objects.get(pk=charge.pk)
+    assert row.is_charged
+    assert list(StripeCharge.objects.with_signal_due()) == [row]
+
+
+def test_a_signal_that_stayed_due_is_sent_later_once(charge, broken_receiver, heard):
+    with pytest.raises(ReceiverError):
+        charge.charge()
+    broken_receiver()
+    heard.clear()
+    row = StripeCharge.objects.get(pk=charge.pk)
+
+    row.send_due_signals()
+    row.send_due_signals()
+
+    assert heard == ["succeeded"]
+    assert list(StripeCharge.objects.with_signal_due()) == []
