@@ -14,7 +14,7 @@ from aa_stripe import gateway
 from aa_stripe.models.base import USER_MODEL, SavesOnlyChanges, StripeBasicModel
 from aa_stripe.models.collecting import collect
 from aa_stripe.models.customer import StripeCustomer
-from aa_stripe.models.refunding import refund, settle_refunds, sync_refunds
+from aa_stripe.models.refunding import refund, settle_refunds
 from aa_stripe.settings import default_currency, stripe_settings
 from aa_stripe.signals import stripe_charge_refunded, stripe_charge_succeeded
 
@@ -143,13 +143,12 @@ class StripeCharge(SavesOnlyChanges, StripeBasicModel):
         return refund(self, amount_to_refund)
 
     def refresh_from_stripe(self) -> None:
-        """Take over refunds that were made, failed or were canceled at Stripe.
+        """Take over what was refunded at Stripe; finish refunds whose outcome is unknown.
 
         Raises ``StripeInternalError`` when Stripe gave no usable answer, the SDK's error when
         it refused.
         """
         settle_refunds(self)
-        sync_refunds(self)
         self.send_due_signals()
 
     def send_due_signals(self) -> None:

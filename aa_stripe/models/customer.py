@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any
 
 from django.db import models
@@ -9,13 +10,20 @@ from django.utils.translation import gettext_lazy as _
 
 from aa_stripe import gateway
 from aa_stripe.exceptions import StripeMethodNotAllowed
+from aa_stripe.gateway import Meaning
 from aa_stripe.models.base import USER_MODEL, StripeBasicModel
+from aa_stripe.models.locking import locked
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+logger = logging.getLogger("aa-stripe")
+
 #: In the metadata of every customer: the ``uuid`` of its row.
 UUID_KEY = "aa_stripe_customer_uuid"
+
+#: After these, asking Stripe for the same customer once more leads nowhere.
+FINAL = frozenset({Meaning.DECLINED, Meaning.REFUSED, Meaning.OUTDATED})
 
 
 class StripeCustomer(StripeBasicModel):
@@ -60,6 +68,45 @@ class StripeCustomer(StripeBasicModel):
         known = cls.objects.filter(user_id=user.pk).exclude(stripe_customer_id="")
         return known.order_by("id").values_list("stripe_customer_id", flat=True)
 
+    @classmethod
+    def get_or_create_at_stripe(
+        cls, user: models.Model, stripe_js_response: dict[str, Any]
+    ) -> StripeCustomer:
+        """The user's customer made of ``stripe_js_response``, created at Stripe if it is not yet.
+
+        The same ``stripe_js_response["id"]`` again, even at the same time in another process,
+        ends in the same row and the same customer. Should Stripe, having created it, not say
+        what it can pay with, then ``sources`` stays empty until the next refresh.
+
+        Raises what ``create_at_stripe`` raises. After a refusal there is no row; after an error
+        that says nothing about the outcome the row stays, and calling again finishes it.
+        """
+        customer, _is_new = cls.objects.get_or_create(
+            user=user,
+            submitted_token=stripe_js_response["id"],
+            defaults={"stripe_js_response": stripe_js_response},
+        )
+        try:
+            customer._finish_creating()
+        except cls.DoesNotExist:  # refused just now for another process, and so deleted
+            return cls.get_or_create_at_stripe(user, stripe_js_response)
+        except (StripeMethodNotAllowed, gateway.StripeError) as error:
+            if _is_final(error):
+                cls.objects.filter(pk=customer.pk, is_created_at_stripe=False).delete()
+            raise
+        return customer
+
+    def _finish_creating(self) -> None:
+        with locked(self):
+            if not self.is_created_at_stripe:
+                self._create()
+        if self.sources:
+            return
+        try:
+            self.refresh_from_stripe()
+        except gateway.StripeError:
+            logger.exception("Customer %s is created, what it can pay with is unknown", self)
+
     @property
     def default_source_data(self) -> dict[str, Any] | None:
         """The one of ``sources`` that is charged; ``None`` when it is not known."""
@@ -73,13 +120,19 @@ class StripeCustomer(StripeBasicModel):
         only accounts of old accept. ``description`` of ``None`` is "<user> id: <user's id>".
 
         Raises ``StripeMethodNotAllowed`` if the customer exists already or the SetupIntent has
-        no PaymentMethod yet, and the SDK's errors; after one that says nothing about the
+        not saved its card yet, and the SDK's errors; after one that says nothing about the
         outcome, calling again makes no second customer.
         """
         if self.is_created_at_stripe:
             raise StripeMethodNotAllowed("Customer already created.")
         if self.pk is None:
             self.save()
+        self._create(description)
+        self.refresh_from_stripe()
+        return self
+
+    def _create(self, description: str | None = None) -> None:
+        """Create the customer at Stripe and commit its id, with nothing else learned yet."""
         if description is None:
             description = f"{self.user} id: {self.user.pk}"
         params: gateway.CustomerCreateParams = {
@@ -97,8 +150,6 @@ class StripeCustomer(StripeBasicModel):
         self.is_created_at_stripe = True
         self.stripe_response = gateway.to_json(created)
         self.save()
-        self.refresh_from_stripe()
-        return self
 
     def add_new_source(
         self, source_token: str, stripe_js_response: dict[str, Any] | None = None
@@ -106,13 +157,14 @@ class StripeCustomer(StripeBasicModel):
         """Save the card that ``source_token`` names for the customer and make it the default.
 
         Takes the same ids as ``create_at_stripe``. ``stripe_js_response``, if given, is kept.
-        Raises the SDK's errors, nothing of the row being changed then.
+        Raises what ``create_at_stripe`` raises, nothing of the row being changed then; calling
+        again is safe.
         """
         source = self._payable(source_token)
         default: gateway.CustomerUpdateParams = {"source": source}
         if source.startswith("pm_"):
-            gateway.attach_payment_method(source, self.stripe_customer_id)
-            default = {"invoice_settings": {"default_payment_method": source}}
+            attached = self._attach(source)
+            default = {"invoice_settings": {"default_payment_method": attached.id}}
         gateway.update_customer(self.stripe_customer_id, default)
         if stripe_js_response is not None:
             self.stripe_js_response = stripe_js_response
@@ -171,7 +223,26 @@ class StripeCustomer(StripeBasicModel):
             return gateway.create_payment_method(js_id, idempotency_key=key).id
         if not js_id.startswith("seti_"):
             return js_id
-        saved = gateway.retrieve_setup_intent(js_id).payment_method
-        if saved is None:
-            raise StripeMethodNotAllowed("The setup intent has no payment method yet.")
-        return str(saved)
+        intent = gateway.retrieve_setup_intent(js_id)
+        if intent.status != "succeeded":
+            raise StripeMethodNotAllowed(_("The card was not saved: it is not confirmed yet."))
+        return str(intent.payment_method)
+
+    def _attach(self, method_id: str) -> gateway.PaymentMethod:
+        """Attach the PaymentMethod, unless it is the customer's already: because a SetupIntent
+        has attached it, or an earlier try whose answer was lost.
+
+        Unverified: whether Stripe minds attaching it to the same customer again.
+        """
+        try:
+            return gateway.attach_payment_method(method_id, self.stripe_customer_id)
+        except gateway.InvalidRequestError:
+            method = gateway.retrieve_payment_method(method_id)
+            if method.customer != self.stripe_customer_id:
+                raise
+            return method
+
+
+def _is_final(error: Exception) -> bool:
+    """Whether the same request would be refused again, so that its row is of no use."""
+    return not isinstance(error, gateway.StripeError) or gateway.meaning_of(error) in FINAL

@@ -1,0 +1,437 @@
+"""Each fault at each request: run again until settled, and the money has moved once.
+
+A run is what ``charge_stripe`` or a person does with the row. Between two runs a day passes, so
+that Stripe forgets its idempotency keys at the worst time; another test leaves them alive.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from datetime import timedelta
+
+import pytest
+import stripe
+from django.db import transaction
+
+from aa_stripe.exceptions import StripeInternalError
+from aa_stripe.models import StripeCharge, StripeRefund
+from aa_stripe.testing import Fault
+from tests.builders import make_charge, make_customer
+from tests.charging.stripe_side import (
+    CANCEL,
+    CONFIRM,
+    CREATE,
+    LIST,
+    REFUND,
+    REFUNDS,
+    RETRIEVE,
+    UPDATE,
+    intent_of,
+    intents,
+    paid,
+    refunds_of,
+)
+
+FAULTS = [fault for fault in Fault if fault is not Fault.SLOW]
+DAY = timedelta(hours=25)
+
+#: How much time passes from one run to the next.
+PAUSES = [timedelta(0), DAY]
+
+pytestmark = pytest.mark.django_db
+
+
+def let_pass(fake, pause):
+    """Time passes for Stripe and for the rows alike."""
+    if not pause:
+        return
+    fake.advance(pause.total_seconds())
+    for model in (StripeCharge, StripeRefund):
+        for row in model.objects.all():
+            model.objects.filter(pk=row.pk).update(created=row.created - pause)
+
+
+def run(charge):
+    """One run over the row; whether it was settled."""
+    try:
+        charge.charge()
+    except StripeInternalError:
+        return False
+    return True
+
+
+def run_until_settled(charge, fake, pause):
+    for _ in range(5):
+        if run(StripeCharge.objects.get(pk=charge.pk)):
+            break
+        let_pass(fake, pause)
+        # What is stuck to a key for a day is only found when the day is over.
+        pause = pause or DAY / 2
+    charge.refresh_from_db()
+
+
+def assert_paid_once(charge, fake, amount=1000):
+    row = StripeCharge.objects.get(pk=charge.pk)
+    [intent] = paid(fake)
+    assert intent["metadata"]["aa_stripe_charge_uuid"] == str(row.uuid)
+    assert (row.is_charged, row.charge_attempt_failed) == (True, False)
+    assert row.stripe_payment_intent_id == intent["id"]
+    assert row.stripe_charge_id == intent["latest_charge"]
+    assert row.amount == intent["amount_received"] == amount
+    assert row.currency == intent["currency"]
+    assert row.signal_due == ""
+
+
+on_each_fault = pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
+with_each_pause = pytest.mark.parametrize("pause", PAUSES, ids=["at once", "a day later"])
+
+
+@with_each_pause
+@on_each_fault
+@pytest.mark.parametrize("endpoint", [CREATE, CONFIRM])
+def test_a_charge_is_paid_once(charge, fake, heard, endpoint, fault, pause):
+    fake.fail_next(endpoint, fault)
+
+    run_until_settled(charge, fake, pause)
+
+    assert_paid_once(charge, fake)
+    assert heard == ["succeeded"]
+
+
+@with_each_pause
+@on_each_fault
+@pytest.mark.parametrize("first", [Fault.REQUEST_LOST, Fault.ANSWER_LOST])
+def test_a_charge_is_paid_once_when_the_next_look_fails_too(
+    charge, fake, heard, first, fault, pause
+):
+    fake.fail_next(CONFIRM, first)
+    fake.fail_next(RETRIEVE, fault)
+
+    run_until_settled(charge, fake, pause)
+
+    assert_paid_once(charge, fake)
+    assert heard == ["succeeded"]
+
+
+@with_each_pause
+@on_each_fault
+@pytest.mark.parametrize("endpoint", [CREATE, CONFIRM])
+def test_a_decline_is_recorded_once(declined, fake, heard, endpoint, fault, pause):
+    fake.fail_next(endpoint, fault)
+
+    run_until_settled(declined, fake, pause)
+
+    assert paid(fake) == []
+    assert (declined.is_charged, declined.charge_attempt_failed) == (False, True)
+    assert declined.failure_code == "card_declined"
+    assert len(fake.account.all("charge")) == 1
+    assert heard == ["card_exception"]
+
+
+@with_each_pause
+@on_each_fault
+@pytest.mark.parametrize("endpoint", [CREATE, CONFIRM])
+def test_a_row_that_failed_before_is_paid_once(declined, fake, heard, endpoint, fault, pause):
+    declined.charge()
+    declined.customer.add_new_source("tok_visa")
+    heard.clear()
+    fake.fail_next(endpoint, fault)
+
+    run_until_settled(declined, fake, pause)
+
+    assert_paid_once(declined, fake)
+    assert heard == ["succeeded"]
+
+
+def test_a_crash_after_a_failed_row_was_tried_again_leaves_it_to_the_command(declined, fake):
+    declined.charge()
+    declined.customer.add_new_source("tok_visa")
+    fake.fail_next(RETRIEVE, Fault.REQUEST_LOST)
+
+    assert not run(declined)
+
+    assert list(StripeCharge.objects.pending()) == [declined]
+
+
+# A surrounding transaction that rolls back
+
+
+class RolledBack(Exception):
+    pass
+
+
+def run_and_roll_back(charge):
+    try:
+        with transaction.atomic():
+            run(charge)
+            raise RolledBack
+    except RolledBack:
+        return StripeCharge.objects.get(pk=charge.pk)
+
+
+@with_each_pause
+def test_a_charge_that_was_rolled_back_is_adopted(charge, fake, pause):
+    row = run_and_roll_back(charge)
+    assert not row.is_charged
+    let_pass(fake, pause)
+
+    run_until_settled(charge, fake, pause)
+
+    assert_paid_once(charge, fake)
+
+
+@with_each_pause
+@on_each_fault
+@pytest.mark.parametrize("endpoint", [CREATE, CONFIRM])
+def test_a_charge_is_paid_once_when_its_transaction_rolls_back(
+    charge, fake, endpoint, fault, pause
+):
+    fake.fail_next(endpoint, fault)
+    run_and_roll_back(charge)
+    let_pass(fake, pause)
+
+    run_until_settled(charge, fake, pause)
+
+    assert_paid_once(charge, fake)
+
+
+@with_each_pause
+def test_a_decline_that_was_rolled_back_is_recorded_and_not_tried_again(declined, fake, pause):
+    run_and_roll_back(declined)
+    let_pass(fake, pause)
+
+    run_until_settled(declined, fake, pause)
+
+    assert declined.charge_attempt_failed
+    assert len(fake.account.all("charge")) == 1
+
+
+@on_each_fault
+def test_looking_for_a_lost_intent_may_fail_as_well(charge, fake, fault):
+    run_and_roll_back(charge)
+    let_pass(fake, DAY)
+    fake.fail_next(LIST, fault)
+
+    run_until_settled(charge, fake, DAY)
+
+    assert_paid_once(charge, fake)
+
+
+def test_a_lost_intent_is_found_on_any_page_of_any_customer(charge, fake):
+    run_and_roll_back(charge)
+    for _ in range(105):
+        fake_intent(fake, charge.user.stripe_customers.get())
+    make_customer(charge.user)
+    let_pass(fake, DAY)
+
+    run_until_settled(charge, fake, DAY)
+
+    assert_paid_once(charge, fake)
+
+
+def fake_intent(fake, customer):
+    """Another unpaid intent of the customer, not ours."""
+    fake.account.add(
+        "payment_intent", customer=customer.stripe_customer_id, status="canceled", metadata={}
+    )
+
+
+# Edited between the tries
+
+
+@with_each_pause
+@on_each_fault
+@pytest.mark.parametrize("endpoint", [CREATE, CONFIRM])
+@pytest.mark.parametrize("is_rolled_back", [False, True], ids=["committed", "rolled back"])
+def test_an_edited_amount_is_collected_once(charge, fake, endpoint, fault, pause, is_rolled_back):
+    fake.fail_next(endpoint, fault)
+    run_and_roll_back(charge) if is_rolled_back else run(charge)
+    was_paid = bool(paid(fake))
+    let_pass(fake, pause)
+    StripeCharge.objects.filter(pk=charge.pk).update(amount=1500)
+
+    run_until_settled(charge, fake, pause)
+
+    assert_paid_once(charge, fake, amount=1000 if was_paid else 1500)
+
+
+@with_each_pause
+@on_each_fault
+@pytest.mark.parametrize("endpoint", [CREATE, CONFIRM])
+def test_a_replaced_customer_pays_once(charge, fake, endpoint, fault, pause):
+    fake.fail_next(endpoint, fault)
+    run(charge)
+    was_paid = bool(paid(fake))
+    let_pass(fake, pause)
+    newer = make_customer(charge.user)
+
+    run_until_settled(charge, fake, pause)
+
+    assert_paid_once(charge, fake)
+    assert (charge.customer == newer) is not was_paid
+    assert paid(fake)[0]["customer"] == charge.customer.stripe_customer_id
+
+
+@with_each_pause
+@on_each_fault
+@pytest.mark.parametrize("endpoint", [RETRIEVE, UPDATE, CONFIRM])
+def test_each_request_after_an_edit_may_fail(charge, fake, endpoint, fault, pause):
+    fake.fail_next(CONFIRM, Fault.REQUEST_LOST)
+    run(charge)
+    make_customer(charge.user)
+    StripeCharge.objects.filter(pk=charge.pk).update(amount=1500)
+    fake.fail_next(endpoint, fault)
+
+    run_until_settled(charge, fake, pause)
+
+    assert_paid_once(charge, fake, amount=1500)
+
+
+@with_each_pause
+@on_each_fault
+@pytest.mark.parametrize("endpoint", [RETRIEVE, UPDATE, CANCEL, CREATE, CONFIRM])
+@pytest.mark.parametrize("is_rolled_back", [False, True], ids=["committed", "rolled back"])
+def test_each_request_after_a_changed_currency_may_fail(
+    charge, fake, endpoint, fault, pause, is_rolled_back
+):
+    fake.fail_next(CONFIRM, Fault.REQUEST_LOST)
+    run(charge)
+    StripeCharge.objects.filter(pk=charge.pk).update(currency="eur")
+    fake.fail_next(endpoint, fault)
+    if is_rolled_back:
+        run_and_roll_back(charge)
+        let_pass(fake, pause)
+
+    run_until_settled(charge, fake, pause)
+
+    assert_paid_once(charge, fake)
+    assert charge.currency == "eur"
+    assert sum(intent["status"] != "canceled" for intent in intents(fake)) == 1
+
+
+def test_a_payment_that_succeeds_just_before_it_is_withdrawn_is_adopted(charge, fake):
+    fake.fail_next(CONFIRM, Fault.REQUEST_LOST)
+    run(charge)
+    StripeCharge.objects.filter(pk=charge.pk).update(currency="eur")
+
+    def pay_meanwhile(request):
+        if request.path.endswith("/cancel"):
+            fake.before_request.clear()
+            intent_of(fake, charge)["customer"] = charge.customer.stripe_customer_id
+            pay_on_session(charge)
+
+    fake.before_request.append(pay_meanwhile)
+
+    run_until_settled(charge, fake, timedelta(0))
+
+    assert_paid_once(charge, fake)
+    assert charge.currency == "usd"
+
+
+def pay_on_session(charge):
+    stripe.PaymentIntent.confirm(
+        charge.stripe_payment_intent_id, payment_method=charge.customer.default_source
+    )
+
+
+# Refunds
+
+
+def refund(charge, amount=400):
+    """One try to refund; whether it was settled."""
+    try:
+        StripeCharge.objects.get(pk=charge.pk).refund(amount)
+    except StripeInternalError:
+        return False
+    return True
+
+
+def refund_until_settled(charge, fake, pause, amount=400):
+    for _ in range(5):
+        if refund(charge, amount):
+            break
+        let_pass(fake, pause)
+        pause = pause or DAY / 2
+    charge.refresh_from_db()
+
+
+def assert_refunded_once(charge, fake, amount=400):
+    [made] = refunds_of(fake, charge)
+    order = charge.refunds.get()
+    assert made["amount"] == order.amount == amount
+    assert (order.stripe_refund_id, order.status) == (made["id"], made["status"])
+    row = StripeCharge.objects.get(pk=charge.pk)
+    assert row.amount_refunded == amount
+    assert row.stripe_refund_id == made["id"]
+    assert row.signal_due == ""
+
+
+@pytest.fixture
+def charged(charge):
+    charge.charge()
+    return charge
+
+
+@with_each_pause
+@on_each_fault
+@pytest.mark.parametrize("amount", [400, 1000, None])
+def test_a_refund_is_made_once(charged, fake, heard, fault, pause, amount):
+    heard.clear()
+    fake.fail_next(REFUND, fault)
+
+    refund_until_settled(charged, fake, pause, amount)
+
+    assert_refunded_once(charged, fake, amount or 1000)
+    assert heard == ["refunded"]
+
+
+@with_each_pause
+@on_each_fault
+def test_a_refund_is_made_once_when_looking_at_the_refunds_fails(charged, fake, fault, pause):
+    fake.fail_next(REFUNDS, fault)
+
+    refund_until_settled(charged, fake, pause)
+
+    assert_refunded_once(charged, fake)
+
+
+@with_each_pause
+@on_each_fault
+@pytest.mark.parametrize("first", [Fault.REQUEST_LOST, Fault.ANSWER_LOST])
+def test_a_refund_is_made_once_when_finishing_it_fails_too(charged, fake, first, fault, pause):
+    fake.fail_next(REFUND, first)
+    refund(charged)
+    let_pass(fake, pause)
+    fake.fail_next(REFUND, fault)
+    fake.fail_next(REFUNDS, fault)
+
+    refund_until_settled(charged, fake, pause)
+
+    assert_refunded_once(charged, fake)
+
+
+@with_each_pause
+def test_a_refund_that_was_rolled_back_counts_for_what_is_left(charged, fake, pause):
+    with contextlib.suppress(RolledBack), transaction.atomic():
+        charged.refund(400)
+        raise RolledBack
+    let_pass(fake, pause)
+    charged.refresh_from_db()
+
+    charged.refund()
+
+    assert [made["amount"] for made in refunds_of(fake, charged)] == [400, 600]
+    assert StripeCharge.objects.get(pk=charged.pk).is_refunded
+
+
+@with_each_pause
+@on_each_fault
+def test_a_pending_refund_is_made_once(fake, fault, pause):
+    charge = make_charge(make_customer(card="pm_card_pendingRefund"))
+    charge.charge()
+    fake.fail_next(REFUND, fault)
+
+    refund_until_settled(charge, fake, pause)
+
+    assert_refunded_once(charge, fake)
+    assert charge.refunds.get().status == "pending"
