@@ -1,0 +1,186 @@
+"""Real processes, on the database of this run: killed in the middle, or two at once."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from aa_stripe.exceptions import StripeInternalError
+from aa_stripe.models import StripeCharge
+from aa_stripe.testing import FakeStripe, Fault
+from tests.builders import make_charge, make_customer
+from tests.charging.stripe_side import (
+    CANCEL,
+    CONFIRM,
+    CREATE,
+    REFUND,
+    REFUNDS,
+    RETRIEVE,
+    UPDATE,
+    endpoint_of,
+    paid,
+    refunds_of,
+)
+
+KILLED = -signal.SIGKILL
+TIMEOUT = 60  # seconds
+
+
+@pytest.fixture
+def fake():
+    with FakeStripe() as fake, fake.serve() as url:
+        fake.url = url
+        yield fake
+
+
+@pytest.fixture
+def charge(transactional_db, fake):
+    return make_charge(make_customer())
+
+
+@pytest.fixture
+def start(child_environment, fake):
+    """Start a process that works on the row."""
+    children = []
+
+    def start(what, charge, *more):
+        command = [sys.executable, "-m", "tests.charging.child", fake.url, what, str(charge.pk)]
+        child = subprocess.Popen(
+            [*command, *more],
+            env=child_environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        children.append(child)
+        return child
+
+    yield start
+    for child in children:
+        child.kill()
+        child.communicate()
+
+
+def kill_at(fake, endpoint, moment, child_of):
+    """Kill the process when its request arrives, or when it has taken effect."""
+
+    def kill(request, answer=None):
+        if endpoint_of(request) == endpoint and not killed:
+            child = child_of()
+            child.send_signal(signal.SIGKILL)
+            child.wait(TIMEOUT)  # its answer must find nobody
+            killed.append(endpoint)
+
+    killed = []
+    hooks = fake.before_request if moment == "before" else fake.after_request
+    hooks.append(kill)
+    return killed
+
+
+def run_killed(fake, start, what, charge, endpoint, moment):
+    children = []
+    killed = kill_at(fake, endpoint, moment, lambda: children[0])
+    children.append(start(what, charge))
+    assert children[0].wait(TIMEOUT) == KILLED
+    assert killed == [endpoint]
+
+
+at_each_moment = pytest.mark.parametrize("moment", ["before", "after"])
+
+
+@at_each_moment
+@pytest.mark.parametrize("endpoint", [CREATE, CONFIRM])
+def test_a_charge_whose_process_was_killed_is_paid_once(
+    charge, fake, start, heard, endpoint, moment
+):
+    run_killed(fake, start, "charge", charge, endpoint, moment)
+    row = StripeCharge.objects.get(pk=charge.pk)
+    assert not row.is_charged
+
+    row.charge()
+
+    assert len(paid(fake)) == 1
+    assert StripeCharge.objects.get(pk=charge.pk).is_charged
+    assert heard == ["succeeded"]
+
+
+@at_each_moment
+@pytest.mark.parametrize("endpoint", [RETRIEVE, UPDATE, CANCEL, CREATE, CONFIRM])
+def test_a_charge_killed_while_its_currency_is_changed_is_paid_once(
+    charge, fake, start, heard, endpoint, moment
+):
+    fake.fail_next(CONFIRM, Fault.REQUEST_LOST)
+    with pytest.raises(StripeInternalError):
+        charge.charge()
+    StripeCharge.objects.update(currency="eur")
+    run_killed(fake, start, "charge", charge, endpoint, moment)
+
+    StripeCharge.objects.get(pk=charge.pk).charge()
+
+    [intent] = paid(fake)
+    row = StripeCharge.objects.get(pk=charge.pk)
+    assert (row.is_charged, row.currency) == (True, "eur")
+    assert row.stripe_payment_intent_id == intent["id"]
+    assert heard == ["succeeded"]
+
+
+@at_each_moment
+@pytest.mark.parametrize("endpoint", [REFUNDS, REFUND])
+def test_a_refund_whose_process_was_killed_is_made_once(
+    charge, fake, start, heard, endpoint, moment
+):
+    charge.charge()
+    heard.clear()
+    run_killed(fake, start, "refund", charge, endpoint, moment)
+
+    StripeCharge.objects.get(pk=charge.pk).refund(400)
+
+    [made] = refunds_of(fake, charge)
+    row = StripeCharge.objects.get(pk=charge.pk)
+    assert made["amount"] == row.amount_refunded == 400
+    assert heard == ["refunded"]
+
+
+def test_a_signal_whose_process_was_killed_is_sent_by_the_next_run(charge, fake, start, heard):
+    child = start("charge", charge, "die")
+    assert child.wait(TIMEOUT) == KILLED
+    [row] = StripeCharge.objects.with_signal_due()
+    assert row.is_charged
+
+    row.send_due_signals()
+
+    assert heard == ["succeeded"]
+    assert not StripeCharge.objects.with_signal_due().exists()
+
+
+@pytest.mark.parametrize("slow", [CREATE, CONFIRM])
+def test_two_processes_that_charge_one_row_make_one_payment_and_send_one_signal(
+    charge, fake, start, slow
+):
+    fake.fail_next(slow, Fault.SLOW, times=2, seconds=0.7)
+    children = [start("charge", charge) for _ in range(2)]
+
+    said = [child.communicate(timeout=TIMEOUT)[0] for child in children]
+
+    assert [child.returncode for child in children] == [0, 0], said
+    assert len(paid(fake)) == 1
+    assert StripeCharge.objects.get(pk=charge.pk).is_charged
+    assert "".join(said).count("signal: succeeded") == 1
+
+
+def test_two_processes_that_refund_all_give_it_back_once(charge, fake, start):
+    charge.charge()
+    fake.fail_next(REFUND, Fault.SLOW, times=2, seconds=0.7)
+    children = [start("refund", charge) for _ in range(2)]
+
+    said = [child.communicate(timeout=TIMEOUT)[0] for child in children]
+    StripeCharge.objects.get(pk=charge.pk).refresh_from_stripe()
+
+    assert [child.returncode for child in children] == [0, 0], said
+    given_back = sum(made["amount"] for made in refunds_of(fake, charge))
+    row = StripeCharge.objects.get(pk=charge.pk)
+    assert row.amount_refunded == given_back <= row.amount
+    assert not row.refunds.filter(status="unknown").exists()
