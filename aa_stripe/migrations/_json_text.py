@@ -1,0 +1,127 @@
+"""Put 0.14's texts of JSON so that the JSON type of every supported database takes them.
+
+Part of migration 0024, hence frozen: what it did to the rows of one site it does to those of all.
+docs/upgrading.rst lists the rules.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from typing import Any
+
+#: The only key of what a text that is no JSON becomes.
+UNREADABLE = "aa_stripe_unreadable_text"
+
+#: MariaDB before 11.7 takes no more levels, SQLite 1000.
+MAX_DEPTH = 31
+
+#: Digits of a number, and its exponent. Python refuses to read longer integers; PostgreSQL holds
+#: 131072 digits before the decimal point and 16383 after it.
+MAX_DIGITS = 4300
+
+EMPTY = "was empty"
+MISSING = "was missing (NULL)"
+NOT_JSON = f'is no JSON, now under "{UNREADABLE}"'
+NOT_TEXT = "was not stored as text in UTF-8"
+NOT_FINITE = "has NaN or Infinity, now strings"
+BIG_NUMBER = "has a number too large, now a string"
+BAD_CHARACTER = "has NUL or half a surrogate pair, now escaped"
+TOO_DEEP = "is nested too deep, the innermost now a string"
+
+_BAD_CHARACTER = re.compile("[\0\ud800-\udfff]")
+_TO_ESCAPE = re.compile("[\0\ud800-\udfff\\\\]")
+_EXPONENT = re.compile("[eE]([-+]?[0-9]+)")
+
+
+def storable(text: str | bytes | None, default: str) -> tuple[str, list[str]]:
+    """The text to store for ``text``, and what was changed about it (nothing: an empty list).
+
+    ``bytes`` are text that is not UTF-8. ``default`` is the field's, ``{}`` or ``[]``: it takes
+    the place of nothing, and says what a text that is no JSON is wrapped in.
+    """
+    if not text:
+        return default, [MISSING if text is None else EMPTY]
+    reader = _Reader()
+    if isinstance(text, bytes):
+        text = text.decode("utf-8", "surrogateescape")
+        reader.changes.add(NOT_TEXT)
+    try:
+        value = reader.read(text)
+        return (json.dumps(value) if reader.changes else text), sorted(reader.changes)
+    except (ValueError, RecursionError):
+        unreadable = {UNREADABLE: _escaped(text)}
+        return json.dumps([unreadable] if default == "[]" else unreadable), [NOT_JSON]
+
+
+class _Reader:
+    """Reads one text, and notes in ``changes`` what could not stay as it was."""
+
+    def __init__(self) -> None:
+        self.changes: set[str] = set()
+
+    def read(self, text: str) -> Any:
+        value = json.loads(
+            text, parse_constant=self._constant, parse_int=self._integer, parse_float=self._float
+        )
+        return self._storable(value, depth=1)
+
+    def _constant(self, name: str) -> str:
+        self.changes.add(NOT_FINITE)
+        return name
+
+    def _integer(self, digits: str) -> int | str:
+        return int(digits) if len(digits) <= MAX_DIGITS else self._number_in_text(digits)
+
+    def _float(self, digits: str) -> float | str:
+        exponent = _EXPONENT.search(digits)
+        if len(digits) > MAX_DIGITS or (exponent and abs(int(exponent[1])) > MAX_DIGITS):
+            return self._number_in_text(digits)
+        value = float(digits)
+        return value if math.isfinite(value) else self._number_in_text(digits)
+
+    def _number_in_text(self, digits: str) -> str:
+        self.changes.add(BIG_NUMBER)
+        return digits
+
+    def _storable(self, value: Any, depth: int) -> Any:
+        if isinstance(value, str):
+            return self._string(value)
+        if not isinstance(value, (dict, list)):
+            return value
+        if depth > MAX_DEPTH:
+            self.changes.add(TOO_DEEP)
+            return json.dumps(value)
+        if isinstance(value, list):
+            return [self._storable(item, depth + 1) for item in value]
+        return self._object(value, depth)
+
+    def _object(self, value: dict[str, Any], depth: int) -> dict[str, Any]:
+        result: dict[str, Any] = {}
+        for key, item in value.items():
+            name = self._string(key)
+            while name != key and (name in value or name in result):
+                name += "_"
+            result[name] = self._storable(item, depth + 1)
+        return result
+
+    def _string(self, value: str) -> str:
+        if _BAD_CHARACTER.search(value):
+            self.changes.add(BAD_CHARACTER)
+        return _escaped(value)
+
+
+def _escaped(value: str) -> str:
+    """``value``; if a character cannot be stored, with that and every backslash as JSON has them.
+
+    The backslashes, so that an escaped NUL is not mistaken for six characters that were there.
+    """
+    if not _BAD_CHARACTER.search(value):
+        return value
+    return _TO_ESCAPE.sub(_escape, value)
+
+
+def _escape(match: re.Match[str]) -> str:
+    character = match[0]
+    return "\\\\" if character == "\\" else f"\\u{ord(character):04x}"

@@ -1,0 +1,162 @@
+"""Schema operations that survive being killed, or lose nothing when undone. Frozen.
+
+MySQL and MariaDB commit each statement that changes the schema. A migration that is killed there
+stays half done without being recorded, and has to pass over that half when it starts again.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+from django.db import migrations, models
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.backends.base.schema import BaseDatabaseSchemaEditor
+from django.db.migrations.operations.base import Operation
+from django.db.migrations.state import ProjectState
+from django.db.models import Q
+from django.db.models.functions import Round
+
+from aa_stripe.migrations._console import console
+
+
+class Resumable(Operation):
+    """Done only where it ``is_done`` not yet, and undone only where it is."""
+
+    model_name: str
+
+    def is_done(self, connection: BaseDatabaseWrapper, model: type[models.Model]) -> bool:
+        raise NotImplementedError
+
+    def database_forwards(
+        self,
+        app_label: str,
+        schema_editor: BaseDatabaseSchemaEditor,
+        from_state: ProjectState,
+        to_state: ProjectState,
+    ) -> None:
+        if self._may_run(schema_editor, app_label, to_state, wanted=False):
+            super().database_forwards(app_label, schema_editor, from_state, to_state)
+
+    def database_backwards(
+        self,
+        app_label: str,
+        schema_editor: BaseDatabaseSchemaEditor,
+        from_state: ProjectState,
+        to_state: ProjectState,
+    ) -> None:
+        if self._may_run(schema_editor, app_label, from_state, wanted=True):
+            super().database_backwards(app_label, schema_editor, from_state, to_state)
+
+    def _may_run(
+        self,
+        schema_editor: BaseDatabaseSchemaEditor,
+        app_label: str,
+        state: ProjectState,
+        *,
+        wanted: bool,
+    ) -> bool:
+        connection = schema_editor.connection
+        if connection.features.can_rollback_ddl:
+            return True
+        model = state.apps.get_model(app_label, self.model_name)
+        return self.is_done(connection, model) is wanted
+
+
+class AddField(Resumable, migrations.AddField):
+    """For a field without an index: that would be made later, and be missing after a kill."""
+
+    def is_done(self, connection: BaseDatabaseWrapper, model: type[models.Model]) -> bool:
+        with connection.cursor() as cursor:
+            table = model._meta.db_table
+            columns = connection.introspection.get_table_description(cursor, table)
+        return model._meta.get_field(self.name).column in {column.name for column in columns}
+
+
+class IndexField(Resumable, migrations.AlterField):
+    """Makes the field's index, unique or not."""
+
+    def is_done(self, connection: BaseDatabaseWrapper, model: type[models.Model]) -> bool:
+        kind = "unique" if self.field.unique else "index"
+        columns = [model._meta.get_field(self.name).column]
+        found = _constraints(connection, model).values()
+        return any(each[kind] and each["columns"] == columns for each in found)
+
+
+class AddIndex(Resumable, migrations.AddIndex):
+    def is_done(self, connection: BaseDatabaseWrapper, model: type[models.Model]) -> bool:
+        return self.index.name in _constraints(connection, model)
+
+
+class AddConstraint(Resumable, migrations.AddConstraint):
+    def is_done(self, connection: BaseDatabaseWrapper, model: type[models.Model]) -> bool:
+        return self.constraint.name in _constraints(connection, model)
+
+
+class CreateModel(migrations.CreateModel):
+    """Starts afresh: a table that was left behind may lack indexes and has no rows."""
+
+    def database_forwards(
+        self,
+        app_label: str,
+        schema_editor: BaseDatabaseSchemaEditor,
+        from_state: ProjectState,
+        to_state: ProjectState,
+    ) -> None:
+        connection = schema_editor.connection
+        model = to_state.apps.get_model(app_label, self.name)
+        is_left_over = (
+            not connection.features.can_rollback_ddl
+            and model._meta.db_table in connection.introspection.table_names()
+            and not model._base_manager.using(connection.alias).exists()
+        )
+        if is_left_over and self.allow_migrate_model(connection.alias, model):
+            schema_editor.delete_model(model)
+        super().database_forwards(app_label, schema_editor, from_state, to_state)
+
+
+class Widen(migrations.AlterField):
+    """Gives a number's column more room. Undone only where every number fits into the old one."""
+
+    def database_backwards(
+        self,
+        app_label: str,
+        schema_editor: BaseDatabaseSchemaEditor,
+        from_state: ProjectState,
+        to_state: ProjectState,
+    ) -> None:
+        connection = schema_editor.connection
+        model = from_state.apps.get_model(app_label, self.model_name)
+        narrow = to_state.apps.get_model(app_label, self.model_name)._meta.get_field(self.name)
+        rows = model._base_manager.using(connection.alias)
+        if not self.allow_migrate_model(connection.alias, model):
+            return
+        if rows.filter(self._too_wide_for(narrow, connection)).exists():
+            console.tell(f"{self.model_name}.{self.name} stays wide: a row needs it.")
+            return
+        super().database_backwards(app_label, schema_editor, from_state, to_state)
+
+    def _too_wide_for(self, narrow: models.Field[Any, Any], connection: BaseDatabaseWrapper) -> Q:
+        lowest, highest, places = _range_of(narrow, connection)
+        outside = Q(**{f"{self.name}__lt": lowest}) | Q(**{f"{self.name}__gt": highest})
+        if not isinstance(self.field, models.DecimalField):
+            return outside
+        is_rounded = Q(**{self.name: Round(self.name, precision=places)})
+        return outside | (Q(**{f"{self.name}__isnull": False}) & ~is_rounded)
+
+
+def _range_of(
+    field: models.Field[Any, Any], connection: BaseDatabaseWrapper
+) -> tuple[Decimal, Decimal, int]:
+    """The lowest and the highest number that the column takes, and its decimal places."""
+    if isinstance(field, models.DecimalField):
+        places = field.decimal_places
+        highest = Decimal(10) ** (field.max_digits - places) - Decimal(10) ** -places
+        return -highest, highest, places
+    lowest, largest = connection.ops.integer_field_range(field.get_internal_type())
+    return Decimal(lowest), Decimal(largest), 0
+
+
+def _constraints(connection: BaseDatabaseWrapper, model: type[models.Model]) -> dict[str, Any]:
+    with connection.cursor() as cursor:
+        return connection.introspection.get_constraints(cursor, model._meta.db_table)
