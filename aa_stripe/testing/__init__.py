@@ -2,6 +2,7 @@
 
 from aa_stripe.testing.fake import TEST_KEY, FakeStripe
 from aa_stripe.testing.faults import Fault
+from aa_stripe.testing.refusals import Refusal
 from aa_stripe.testing.webhooks import event, signed
 
-__all__ = ["TEST_KEY", "FakeStripe", "Fault", "event", "signed"]
+__all__ = ["TEST_KEY", "FakeStripe", "Fault", "Refusal", "event", "signed"]

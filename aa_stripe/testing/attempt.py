@@ -54,9 +54,11 @@ def pay(account: Account, intent: JSON, method: JSON) -> Refusal | None:
     """Collect, the owner having done what had to be done; return the refusal, if any."""
     card = account.cards[method["id"]]
     intent.update(payment_method=method["id"], next_action=None, last_payment_error=None)
+    if method["customer"] is None:
+        account.spent.add(method["id"])
     if card.decline is not None:
         return _decline(account, intent, method, card.decline)
-    _keep_or_use_up(account, intent, method)
+    _save_if_wanted(account, intent, method)
     if card.delayed:
         _begin(account, intent, method)
     else:
@@ -123,14 +125,9 @@ def _collect(account: Account, intent: JSON, method: JSON) -> None:
     account.emit("payment_intent.amount_capturable_updated", intent)
 
 
-def _keep_or_use_up(account: Account, intent: JSON, method: JSON) -> None:
-    """A payment method that nobody owns pays once, unless it is saved with this payment."""
-    if method["customer"] is not None:
-        return
-    if intent["customer"] is not None and intent["setup_future_usage"] is not None:
+def _save_if_wanted(account: Account, intent: JSON, method: JSON) -> None:
+    if method["customer"] is None and intent["customer"] and intent["setup_future_usage"]:
         payment_methods.give(account, method, intent["customer"])
-        return
-    account.spent.add(method["id"])
 
 
 def unexpected_state(intent: JSON, message: str) -> Refusal:

@@ -11,6 +11,7 @@ from aa_stripe.testing.refusals import Refusal, bad_parameter, invalid
 from aa_stripe.testing.resources import payment_methods
 
 UNSUPPORTED = {
+    "amount_to_confirm",
     "application_fee_amount",
     "confirmation_token",
     "customer_account",
@@ -48,10 +49,11 @@ def refuse_without_confirm(params: dict[str, Any]) -> None:
 def ways_to_pay(params: dict[str, Any]) -> JSON:
     """Return the fields that say which payment methods an intent takes.
 
-    Stripe's default since 2023-08-16 is whatever the Dashboard has enabled.
+    Stripe's default since 2023-08-16 is whatever the Dashboard has enabled. Naming the types was
+    ``payment_method_types`` and is ``allowed_payment_method_types`` for newer SDKs.
     """
-    types = params.get("payment_method_types")
     automatic = params.get("automatic_payment_methods")
+    types = named_types(params)
     if types and automatic and automatic["enabled"]:
         raise bad_parameter(
             "You may only specify one of these parameters: automatic_payment_methods, "
@@ -63,6 +65,14 @@ def ways_to_pay(params: dict[str, Any]) -> JSON:
         return {}
     redirects = (automatic or {}).get("allow_redirects", "always")
     return {"automatic_payment_methods": {"enabled": True, "allow_redirects": redirects}}
+
+
+def named_types(params: dict[str, Any]) -> list[str]:
+    """Return the types of payment methods that are named, none if it is left to Stripe."""
+    named: list[str] = params.get(
+        "allowed_payment_method_types", params.get("payment_method_types", [])
+    )
+    return named
 
 
 def refuse_without_return_url(intent: JSON, params: dict[str, Any]) -> None:

@@ -167,7 +167,10 @@ class FakeStripe:
     # What happens in a browser.
 
     def create_token(self, number: str = "4242424242424242") -> str:
-        """Return the id of a new card token, as Stripe.js makes it; it can be used once."""
+        """Return the id of a new card token, as Stripe.js makes it; it can be used once.
+
+        Raises ``Refusal`` for what is not the number of a test card.
+        """
         with self.account.lock:
             return str(tokens.make(self.account, CardDetails.from_params({"number": number}))["id"])
 
@@ -207,7 +210,11 @@ class FakeStripe:
     # What people do in the Dashboard.
 
     def dashboard_refund(self, charge: str, amount: int | None = None) -> JSON:
-        """Give back ``amount`` (smallest unit) of a charge, or all that is left when ``None``."""
+        """Give back ``amount`` (smallest unit) of a charge, or all that is left when ``None``.
+
+        Returns the refund. Raises ``Refusal`` where Stripe would refuse a program as well; so do
+        ``dashboard_cancel()`` and ``dashboard_delete_customer()``.
+        """
         with self.account.lock:
             return dashboard.refund(self.account, charge, amount)
 

@@ -43,7 +43,7 @@ class Request:
         parts = urlsplit(url)
         encoded = body if method.upper() == "POST" else parts.query
         if isinstance(encoded, bytes):
-            encoded = encoded.decode()
+            encoded = encoded.decode(errors="replace")
         return cls(
             method=method.upper(),
             path=parts.path,

@@ -33,6 +33,8 @@ def create(account: Account, params: dict[str, Any]) -> JSON:
     for name in ("amount", "currency"):
         if name not in params:
             raise missing_parameter(name)
+    if not params.get("capture", True):
+        raise bad_parameter("FakeStripe does not support capture=false here.", param="capture")
     currency = check_currency(params["currency"])
     check_amount(params["amount"], currency)
     metadata = merge({}, params.get("metadata"))
@@ -40,7 +42,7 @@ def create(account: Account, params: dict[str, Any]) -> JSON:
     order = {**params, "currency": currency, "metadata": metadata, "id": None}
     decline = account.cards[card["id"]].decline
     method = payment_methods.from_legacy(account, card)
-    charge = record(account, order, method, decline=decline, captured=params.get("capture", True))
+    charge = record(account, order, method, decline=decline)
     if decline is not None:
         raise decline.refusal(charge=charge["id"])
     return charge

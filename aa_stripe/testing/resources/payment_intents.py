@@ -48,13 +48,16 @@ def create(account: Account, params: dict[str, Any]) -> JSON:
         **_chosen(account, None, params),
         **_copied(params),
     }
-    _refuse_card_descriptor(fields, params.get("payment_method_types", []))
+    _refuse_card_descriptor(fields, confirmation.named_types(params))
 
     intent = account.add("payment_intent", **fields)
     intent["client_secret"] = confirmation.client_secret(intent["id"])
     intent["status"] = _status_before_confirmation(intent)
     account.emit("payment_intent.created", intent)
-    return _confirm(account, intent, params) if params.get("confirm") else intent
+    if not params.get("confirm"):
+        return intent
+    # The payment method is the intent's by now; pm_card_visa would make another one.
+    return _confirm(account, intent, {**params, "payment_method": intent["payment_method"]})
 
 
 def retrieve(account: Account, params: dict[str, Any], id: str) -> JSON:
@@ -81,7 +84,8 @@ def update(account: Account, params: dict[str, Any], id: str) -> JSON:
     if {"amount", "currency"} & set(params):
         check_amount(planned["amount"], currency)
     check_descriptors(params)
-    _refuse_card_descriptor(planned, intent["payment_method_types"])
+    if intent["automatic_payment_methods"] is None:
+        _refuse_card_descriptor(planned, intent["payment_method_types"])
     changes = {
         "amount": planned["amount"],
         "currency": currency,

@@ -28,7 +28,7 @@ def create(account: Account, params: dict[str, Any]) -> JSON:
 
 def make(account: Account, charge: JSON, amount: int, **fields: Any) -> JSON:
     """Return a new refund of a charge, which is that much poorer at once."""
-    card = account.cards[charge["payment_method"]]
+    card, before = account.cards[charge["payment_method"]], dict(charge)
     refund = account.add(
         "refund",
         amount=amount,
@@ -41,7 +41,7 @@ def make(account: Account, charge: JSON, amount: int, **fields: Any) -> JSON:
     refund["balance_transaction"] = balance_transactions.book(account, refund, -amount)
     _count(charge, amount)
     account.emit("refund.created", refund)
-    account.emit("charge.refunded", charge)
+    account.emit("charge.refunded", charge, before=before)
     return refund
 
 

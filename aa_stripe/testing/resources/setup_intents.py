@@ -38,7 +38,10 @@ def create(account: Account, params: dict[str, Any]) -> JSON:
     intent["client_secret"] = confirmation.client_secret(intent["id"])
     intent["status"] = _status_before_confirmation(intent)
     account.emit("setup_intent.created", intent)
-    return _confirm(account, intent, params) if params.get("confirm") else intent
+    if not params.get("confirm"):
+        return intent
+    # The payment method is the intent's by now; pm_card_visa would make another one.
+    return _confirm(account, intent, {**params, "payment_method": intent["payment_method"]})
 
 
 def retrieve(account: Account, params: dict[str, Any], id: str) -> JSON:

@@ -1,0 +1,82 @@
+"""A fake account, and the real SDK talking to it."""
+
+from __future__ import annotations
+
+import pytest
+import stripe
+
+from aa_stripe.testing import FakeStripe
+
+OFF_SITE = {"enabled": True, "allow_redirects": "never"}
+
+
+@pytest.fixture
+def fake():
+    return FakeStripe()
+
+
+@pytest.fixture
+def legacy_fake():
+    """An account on which card tokens may still be used as ``source``."""
+    return FakeStripe(allow_card_tokens=True)
+
+
+@pytest.fixture
+def api(fake):
+    return client_of(fake)
+
+
+@pytest.fixture
+def legacy_api(legacy_fake):
+    return client_of(legacy_fake)
+
+
+def client_of(fake, **options):
+    """Return the SDK's own client, talking to ``fake``."""
+    options.setdefault("max_network_retries", 0)
+    options.setdefault("http_client", fake.http_client)
+    return stripe.StripeClient("sk_test_123", **options).v1
+
+
+@pytest.fixture
+def customer(api):
+    """A customer with a good card."""
+    return api.customers.create({"payment_method": "pm_card_visa"})
+
+
+@pytest.fixture
+def card(api, customer):
+    """The good card."""
+    return api.customers.payment_methods.list(customer.id).data[-1]
+
+
+@pytest.fixture
+def intent(api, customer):
+    """10 dollars to be collected from the customer."""
+    return api.payment_intents.create(planned(customer=customer.id))
+
+
+@pytest.fixture
+def paid(api, intent, card):
+    """The same, collected."""
+    return api.payment_intents.confirm(intent.id, {"payment_method": card.id, "off_session": True})
+
+
+def planned(**changes):
+    """Return the parameters of a PaymentIntent of 10 dollars."""
+    return {
+        "amount": 1000,
+        "currency": "usd",
+        "automatic_payment_methods": OFF_SITE,
+        **changes,
+    }
+
+
+def saved(api, customer, method):
+    """Save a payment method for the customer, and return it."""
+    return api.payment_methods.attach(method, {"customer": customer.id})
+
+
+def types_of(fake):
+    """Return the types of the events so far."""
+    return [event["type"] for event in fake.events]

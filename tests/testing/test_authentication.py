@@ -1,0 +1,144 @@
+from __future__ import annotations
+
+import pytest
+import stripe
+
+from tests.testing.conftest import planned, saved, types_of
+
+ALWAYS = "pm_card_authenticationRequired"
+ON_SETUP = "pm_card_authenticationRequiredOnSetup"
+SET_UP = "pm_card_authenticationRequiredSetupForOffSession"
+
+
+def pay(api, intent, method, **params):
+    return api.payment_intents.confirm(intent.id, {"payment_method": method, **params})
+
+
+@pytest.fixture
+def waiting(api, intent, customer):
+    """A PaymentIntent that waits for the owner of the card."""
+    return pay(api, intent, saved(api, customer, ALWAYS).id)
+
+
+def test_on_session_the_owner_is_asked(fake, waiting):
+    assert waiting.status == "requires_action"
+    assert waiting.next_action.type == "use_stripe_sdk"
+    assert waiting.latest_charge is None
+    assert types_of(fake)[-1] == "payment_intent.requires_action"
+
+
+def test_when_the_owner_agrees_the_money_moves(fake, api, waiting):
+    done = fake.complete_authentication(waiting.id)
+
+    found = api.payment_intents.retrieve(waiting.id)
+    assert done["status"] == found.status == "succeeded"
+    assert found.next_action is None
+    assert found.amount_received == 1000
+
+
+def test_when_the_owner_does_not_agree_no_money_moves(fake, api, waiting):
+    failed = fake.fail_authentication(waiting.id)
+
+    found = api.payment_intents.retrieve(waiting.id)
+    assert failed["status"] == found.status == "requires_payment_method"
+    assert found.last_payment_error.code == "payment_intent_authentication_failure"
+    assert api.charges.list().data == []
+    assert types_of(fake)[-1] == "payment_intent.payment_failed"
+
+
+def test_a_card_may_decline_after_its_owner_agreed(fake, api, intent, customer):
+    method = "pm_card_authenticationRequiredChargeDeclinedInsufficientFunds"
+    waiting = pay(api, intent, method)
+
+    fake.complete_authentication(waiting.id)
+
+    found = api.payment_intents.retrieve(intent.id)
+    assert found.status == "requires_payment_method"
+    assert found.last_payment_error.decline_code == "insufficient_funds"
+
+
+def test_while_it_waits_another_card_can_pay_off_session(api, waiting, card):
+    assert pay(api, waiting, card.id, off_session=True).status == "succeeded"
+
+
+def test_after_a_refusal_off_session_the_owner_can_be_asked(api, intent, customer):
+    card = saved(api, customer, ALWAYS)
+    with pytest.raises(stripe.CardError):
+        pay(api, intent, card.id, off_session=True)
+
+    assert pay(api, intent, card.id).status == "requires_action"
+
+
+def test_asking_the_owner_can_be_made_an_error(api, intent):
+    with pytest.raises(stripe.CardError) as caught:
+        pay(api, intent, ALWAYS, error_on_requires_action=True)
+
+    assert caught.value.code == "authentication_required"
+
+
+def test_a_card_that_wants_it_unless_set_up_is_refused_without(api, intent, customer):
+    card = saved(api, customer, ON_SETUP)
+
+    with pytest.raises(stripe.CardError) as caught:
+        pay(api, intent, card.id, off_session=True)
+
+    assert caught.value.code == "authentication_required"
+
+
+def test_a_card_that_was_set_up_pays_off_session(fake, api, intent, customer):
+    setup = api.setup_intents.create(
+        {
+            "customer": customer.id,
+            "payment_method": ON_SETUP,
+            "confirm": True,
+            "return_url": "https://example.com",
+        }
+    )
+    assert setup.status == "requires_action"
+
+    saved_by = fake.complete_authentication(setup.id)
+
+    assert saved_by["status"] == "succeeded"
+    assert pay(api, intent, setup.payment_method, off_session=True).status == "succeeded"
+
+
+def test_a_card_can_be_set_up_by_a_payment(fake, api, intent, customer):
+    waiting = pay(api, intent, ON_SETUP, setup_future_usage="off_session")
+    fake.complete_authentication(waiting.id)
+    later = api.payment_intents.create(planned(customer=customer.id))
+
+    paid = pay(api, later, waiting.payment_method, off_session=True)
+
+    assert paid.status == "succeeded"
+
+
+def test_a_card_that_is_set_up_already_asks_on_session_only(api, intent, customer):
+    card = saved(api, customer, SET_UP)
+
+    assert pay(api, intent, card.id).status == "requires_action"
+    assert pay(api, intent, card.id, off_session=True).status == "succeeded"
+
+
+def test_the_owner_may_refuse_to_save_a_card(fake, api, customer):
+    setup = api.setup_intents.create(
+        {
+            "customer": customer.id,
+            "payment_method": ALWAYS,
+            "confirm": True,
+            "return_url": "https://example.com",
+        }
+    )
+
+    failed = fake.fail_authentication(setup.id)
+
+    assert failed["status"] == "requires_payment_method"
+    assert failed["last_setup_error"]["code"] == "setup_intent_authentication_failure"
+    assert types_of(fake)[-1] == "setup_intent.setup_failed"
+
+
+@pytest.mark.parametrize("name", ["complete_authentication", "fail_authentication"])
+def test_only_an_intent_that_waits_can_be_gone_on_with(fake, intent, name):
+    with pytest.raises(ValueError, match="it is requires_payment_method"):
+        getattr(fake, name)(intent.id)
+    with pytest.raises(ValueError, match="There is no intent 'pi_none'"):
+        getattr(fake, name)("pi_none")

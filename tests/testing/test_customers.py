@@ -1,0 +1,146 @@
+from __future__ import annotations
+
+import pytest
+import stripe
+
+from tests.testing.conftest import types_of
+
+
+def test_a_customer_is_what_was_said(fake, api):
+    made = api.customers.create(
+        {
+            "email": "ada@example.com",
+            "description": "First",
+            "metadata": {"uuid": "1"},
+            "address": {"city": "London", "country": "GB"},
+        }
+    )
+
+    found = api.customers.retrieve(made.id)
+    assert found.to_dict() == made.to_dict()
+    assert found.id.startswith("cus_")
+    assert (found.email, found.description) == ("ada@example.com", "First")
+    assert found.metadata["uuid"] == "1"
+    assert found.address.city == "London"
+    assert found.livemode is False
+    assert abs(found.created - fake.now) <= 2
+    assert "sources" not in found
+    assert "subscriptions" not in found
+
+
+def test_a_customer_may_come_with_a_payment_method(fake, api):
+    made = api.customers.create(
+        {
+            "payment_method": "pm_card_visa",
+            "invoice_settings": {"default_payment_method": "pm_card_visa"},
+        }
+    )
+
+    (method,) = api.customers.payment_methods.list(made.id).data
+    assert method.customer == made.id
+    assert made.invoice_settings.default_payment_method == method.id
+    assert types_of(fake) == ["customer.created", "payment_method.attached"]
+
+
+def test_a_declining_payment_method_makes_no_customer(fake, api):
+    with pytest.raises(stripe.CardError):
+        api.customers.create({"payment_method": "pm_card_chargeDeclined"})
+
+    assert api.customers.list().data == []
+    assert types_of(fake) == []
+
+
+def test_at_creation_the_default_must_be_the_payment_method_that_comes_along(api, card):
+    with pytest.raises(stripe.InvalidRequestError, match="must be attached to the customer"):
+        api.customers.create({"invoice_settings": {"default_payment_method": card.id}})
+
+
+def test_an_update_changes_what_it_names(fake, api, customer):
+    api.customers.update(customer.id, {"name": "Ada", "phone": "1", "metadata": {"a": "1"}})
+    updated = api.customers.update(
+        customer.id, {"name": "Grace", "phone": "", "metadata": {"b": "2"}}
+    )
+
+    assert (updated.name, updated.phone) == ("Grace", None)
+    assert updated.metadata.to_dict() == {"a": "1", "b": "2"}
+    event = fake.events[-1]
+    assert event["type"] == "customer.updated"
+    assert event["data"]["previous_attributes"] == {
+        "name": "Ada",
+        "phone": "1",
+        "metadata": {"a": "1"},
+    }
+
+
+def test_the_default_payment_method_can_be_set_and_unset(api, customer, card):
+    settings = {"default_payment_method": card.id}
+    updated = api.customers.update(customer.id, {"invoice_settings": settings})
+    assert updated.invoice_settings.default_payment_method == card.id
+
+    updated = api.customers.update(
+        customer.id, {"invoice_settings": {"default_payment_method": ""}}
+    )
+    assert updated.invoice_settings.default_payment_method is None
+
+
+def test_the_default_payment_method_must_be_the_customers(api, customer, card):
+    other = api.customers.create()
+
+    with pytest.raises(stripe.InvalidRequestError) as caught:
+        api.customers.update(other.id, {"invoice_settings": {"default_payment_method": card.id}})
+    assert caught.value.code == "resource_missing"
+    assert caught.value.param == "invoice_settings[default_payment_method]"
+
+    with pytest.raises(stripe.InvalidRequestError, match="No such payment_method: 'pm_none'"):
+        api.customers.update(other.id, {"invoice_settings": {"default_payment_method": "pm_none"}})
+
+
+def test_of_a_deleted_customer_little_is_left(fake, api, customer):
+    deleted = api.customers.delete(customer.id)
+
+    assert deleted.to_dict() == {"id": customer.id, "object": "customer", "deleted": True}
+    assert api.customers.retrieve(customer.id).to_dict() == deleted.to_dict()
+    assert api.customers.list().data == []
+    assert types_of(fake)[-1] == "customer.deleted"
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda api, id: api.customers.update(id, {"name": "Ada"}),
+        lambda api, id: api.customers.delete(id),
+        lambda api, id: api.customers.payment_methods.list(id),
+        lambda api, id: api.customers.payment_sources.list(id),
+    ],
+)
+def test_a_deleted_customer_is_not_there(api, customer, call):
+    api.customers.delete(customer.id)
+
+    with pytest.raises(stripe.InvalidRequestError) as caught:
+        call(api, customer.id)
+
+    assert caught.value.http_status == 404
+    assert caught.value.user_message == f"No such customer: '{customer.id}'"
+
+
+def test_the_cards_of_a_deleted_customer_cannot_be_used(api, customer, card):
+    api.customers.update(customer.id, {"invoice_settings": {"default_payment_method": card.id}})
+    api.customers.delete(customer.id)
+
+    assert api.payment_methods.retrieve(card.id).customer is None
+    with pytest.raises(stripe.InvalidRequestError, match="may not be used again"):
+        api.payment_methods.attach(card.id, {"customer": api.customers.create().id})
+
+
+def test_an_unknown_customer_is_a_404(api):
+    with pytest.raises(stripe.InvalidRequestError) as caught:
+        api.customers.retrieve("cus_none")
+
+    assert (caught.value.http_status, caught.value.code) == (404, "resource_missing")
+
+
+def test_customers_are_found_by_mail(api):
+    api.customers.create({"email": "a@example.com"})
+    wanted = api.customers.create({"email": "b@example.com"})
+
+    assert [found.id for found in api.customers.list({"email": "b@example.com"})] == [wanted.id]

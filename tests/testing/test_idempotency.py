@@ -1,0 +1,158 @@
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+import stripe
+
+from aa_stripe.testing import Fault
+from tests.testing.conftest import client_of, planned
+
+KEY = {"idempotency_key": "key-1"}
+
+
+def created(fake):
+    return len(fake.account.all("customer"))
+
+
+def test_the_same_key_gives_the_first_answer(fake, api):
+    first = api.customers.create({"name": "Ada"}, KEY)
+    again = api.customers.create({"name": "Ada"}, KEY)
+
+    assert again.id == first.id
+    assert again.last_response.headers["Idempotent-Replayed"] == "true"
+    assert "Idempotent-Replayed" not in first.last_response.headers
+    assert [request.replayed for request in fake.requests] == [False, True]
+    assert created(fake) == 1
+
+
+def test_the_first_answer_stays_what_it_was(api):
+    first = api.customers.create({"name": "Ada"}, KEY)
+    api.customers.update(first.id, {"name": "Grace"})
+
+    assert api.customers.create({"name": "Ada"}, KEY).name == "Ada"
+
+
+def test_a_decline_is_replayed(fake, api, intent):
+    params = {"payment_method": "pm_card_chargeDeclined"}
+    for _ in range(2):
+        with pytest.raises(stripe.CardError) as caught:
+            api.payment_intents.confirm(intent.id, params, KEY)
+
+    assert caught.value.headers["Idempotent-Replayed"] == "true"
+    assert len(fake.account.all("charge")) == 1
+
+
+def test_other_parameters_are_refused(api):
+    api.customers.create({"name": "Ada"}, KEY)
+
+    with pytest.raises(stripe.IdempotencyError) as caught:
+        api.customers.create({"name": "Grace"}, KEY)
+
+    assert caught.value.http_status == 400
+
+
+def test_another_endpoint_is_refused(api):
+    api.customers.create({}, KEY)
+
+    with pytest.raises(stripe.IdempotencyError, match="same endpoint"):
+        api.payment_intents.create(planned(), KEY)
+
+
+def test_what_is_refused_for_its_parameters_is_not_kept(fake, api):
+    with pytest.raises(stripe.InvalidRequestError, match="unknown parameter"):
+        api.customers.create({"nom": "Ada"}, KEY)
+    api.customers.create({"name": "Ada"}, KEY)
+
+    assert created(fake) == 1
+
+
+@pytest.mark.parametrize("fault", [Fault.RATE_LIMITED, Fault.CONFLICT])
+def test_what_stripe_did_not_begin_is_not_kept(fake, api, fault):
+    fake.fail_next("POST /v1/customers", fault)
+    with pytest.raises(stripe.StripeError):
+        api.customers.create({"name": "Ada"}, KEY)
+
+    assert api.customers.create({"name": "Ada"}, KEY).name == "Ada"
+
+
+def test_a_state_that_does_not_allow_it_is_kept(api, intent):
+    api.payment_intents.cancel(intent.id)
+    for _ in range(2):
+        with pytest.raises(stripe.InvalidRequestError) as caught:
+            api.payment_intents.confirm(intent.id, {"payment_method": "pm_card_visa"}, KEY)
+
+    assert caught.value.headers["Idempotent-Replayed"] == "true"
+
+
+def test_a_key_is_new_after_a_day(fake, api):
+    first = api.customers.create({"name": "Ada"}, KEY)
+    fake.advance(24 * 60 * 60 - 1)
+    within = api.customers.create({"name": "Ada"}, KEY)
+    fake.advance(1)
+    after = api.customers.create({"name": "Grace"}, KEY)
+
+    assert within.id == first.id
+    assert after.id != first.id
+
+
+def test_reading_ignores_keys(api):
+    first = api.customers.list({"limit": 1}, KEY)
+    second = api.customers.list({"limit": 2}, KEY)
+
+    assert "Idempotent-Replayed" not in second.last_response.headers
+    assert first.data == second.data == []
+
+
+def test_a_key_has_255_characters_at_most(api):
+    with pytest.raises(stripe.InvalidRequestError, match="at most 255 characters"):
+        api.customers.create({}, {"idempotency_key": "x" * 256})
+
+
+def test_a_key_in_use_is_a_conflict(fake, api):
+    fake.fail_next("POST /v1/customers", Fault.SLOW, seconds=1)
+    slow = threading.Thread(target=api.customers.create, args=({"name": "Ada"}, KEY))
+    slow.start()
+    time.sleep(0.1)  # by now it is under way
+
+    with pytest.raises(stripe.APIError) as caught:
+        api.customers.create({"name": "Ada"}, KEY)
+    slow.join()
+
+    assert caught.value.http_status == 409
+    assert caught.value.error.code == "idempotency_key_in_use"
+    assert api.customers.create({"name": "Ada"}, KEY).name == "Ada"
+    assert created(fake) == 1
+
+
+def test_many_at_once_with_one_key_make_one(fake):
+    answers = []
+    barrier = threading.Barrier(8)
+
+    def create():
+        api = client_of(fake, max_network_retries=1000)
+        barrier.wait()
+        answers.append(api.customers.create({"name": "Ada"}, KEY).id)
+
+    threads = [threading.Thread(target=create) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert len(answers) == 8
+    assert len(set(answers)) == created(fake) == 1
+
+
+def test_an_answer_is_kept_although_the_caller_died_over_it(fake, api):
+    def crash(request, answer):
+        fake.after_request.remove(crash)
+        raise RuntimeError("crash")
+
+    fake.after_request.append(crash)
+    with pytest.raises(RuntimeError):
+        api.customers.create({"name": "Ada"}, KEY)
+
+    assert api.customers.create({"name": "Ada"}, KEY).last_response.headers["Idempotent-Replayed"]
+    assert created(fake) == 1

@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+import base64
+
+import pytest
+import stripe
+
+from aa_stripe.testing.api import Api
+from aa_stripe.testing.request import Request
+from tests.testing.conftest import planned
+
+
+def with_key(fake, key):
+    return stripe.StripeClient(key, http_client=fake.http_client).v1
+
+
+def answer_to(fake, authorization, path="/v1/customers", method="GET"):
+    api = Api(fake.account)
+    return api.handle(Request(method, path, headers={"authorization": authorization}))
+
+
+@pytest.mark.parametrize("key", ["sk_test_anything", "rk_test_anything"])
+def test_any_test_key_is_good(fake, key):
+    assert with_key(fake, key).customers.list().data == []
+
+
+@pytest.mark.parametrize("key", ["sk_live_123", "rk_live_123", "pk_live_123"])
+def test_a_live_key_is_refused(fake, key):
+    with pytest.raises(stripe.AuthenticationError, match="refuses live API keys"):
+        with_key(fake, key).customers.list()
+
+
+def test_a_key_that_is_none_is_refused(fake):
+    with pytest.raises(stripe.AuthenticationError, match="Invalid API Key provided: whsec_t"):
+        with_key(fake, "whsec_test").customers.list()
+
+
+@pytest.mark.parametrize("authorization", ["", "Bearer ", "Basic !", "Basic gA==", "Digest x"])
+def test_without_a_key_the_answer_is_401(fake, authorization):
+    answer = answer_to(fake, authorization)
+
+    assert answer.status == 401
+    assert "You did not provide an API key" in answer.json()["error"]["message"]
+
+
+def test_a_key_may_come_as_the_user_of_basic_authentication(fake):
+    encoded = base64.b64encode(b"sk_test_1:").decode()
+
+    assert answer_to(fake, f"Basic {encoded}").status == 200
+
+
+def test_a_401_is_not_kept_under_the_key(fake, api):
+    order = {"description": "twice"}
+    with pytest.raises(stripe.AuthenticationError):
+        with_key(fake, "nonsense").customers.create(order, {"idempotency_key": "k"})
+
+    assert api.customers.create(order, {"idempotency_key": "k"}).description == "twice"
+
+
+def test_a_publishable_key_may_make_payment_methods(fake):
+    method = with_key(fake, "pk_test_1").payment_methods.create(
+        {"type": "card", "card": {"token": "tok_visa"}}
+    )
+
+    assert method.id.startswith("pm_")
+
+
+def test_a_publishable_key_may_do_little_else(fake):
+    with pytest.raises(stripe.PermissionError) as caught:
+        with_key(fake, "pk_test_1").customers.list()
+
+    assert caught.value.error.code == "secret_key_required"
+
+
+def test_a_publishable_key_needs_the_client_secret_of_an_intent(fake, api):
+    browser = with_key(fake, "pk_test_1")
+    intent = api.payment_intents.create(planned())
+    secret = {"client_secret": intent.client_secret}
+
+    assert browser.payment_intents.retrieve(intent.id, secret).id == intent.id
+    with pytest.raises(stripe.InvalidRequestError, match="client_secret provided does not match"):
+        browser.payment_intents.retrieve(intent.id, {"client_secret": "guessed"})
+
+
+def test_a_browser_confirms_with_the_client_secret(fake, api):
+    browser = with_key(fake, "pk_test_1")
+    intent = api.setup_intents.create(
+        {"automatic_payment_methods": planned()["automatic_payment_methods"]}
+    )
+
+    confirmed = browser.setup_intents.confirm(
+        intent.id, {"client_secret": intent.client_secret, "payment_method": "pm_card_visa"}
+    )
+
+    assert confirmed.status == "succeeded"
