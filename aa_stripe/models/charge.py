@@ -14,6 +14,7 @@ from aa_stripe import gateway
 from aa_stripe.models.base import USER_MODEL, SavesOnlyChanges, StripeBasicModel
 from aa_stripe.models.collecting import collect
 from aa_stripe.models.customer import StripeCustomer
+from aa_stripe.models.locking import write_if
 from aa_stripe.models.refunding import refund, settle_refunds
 from aa_stripe.settings import default_currency, stripe_settings
 from aa_stripe.signals import stripe_charge_refunded, stripe_charge_succeeded
@@ -158,18 +159,16 @@ class StripeCharge(SavesOnlyChanges, StripeBasicModel):
         or a receiver raises, they stay due, together with what the receivers wrote.
         """
         with transaction.atomic(using=self._state.db):
-            due = self._take_due_signals()
-            for name in due:
+            for name in self._take_due_signals():
                 DUE_SIGNALS[name].send(sender=type(self), instance=self)
 
     def _take_due_signals(self) -> list[str]:
-        if not self.signal_due:
+        due = self.signal_due.split()
+        if not due:
             return []
-        rows = type(self)._base_manager.using(self._state.db)
-        is_ours = rows.filter(pk=self.pk, signal_due=self.signal_due).update(signal_due="")
-        due = self.signal_due if is_ours else ""
+        is_ours = write_if(self, {"signal_due": self.signal_due}, {"signal_due": ""})
         self.refresh_from_db(fields=["signal_due"])
-        return [name for name in DUE_SIGNALS if name in due]
+        return [name for name in DUE_SIGNALS if is_ours and name in due]
 
     def _metadata(
         self, idempotency_key: str | None = None, payment_uuid: object = None

@@ -21,7 +21,7 @@ from aa_stripe.exceptions import (
 )
 from aa_stripe.gateway import Meaning
 from aa_stripe.models.customer import StripeCustomer
-from aa_stripe.models.locking import locked
+from aa_stripe.models.locking import locked, write_if
 from aa_stripe.models.refunding import sync_refunds
 from aa_stripe.signals import stripe_charge_card_exception, stripe_charge_requires_action
 
@@ -77,7 +77,7 @@ def _begin(charge: StripeCharge, only_pending: bool) -> bool:
         _amount(charge)
         if only_pending and charge.charge_attempt_failed:
             return False
-        customer = StripeCustomer.get_latest_active_customer_for_user(charge.user)
+        customer = StripeCustomer.latest_active(charge.user_id)
         if customer is None and not charge.stripe_payment_intent_id:
             raise StripeNoActiveCustomer
         charge.customer = customer or charge.customer
@@ -172,7 +172,7 @@ def _search(charge: StripeCharge) -> gateway.PaymentIntent | None:
     since = int((charge.created - CLOCK_SKEW).timestamp())
     found = [
         intent
-        for customer_id in StripeCustomer.stripe_ids_of(charge.user)
+        for customer_id in StripeCustomer.stripe_ids_of(charge.user_id)
         for intent in gateway.payment_intents(customer_id, since)
         if gateway.metadata_of(intent).get(UUID_KEY) == str(charge.uuid)
     ]
@@ -297,12 +297,11 @@ def record_failure(charge: StripeCharge, error: gateway.StripeError) -> None:
         "charge_attempt_failed": True,
         "failure_code": code,
         "stripe_response": body,
-        "updated": timezone.now(),
     }
     failed_charge = body.get("error", {}).get("charge")
     if failed_charge:
         failed["stripe_charge_id"] = failed_charge
-    is_ours = _update(charge, {"is_charged": False, "charge_attempt_failed": False}, failed)
+    is_ours = _write(charge, {"is_charged": False, "charge_attempt_failed": False}, failed)
     if not is_ours:
         return
     stripe_charge_card_exception.send(sender=type(charge), instance=charge, exception=error)
@@ -323,23 +322,27 @@ def record_success(charge: StripeCharge, intent: gateway.PaymentIntent) -> gatew
         "stripe_charge_id": collected.id,
         "stripe_response": gateway.to_json(collected),
         "signal_due": "succeeded",
-        "updated": timezone.now(),
     }
-    payer = StripeCustomer.objects.filter(
-        user_id=charge.user_id, stripe_customer_id=intent.customer
-    ).last()
-    if payer is not None:  # the user's customer may be another one by now
+    payer = _who_paid(charge, intent)
+    if payer is not None:
         charged["customer"] = payer
-    _update(charge, {"is_charged": False}, charged)
+    _write(charge, {"is_charged": False}, charged)
     if collected.amount_refunded:
         sync_refunds(charge)
     charge.send_due_signals()
     return collected
 
 
-def _update(charge: StripeCharge, expected: dict[str, Any], values: dict[str, Any]) -> bool:
-    """Write ``values`` if the row is still as ``expected``, in one statement; whether it was."""
-    rows = type(charge)._base_manager.using(charge._state.db)
-    is_written = rows.filter(pk=charge.pk, **expected).update(**values) == 1
+def _who_paid(charge: StripeCharge, intent: gateway.PaymentIntent) -> StripeCustomer | None:
+    """The intent's customer; the user's latest may be another one by now."""
+    if charge.customer is not None and charge.customer.stripe_customer_id == intent.customer:
+        return charge.customer
+    known = StripeCustomer.objects.filter(user_id=charge.user_id)
+    return known.filter(stripe_customer_id=intent.customer).last()
+
+
+def _write(charge: StripeCharge, expected: dict[str, Any], values: dict[str, Any]) -> bool:
+    """``write_if``, the object in hand being as the row is afterwards."""
+    is_written = write_if(charge, expected, {**values, "updated": timezone.now()})
     charge.refresh_from_db()
     return is_written

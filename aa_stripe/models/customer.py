@@ -59,13 +59,18 @@ class StripeCustomer(StripeBasicModel):
     @classmethod
     def get_latest_active_customer_for_user(cls, user: models.Model) -> StripeCustomer | None:
         """The user's newest active customer that exists at Stripe; ``None`` when there is none."""
-        known = cls.objects.filter(user_id=user.pk, is_active=True).exclude(stripe_customer_id="")
+        return cls.latest_active(user.pk)
+
+    @classmethod
+    def latest_active(cls, user_id: object) -> StripeCustomer | None:
+        """The same by the user's primary key."""
+        known = cls.objects.filter(user_id=user_id, is_active=True).exclude(stripe_customer_id="")
         return known.order_by("-id").first()
 
     @classmethod
-    def stripe_ids_of(cls, user: models.Model) -> Iterable[str]:
+    def stripe_ids_of(cls, user_id: object) -> Iterable[str]:
         """Stripe's ids of every customer that the user ever had."""
-        known = cls.objects.filter(user_id=user.pk).exclude(stripe_customer_id="")
+        known = cls.objects.filter(user_id=user_id).exclude(stripe_customer_id="")
         return known.order_by("id").values_list("stripe_customer_id", flat=True)
 
     @classmethod
@@ -185,17 +190,24 @@ class StripeCustomer(StripeBasicModel):
         self.save()
         return customer
 
-    def set_stripe_data(self, customer: gateway.Customer) -> None:
+    def set_stripe_data(
+        self,
+        customer: gateway.Customer,
+        payment_methods: Iterable[gateway.PaymentMethod] | None = None,
+    ) -> None:
         """Copy ``sources`` and ``default_source`` of ``customer``, without saving.
 
-        Lists the customer's PaymentMethods. A customer deleted at Stripe becomes inactive.
+        Lists the customer's PaymentMethods, unless ``payment_methods`` are all of them. A
+        customer deleted at Stripe becomes inactive.
         """
         described = gateway.to_json(customer)
         self.stripe_response = described
         if described.get("deleted"):
             self.is_active = False
             return
-        methods = [gateway.to_json(it) for it in gateway.payment_methods(self.stripe_customer_id)]
+        if payment_methods is None:
+            payment_methods = gateway.payment_methods(self.stripe_customer_id)
+        methods = [gateway.to_json(it) for it in payment_methods]
         listed = {method["id"] for method in methods}
         legacy = (described.get("sources") or {}).get("data", [])
         self.sources = [*methods, *(it for it in legacy if it["id"] not in listed)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from django.db import connections, models, router, transaction
 
@@ -16,13 +17,36 @@ def locked(row: models.Model) -> Iterator[None]:
     transaction is opened either, because one that reads first and writes later fails as soon as
     somebody else writes in between.
     """
-    using = row._state.db or router.db_for_write(type(row), instance=row)
+    using = _database_of(row)
     if not connections[using].features.has_select_for_update:
         row.refresh_from_db(using=using)
         yield
         return
     with transaction.atomic(using=using):
-        rows = type(row)._base_manager.using(using).select_for_update()
-        rows.values_list("pk").get(pk=row.pk)
+        _lock(row, using)
         row.refresh_from_db(using=using)
         yield
+
+
+def write_if(row: models.Model, expected: dict[str, Any], values: dict[str, Any]) -> bool:
+    """Write ``values`` if the row is still as ``expected``, in one statement; whether it was.
+
+    The object in hand stays as it is. The row is locked by its primary key first: a statement
+    that finds it by another index would take the locks in another order, and deadlock with those
+    who hold the row (MariaDB).
+    """
+    using = _database_of(row)
+    with transaction.atomic(using=using):
+        if connections[using].features.has_select_for_update:
+            _lock(row, using)
+        rows = type(row)._base_manager.using(using).filter(pk=row.pk, **expected)
+        return rows.update(**values) == 1
+
+
+def _lock(row: models.Model, using: str) -> None:
+    rows = type(row)._base_manager.using(using).select_for_update()
+    rows.values_list("pk").filter(pk=row.pk).first()
+
+
+def _database_of(row: models.Model) -> str:
+    return row._state.db or router.db_for_write(type(row), instance=row)

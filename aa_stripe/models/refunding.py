@@ -12,13 +12,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeAlias
 
-from django.db.models import Q
 from django.utils import timezone
 
 from aa_stripe import gateway
 from aa_stripe.exceptions import StripeInternalError, StripeMethodNotAllowed
 from aa_stripe.gateway import Meaning
-from aa_stripe.models.locking import locked
+from aa_stripe.models.locking import locked, write_if
 from aa_stripe.models.refund import StripeRefund
 
 if TYPE_CHECKING:
@@ -94,22 +93,17 @@ def _write(charge: StripeCharge, known: Known, **others: str) -> bool:
         if made is not None and made.status != order.status:
             _record(order, made)
     refunded = sum(made.amount for made in known.values() if made.status not in VOID)
-    is_unchanged = Q(amount_refunded=charge.amount_refunded)
-    if charge.amount_refunded is None:
-        is_unchanged = Q(amount_refunded__isnull=True)
     due = set(charge.signal_due.split())
     if refunded > (charge.amount_refunded or 0):
         due.add("refunded")
-    rows = type(charge)._base_manager.using(charge._state.db)
-    unchanged = rows.filter(is_unchanged, pk=charge.pk, signal_due=charge.signal_due)
-    written = unchanged.update(
-        amount_refunded=refunded,
-        is_refunded=0 < (charge.amount or 0) <= refunded,
-        signal_due=" ".join(sorted(due)),
-        updated=timezone.now(),
-        **others,
-    )
-    return written == 1
+    as_read = {"amount_refunded": charge.amount_refunded, "signal_due": charge.signal_due}
+    values = {
+        "amount_refunded": refunded,
+        "is_refunded": 0 < (charge.amount or 0) <= refunded,
+        "signal_due": " ".join(sorted(due)),
+        "updated": timezone.now(),
+    }
+    return write_if(charge, as_read, {**values, **others})
 
 
 def _record(order: StripeRefund, made: gateway.Refund) -> None:
