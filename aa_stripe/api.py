@@ -1,0 +1,214 @@
+"""The HTTP endpoints: who asks, whose customers and charges those are, and what Stripe's errors
+become. What is done, the models do. See docs/http-api.rst.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any, cast
+
+from django.core.exceptions import ImproperlyConfigured
+from django.db import connections, models, transaction
+from django.http import Http404
+from django.utils.decorators import method_decorator
+from django.utils.module_loading import import_string
+from django.utils.translation import gettext_lazy as _
+from django.views.decorators.cache import never_cache
+from rest_framework import status
+from rest_framework.exceptions import APIException, ParseError, PermissionDenied, ValidationError
+from rest_framework.generics import CreateAPIView, RetrieveAPIView, RetrieveUpdateAPIView
+from rest_framework.permissions import SAFE_METHODS, IsAuthenticated
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.serializers import BaseSerializer
+from rest_framework.views import APIView
+
+from aa_stripe import gateway
+from aa_stripe.checks import THROTTLE_SCOPE
+from aa_stripe.exceptions import StripeInternalError, StripeMethodNotAllowed
+from aa_stripe.gateway import Meaning
+from aa_stripe.models import StripeCharge, StripeCustomer
+from aa_stripe.serializers import (
+    StripeChargeSerializer,
+    StripeCustomerDetailsSerializer,
+    StripeCustomerSerializer,
+    is_stripe_id,
+)
+from aa_stripe.settings import stripe_settings
+
+if TYPE_CHECKING:
+    from rest_framework.views import AsView, GenericView
+
+logger = logging.getLogger("aa-stripe")
+
+#: In these states of a payment intent its owner can still pay it.
+PAYABLE = frozenset({"requires_payment_method", "requires_confirmation", "requires_action"})
+
+
+class StripeUnavailable(APIException):
+    """Stripe gave no usable answer; the same request may be sent again."""
+
+    status_code = status.HTTP_503_SERVICE_UNAVAILABLE
+    default_code = "stripe_unavailable"
+
+    def __init__(self) -> None:
+        super().__init__({"stripe_error": StripeInternalError.details})
+
+
+@method_decorator(never_cache, name="dispatch")
+class StripeAPI(APIView):
+    """What the payer's endpoints have in common. ``payer`` is whose customers and charges these
+    are."""
+
+    permission_classes = [IsAuthenticated]
+    throttle_scope = THROTTLE_SCOPE
+    payer: models.Model
+
+    @classmethod
+    def as_view(cls, **initkwargs: Any) -> AsView[GenericView]:
+        """The view, exempt from ``ATOMIC_REQUESTS``: a row written before Stripe is asked stays
+        when the answer is an error, and no transaction is open while Stripe is asked."""
+        view = super().as_view(**initkwargs)
+        for alias in connections:
+            transaction.non_atomic_requests(alias)(view)  # marks the view
+        return view
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        super().initial(request, *args, **kwargs)
+        self.payer = payer_of(request)
+        _parse(request)
+
+    def handle_exception(self, exc: Exception) -> Response:
+        if isinstance(exc, StripeMethodNotAllowed):
+            exc = ValidationError({"stripe_error": str(exc)})
+        elif isinstance(exc, gateway.StripeError):
+            exc = self._answer_to(exc)
+        return super().handle_exception(exc)
+
+    def _answer_to(self, error: gateway.StripeError) -> APIException:
+        """Stripe's own words when it refused what the client sent; none of it otherwise."""
+        if _is_refusal(error) and self.request.method not in SAFE_METHODS:
+            logger.info("Stripe refused a request for %s: %s", self.payer.pk, error)
+            message = gateway.displayable_message(error) or _("Stripe refused the request.")
+            return ValidationError({"stripe_error": message})
+        logger.error("Stripe gave no usable answer for %s", self.payer.pk, exc_info=error)
+        return StripeUnavailable()
+
+
+class CustomersAPI(StripeAPI, CreateAPIView[StripeCustomer]):
+    """POST: create a customer of what Stripe.js answered; the same posted twice is one customer."""
+
+    serializer_class = StripeCustomerSerializer
+
+    def perform_create(self, serializer: BaseSerializer[StripeCustomer]) -> None:
+        serializer.save(user=self.payer)
+
+
+class CustomerDetailsAPI(StripeAPI, RetrieveUpdateAPIView[StripeCustomer]):
+    """GET a customer of the payer's; PUT and PATCH save another card and make it the default."""
+
+    serializer_class = StripeCustomerDetailsSerializer
+
+    def get_object(self) -> StripeCustomer:
+        stripe_customer_id = self.kwargs["stripe_customer_id"]
+        if not is_stripe_id(stripe_customer_id):
+            raise Http404
+        own = StripeCustomer.objects.filter(
+            user_id=self.payer.pk, stripe_customer_id=stripe_customer_id
+        )
+        customer = own.last()  # nothing keeps a project from storing one twice
+        if customer is None:
+            raise Http404
+        self.check_object_permissions(self.request, customer)
+        return customer
+
+    def partial_update(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        return self.update(request, *args, **kwargs)  # the one field is required here too
+
+
+class SetupIntentsAPI(StripeAPI):
+    """POST: begin to save a card, authenticated by its owner; answers with the client secret."""
+
+    def post(self, request: Request) -> Response:
+        customer = StripeCustomer.get_latest_active_customer_for_user(self.payer)
+        customer_id = customer.stripe_customer_id if customer else None
+        params: gateway.SetupIntentCreateParams = {
+            "usage": "off_session",
+            # As of payments: only methods that need no page to come back to.
+            "automatic_payment_methods": {"enabled": True, "allow_redirects": "never"},
+        }
+        if customer_id:
+            params["customer"] = customer_id
+        intent = gateway.create_setup_intent(params)
+        answer = {
+            "id": intent.id,
+            "client_secret": intent.client_secret,
+            "stripe_customer_id": customer_id,
+        }
+        return Response(answer, status=status.HTTP_201_CREATED)
+
+
+class ChargeDetailsAPI(StripeAPI, RetrieveAPIView[StripeCharge]):
+    """GET how a charge of the payer's stands, and while its owner has to act the client secret."""
+
+    serializer_class = StripeChargeSerializer
+    lookup_field = "uuid"
+
+    def get_queryset(self) -> models.QuerySet[StripeCharge]:
+        return StripeCharge.objects.filter(user_id=self.payer.pk)
+
+    def retrieve(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        charge = self.get_object()
+        shown = self.get_serializer(charge).data
+        shown |= {"client_secret": None, "payment_method": None}
+        if shown["state"] == "requires_action":
+            shown |= _as_at_stripe(charge)
+        return Response(shown)
+
+
+def payer_of(request: Request) -> models.Model:
+    """What ``STRIPE_PAYER_FROM_REQUEST`` says of the request; by default ``request.user``.
+
+    Raises ``PermissionDenied`` (403) for ``None``, and ``ImproperlyConfigured`` for what is no
+    row of ``STRIPE_USER_MODEL``.
+    """
+    path = stripe_settings.PAYER_FROM_REQUEST
+    payer = import_string(path)(request) if path else request.user
+    if payer is None:
+        raise PermissionDenied(_("Nobody is known who would pay for this account."))
+    user_model: Any = StripeCustomer._meta.get_field("user").related_model
+    if isinstance(payer, user_model):
+        return cast("models.Model", payer)
+    raise ImproperlyConfigured(
+        f"The payer of a request is a {type(payer).__name__}, not a {user_model._meta.label}: "
+        "STRIPE_PAYER_FROM_REQUEST has to name a function that returns one."
+    )
+
+
+def _parse(request: Request) -> None:
+    """Read the body; DRF's parser leaves this one error of Python's unhandled."""
+    try:
+        request.data  # noqa: B018
+    except RecursionError as error:
+        raise ParseError(_("JSON parse error - nested too deeply")) from error
+
+
+def _is_refusal(error: gateway.StripeError) -> bool:
+    """Whether Stripe refused what was asked for, the object named in the URL included (404)."""
+    meaning = gateway.meaning_of(error)
+    return meaning in {Meaning.DECLINED, Meaning.REFUSED} or error.http_status == 404
+
+
+def _as_at_stripe(charge: StripeCharge) -> dict[str, Any]:
+    """What the row does not know: whether its owner has acted meanwhile, else how to act."""
+    intent = gateway.retrieve_payment_intent(charge.stripe_payment_intent_id)
+    if intent.status not in PAYABLE:
+        return {"state": "failed" if intent.status == "canceled" else "processing"}
+    return {"client_secret": intent.client_secret, "payment_method": _refused_method(intent)}
+
+
+def _refused_method(intent: gateway.PaymentIntent) -> str | None:
+    """The id of what the owner is to authenticate; a refused one leaves the intent."""
+    refused = intent.last_payment_error
+    method = intent.payment_method or (refused.payment_method if refused else None)
+    return method if isinstance(method, str) or method is None else method.id

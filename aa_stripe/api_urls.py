@@ -1,0 +1,22 @@
+"""The URLs of the HTTP endpoints, for a project's ``include("aa_stripe.api_urls")``."""
+
+from __future__ import annotations
+
+from django.urls import path
+
+from aa_stripe.api import ChargeDetailsAPI, CustomerDetailsAPI, CustomersAPI, SetupIntentsAPI
+
+urlpatterns = [
+    path("aa-stripe/customers", CustomersAPI.as_view(), name="stripe-customers"),
+    path(
+        "aa-stripe/customers/<str:stripe_customer_id>",
+        CustomerDetailsAPI.as_view(),
+        name="stripe-customer-details",
+    ),
+    path("aa-stripe/setup-intents", SetupIntentsAPI.as_view(), name="stripe-setup-intents"),
+    path(
+        "aa-stripe/charges/<uuid:uuid>",
+        ChargeDetailsAPI.as_view(),
+        name="stripe-charge-details",
+    ),
+]

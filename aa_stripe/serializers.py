@@ -1,0 +1,168 @@
+"""What the HTTP endpoints take and show."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from typing import Any
+
+from django.utils.translation import gettext_lazy as _
+from rest_framework import serializers
+
+from aa_stripe import gateway
+from aa_stripe.models import StripeCharge, StripeCustomer
+
+#: What an id of Stripe's looks like; it ends up in columns, URLs and headers. It begins with a
+#: letter, as the number of a card does not.
+STRIPE_ID = re.compile(r"[A-Za-z][!-~]{0,254}")
+
+#: Stripe's own objects are a few levels deep and a few kilobytes long; MariaDB's JSON ends at
+#: 32 levels.
+MAX_DEPTH = 20
+MAX_LENGTH = 64 * 1024
+
+#: What no front-end may send, left out in case one does.
+CARD_DATA = frozenset({"cvc", "number"})
+
+# NUL, and halves of surrogate pairs: JSON can spell them, PostgreSQL's refuses them.
+_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
+
+
+class StripeJSField(serializers.JSONField):
+    """What Stripe.js answered to the front-end: an object with an ``id``.
+
+    Client secrets and card data are left out. What the JSON of one of the supported databases
+    cannot hold is refused.
+    """
+
+    default_error_messages = {
+        "no_stripe_js": _("This field must contain JSON data from Stripe JS."),
+        "unstorable": _("This field contains characters or numbers that cannot be stored."),
+        "too_deep": _("This field is nested too deeply."),
+        "too_long": _("This field is too long."),
+    }
+
+    def to_internal_value(self, data: Any) -> dict[str, Any]:
+        try:
+            sent = super().to_internal_value(data)
+        except RecursionError:
+            self.fail("too_deep")
+        if not isinstance(sent, dict) or not is_stripe_id(sent.get("id")):
+            self.fail("no_stripe_js")
+        self._refuse_unstorable(sent)
+        kept: dict[str, Any] = _without_card_data(gateway.without_secrets(sent))
+        return kept
+
+    def _refuse_unstorable(self, sent: dict[str, Any]) -> None:
+        values: list[tuple[Any, int]] = [(sent, 1)]
+        while values:
+            value, depth = values.pop()
+            if depth > MAX_DEPTH:
+                self.fail("too_deep")
+            if not _is_storable(value):
+                self.fail("unstorable")
+            values += [(part, depth + 1) for part in _parts(value)]
+        if len(json.dumps(sent)) > MAX_LENGTH:
+            self.fail("too_long")
+
+
+class StripeCustomerSerializer(serializers.ModelSerializer[StripeCustomer]):
+    """Takes what Stripe.js answered, shows the customer that was made of it.
+
+    ``save()`` needs the payer as ``user`` and raises what
+    ``StripeCustomer.get_or_create_at_stripe`` raises.
+    """
+
+    stripe_js_response = StripeJSField()
+
+    class Meta:
+        model = StripeCustomer
+        fields = [
+            "id",
+            "user",
+            "stripe_customer_id",
+            "is_active",
+            "sources",
+            "default_source",
+            "default_source_data",
+            "stripe_js_response",
+        ]
+        read_only_fields = fields[:-1]
+
+    def create(self, validated_data: dict[str, Any]) -> StripeCustomer:
+        return StripeCustomer.get_or_create_at_stripe(**validated_data)
+
+
+class StripeCustomerDetailsSerializer(StripeCustomerSerializer):
+    """Shows a customer; takes what Stripe.js answered about a new card, which becomes the default.
+
+    ``save()`` raises what ``StripeCustomer.add_new_source`` raises.
+    """
+
+    stripe_js_response = StripeJSField(write_only=True)
+
+    def update(self, instance: StripeCustomer, validated_data: dict[str, Any]) -> StripeCustomer:
+        answered = validated_data["stripe_js_response"]
+        instance.add_new_source(answered["id"], answered)
+        return instance
+
+
+class StripeChargeSerializer(serializers.ModelSerializer[StripeCharge]):
+    """What the payer may know of a charge; ``comment`` and Stripe's answers are internal."""
+
+    state = serializers.SerializerMethodField()
+
+    class Meta:
+        model = StripeCharge
+        fields = [
+            "uuid",
+            "state",
+            "amount",
+            "currency",
+            "amount_refunded",
+            "description",
+            "is_charged",
+            "is_refunded",
+            "charge_attempt_failed",
+            "failure_code",
+            "created",
+        ]
+        read_only_fields = fields
+
+    def get_state(self, charge: StripeCharge) -> str:
+        """``charged``, ``requires_action`` (of the payer), ``failed``, or ``pending``."""
+        if charge.is_charged:
+            return "charged"
+        if not charge.charge_attempt_failed:
+            return "pending"
+        is_waiting = charge.failure_code == "authentication_required"
+        return "requires_action" if is_waiting else "failed"
+
+
+def is_stripe_id(value: object) -> bool:
+    """Whether ``value`` could be an id of Stripe's."""
+    return isinstance(value, str) and STRIPE_ID.fullmatch(value) is not None
+
+
+def _parts(value: Any) -> list[Any]:
+    if isinstance(value, dict):
+        return [*value.keys(), *value.values()]
+    return value if isinstance(value, list) else []
+
+
+def _is_storable(value: Any) -> bool:
+    if isinstance(value, str):
+        return _UNSTORABLE.search(value) is None
+    if not isinstance(value, (int, float)):
+        return True
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # an integer beyond any float
+        return False
+
+
+def _without_card_data(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: _without_card_data(it) for k, it in value.items() if k not in CARD_DATA}
+    return [_without_card_data(it) for it in value] if isinstance(value, list) else value

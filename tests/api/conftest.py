@@ -1,0 +1,32 @@
+"""A fake Stripe, and somebody signed in."""
+
+from __future__ import annotations
+
+import pytest
+from rest_framework.test import APIClient
+
+from aa_stripe.testing import FakeStripe
+from tests.builders import make_user
+
+
+@pytest.fixture
+def fake():
+    with FakeStripe() as fake:
+        yield fake
+
+
+@pytest.fixture
+def payer(db):
+    return make_user()
+
+
+@pytest.fixture
+def api(payer, fake):
+    """A client that is signed in as ``payer``."""
+    return signed_in(payer)
+
+
+def signed_in(user):
+    client = APIClient()
+    client.force_authenticate(user)
+    return client

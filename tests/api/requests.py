@@ -1,0 +1,37 @@
+"""What tests say to the endpoints, and what reached Stripe of it."""
+
+from __future__ import annotations
+
+CUSTOMERS = "/aa-stripe/customers"
+SETUP_INTENTS = "/aa-stripe/setup-intents"
+
+#: What the endpoints say when Stripe gave no usable answer.
+TRY_AGAIN = {"stripe_error": "Stripe API returned an error, please try again later."}
+
+
+def of(customer):
+    return f"{CUSTOMERS}/{customer.stripe_customer_id}"
+
+
+def charge_url(charge):
+    return f"/aa-stripe/charges/{charge.uuid}"
+
+
+def post_card(api, token="tok_visa", **details):
+    """Post what Stripe.js answered with the id ``token``."""
+    answered = {"id": token, "object": "token", **details}
+    return api.post(CUSTOMERS, {"stripe_js_response": answered}, format="json")
+
+
+def patch_card(api, customer, token="tok_mastercard"):
+    return api.patch(of(customer), {"stripe_js_response": {"id": token}}, format="json")
+
+
+def calls(fake):
+    """``POST /v1/customers`` and so on, in their order."""
+    return [f"{request.method} {request.path}" for request in fake.requests]
+
+
+def customers_at(fake):
+    """Stripe's customers that are there."""
+    return fake.account.all("customer")

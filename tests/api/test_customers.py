@@ -1,0 +1,424 @@
+"""POST aa-stripe/customers: a card from the browser becomes a customer, once."""
+
+from __future__ import annotations
+
+import logging
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+import pytest
+from django.db import connection, connections
+
+from aa_stripe.models import StripeCharge, StripeCustomer
+from aa_stripe.models import customer as customer_module
+from aa_stripe.testing import Fault
+from tests.api.conftest import signed_in
+from tests.api.requests import (
+    CUSTOMERS,
+    SETUP_INTENTS,
+    TRY_AGAIN,
+    calls,
+    customers_at,
+    post_card,
+)
+from tests.builders import make_user
+
+REFUSED_CARDS = {
+    "tok_chargeDeclined": "Your card was declined.",
+    "tok_chargeDeclinedExpiredCard": "Your card has expired.",
+    "tok_unknown": "No such token: 'tok_unknown'",
+    "pm_unknown": "No such payment_method: 'pm_unknown'",
+    "seti_unknown": "No such setup",
+}
+
+UNKNOWN_OUTCOMES = [
+    Fault.REQUEST_LOST,
+    Fault.ANSWER_LOST,
+    Fault.RATE_LIMITED,
+    Fault.CONFLICT,
+    Fault.GARBAGE,
+]
+
+
+@pytest.mark.parametrize("card", ["tok_visa", "pm_card_visa"])
+def test_a_posted_card_becomes_a_customer_that_pays_with_it(api, payer, fake, card):
+    response = post_card(api, card)
+
+    assert response.status_code == 201
+    customer = StripeCustomer.objects.get()
+    [at_stripe] = customers_at(fake)
+    assert customer.user == payer
+    assert customer.stripe_customer_id == at_stripe["id"]
+    assert customer.is_created_at_stripe
+    assert customer.default_source == at_stripe["invoice_settings"]["default_payment_method"]
+    assert customer.default_source_data["card"]["brand"] == "visa"
+
+
+def test_the_answer_shows_the_customer(api, payer):
+    shown = post_card(api).json()
+
+    customer = StripeCustomer.objects.get()
+    assert shown == {
+        "id": customer.pk,
+        "user": payer.pk,
+        "stripe_customer_id": customer.stripe_customer_id,
+        "is_active": True,
+        "sources": customer.sources,
+        "default_source": customer.default_source,
+        "default_source_data": customer.default_source_data,
+        "stripe_js_response": {"id": "tok_visa", "object": "token"},
+    }
+
+
+def test_the_customer_can_be_charged(api, payer):
+    post_card(api)
+
+    charge = StripeCharge.objects.create(user=payer, amount=500)
+    charge.charge()
+
+    assert charge.is_charged
+
+
+def test_a_confirmed_setup_intent_becomes_a_customer(api, fake):
+    intent = api.post(SETUP_INTENTS).json()["id"]
+    confirm(fake, intent)
+
+    response = post_card(api, intent)
+
+    assert response.status_code == 201
+    assert response.json()["default_source_data"]["card"]["last4"] == "3155"
+
+
+@pytest.mark.parametrize("is_confirmed", [False, True])
+def test_a_setup_intent_that_is_not_finished_is_refused(api, fake, is_confirmed):
+    intent = api.post(SETUP_INTENTS).json()["id"]
+    if is_confirmed:  # and the bank's question is still to be answered
+        begin_confirming(fake, intent)
+
+    response = post_card(api, intent)
+
+    assert response.status_code == 400
+    assert response.json() == {"stripe_error": "The card was not saved: it is not confirmed yet."}
+    assert not StripeCustomer.objects.exists()
+    assert not customers_at(fake)
+
+
+def test_client_secrets_and_card_data_are_not_kept(api, caplog):
+    caplog.set_level(logging.DEBUG)
+    details = {
+        "client_secret": "seti_1_secret_2",
+        "card": {"last4": "4242", "number": "4242424242424242", "cvc": "123"},
+        "charges": [{"client_secret": "pi_1_secret_2"}],
+    }
+
+    response = post_card(api, **details)
+
+    kept = {"id": "tok_visa", "object": "token", "card": {"last4": "4242"}, "charges": [{}]}
+    assert response.json()["stripe_js_response"] == kept
+    assert StripeCustomer.objects.get().stripe_js_response == kept
+    assert "_secret_" not in caplog.text
+    assert "4242424242424242" not in caplog.text
+
+
+@pytest.mark.parametrize(("card", "said"), REFUSED_CARDS.items())
+def test_a_refused_card_is_answered_with_stripes_words_and_leaves_no_row(api, card, said):
+    response = post_card(api, card)
+
+    assert response.status_code == 400
+    assert response.json().keys() == {"stripe_error"}
+    assert response.json()["stripe_error"].startswith(said)
+    assert not StripeCustomer.objects.exists()
+
+
+def test_an_id_of_no_known_kind_is_for_stripe_to_refuse(api):
+    response = post_card(api, "nonsense")
+
+    assert response.status_code == 400
+    assert response.json().keys() == {"stripe_error"}
+    assert not StripeCustomer.objects.exists()
+
+
+def test_a_card_of_somebody_elses_is_refused(api, fake):
+    post_card(api)
+    [taken] = fake.account.all("payment_method")
+
+    response = post_card(signed_in(make_user()), taken["id"])
+
+    assert response.status_code == 400
+    assert "already been attached" in response.json()["stripe_error"]
+    assert StripeCustomer.objects.count() == 1
+
+
+def test_after_a_refusal_another_card_can_be_posted(api):
+    post_card(api, "tok_chargeDeclined")
+
+    response = post_card(api, "tok_visa")
+
+    assert response.status_code == 201
+    assert StripeCustomer.objects.count() == 1
+
+
+def test_the_same_token_posted_twice_is_the_same_customer(api, fake):
+    first = post_card(api, "tok_visa")
+    asked = len(fake.requests)
+
+    second = post_card(api, "tok_visa")
+
+    assert (first.status_code, second.status_code) == (201, 201)
+    assert first.json() == second.json()
+    assert len(fake.requests) == asked
+    assert StripeCustomer.objects.count() == len(customers_at(fake)) == 1
+
+
+def test_the_same_test_token_of_another_user_is_another_customer(api, fake):
+    post_card(api, "tok_visa")
+
+    post_card(signed_in(make_user()), "tok_visa")
+
+    assert StripeCustomer.objects.count() == len(customers_at(fake)) == 2
+
+
+@pytest.mark.parametrize("endpoint", ["POST /v1/payment_methods", "POST /v1/customers"])
+@pytest.mark.parametrize("fault", UNKNOWN_OUTCOMES, ids=lambda fault: fault.name)
+def test_after_an_unknown_outcome_posting_again_finishes_the_customer(api, fake, endpoint, fault):
+    fake.fail_next(endpoint, fault)
+    token = fake.create_token()
+
+    failed = post_card(api, token)
+    row = StripeCustomer.objects.get()
+    repeated = post_card(api, token)
+
+    assert (failed.status_code, failed.json()) == (503, TRY_AGAIN)
+    assert not row.is_created_at_stripe
+    assert repeated.status_code == 201
+    assert repeated.json()["id"] == row.pk
+    assert repeated.json()["default_source_data"]["card"]["last4"] == "4242"
+    assert len(customers_at(fake)) == 1
+
+
+@pytest.mark.parametrize("endpoint", ["POST /v1/payment_methods", "POST /v1/customers"])
+@pytest.mark.parametrize(
+    "fault", [Fault.ERROR_500_BEFORE, Fault.ERROR_500_AFTER], ids=lambda fault: fault.name
+)
+def test_a_kept_500_never_makes_a_second_customer(api, fake, endpoint, fault):
+    fake.fail_next(endpoint, fault)
+    token = fake.create_token()
+
+    answers = [post_card(api, token) for _ in range(3)]
+
+    assert [(it.status_code, it.json()) for it in answers] == [(503, TRY_AGAIN)] * 3
+    assert StripeCustomer.objects.count() == 1
+    assert len(customers_at(fake)) <= 1
+
+
+def test_nobody_is_charged_as_an_unfinished_customer(api, payer, fake):
+    fake.fail_next("POST /v1/customers", Fault.ANSWER_LOST)
+
+    post_card(api)
+
+    assert StripeCustomer.get_latest_active_customer_for_user(payer) is None
+
+
+@pytest.mark.parametrize(
+    "endpoint", ["GET /v1/customers/*", "GET /v1/customers/*/payment_methods"]
+)
+def test_a_customer_whose_cards_stripe_does_not_tell_is_not_lost(api, fake, caplog, endpoint):
+    fake.fail_next(endpoint, Fault.RATE_LIMITED)
+
+    response = post_card(api)
+
+    assert response.status_code == 201
+    assert response.json()["sources"] == []
+    customer = StripeCustomer.objects.get()
+    assert customer.stripe_customer_id == customers_at(fake)[0]["id"]
+    [record] = (it for it in caplog.records if it.name == "aa-stripe")
+    assert record.exc_info
+
+
+def test_posting_again_finds_the_cards_that_stripe_did_not_tell(api, fake):
+    fake.fail_next("GET /v1/customers/*", Fault.RATE_LIMITED)
+    post_card(api)
+
+    response = post_card(api)
+
+    assert response.json()["default_source_data"]["card"]["last4"] == "4242"
+    assert len(customers_at(fake)) == 1
+
+
+def test_a_request_that_changed_since_the_first_try_is_given_up(api, payer, fake):
+    # The user's name is part of what is sent, so the key does not fit any more.
+    token = fake.create_token()
+    fake.fail_next("POST /v1/customers", Fault.ANSWER_LOST)
+    post_card(api, token)
+    payer.username = "renamed"
+    payer.save()
+
+    given_up = post_card(api, token)
+    posted_again = post_card(api, token)
+
+    assert (given_up.status_code, given_up.json()) == (503, TRY_AGAIN)
+    assert posted_again.status_code == 400
+    assert not StripeCustomer.objects.exists()
+
+
+@pytest.mark.parametrize("key", ["", "revoked_key", "pk_test_browsers_own"])
+def test_a_key_that_stripe_refuses_is_told_to_the_operator_alone(
+    api, fake, settings, caplog, key
+):
+    settings.STRIPE_API_KEY = key
+
+    response = post_card(api)
+
+    assert (response.status_code, response.json()) == (503, TRY_AGAIN)
+    [record] = (it for it in caplog.records if it.name == "aa-stripe")
+    assert record.levelno == logging.ERROR
+    assert record.exc_info
+    assert not key or key not in caplog.text
+
+
+def test_a_row_is_kept_under_a_refused_key_and_finished_when_it_is_mended(api, fake, settings):
+    with_key, settings.STRIPE_API_KEY = settings.STRIPE_API_KEY, ""
+    post_card(api)
+    settings.STRIPE_API_KEY = with_key
+
+    response = post_card(api)
+
+    assert response.status_code == 201
+    assert StripeCustomer.objects.count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("is_atomic", [False, True])
+class TestTransactions:
+    """The same with ``ATOMIC_REQUESTS`` and without."""
+
+    @pytest.fixture(autouse=True)
+    def atomic_requests(self, monkeypatch, is_atomic):
+        monkeypatch.setitem(connection.settings_dict, "ATOMIC_REQUESTS", is_atomic)
+
+    def test_a_refused_card_leaves_no_row(self, api):
+        response = post_card(api, "tok_chargeDeclined")
+
+        assert response.status_code == 400
+        assert not StripeCustomer.objects.exists()
+
+    def test_an_unknown_outcome_leaves_the_row(self, api, fake):
+        fake.fail_next("POST /v1/customers", Fault.ANSWER_LOST)
+
+        response = post_card(api)
+
+        assert response.status_code == 503
+        assert StripeCustomer.objects.count() == 1
+
+    def test_the_row_is_committed_before_stripe_is_asked(self, api, fake):
+        seen = []
+
+        def look(request):
+            with ThreadPoolExecutor(1) as elsewhere:
+                seen.append(elsewhere.submit(rows_committed).result())
+
+        fake.before_request.append(look)
+        post_card(api)
+
+        assert set(seen) == {1}
+
+
+@pytest.fixture
+def a_slow_stripe(fake, settings, monkeypatch):
+    """Stripe takes its time; meanwhile the SDK repeats what finds its key in use, as it does."""
+    fake.fail_next("POST /v1/customers", Fault.SLOW, seconds=0.2)
+    settings.STRIPE_MAX_NETWORK_RETRIES = 2
+    monkeypatch.setattr(fake.http_client, "_sleep_time_seconds", lambda *args: 0.3)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_double_click_is_one_customer(payer, fake, a_slow_stripe):
+    token = fake.create_token()
+
+    answers = at_once(4, lambda: post_card(signed_in(payer), token))
+
+    assert [it.status_code for it in answers] == [201] * 4
+    assert {it.json()["stripe_customer_id"] for it in answers} == {customers_at(fake)[0]["id"]}
+    assert StripeCustomer.objects.count() == len(customers_at(fake)) == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_double_click_with_a_refused_card_leaves_no_row(payer, fake, a_slow_stripe):
+    token = fake.create_token("4000000000000002")
+
+    answers = at_once(4, lambda: post_card(signed_in(payer), token))
+
+    assert [it.status_code for it in answers] == [400] * 4
+    assert not StripeCustomer.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_whoever_waited_does_not_ask_stripe_again(payer, fake, a_slow_stripe):
+    if not connection.features.has_select_for_update:
+        pytest.skip("This database has no row locks.")
+    token = fake.create_token()
+
+    at_once(4, lambda: post_card(signed_in(payer), token))
+
+    assert calls(fake).count("POST /v1/payment_methods") == 1
+    assert calls(fake).count("POST /v1/customers") == 1
+
+
+def test_a_row_that_another_process_had_refused_meanwhile_is_made_anew(api, monkeypatch):
+    taken = customer_module.locked
+
+    @contextmanager
+    def deleted_and_locked(row):
+        monkeypatch.setattr(customer_module, "locked", taken)
+        StripeCustomer.objects.all().delete()
+        with taken(row):
+            yield
+
+    monkeypatch.setattr(customer_module, "locked", deleted_and_locked)
+    response = post_card(api)
+
+    assert response.status_code == 201
+    assert StripeCustomer.objects.count() == 1
+
+
+def test_there_is_nothing_to_read_at_the_list(api):
+    assert api.get(CUSTOMERS).status_code == 405
+
+
+def begin_confirming(fake, intent):
+    """What the browser does with the client secret."""
+    return stripe_v1().setup_intents.confirm(
+        intent, {"payment_method": "pm_card_authenticationRequiredOnSetup"}
+    )
+
+
+def confirm(fake, intent):
+    begin_confirming(fake, intent)
+    fake.complete_authentication(intent)
+
+
+def stripe_v1():
+    import stripe
+
+    return stripe.StripeClient("sk_test_fake", http_client=stripe.default_http_client).v1
+
+
+def rows_committed():
+    """How many customers another connection sees."""
+    try:
+        return StripeCustomer.objects.count()
+    finally:
+        connections.close_all()
+
+
+def at_once(times, post):
+    """What ``times`` threads are answered that post at the same time."""
+
+    def run():
+        try:
+            return post()
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(times) as pool:
+        return [it.result() for it in [pool.submit(run) for _ in range(times)]]
