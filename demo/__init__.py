@@ -1,0 +1,1 @@
+"""The example project: a small site that saves cards and charges them (``python -m demo``)."""

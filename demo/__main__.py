@@ -1,0 +1,102 @@
+"""``python -m demo``: save a card, charge it, have one declined, refund a part; say what happened.
+
+Uses an offline Stripe, or the real one when ``STRIPE_API_KEY`` is a test key.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import secrets
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import django
+import stripe
+
+import aa_stripe
+from aa_stripe.testing import TEST_KEY, FakeStripe
+
+TEST_KEYS = ("sk_test_", "rk_test_")
+
+OFFLINE = "with an offline Stripe. Nothing leaves this machine, and nothing is left at the end."
+
+REAL = """with the Stripe account of your test key. It creates there, in test mode:
+   2 customers, each with one of Stripe's test cards
+   3 payments (20.00, 35.00 and 12.50 USD), of which the second is declined
+   1 refund (5.00 USD)"""
+
+NOT_A_TEST_KEY = """STRIPE_API_KEY is not a test key, and the demo takes no other.
+Use a key that begins with sk_test_, or unset it for an offline Stripe."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the demo; the exit status is 1 when anything is not as expected, 2 for a wrong key."""
+    options = _parser().parse_args(arguments)
+    key = os.environ.get("STRIPE_API_KEY", "")
+    if key and not key.startswith(TEST_KEYS):
+        print(NOT_A_TEST_KEY, file=sys.stderr)
+        return 2
+    with tempfile.TemporaryDirectory(prefix="aa-stripe-demo-") as directory:
+        if key:
+            return _run(directory, REAL, serve=options.serve)
+        with offline_stripe():
+            return _run(directory, OFFLINE, serve=options.serve)
+
+
+@contextmanager
+def offline_stripe() -> Iterator[None]:
+    """A fake Stripe at a URL of its own: the site calls it over HTTP, as it calls the real one."""
+    with FakeStripe().serve() as url:
+        os.environ["STRIPE_API_KEY"] = TEST_KEY
+        os.environ["STRIPE_API_BASE"] = url
+        # A proxy that this machine uses for the network cannot reach it.
+        os.environ["no_proxy"] = ",".join(filter(None, [os.environ.get("no_proxy"), "127.0.0.1"]))
+        yield
+
+
+def _run(directory: str, where: str, *, serve: bool) -> int:
+    os.environ["DJANGO_SETTINGS_MODULE"] = "demo.settings"
+    os.environ["DEMO_DATABASE"] = str(Path(directory, "demo.sqlite3"))
+    django.setup()
+    from django.core.management import call_command
+    from django.db import connections
+
+    from demo.story import Unexpected, tell
+
+    print(f"aa_stripe {aa_stripe.__version__} {where}")
+    call_command("migrate", verbosity=0)
+    try:
+        tell()
+        if serve:
+            _serve()
+    except (Unexpected, stripe.StripeError) as error:
+        print(f"\nThe demo ends here. {error}", file=sys.stderr)
+        return 1
+    finally:
+        connections.close_all()
+    return 0
+
+
+def _serve() -> None:
+    """Leave the site running, with somebody who may see its admin."""
+    from django.contrib.auth import get_user_model
+    from django.core.management import call_command
+
+    password = secrets.token_urlsafe(9)
+    get_user_model().objects.create_superuser("admin", password=password)
+    print(f'\nhttp://127.0.0.1:8000/admin/ is for "admin" with the password "{password}".')
+    call_command("runserver", "127.0.0.1:8000", use_reloader=False)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m demo", description=__doc__)
+    parser.add_argument("--serve", action="store_true", help="leave the site and its admin running")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,151 @@
+"""What the demo does. What it prints was checked before, in the database and at Stripe."""
+
+from __future__ import annotations
+
+import io
+from collections import Counter
+from typing import Any
+
+import stripe
+from django.contrib.auth import get_user_model
+from django.core.management import call_command
+from django.dispatch import receiver
+from django.test import Client
+from django.urls import reverse
+
+from aa_stripe.models import StripeCharge, StripeCustomer
+from aa_stripe.money import format_money
+from aa_stripe.signals import (
+    stripe_charge_card_exception,
+    stripe_charge_refunded,
+    stripe_charge_succeeded,
+)
+
+# Stripe's own cards for tests: https://docs.stripe.com/testing
+GOOD_CARD = "pm_card_visa"
+DECLINING_CARD = "pm_card_chargeCustomerFail"  # can be saved, then declines every payment
+
+
+class Unexpected(Exception):
+    """Something is not as it should be; the text says what."""
+
+
+def tell() -> None:
+    """Tell the story. Raises ``Unexpected``, or the SDK's error when the key is of no use."""
+    stripe.Customer.list(limit=1)  # a key that Stripe refuses is told before anything else
+    users = get_user_model().objects
+    ann, bob = users.create_user("ann"), users.create_user("bob")
+
+    print("\n1. Ann and Bob save a card over HTTP, as a front-end does.")
+    say("Ann", save_card(ann, GOOD_CARD))
+    say("Bob", save_card(bob, DECLINING_CARD))
+
+    print("\n2. Ann is charged at once.")
+    tickets = StripeCharge.objects.create(user=ann, amount=20_00, description="Two tickets")
+    tickets.charge()
+    check_paid(tickets, 20_00)
+    say("Ann", f"{money(tickets.amount)} collected, {tickets.stripe_charge_id}")
+
+    print("\n3. Bob's card is declined.")
+    fee = StripeCharge.objects.create(user=bob, amount=35_00, description="A year's fee")
+    check("what charge() returns", fee.charge(), None)
+    check_declined(fee)
+    say("Bob", f"{money(fee.amount)} not collected, {fee.failure_code}")
+
+    print("\n4. A charge of Ann's waits for cron, which runs charge_stripe.")
+    shirt = StripeCharge.objects.create(user=ann, amount=12_50, description="A shirt")
+    say("charge_stripe", output_of("charge_stripe"))
+    check_paid(shirt, 12_50)
+    say("Ann", f"{money(shirt.amount)} collected, {shirt.stripe_charge_id}")
+    check_declined(fee)
+    say("Bob", "left alone, a declined card is not tried again by itself")
+
+    print("\n5. Ann gets back a part of the first payment.")
+    tickets.refund(5_00)
+    check_refunded(tickets, 5_00)
+    say("Ann", f"{money(5_00)} refunded, {money(15_00)} kept, {tickets.stripe_refund_id}")
+
+    check("what the signals told", heard, Counter(succeeded=2, card_exception=1, refunded=1))
+    print("\nAll of this was checked in the database and at Stripe.")
+
+
+def save_card(user: Any, card: str) -> str:
+    """Post ``card`` as ``user``; return a line about the customer that was made of it."""
+    browser = Client(SERVER_NAME="127.0.0.1")
+    browser.force_login(user)
+    answer = browser.post(
+        reverse("stripe-customers"),
+        {"stripe_js_response": {"id": card}},
+        content_type="application/json",
+    )
+    check(f"the answer to {user}'s card ({answer.content.decode()})", answer.status_code, 201)
+    row = StripeCustomer.objects.get(user=user)
+    known = stripe.Customer.retrieve(row.stripe_customer_id)
+    check("the card", row.default_source, known.invoice_settings.default_payment_method)
+    shown = row.default_source_data["card"]
+    return f"{shown['brand']} ending in {shown['last4']} saved, {row.stripe_customer_id}"
+
+
+def check_paid(charge: StripeCharge, amount: int) -> None:
+    charge.refresh_from_db()
+    intent = stripe.PaymentIntent.retrieve(charge.stripe_payment_intent_id)
+    check("is_charged", charge.is_charged, True)
+    check("Stripe's status", intent.status, "succeeded")
+    check("what Stripe collected", intent.amount_received, amount)
+    check("Stripe's charge", intent.latest_charge, charge.stripe_charge_id)
+
+
+def check_declined(charge: StripeCharge) -> None:
+    charge.refresh_from_db()
+    intent = stripe.PaymentIntent.retrieve(charge.stripe_payment_intent_id)
+    check("is_charged", charge.is_charged, False)
+    check("charge_attempt_failed", charge.charge_attempt_failed, True)
+    check("Stripe's status", intent.status, "requires_payment_method")
+    check("Stripe's last try", intent.latest_charge, charge.stripe_charge_id)
+
+
+def check_refunded(charge: StripeCharge, amount: int) -> None:
+    charge.refresh_from_db()
+    known = stripe.Charge.retrieve(charge.stripe_charge_id)
+    check("amount_refunded", charge.amount_refunded, amount)
+    check("what Stripe refunded", known.amount_refunded, amount)
+    check("is_refunded", charge.is_refunded, False)
+
+
+def check(what: str, found: object, expected: object) -> None:
+    if found != expected:
+        raise Unexpected(f"Not as expected: {what} is {found!r} and should be {expected!r}.")
+
+
+def output_of(command: str) -> str:
+    output = io.StringIO()
+    call_command(command, stdout=output, stderr=output)
+    return output.getvalue().strip()
+
+
+def money(amount: int) -> str:
+    return format_money(amount, "usd")
+
+
+def say(who: str, what: str) -> None:
+    print(f"   {who}: {what}")
+
+
+# The signals, counted
+
+heard: Counter[str] = Counter()
+
+
+@receiver(stripe_charge_succeeded)
+def hear_success(instance: StripeCharge, **kwargs: Any) -> None:
+    heard["succeeded"] += 1
+
+
+@receiver(stripe_charge_card_exception)
+def hear_decline(instance: StripeCharge, exception: Exception, **kwargs: Any) -> None:
+    heard["card_exception"] += 1
+
+
+@receiver(stripe_charge_refunded)
+def hear_refund(instance: StripeCharge, **kwargs: Any) -> None:
+    heard["refunded"] += 1
