@@ -87,8 +87,10 @@ class Api:
             hook(request, answer)
         if request.fault is Fault.ANSWER_LOST:
             raise ConnectionLost("The answer was lost, as planned with fail_next().")
+        if request.fault is Fault.GARBAGE:
+            answer = faults.garbage(answer)
         request.status = answer.status
-        return faults.garbage(answer) if request.fault is Fault.GARBAGE else answer
+        return answer
 
 
 def _stop(plan: Plan, request: Request) -> Answer | None:

@@ -11,16 +11,19 @@ from aa_stripe.testing.refusals import Refusal, card_error
 from aa_stripe.testing.resources import charges, payment_methods
 
 
-def attempt(account: Account, intent: JSON, method: JSON, *, off_session: bool) -> Refusal | None:
+def attempt(
+    account: Account, intent: JSON, method: JSON, *, off_session: bool, may_ask: bool
+) -> Refusal | None:
     """Try to collect, and leave the intent in the state that follows.
 
+    ``may_ask``: whether the card's owner may be asked for 3-D Secure, or the attempt fails then.
     Returns the refusal to answer with, or ``None`` when there is none (which does not mean that
     money moved: the intent's status says).
     """
     card = account.cards[method["id"]]
     if not asks_for_authentication(account, card, method, off_session=off_session):
         return pay(account, intent, method)
-    if off_session:
+    if not may_ask:
         return _refuse_unauthenticated(account, intent, method)
     ask_for_authentication(intent, method)
     account.emit("payment_intent.requires_action", intent)

@@ -69,9 +69,10 @@ def test_after_a_refusal_off_session_the_owner_can_be_asked(api, intent, custome
     assert pay(api, intent, card.id).status == "requires_action"
 
 
-def test_asking_the_owner_can_be_made_an_error(api, intent):
+@pytest.mark.parametrize("method", [ALWAYS, SET_UP])
+def test_asking_the_owner_can_be_made_an_error(api, intent, method):
     with pytest.raises(stripe.CardError) as caught:
-        pay(api, intent, ALWAYS, error_on_requires_action=True)
+        pay(api, intent, method, error_on_requires_action=True)
 
     assert caught.value.code == "authentication_required"
 

@@ -125,9 +125,11 @@ def test_a_deleted_customer_is_not_there(api, customer, call):
 
 def test_the_cards_of_a_deleted_customer_cannot_be_used(api, customer, card):
     api.customers.update(customer.id, {"invoice_settings": {"default_payment_method": card.id}})
+    other = api.customers.create({"payment_method": "pm_card_visa"})
     api.customers.delete(customer.id)
 
     assert api.payment_methods.retrieve(card.id).customer is None
+    assert len(api.customers.payment_methods.list(other.id).data) == 1
     with pytest.raises(stripe.InvalidRequestError, match="may not be used again"):
         api.payment_methods.attach(card.id, {"customer": api.customers.create().id})
 

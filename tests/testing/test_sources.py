@@ -137,10 +137,13 @@ def test_payment_methods_show_legacy_cards_too_and_sources_no_payment_methods(ap
 def test_a_legacy_card_pays_when_no_payment_method_is_named(api, owner):
     intent = api.payment_intents.create(planned(customer=owner.id))
 
-    paid = api.payment_intents.confirm(intent.id, {"off_session": True})
+    paid = api.payment_intents.confirm(
+        intent.id, {"off_session": True, "expand": ["payment_method"]}
+    )
 
     assert paid.status == "succeeded"
-    assert paid.payment_method == owner.default_source
+    assert paid.payment_method.id == owner.default_source
+    assert paid.payment_method.object == "payment_method"
 
 
 def test_a_declining_token_makes_no_customer(api):

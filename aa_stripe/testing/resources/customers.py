@@ -81,13 +81,12 @@ def update(account: Account, params: dict[str, Any], id: str) -> JSON:
 
 def delete(account: Account, params: dict[str, Any], id: str) -> JSON:
     """Delete a customer, whose payment methods cannot be used any more."""
-    customer = account.get("customer", id)
+    account.emit("customer.deleted", account.get("customer", id))
     for card in sources.of(account, id):
         account.remove("card", card["id"])
     for method in account.all("payment_method"):
         if method["customer"] == id:
             payment_methods.take(account, method)
-    account.emit("customer.deleted", customer)
     return account.replace("customer", {"id": id, "object": "customer", "deleted": True})
 
 

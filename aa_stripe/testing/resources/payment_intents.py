@@ -161,8 +161,9 @@ def _confirm(account: Account, intent: JSON, params: dict[str, Any]) -> JSON:
     _refuse_card_descriptor(intent, ["card"])
 
     intent.update(_copied(params))
-    off_session = params.get("off_session", False) or params.get("error_on_requires_action", False)
-    refusal = attempt(account, intent, method, off_session=bool(off_session))
+    off_session = bool(params.get("off_session"))
+    may_ask = not (off_session or params.get("error_on_requires_action"))
+    refusal = attempt(account, intent, method, off_session=off_session, may_ask=may_ask)
     if refusal is not None:
         raise refusal
     return intent

@@ -20,6 +20,7 @@ def create(account: Account, params: dict[str, Any]) -> JSON:
         raise missing_parameter("type")
     if params["type"] != "card":
         raise bad_parameter("FakeStripe knows no payment methods but cards.", param="type")
+    metadata = merge({}, params.get("metadata"))
     card = params.get("card", {})
     if "token" in card:
         details = tokens.spend(account, card["token"], param="card[token]")
@@ -31,7 +32,7 @@ def create(account: Account, params: dict[str, Any]) -> JSON:
         account,
         details,
         billing_details=_billing_details(params),
-        metadata=merge({}, params.get("metadata")),
+        metadata=metadata,
     )
 
 
@@ -152,11 +153,9 @@ def give(account: Account, method: JSON, customer: str) -> JSON:
 
 def take(account: Account, method: JSON) -> None:
     """Take a payment method from its customer, who no longer has it as the default either."""
-    customer = account.find("customer", method["customer"])
-    if customer is not None and not customer.get("deleted"):
-        settings = customer["invoice_settings"]
-        if settings["default_payment_method"] == method["id"]:
-            settings["default_payment_method"] = None
+    settings = account.get("customer", method["customer"])["invoice_settings"]
+    if settings["default_payment_method"] == method["id"]:
+        settings["default_payment_method"] = None
     method["customer"] = None
     account.spent.add(method["id"])
 
