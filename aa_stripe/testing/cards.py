@@ -162,11 +162,6 @@ NAMES = {
     "chargeDeclinedIncorrectCvc": "4000000000000127",
     "chargeDeclinedProcessingError": "4000000000000119",
     "chargeDeclinedVelocityLimitExceeded": "4000000000006975",
-    "visa_chargeDeclined": "4000000000000002",
-    "visa_chargeDeclinedInsufficientFunds": "4000000000009995",
-    "visa_chargeDeclinedLostCard": "4000000000009987",
-    "visa_chargeDeclinedStolenCard": "4000000000009979",
-    "visa_chargeDeclinedVelocityLimitExceeded": "4000000000006975",
     "chargeCustomerFail": "4000000000000341",
     "authenticationRequiredOnSetup": "4000002500003155",
     "authenticationRequired": "4000002760003184",
@@ -180,6 +175,10 @@ NAMES = {
     "refundFail": "4000000000005126",
     "fakeProcessing": "4000000000008831",
 }
+
+NAMES.update(
+    {f"visa_{name}": number for name, number in NAMES.items() if name.startswith("chargeDecl")}
+)
 
 TOKENS = {f"tok_{name}": NUMBERS[number] for name, number in NAMES.items()}
 """Tokens that are always there and can be used any number of times."""
