@@ -151,7 +151,7 @@ def _order(charge: StripeCharge, amount: int | None) -> StripeRefund:
             raise StripeMethodNotAllowed("Refunds must be positive.")
         if wanted > left:
             raise StripeMethodNotAllowed("Refunds exceed charge")
-        return StripeRefund.objects.create(charge=charge, amount=wanted)
+        return charge.refunds.create(amount=wanted)
 
 
 def _send(order: StripeRefund, known: Known) -> gateway.Refund:
