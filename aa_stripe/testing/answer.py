@@ -18,7 +18,7 @@ class Answer:
     @classmethod
     def of(cls, status: int, body: dict[str, Any]) -> Answer:
         """Return an answer that is not touched by what happens to ``body`` later."""
-        return cls(status, json.dumps(body, indent=2).encode())
+        return cls(status, json.dumps(body).encode())
 
     def json(self) -> Any:
         """Return the body, decoded."""
