@@ -88,11 +88,14 @@ class StripeAPI(APIView):
     def _answer_to(self, error: gateway.StripeError) -> APIException:
         """Stripe's own words when it refused what the client sent; none of it otherwise."""
         if _is_refusal(error) and self.request.method not in SAFE_METHODS:
-            logger.info("Stripe refused a request for %s: %s", self.payer.pk, error)
+            logger.info("Stripe refused %s: %s", self._named(), error)
             message = gateway.displayable_message(error) or _("Stripe refused the request.")
             return ValidationError({"stripe_error": message})
-        logger.error("Stripe gave no usable answer for %s", self.payer.pk, exc_info=error)
+        logger.error("Stripe gave no usable answer to %s", self._named(), exc_info=error)
         return StripeUnavailable()
+
+    def _named(self) -> str:
+        return f"{self.request.method} {self.request.path}"
 
 
 class CustomersAPI(StripeAPI, CreateAPIView[StripeCustomer]):
@@ -186,7 +189,12 @@ def payer_of(request: Request) -> models.Model:
 
 
 def _parse(request: Request) -> None:
-    """Read the body; DRF's parser leaves this one error of Python's unhandled."""
+    """Read the body; raises ``ParseError`` also for what (older) parsers of DRF do not handle."""
+    charset = request.parser_context["encoding"]
+    try:
+        "".encode(charset)
+    except (LookupError, UnicodeError) as error:  # "rot13" and "zlib" are codecs, but not of text
+        raise ParseError(_("Unsupported charset.")) from error
     try:
         request.data  # noqa: B018
     except RecursionError as error:

@@ -137,7 +137,7 @@ class StripeChargeSerializer(serializers.ModelSerializer[StripeCharge]):
         if not charge.charge_attempt_failed:
             return "pending"
         is_waiting = charge.failure_code == "authentication_required"
-        return "requires_action" if is_waiting else "failed"
+        return "requires_action" if is_waiting and charge.stripe_payment_intent_id else "failed"
 
 
 def is_stripe_id(value: object) -> bool:

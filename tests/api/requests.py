@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import stripe
+
 CUSTOMERS = "/aa-stripe/customers"
 SETUP_INTENTS = "/aa-stripe/setup-intents"
 
@@ -35,3 +37,15 @@ def calls(fake):
 def customers_at(fake):
     """Stripe's customers that are there."""
     return fake.account.all("customer")
+
+
+def begin_confirming(setup_intent, card="pm_card_authenticationRequiredOnSetup"):
+    """What the browser does with the client secret; the card's owner is asked then."""
+    client = stripe.StripeClient("sk_test_fake", http_client=stripe.default_http_client)
+    client.v1.setup_intents.confirm(setup_intent, {"payment_method": card})
+
+
+def confirm(fake, setup_intent):
+    """The same, and the owner agrees."""
+    begin_confirming(setup_intent)
+    fake.complete_authentication(setup_intent)

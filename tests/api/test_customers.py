@@ -17,7 +17,9 @@ from tests.api.requests import (
     CUSTOMERS,
     SETUP_INTENTS,
     TRY_AGAIN,
+    begin_confirming,
     calls,
+    confirm,
     customers_at,
     post_card,
 )
@@ -93,7 +95,7 @@ def test_a_confirmed_setup_intent_becomes_a_customer(api, fake):
 def test_a_setup_intent_that_is_not_finished_is_refused(api, fake, is_confirmed):
     intent = api.post(SETUP_INTENTS).json()["id"]
     if is_confirmed:  # and the bank's question is still to be answered
-        begin_confirming(fake, intent)
+        begin_confirming(intent)
 
     response = post_card(api, intent)
 
@@ -219,9 +221,7 @@ def test_nobody_is_charged_as_an_unfinished_customer(api, payer, fake):
     assert StripeCustomer.get_latest_active_customer_for_user(payer) is None
 
 
-@pytest.mark.parametrize(
-    "endpoint", ["GET /v1/customers/*", "GET /v1/customers/*/payment_methods"]
-)
+@pytest.mark.parametrize("endpoint", ["GET /v1/customers/*", "GET /v1/customers/*/payment_methods"])
 def test_a_customer_whose_cards_stripe_does_not_tell_is_not_lost(api, fake, caplog, endpoint):
     fake.fail_next(endpoint, Fault.RATE_LIMITED)
 
@@ -262,9 +262,7 @@ def test_a_request_that_changed_since_the_first_try_is_given_up(api, payer, fake
 
 
 @pytest.mark.parametrize("key", ["", "revoked_key", "pk_test_browsers_own"])
-def test_a_key_that_stripe_refuses_is_told_to_the_operator_alone(
-    api, fake, settings, caplog, key
-):
+def test_a_key_that_stripe_refuses_is_told_to_the_operator_alone(api, fake, settings, caplog, key):
     settings.STRIPE_API_KEY = key
 
     response = post_card(api)
@@ -383,24 +381,6 @@ def test_a_row_that_another_process_had_refused_meanwhile_is_made_anew(api, monk
 
 def test_there_is_nothing_to_read_at_the_list(api):
     assert api.get(CUSTOMERS).status_code == 405
-
-
-def begin_confirming(fake, intent):
-    """What the browser does with the client secret."""
-    return stripe_v1().setup_intents.confirm(
-        intent, {"payment_method": "pm_card_authenticationRequiredOnSetup"}
-    )
-
-
-def confirm(fake, intent):
-    begin_confirming(fake, intent)
-    fake.complete_authentication(intent)
-
-
-def stripe_v1():
-    import stripe
-
-    return stripe.StripeClient("sk_test_fake", http_client=stripe.default_http_client).v1
 
 
 def rows_committed():

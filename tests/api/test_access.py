@@ -1,0 +1,169 @@
+"""Who may ask, for whom, and how often."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+
+import pytest
+from django.core.cache import cache
+from django.core.exceptions import ImproperlyConfigured
+from django.urls import resolve, reverse
+from rest_framework.test import APIClient
+from rest_framework.throttling import ScopedRateThrottle
+
+from aa_stripe import api as views
+from aa_stripe.models import StripeCustomer
+from tests.api.requests import CUSTOMERS, SETUP_INTENTS, charge_url, of, post_card
+from tests.builders import make_charge, make_customer, make_user
+
+UUID = "0c5ac6a0-5ef5-4c9d-8e9c-0c7ec1a1a2b3"
+
+ENDPOINTS = [
+    ("post", CUSTOMERS),
+    ("get", f"{CUSTOMERS}/cus_1"),
+    ("put", f"{CUSTOMERS}/cus_1"),
+    ("patch", f"{CUSTOMERS}/cus_1"),
+    ("post", SETUP_INTENTS),
+    ("get", f"/aa-stripe/charges/{UUID}"),
+]
+
+VIEWS = [
+    views.CustomersAPI,
+    views.CustomerDetailsAPI,
+    views.SetupIntentsAPI,
+    views.ChargeDetailsAPI,
+]
+
+
+@pytest.mark.parametrize(
+    ("name", "kwargs", "path", "view"),
+    [
+        ("stripe-customers", {}, CUSTOMERS, views.CustomersAPI),
+        (
+            "stripe-customer-details",
+            {"stripe_customer_id": "cus_1"},
+            f"{CUSTOMERS}/cus_1",
+            views.CustomerDetailsAPI,
+        ),
+        ("stripe-setup-intents", {}, SETUP_INTENTS, views.SetupIntentsAPI),
+        (
+            "stripe-charge-details",
+            {"uuid": UUID},
+            f"/aa-stripe/charges/{UUID}",
+            views.ChargeDetailsAPI,
+        ),
+    ],
+)
+def test_each_endpoint_has_a_name_and_an_address(name, kwargs, path, view):
+    assert reverse(name, kwargs=kwargs) == path
+    assert resolve(path).func.cls is view
+
+
+@pytest.mark.parametrize(("method", "path"), ENDPOINTS)
+def test_an_anonymous_caller_is_refused(db, fake, method, path):
+    response = getattr(APIClient(), method)(path, {}, format="json")
+
+    # 403 because the project's first way to sign in is a session, which has no challenge to send.
+    assert response.status_code == 403
+    assert response.json() == {"detail": "Authentication credentials were not provided."}
+    assert not fake.requests
+
+
+def test_a_wrong_password_is_refused(db):
+    credentials = b64encode(b"somebody:guessed").decode()
+
+    response = APIClient().post(CUSTOMERS, HTTP_AUTHORIZATION=f"Basic {credentials}")
+
+    assert response.status_code in (401, 403)
+
+
+def test_a_session_needs_its_csrf_token(payer, fake):
+    client = APIClient(enforce_csrf_checks=True)
+    client.force_login(payer)
+
+    response = post_card(client)
+
+    assert response.status_code == 403
+    assert not StripeCustomer.objects.exists()
+
+
+def test_a_signed_in_session_is_enough(payer, fake):
+    client = APIClient()
+    client.force_login(payer)
+
+    assert post_card(client).status_code == 201
+
+
+def test_the_project_can_say_who_pays(api, settings):
+    settings.STRIPE_PAYER_FROM_REQUEST = "tests.api.payers.office"
+    office = make_user()
+    office.username = "office"
+    office.save()
+
+    posted = post_card(api)
+    customer = StripeCustomer.objects.get()
+    charge = make_charge(customer)
+
+    assert posted.status_code == 201
+    assert customer.user == office
+    assert api.get(of(customer)).status_code == 200
+    assert api.get(charge_url(charge)).status_code == 200
+    assert api.post(SETUP_INTENTS).json()["stripe_customer_id"] == customer.stripe_customer_id
+
+
+def test_what_is_not_the_payers_is_not_found_even_if_it_is_the_callers_own(api, payer, settings):
+    own = make_customer(payer)
+    settings.STRIPE_PAYER_FROM_REQUEST = "tests.api.payers.office"
+    office = make_user()
+    office.username = "office"
+    office.save()
+
+    assert api.get(of(own)).status_code == 404
+
+
+@pytest.mark.parametrize(("method", "path"), ENDPOINTS)
+def test_where_nobody_pays_the_request_is_refused(api, fake, settings, method, path):
+    settings.STRIPE_PAYER_FROM_REQUEST = "tests.api.payers.nobody"
+
+    response = getattr(api, method)(path, {}, format="json")
+
+    assert response.status_code == 403
+    assert response.json() == {"detail": "Nobody is known who would pay for this account."}
+    assert not fake.requests
+
+
+def test_a_payer_of_the_wrong_kind_is_an_error_of_the_projects(api, settings):
+    settings.STRIPE_PAYER_FROM_REQUEST = "tests.api.payers.name_only"
+
+    with pytest.raises(ImproperlyConfigured, match=r"is a str, not a auth\.User"):
+        post_card(api)
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_each_endpoint_is_throttled_by_its_scope(view):
+    assert view.throttle_scope == "stripe"
+
+
+def test_more_requests_than_the_rate_allows_are_refused(api, fake, monkeypatch):
+    cache.clear()
+    monkeypatch.setattr(views.StripeAPI, "throttle_classes", [ScopedRateThrottle])
+    monkeypatch.setattr(ScopedRateThrottle, "THROTTLE_RATES", {"stripe": "2/hour"})
+
+    answers = [api.post(SETUP_INTENTS).status_code for _ in range(3)]
+
+    assert answers == [201, 201, 429]
+    assert len(fake.requests) == 2
+
+
+@pytest.mark.parametrize(("method", "path"), ENDPOINTS)
+def test_no_answer_is_kept_by_a_cache(api, method, path):
+    response = getattr(api, method)(path, {}, format="json")
+
+    assert "no-store" in response.headers["Cache-Control"]
+
+
+@pytest.mark.parametrize(
+    "path", [CUSTOMERS, f"{CUSTOMERS}/cus_1", SETUP_INTENTS, f"/aa-stripe/charges/{UUID}"]
+)
+def test_each_endpoint_describes_itself(api, path):
+    assert api.options(path).status_code == 200

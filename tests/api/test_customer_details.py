@@ -1,0 +1,260 @@
+"""GET, PUT and PATCH aa-stripe/customers/<id>: one's own customer, and another card for it."""
+
+from __future__ import annotations
+
+import pytest
+
+from aa_stripe.models import StripeCharge, StripeCustomer
+from aa_stripe.testing import Fault
+from tests.api.conftest import signed_in
+from tests.api.requests import (
+    SETUP_INTENTS,
+    TRY_AGAIN,
+    begin_confirming,
+    calls,
+    confirm,
+    of,
+    patch_card,
+)
+from tests.builders import make_customer, make_user
+
+SHOWN = {
+    "id",
+    "user",
+    "stripe_customer_id",
+    "is_active",
+    "sources",
+    "default_source",
+    "default_source_data",
+}
+
+UNKNOWN_OUTCOMES = [
+    Fault.REQUEST_LOST,
+    Fault.ANSWER_LOST,
+    Fault.RATE_LIMITED,
+    Fault.CONFLICT,
+    Fault.GARBAGE,
+]
+
+
+@pytest.fixture
+def customer(api, payer):
+    """A customer of the payer's that pays with a Visa card."""
+    return make_customer(payer)
+
+
+def default_brand(fake, customer):
+    """The brand of the card that Stripe has as the customer's default."""
+    at_stripe = fake.account.find("customer", customer.stripe_customer_id)
+    method = at_stripe["invoice_settings"]["default_payment_method"]
+    return fake.account.find("payment_method", method)["card"]["brand"]
+
+
+def test_the_payer_sees_the_customer(api, payer, customer):
+    response = api.get(of(customer))
+
+    assert response.status_code == 200
+    assert response.json().keys() == SHOWN
+    assert response.json() == {
+        "id": customer.pk,
+        "user": payer.pk,
+        "stripe_customer_id": customer.stripe_customer_id,
+        "is_active": True,
+        "sources": customer.sources,
+        "default_source": customer.default_source,
+        "default_source_data": customer.sources[0],
+    }
+
+
+def test_an_inactive_customer_is_shown_as_such(api, customer):
+    StripeCustomer.objects.update(is_active=False)
+
+    assert api.get(of(customer)).json()["is_active"] is False
+
+
+def test_looking_does_not_ask_stripe(api, customer, fake):
+    asked = len(fake.requests)
+
+    api.get(of(customer))
+
+    assert len(fake.requests) == asked
+
+
+@pytest.mark.parametrize("method", ["put", "patch"])
+@pytest.mark.parametrize("card", ["tok_mastercard", "pm_card_mastercard"])
+def test_another_card_becomes_the_default(api, customer, fake, method, card):
+    sent = {"stripe_js_response": {"id": card}}
+
+    response = getattr(api, method)(of(customer), sent, format="json")
+
+    assert response.status_code == 200
+    assert response.json().keys() == SHOWN
+    assert response.json()["default_source_data"]["card"]["brand"] == "mastercard"
+    assert len(response.json()["sources"]) == 2
+    assert default_brand(fake, customer) == "mastercard"
+    customer.refresh_from_db()
+    assert customer.stripe_js_response == {"id": card}
+
+
+def test_the_next_charge_takes_the_new_card(api, payer, customer):
+    patch_card(api, customer)
+
+    charge = StripeCharge.objects.create(user=payer, amount=500)
+    paid = charge.charge()
+
+    assert paid.payment_method_details.card.brand == "mastercard"
+
+
+def test_a_card_saved_with_a_setup_intent_of_the_customers_becomes_the_default(api, customer, fake):
+    intent = api.post(SETUP_INTENTS).json()["id"]
+    confirm(fake, intent)
+
+    response = patch_card(api, customer, intent)
+
+    assert response.status_code == 200
+    assert response.json()["default_source_data"]["card"]["last4"] == "3155"
+    assert len(response.json()["sources"]) == 2
+
+
+def test_a_setup_intent_that_is_not_finished_is_refused(api, customer):
+    intent = api.post(SETUP_INTENTS).json()["id"]
+    begin_confirming(intent)
+
+    response = patch_card(api, customer, intent)
+
+    assert response.status_code == 400
+    assert response.json() == {"stripe_error": "The card was not saved: it is not confirmed yet."}
+
+
+def test_client_secrets_are_not_kept(api, customer):
+    sent = {"stripe_js_response": {"id": "tok_visa", "client_secret": "seti_1_secret_2"}}
+
+    api.patch(of(customer), sent, format="json")
+
+    customer.refresh_from_db()
+    assert customer.stripe_js_response == {"id": "tok_visa"}
+
+
+@pytest.mark.parametrize(
+    "card", ["tok_chargeDeclined", "tok_unknown", "pm_unknown", "seti_unknown", "nonsense"]
+)
+def test_a_refused_card_changes_nothing(api, customer, fake, card):
+    before = StripeCustomer.objects.values().get()
+
+    response = patch_card(api, customer, card)
+
+    assert response.status_code == 400
+    assert response.json().keys() == {"stripe_error"}
+    assert response.json()["stripe_error"]
+    assert StripeCustomer.objects.values().get() == before
+    assert default_brand(fake, customer) == "visa"
+
+
+def test_a_card_of_somebody_elses_is_refused(api, customer):
+    other = make_customer(card="tok_mastercard")
+
+    response = patch_card(api, customer, other.default_source)
+
+    assert response.status_code == 400
+    assert "already been attached" in response.json()["stripe_error"]
+
+
+@pytest.mark.parametrize(
+    "endpoint",
+    [
+        "POST /v1/payment_methods",
+        "POST /v1/payment_methods/*/attach",
+        "POST /v1/customers/*",
+        "GET /v1/customers/*",
+        "GET /v1/customers/*/payment_methods",
+    ],
+)
+@pytest.mark.parametrize("fault", UNKNOWN_OUTCOMES, ids=lambda fault: fault.name)
+def test_after_an_unknown_outcome_the_same_again_saves_one_card(
+    api, customer, fake, endpoint, fault
+):
+    token = fake.create_token("5555555555554444")
+    fake.fail_next(endpoint, fault)
+
+    failed = patch_card(api, customer, token)
+    repeated = patch_card(api, customer, token)
+
+    assert (failed.status_code, failed.json()) == (503, TRY_AGAIN)
+    assert repeated.status_code == 200
+    assert repeated.json()["default_source_data"]["card"]["brand"] == "mastercard"
+    assert len(repeated.json()["sources"]) == 2
+
+
+def test_a_key_that_stripe_refuses_changes_nothing(api, customer, settings):
+    settings.STRIPE_API_KEY = "revoked"
+
+    response = patch_card(api, customer)
+
+    assert (response.status_code, response.json()) == (503, TRY_AGAIN)
+    assert "revoked" not in response.content.decode()
+
+
+def test_a_customer_deleted_at_stripe_takes_no_card(api, customer, fake):
+    fake.dashboard_delete_customer(customer.stripe_customer_id)
+
+    response = patch_card(api, customer)
+
+    assert response.status_code == 400
+    assert response.json()["stripe_error"].startswith("No such customer")
+
+
+@pytest.mark.parametrize("method", ["get", "put", "patch"])
+def test_a_customer_of_another_user_is_not_found(api, fake, method):
+    others = make_customer()
+    asked = len(fake.requests)
+
+    response = getattr(api, method)(
+        of(others), {"stripe_js_response": {"id": "tok_visa"}}, format="json"
+    )
+
+    assert response.status_code == 404
+    assert len(fake.requests) == asked
+
+
+def test_the_newest_of_two_rows_for_one_customer_is_meant(api, payer, customer):
+    newer = StripeCustomer.objects.create(
+        user=payer, stripe_customer_id=customer.stripe_customer_id, is_created_at_stripe=True
+    )
+
+    assert api.get(of(customer)).json()["id"] == newer.pk
+
+
+def test_a_row_for_the_same_customer_of_another_user_is_left_alone(api, customer):
+    StripeCustomer.objects.create(
+        user=make_user(), stripe_customer_id=customer.stripe_customer_id, is_created_at_stripe=True
+    )
+
+    assert api.get(of(customer)).json()["id"] == customer.pk
+
+
+def test_a_customer_cannot_be_deleted_or_posted_to(api, customer):
+    assert api.delete(of(customer)).status_code == 405
+    assert api.post(of(customer)).status_code == 405
+
+
+def test_the_page_for_people_can_be_looked_at(api, customer):
+    response = api.get(of(customer), HTTP_ACCEPT="text/html")
+
+    assert response.status_code == 200
+    assert customer.stripe_customer_id in response.content.decode()
+
+
+def test_of_one_card_stripe_is_asked_five_times(api, customer, fake):
+    asked = len(fake.requests)
+
+    patch_card(api, customer)
+
+    at = f"/v1/customers/{customer.stripe_customer_id}"
+    made, attached, *rest = calls(fake)[asked:]
+    assert made == "POST /v1/payment_methods"
+    assert attached.endswith("/attach")
+    assert rest == [f"POST {at}", f"GET {at}", f"GET {at}/payment_methods"]
+
+
+def test_somebody_else_signed_in_at_the_same_address_sees_nothing(customer):
+    assert signed_in(make_user()).get(of(customer)).status_code == 404

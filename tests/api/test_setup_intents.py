@@ -1,0 +1,97 @@
+"""POST aa-stripe/setup-intents: what a browser needs to save a card for later."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+
+from aa_stripe.models import StripeCustomer
+from aa_stripe.testing import Fault
+from tests.api.requests import SETUP_INTENTS, TRY_AGAIN, calls
+from tests.builders import make_customer
+
+
+def test_the_client_secret_of_a_new_setup_intent_is_answered(api, fake):
+    response = api.post(SETUP_INTENTS)
+
+    [intent] = fake.account.all("setup_intent")
+    assert response.status_code == 201
+    assert response.json() == {
+        "id": intent["id"],
+        "client_secret": intent["client_secret"],
+        "stripe_customer_id": None,
+    }
+    assert intent["usage"] == "off_session"
+    assert intent["customer"] is None
+
+
+def test_it_is_for_the_payers_newest_active_customer(api, payer, fake):
+    make_customer(payer)
+    active = make_customer(payer)
+    make_customer(payer)
+    StripeCustomer.objects.filter(pk__gt=active.pk).update(is_active=False)
+
+    response = api.post(SETUP_INTENTS)
+
+    assert response.json()["stripe_customer_id"] == active.stripe_customer_id
+    [intent] = fake.account.all("setup_intent")
+    assert intent["customer"] == active.stripe_customer_id
+
+
+def test_customers_of_others_do_not_matter(api, fake):
+    make_customer()
+
+    assert api.post(SETUP_INTENTS).json()["stripe_customer_id"] is None
+
+
+def test_the_secret_is_neither_stored_logged_nor_cached(api, caplog):
+    caplog.set_level(logging.DEBUG)
+    caplog.set_level(logging.INFO, "stripe")  # at DEBUG the SDK logs whole answers
+
+    response = api.post(SETUP_INTENTS)
+
+    assert response.json()["client_secret"] not in caplog.text
+    assert not StripeCustomer.objects.exists()
+    assert "no-store" in response.headers["Cache-Control"]
+
+
+def test_a_body_is_not_needed_and_changes_nothing(api, fake):
+    response = api.post(SETUP_INTENTS, {"customer": "cus_other", "usage": "on_session"})
+
+    assert response.status_code == 201
+    [intent] = fake.account.all("setup_intent")
+    assert intent["customer"] is None
+    assert intent["usage"] == "off_session"
+
+
+@pytest.mark.parametrize(
+    "fault", [it for it in Fault if it is not Fault.SLOW], ids=lambda fault: fault.name
+)
+def test_without_an_answer_one_is_asked_to_try_again(api, fake, fault):
+    fake.fail_next("POST /v1/setup_intents", fault)
+
+    response = api.post(SETUP_INTENTS)
+
+    assert (response.status_code, response.json()) == (503, TRY_AGAIN)
+    assert api.post(SETUP_INTENTS).status_code == 201
+
+
+def test_a_customer_deleted_at_stripe_is_told(api, payer, fake):
+    fake.dashboard_delete_customer(make_customer(payer).stripe_customer_id)
+
+    response = api.post(SETUP_INTENTS)
+
+    assert response.status_code == 400
+    assert response.json()["stripe_error"].startswith("No such customer")
+
+
+def test_stripe_is_asked_once(api, fake):
+    api.post(SETUP_INTENTS)
+
+    assert calls(fake) == ["POST /v1/setup_intents"]
+
+
+def test_the_page_for_people_can_be_looked_at(api):
+    assert api.post(SETUP_INTENTS, HTTP_ACCEPT="text/html").status_code == 201
+    assert api.get(SETUP_INTENTS, HTTP_ACCEPT="text/html").status_code == 405
