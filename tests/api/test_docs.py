@@ -1,0 +1,47 @@
+"""docs/http-api.rst shows what the endpoints answer."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from textwrap import dedent
+
+from django.utils.translation import gettext
+
+from aa_stripe.exceptions import StripeInternalError
+from aa_stripe.serializers import StripeJSField
+from tests.api.requests import charge_url, of
+from tests.builders import make_charge, make_customer
+
+PAGE = (Path(__file__).parents[2] / "docs" / "http-api.rst").read_text("utf-8")
+
+
+def shown():
+    """The page's blocks of JSON: a customer, and a charge."""
+    blocks = re.findall(r"^ *\.\. code-block:: json\n\n(.*?)\n\n", PAGE, re.DOTALL | re.MULTILINE)
+    return [json.loads(dedent(block)) for block in blocks]
+
+
+def test_a_customer_is_answered_as_the_page_shows(api, payer):
+    customer, _ = shown()
+
+    assert api.get(of(make_customer(payer))).json().keys() == customer.keys()
+
+
+def test_a_charge_is_answered_as_the_page_shows(api, payer):
+    _, charge = shown()
+    waiting = make_charge(make_customer(payer, "tok_authenticationRequired"))
+    waiting.charge()
+
+    answered = api.get(charge_url(waiting)).json()
+
+    assert answered.keys() == charge.keys()
+    for name in ("state", "failure_code", "charge_attempt_failed", "is_charged"):
+        assert answered[name] == charge[name]
+
+
+def test_the_page_says_the_errors_word_for_word():
+    assert str(StripeInternalError.details) in PAGE
+    assert gettext("This field is required.") in PAGE
+    assert str(StripeJSField.default_error_messages["no_stripe_js"]) in PAGE
