@@ -605,6 +605,8 @@ def manage(*arguments, **changed):
         env={
             **os.environ,
             "DJANGO_SETTINGS_MODULE": "tests.settings",
+            # The checks of a server's backend want its database, which only a test has.
+            "TEST_DATABASE": "sqlite",
             "CHANGED_SETTINGS": json.dumps(changed),
         },
         capture_output=True,
