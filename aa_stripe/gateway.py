@@ -6,10 +6,13 @@ typed parameters and return the SDK's objects; ``to_json`` makes of one what a c
 
 from __future__ import annotations
 
+import copy
 import enum
 import functools
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, cast
 
 import stripe
@@ -70,6 +73,9 @@ http_client: stripe.HTTPClient | None = None
 
 #: The most that a list answers at once. https://docs.stripe.com/api/pagination
 PAGE_SIZE = 100
+
+#: Called before each request of this context, by ``before_each_request``.
+_wait: ContextVar[Callable[[], None] | None] = ContextVar("aa_stripe_wait", default=None)
 
 #: Whoever has one can pay or confirm as the customer, so none is ever stored.
 SECRET_KEYS = frozenset({"client_secret"})
@@ -329,17 +335,37 @@ def retrieve_setup_intent(intent_id: str) -> SetupIntent:
     return _client().v1.setup_intents.retrieve(intent_id)
 
 
+def retrieve_payment_method(payment_method_id: str) -> PaymentMethod:
+    return _client().v1.payment_methods.retrieve(payment_method_id)
+
+
 # How it is called
+
+
+@contextmanager
+def before_each_request(wait: Callable[[], None]) -> Iterator[None]:
+    """Within the block ``wait()`` is called before each request that is sent to Stripe.
+
+    Pages of a list, and the SDK's own second tries, are requests too. A thread that is started
+    inside the block is outside of it, unless it runs in a copy of the context.
+    """
+    token = _wait.set(wait)
+    try:
+        yield
+    finally:
+        _wait.reset(token)
 
 
 def _client() -> StripeClient:
     """A client of today's settings; the connections behind it are kept."""
     if not stripe_settings.API_KEY:
         raise stripe.AuthenticationError("No API key: set STRIPE_API_KEY.")
+    sender = http_client or _requests_client(stripe_settings.TIMEOUT)
+    wait = _wait.get()
     options: dict[str, Any] = {
         "stripe_version": stripe_settings.API_VERSION,
         "max_network_retries": stripe_settings.MAX_NETWORK_RETRIES,
-        "http_client": http_client or _requests_client(stripe_settings.TIMEOUT),
+        "http_client": _after(wait, sender) if wait else sender,
     }
     if stripe_settings.API_BASE:
         options["base_addresses"] = {"api": stripe_settings.API_BASE}
@@ -349,6 +375,18 @@ def _client() -> StripeClient:
 @functools.cache
 def _requests_client(timeout: float) -> stripe.RequestsClient:
     return stripe.RequestsClient(timeout=timeout)
+
+
+def _after(wait: Callable[[], None], sender: stripe.HTTPClient) -> stripe.HTTPClient:
+    """``sender``, its connections and its ways, sending each request after ``wait()``."""
+
+    def request(*args: Any, **options: Any) -> tuple[str, int, Mapping[str, str]]:
+        wait()
+        return sender.request(*args, **options)
+
+    waiting = copy.copy(sender)
+    waiting.request = request  # type: ignore[method-assign]
+    return waiting
 
 
 def _is_replayed(answer: StripeObject) -> bool:

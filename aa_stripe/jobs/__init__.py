@@ -1,0 +1,19 @@
+"""What runs unattended: each job is a function that returns a ``Report``.
+
+The management commands are thin over these; a project's task queue may call them as well.
+"""
+
+from aa_stripe.jobs.charges import charge_pending, preview_pending
+from aa_stripe.jobs.customers import refresh_customers
+from aa_stripe.jobs.report import Failure, Outcome, Report
+from aa_stripe.jobs.run import Watcher
+
+__all__ = [
+    "Failure",
+    "Outcome",
+    "Report",
+    "Watcher",
+    "charge_pending",
+    "preview_pending",
+    "refresh_customers",
+]

@@ -1,0 +1,144 @@
+"""Collecting everything that waits, and finishing what a crash left behind."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from django.db.models import Exists, OuterRef, QuerySet
+
+from aa_stripe.exceptions import StripeMethodNotAllowed, StripeNoActiveCustomer
+from aa_stripe.jobs.pace import at_rate
+from aa_stripe.jobs.report import Outcome, Report
+from aa_stripe.jobs.rows import in_order, stored
+from aa_stripe.jobs.run import Run, Watcher
+from aa_stripe.models import StripeCharge, StripeCustomer
+from aa_stripe.models.charge import StripeChargeQuerySet
+
+# What is done, as the report counts it.
+COLLECTED = "collected"
+DECLINED = "declined"
+SIGNALS_SENT = "signals of an earlier run sent"
+REFUNDS_SETTLED = "refunds of an earlier run settled"
+WOULD_COLLECT = "would be collected"
+WOULD_SEND_SIGNALS = "signals of an earlier run would be sent"
+WOULD_SETTLE_REFUNDS = "refunds of an earlier run would be settled"
+
+# Why a charge is left alone.
+NO_AMOUNT = "no amount"
+NO_CUSTOMER = "no active customer"
+SETTLED_MEANWHILE = "settled by somebody else meanwhile"
+WAITING = "waiting for the bank, or for its capture"
+
+
+def charge_pending(
+    *, limit: int | None = None, rate: float | None = None, watcher: Watcher | None = None
+) -> Report:
+    """Collect every pending charge, one after the other, in the order of their ids.
+
+    First sends the signals, and settles the refunds, that a crash left behind. No row stops the
+    others, unless Stripe refuses the API key for several in a row. ``limit`` is how many charges
+    may be tried (one that is skipped is free); ``rate`` is how many requests per second may go
+    to Stripe, ``None`` for ``STRIPE_REQUESTS_PER_SECOND``.
+
+    Running it twice at once is safe. Raises ``ValueError`` for a rate that is not above 0.
+    """
+    run = Run(watcher)
+    with at_rate(rate):
+        run.each("Signals", "Charge", _charges().with_signal_due(), _send_signals)
+        run.each("Refunds", "Charge", _charges().with_unknown_refund(), _settle_refunds)
+        run.each("Charges", "Charge", _charges().pending(), _collect, limit=limit)
+    return run.report
+
+
+def preview_pending(*, limit: int | None = None, watcher: Watcher | None = None) -> Report:
+    """What ``charge_pending`` would do now; writes nothing, and asks Stripe nothing."""
+    run = Run(watcher)
+    run.report.done[WOULD_SEND_SIGNALS] = _charges().with_signal_due().count()
+    run.report.done[WOULD_SETTLE_REFUNDS] = _charges().with_unknown_refund().count()
+    pending = _charges().pending().annotate(has_payer=Exists(_payers()))
+    with run.series("Charges", pending):
+        for key, *order in in_order(pending, "amount", "currency", "has_payer"):
+            if run.is_over() or run.report.done[WOULD_COLLECT] == limit:
+                break
+            run.note(f"Charge id: {key}", _preview(*order))
+    return run.report
+
+
+def _charges() -> StripeChargeQuerySet:
+    return cast("StripeChargeQuerySet", stored(StripeCharge))
+
+
+def _payers() -> QuerySet[StripeCustomer]:
+    """As a subquery of charges: who ``charge()`` could collect from."""
+    active = StripeCustomer.objects.filter(user_id=OuterRef("user_id"), is_active=True)
+    return active.exclude(stripe_customer_id="")
+
+
+def _preview(amount: int | None, currency: str, has_payer: bool) -> Outcome:
+    if amount is None:
+        return Outcome(skipped=NO_AMOUNT)
+    if not has_payer:
+        return Outcome(skipped=NO_CUSTOMER)
+    return Outcome(done=WOULD_COLLECT, amount=amount, currency=currency.lower())
+
+
+# One row each. They share nothing, so that several threads may run them.
+
+
+def _send_signals(key: int) -> Outcome:
+    charge = _charges().with_signal_due().filter(pk=key).first()
+    if charge is None:
+        return Outcome(skipped=SETTLED_MEANWHILE)
+    charge.send_due_signals()
+    return Outcome(done=SIGNALS_SENT)
+
+
+def _settle_refunds(key: int) -> Outcome:
+    charge = _charges().with_unknown_refund().filter(pk=key).first()
+    if charge is None:
+        return Outcome(skipped=SETTLED_MEANWHILE)
+    charge.refresh_from_stripe()
+    return Outcome(done=REFUNDS_SETTLED)
+
+
+def _collect(key: int) -> Outcome:
+    # Read one by one: what was read with the chunk may have been charged minutes ago.
+    charge = _charges().pending().select_related("user").filter(pk=key).first()
+    if charge is None:
+        return Outcome(skipped=SETTLED_MEANWHILE)
+    try:
+        paid = charge.charge_if_pending()
+    except Exception as error:  # noqa: BLE001 (whoever runs this logs it)
+        return _failed(charge, error)
+    if paid is not None:
+        return _collected(charge)
+    if charge.is_charged:
+        return Outcome(skipped=SETTLED_MEANWHILE)
+    return Outcome(done=DECLINED) if charge.charge_attempt_failed else Outcome(skipped=WAITING)
+
+
+def _failed(charge: StripeCharge, error: Exception) -> Outcome:
+    """``error`` may be a receiver's, raised after the charge was settled."""
+    reason = _why_left_alone(charge, error)
+    if reason:
+        return Outcome(skipped=reason)
+    if charge.is_charged:
+        return _collected(charge, error)
+    return Outcome(done=DECLINED if charge.charge_attempt_failed else "", error=error)
+
+
+def _why_left_alone(charge: StripeCharge, error: Exception) -> str:
+    """The reason why there was nothing to collect; ``""`` when ``error`` is a failure."""
+    if not isinstance(error, StripeMethodNotAllowed) or charge.charge_attempt_failed:
+        return ""
+    if isinstance(error, StripeNoActiveCustomer):
+        return "" if charge.is_charged else NO_CUSTOMER
+    if charge.is_charged:
+        return SETTLED_MEANWHILE
+    return NO_AMOUNT if charge.amount is None else ""
+
+
+def _collected(charge: StripeCharge, error: Exception | None = None) -> Outcome:
+    return Outcome(
+        done=COLLECTED, amount=charge.amount, currency=charge.currency.lower(), error=error
+    )

@@ -1,0 +1,42 @@
+"""Keeping below Stripe's rate limit. https://docs.stripe.com/rate-limits"""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from contextlib import AbstractContextManager
+
+from aa_stripe import gateway
+from aa_stripe.settings import stripe_settings
+
+
+class Pace:
+    """At most ``rate`` turns per second, evenly spaced, among all threads that share it."""
+
+    def __init__(self, rate: float) -> None:
+        if not 0 < rate < math.inf:
+            raise ValueError(f"A rate is a number of requests per second above 0, not {rate}.")
+        self._interval = 1 / rate
+        self._next_turn = 0.0
+        self._lock = threading.Lock()
+
+    def wait(self) -> None:
+        """Return when it is the caller's turn."""
+        with self._lock:
+            now = time.monotonic()
+            turn = max(now, self._next_turn)
+            self._next_turn = turn + self._interval
+        if turn > now:
+            time.sleep(turn - now)
+
+
+def at_rate(rate: float | None) -> AbstractContextManager[None]:
+    """Within the block at most ``rate`` requests per second go to Stripe.
+
+    ``None`` stands for ``STRIPE_REQUESTS_PER_SECOND``. Raises ``ValueError`` for a rate that is
+    not above 0.
+    """
+    return gateway.before_each_request(
+        Pace(stripe_settings.REQUESTS_PER_SECOND if rate is None else rate).wait
+    )

@@ -1,0 +1,18 @@
+"""``manage.py charge_stripe``"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aa_stripe.jobs import Report, Watcher, charge_pending, preview_pending
+from aa_stripe.management.job_command import JobCommand
+
+
+class Command(JobCommand):
+    help = "Collect every charge that is still waiting. Meant for cron."
+    limit_help = "Try at most N charges; those without an active customer are not counted."
+
+    def run_job(self, options: dict[str, Any], watcher: Watcher) -> Report:
+        if options["dry_run"]:
+            return preview_pending(limit=options["limit"], watcher=watcher)
+        return charge_pending(limit=options["limit"], rate=options["rate"], watcher=watcher)

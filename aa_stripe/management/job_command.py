@@ -1,0 +1,159 @@
+"""What the commands that run a job have in common: options, progress, report, exit status."""
+
+from __future__ import annotations
+
+import math
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any, TextIO
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from tqdm import tqdm
+
+from aa_stripe.jobs import Outcome, Report, Watcher
+from aa_stripe.money import format_money
+from aa_stripe.settings import stripe_settings
+
+#: A run that one of these ends says so, finishes the row in hand, and reports as ever.
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class JobCommand(BaseCommand):
+    """A command that is thin over a job; ``run_job`` is all that a subclass has to say."""
+
+    #: Completes "--limit N: ..."
+    limit_help = ""
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--limit", type=int, metavar="N", help=self.limit_help)
+        parser.add_argument(
+            "--rate",
+            type=float,
+            metavar="R",
+            help="Send at most R requests per second to Stripe "
+            "(default: the setting STRIPE_REQUESTS_PER_SECOND).",
+        )
+        parser.add_argument(
+            "--dry-run", action="store_true", help="Say what would be done, and change nothing."
+        )
+
+    def run_job(self, options: dict[str, Any], watcher: Watcher) -> Report:
+        raise NotImplementedError
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        _check_options(options["limit"], options["rate"])
+        watcher = _CommandWatcher(self, options)
+        with _stopping(watcher):
+            report = self.run_job(options, watcher)
+        if options["verbosity"] > 0:
+            self._print_counts(report)
+        self._print_failures(report)
+        if report.failed:
+            sys.exit(1)
+        if watcher.stop_signal:
+            sys.exit(128 + watcher.stop_signal)  # as a shell reports a process that it killed
+
+    def _print_counts(self, report: Report) -> None:
+        for what, count in report.done.items():
+            if count:
+                money = _sums(report, what)
+                self.stdout.write(f"{what}: {count}" + (f" ({money})" if money else ""))
+        for why, count in report.skipped.items():
+            if count:
+                self.stdout.write(f"left alone, {why}: {count}")
+        if not report.done.total() + report.skipped.total() + len(report.failed):
+            self.stdout.write("nothing to do")
+        if report.stopped:
+            self.stdout.write(f"Stopped early: {report.stopped}.")
+
+    def _print_failures(self, report: Report) -> None:
+        for failure in report.failed:
+            self.stdout.write(f"Exception happened\n{failure.label}")
+            self.stdout.write(failure.traceback or failure.error)
+        if report.failed:
+            self.stdout.write(f"failed: {len(report.failed)}")
+
+
+class _CommandWatcher(Watcher):
+    """Shows progress on a terminal: a bar, or with ``--verbosity 2`` a line for each row."""
+
+    def __init__(self, command: BaseCommand, options: dict[str, Any]) -> None:
+        self.stop_signal = 0
+        self._stdout = command.stdout
+        self._stderr: TextIO = options.get("stderr") or sys.stderr
+        self._lists_rows = options["verbosity"] > 1
+        self._shows_bar = options["verbosity"] == 1 and self._stderr.isatty()
+        self._bar: tqdm[Any] | None = None
+
+    def begin(self, title: str, count: Callable[[], int]) -> None:
+        if self._shows_bar and (total := count()):
+            self._bar = tqdm(desc=title, total=total, file=self._stderr)
+
+    def saw(self, label: str, outcome: Outcome) -> None:
+        if self._bar is not None:
+            self._bar.update()
+        if self._lists_rows:
+            self._stdout.write(f"{label}: {_described(outcome)}")
+
+    def end(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+
+def _described(outcome: Outcome) -> str:
+    said = [outcome.done or outcome.skipped]
+    if outcome.amount is not None:
+        said.append(format_money(outcome.amount, outcome.currency))
+    if outcome.error is not None:
+        said.append(f"failed: {outcome.error}")
+    return ", ".join(filter(None, said))
+
+
+def _sums(report: Report, what: str) -> str:
+    return ", ".join(
+        format_money(amount, currency)
+        for (done, currency), amount in sorted(report.amounts.items())
+        if done == what
+    )
+
+
+def _check_options(limit: int | None, rate: float | None) -> None:
+    if limit is not None and limit < 1:
+        raise CommandError(f"--limit is how many rows to take, at least 1, not {limit}.")
+    if rate is None:
+        rate = stripe_settings.REQUESTS_PER_SECOND
+    if not 0 < rate < math.inf:
+        raise CommandError(f"The rate is a number of requests per second above 0, not {rate}.")
+
+
+@contextmanager
+def _stopping(watcher: _CommandWatcher) -> Iterator[None]:
+    """Let the first signal stop the run after the row in hand, and a second one at once."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # Python takes signals in its main thread only
+        return
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        watcher.stop_signal = number
+        watcher.stop_reason = f"received {signal.Signals(number).name}"
+        restore()
+
+    def restore() -> None:
+        for number, handler in before.items():
+            signal.signal(number, handler or signal.SIG_DFL)
+
+    before = {
+        number: signal.signal(number, stop)
+        for number in STOP_SIGNALS
+        if signal.getsignal(number) is not signal.SIG_IGN  # as in a shell's background job
+    }
+
+    try:
+        yield
+    finally:
+        restore()

@@ -1,0 +1,200 @@
+"""What the commands that run a job have in common, in this process."""
+
+from __future__ import annotations
+
+import io
+import signal
+import threading
+
+import pytest
+from django.core.management import call_command
+from django.db import connection
+
+from aa_stripe.jobs import Outcome, Report, Watcher, charge_pending
+from aa_stripe.management.job_command import JobCommand
+from aa_stripe.models import StripeCharge
+from aa_stripe.testing import Fault
+from tests.builders import make_charge, make_customer, make_user
+
+pytestmark = pytest.mark.django_db
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+class SendsSignal(JobCommand):
+    """Reports what it was told to stop for."""
+
+    def run_job(self, options, watcher):
+        signal.raise_signal(options["rate"])
+        return Report(stopped=watcher.stop_reason)
+
+
+def test_a_job_command_needs_a_job():
+    with pytest.raises(NotImplementedError):
+        call_command(JobCommand())
+
+
+@pytest.fixture
+def charges(fake):
+    """One that is collected, one declined, one that nobody pays, one that fails; in this order."""
+    charges = [
+        make_charge(make_customer()),
+        make_charge(make_customer(card="tok_chargeCustomerFail")),
+        StripeCharge.objects.create(user=make_user(), amount=100),
+        make_charge(make_customer()),
+    ]
+    fail_third_creation(fake)
+    return charges
+
+
+def fail_third_creation(fake):
+    seen = []
+
+    def hook(request):
+        if request.path == "/v1/payment_intents":
+            seen.append(request)
+            if len(seen) == 3:
+                fake.fail_next("POST /v1/payment_intents", Fault.ERROR_500_BEFORE)
+
+    fake.before_request.append(hook)
+
+
+def test_verbosity_2_lists_the_rows(charges, run):
+    collected, declined, skipped, failed = charges
+
+    ran = run("charge_stripe", verbosity=2)
+
+    assert ran.stdout.splitlines()[:7] == [
+        f"Charge id: {collected.pk}: collected, 10.00 USD",
+        f"Charge id: {declined.pk}: declined",
+        f"Charge id: {skipped.pk}: no active customer",
+        f"Charge id: {failed.pk}: failed: Stripe API returned an error, please try again later.",
+        "collected: 1 (10.00 USD)",
+        "declined: 1",
+        "left alone, no active customer: 1",
+    ]
+
+
+def test_verbosity_0_tells_failures_only(charges, run):
+    ran = run("charge_stripe", verbosity=0)
+
+    assert ran.status == 1
+    assert ran.stdout.startswith("Exception happened\nCharge id: ")
+    assert "collected" not in ran.stdout
+
+
+def test_verbosity_0_tells_nothing_when_all_is_well(fake, run):
+    make_charge(make_customer())
+
+    ran = run("charge_stripe", verbosity=0)
+
+    assert (ran.status, ran.stdout, ran.stderr) == (0, "", "")
+    assert StripeCharge.objects.get().is_charged
+
+
+def test_a_terminal_shows_a_bar_for_what_there_is(fake):
+    make_charge(make_customer())
+    terminal = Terminal()
+
+    call_command("charge_stripe", stdout=io.StringIO(), stderr=terminal)
+
+    assert "Charges: 100%" in terminal.getvalue()
+    assert "Refunds" not in terminal.getvalue()
+
+
+@pytest.mark.parametrize("verbosity", [0, 2])
+def test_other_verbosities_show_no_bar(fake, verbosity):
+    make_charge(make_customer())
+    terminal = Terminal()
+
+    call_command("charge_stripe", verbosity=verbosity, stdout=io.StringIO(), stderr=terminal)
+
+    assert terminal.getvalue() == ""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signals_are_as_before_when_the_command_is_over(number):
+    before = signal.getsignal(number)
+
+    with pytest.raises(SystemExit) as exit:
+        call_command(SendsSignal(), rate=number, stdout=io.StringIO())
+
+    assert exit.value.code == 128 + number
+    assert signal.getsignal(number) is before
+
+
+def test_a_signal_that_is_ignored_stays_ignored():
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    stdout = io.StringIO()
+    try:
+        call_command(SendsSignal(), rate=signal.SIGINT, stdout=stdout)
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+    assert "Stopped" not in stdout.getvalue()
+
+
+def test_the_command_runs_in_any_thread(fake, run):
+    ran = []
+
+    def work():
+        ran.append(run("charge_stripe", "--dry-run"))
+        connection.close()
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+
+    assert [it.status for it in ran] == [0]
+
+
+# The jobs without a command
+
+
+class Observer(Watcher):
+    """Writes down what it is told, and wants the run to stop after some rows."""
+
+    def __init__(self, stop_after):
+        self.heard = []
+        self.stop_after = stop_after
+
+    @property
+    def stop_reason(self):
+        rows = [it for it in self.heard if isinstance(it, Outcome)]
+        return "enough" if len(rows) == self.stop_after else ""
+
+    def begin(self, title, count):
+        self.heard.append((title, count()))
+
+    def saw(self, label, outcome):
+        self.heard.append(outcome)
+
+    def end(self):
+        self.heard.append("end")
+
+
+def test_a_watcher_is_told_everything_and_can_stop_the_run(fake):
+    customer = make_customer()
+    for _ in range(3):
+        make_charge(customer)
+    observer = Observer(stop_after=2)
+
+    report = charge_pending(watcher=observer)
+
+    collected = Outcome(done="collected", amount=1000, currency="usd")
+    assert observer.heard == [
+        *[("Signals", 0), "end"],
+        *[("Refunds", 0), "end"],
+        *[("Charges", 3), collected, collected, "end"],
+    ]
+    assert report.stopped == "enough"
+    assert report.done == {"collected": 2}
+    assert report.amounts == {("collected", "usd"): 2000}
+
+
+def test_a_job_refuses_a_rate_that_makes_no_sense():
+    with pytest.raises(ValueError, match="above 0"):
+        charge_pending(rate=0)

@@ -1,0 +1,148 @@
+"""Requests go to Stripe at the pace that was asked for, and no faster."""
+
+from __future__ import annotations
+
+import threading
+import time
+from types import SimpleNamespace
+
+import pytest
+import stripe
+
+from aa_stripe import gateway
+from aa_stripe.jobs import pace as pace_module
+from aa_stripe.jobs.pace import Pace, at_rate
+from aa_stripe.testing import Fault
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """A clock that only sleeping moves on; its hands can be set."""
+    clock = SimpleNamespace(now=1000.0)
+
+    def sleep(seconds):
+        clock.now += seconds
+
+    monkeypatch.setattr(
+        pace_module, "time", SimpleNamespace(monotonic=lambda: clock.now, sleep=sleep)
+    )
+    return clock
+
+
+@pytest.fixture
+def waits():
+    """Counts how often somebody waited for a turn."""
+    waits = SimpleNamespace(number=0)
+
+    def wait():
+        waits.number += 1
+
+    waits.wait = wait
+    return waits
+
+
+def turns(pace, clock, number):
+    taken = []
+    for _ in range(number):
+        pace.wait()
+        taken.append(clock.now - 1000)
+    return taken
+
+
+def test_turns_are_evenly_spaced(clock):
+    pace = Pace(4)
+
+    assert turns(pace, clock, 4) == [0, 0.25, 0.5, 0.75]
+
+
+def test_time_that_was_not_used_is_not_saved_up(clock):
+    pace = Pace(4)
+    pace.wait()
+    clock.now += 60
+
+    assert turns(pace, clock, 3) == [60, 60.25, 60.5]
+
+
+def test_who_was_slow_does_not_wait_again(clock):
+    pace = Pace(4)
+    pace.wait()
+    clock.now += 0.2
+
+    assert turns(pace, clock, 1) == [pytest.approx(0.25)]
+
+
+def test_threads_share_one_limit():
+    pace = Pace(100)
+    threads = [threading.Thread(target=lambda: [pace.wait() for _ in range(5)]) for _ in range(4)]
+    started = time.monotonic()
+
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert time.monotonic() - started >= 0.19  # twenty turns have nineteen gaps of 10 ms
+
+
+@pytest.mark.parametrize("rate", [0, -1, float("nan"), float("inf")])
+def test_a_rate_that_makes_no_sense_is_refused(rate):
+    with pytest.raises(ValueError, match="above 0"):
+        Pace(rate)
+
+
+def test_the_setting_is_the_default(fake, settings, clock):
+    settings.STRIPE_REQUESTS_PER_SECOND = 2
+
+    with at_rate(None):
+        for _ in range(3):
+            list(gateway.customers())
+
+    assert clock.now == 1001
+
+
+def test_every_page_of_a_list_waits(fake, waits):
+    for _ in range(201):
+        fake.account.add("customer")
+
+    with gateway.before_each_request(waits.wait):
+        assert len(list(gateway.customers())) == 201
+
+    assert waits.number == len(fake.requests) == 3
+
+
+def test_the_second_tries_of_the_sdk_wait(fake, waits, settings):
+    settings.STRIPE_MAX_NETWORK_RETRIES = 2
+    fake.fail_next("GET /v1/customers", Fault.REQUEST_LOST, times=2)
+
+    with gateway.before_each_request(waits.wait):
+        assert list(gateway.customers()) == []
+
+    assert waits.number == len(fake.requests) == 3
+
+
+def test_nobody_waits_outside_of_the_block(fake, waits):
+    with gateway.before_each_request(waits.wait):
+        pass
+
+    list(gateway.customers())
+
+    assert waits.number == 0
+
+
+def test_another_thread_does_not_wait(fake, waits):
+    with gateway.before_each_request(waits.wait):
+        other = threading.Thread(target=lambda: list(gateway.customers()))
+        other.start()
+        other.join()
+
+    assert len(fake.requests) == 1
+    assert waits.number == 0
+
+
+def test_the_client_of_others_is_left_as_it_was(fake, waits):
+    with gateway.before_each_request(waits.wait):
+        list(gateway.customers())
+        stripe.Customer.list()
+
+    assert waits.number == 1
+    assert len(fake.requests) == 2

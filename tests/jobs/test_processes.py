@@ -1,0 +1,194 @@
+"""The commands as processes of their own: exit status, progress, and being told to stop."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import signal
+import struct
+import subprocess
+import sys
+import termios
+import threading
+from contextlib import suppress
+
+import pytest
+
+from aa_stripe.models import StripeCharge, StripeCustomer
+from aa_stripe.testing import FakeStripe, Fault
+from tests.builders import make_charge, make_customer
+
+TIMEOUT = 60  # seconds
+CONFIRMATION = "/confirm"
+
+
+@pytest.fixture
+def fake():
+    with FakeStripe() as fake, fake.serve() as url:
+        fake.url = url
+        yield fake
+
+
+@pytest.fixture
+def customer(transactional_db, fake):
+    return make_customer()
+
+
+@pytest.fixture
+def environment(child_environment, fake):
+    return child_environment | {
+        "DJANGO_SETTINGS_MODULE": "tests.jobs.served",
+        "SERVED_STRIPE": fake.url,
+    }
+
+
+@pytest.fixture
+def start(environment):
+    """Start a command; its output is piped unless told otherwise."""
+    children = []
+
+    def start(*words, **streams):
+        streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **streams}
+        command = [sys.executable, "-m", "django", *words]
+        children.append(subprocess.Popen(command, env=environment, text=True, **streams))
+        return children[-1]
+
+    yield start
+    for child in children:
+        child.kill()
+        child.communicate()
+
+
+def test_without_a_terminal_there_is_only_the_report(customer, start):
+    make_charge(customer)
+
+    child = start("charge_stripe")
+
+    assert child.communicate(timeout=TIMEOUT) == ("collected: 1 (10.00 USD)\n", "")
+    assert child.returncode == 0
+    assert StripeCharge.objects.get().is_charged
+
+
+def test_a_failure_makes_the_exit_status_1(customer, fake, start):
+    charge = make_charge(customer)
+    fake.fail_next("POST /v1/payment_intents", Fault.ERROR_500_BEFORE)
+
+    child = start("charge_stripe", "--verbosity", "0")
+
+    stdout, stderr = child.communicate(timeout=TIMEOUT)
+    assert child.returncode == 1
+    assert stdout.startswith(f"Exception happened\nCharge id: {charge.pk}\nTraceback ")
+    assert f"Exception happened. Charge id: {charge.pk}" in stderr  # the log
+
+
+def seen_on_terminal(start, *words):
+    """What a person at a terminal sees of the command's standard error."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+    child = start(*words, stderr=theirs)
+    os.close(theirs)
+    seen = []
+
+    def read():
+        with suppress(OSError):  # the terminal is gone with its last process
+            while chunk := os.read(ours, 4096):
+                seen.append(chunk)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    child.communicate(timeout=TIMEOUT)
+    reader.join(TIMEOUT)
+    os.close(ours)
+    assert child.returncode == 0
+    return b"".join(seen).decode()
+
+
+def test_a_terminal_shows_progress(customer, start):
+    make_charge(customer)
+
+    seen = seen_on_terminal(start, "charge_stripe")
+
+    assert "Charges: 100%" in seen
+    assert "1/1" in seen
+
+
+def at_confirmation(fake, number, act):
+    """Run ``act`` when the ``number``-th payment is confirmed, before the answer goes out."""
+    seen = []
+
+    def hook(request, answer):
+        if request.path.endswith(CONFIRMATION):
+            seen.append(request)
+            if len(seen) == number:
+                act()
+
+    fake.after_request.append(hook)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_run_that_is_told_to_stop_finishes_its_row_and_reports(customer, fake, start, number):
+    charges = [make_charge(customer) for _ in range(3)]
+    children = []
+    at_confirmation(fake, 2, lambda: children[0].send_signal(number))
+    children.append(start("charge_stripe"))
+
+    stdout, stderr = children[0].communicate(timeout=TIMEOUT)
+
+    assert stdout == f"collected: 2 (20.00 USD)\nStopped early: received {number.name}.\n"
+    assert children[0].returncode == 128 + number
+    assert list(StripeCharge.objects.pending()) == [charges[2]]
+    assert stderr == ""
+
+
+def test_a_second_signal_stops_at_once(customer, fake, start):
+    make_charge(customer)
+    children = []
+
+    def insist():
+        children[0].send_signal(signal.SIGTERM)
+        threading.Event().wait(0.3)  # two of the same, sent together, count as one
+        children[0].send_signal(signal.SIGTERM)
+        children[0].wait(TIMEOUT)
+
+    at_confirmation(fake, 1, insist)
+    children.append(start("charge_stripe"))
+
+    children[0].communicate(timeout=TIMEOUT)
+
+    assert children[0].returncode == -signal.SIGTERM
+    assert list(StripeCharge.objects.pending()) != []
+    assert start("charge_stripe").wait(TIMEOUT) == 0
+    assert list(StripeCharge.objects.pending()) == []
+    assert [it["status"] for it in fake.account.all("payment_intent")] == ["succeeded"]
+
+
+def test_a_customer_in_hand_is_stored_when_the_run_is_told_to_stop(customer, fake, start):
+    make_customer()
+    StripeCustomer.objects.update(sources=[])
+    children = []
+
+    def stop(request, answer):
+        if request.path.endswith("/payment_methods"):
+            children[0].send_signal(signal.SIGTERM)
+
+    fake.after_request.append(stop)
+    children.append(start("refresh_customers"))
+
+    stdout, _ = children[0].communicate(timeout=TIMEOUT)
+
+    assert stdout == "updated: 1\nStopped early: received SIGTERM.\n"
+    assert [len(it.sources) for it in StripeCustomer.objects.all()] == [0, 1]
+
+
+def test_two_runs_at_once_collect_everything_once(customer, fake, start):
+    for _ in range(10):
+        make_charge(customer)
+
+    children = [start("charge_stripe") for _ in range(2)]
+    for child in children:
+        child.communicate(timeout=TIMEOUT)
+
+    assert not StripeCharge.objects.pending().exists()
+    paid = [it for it in fake.account.all("payment_intent") if it["status"] == "succeeded"]
+    assert len(paid) == 10

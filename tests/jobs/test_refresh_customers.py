@@ -1,0 +1,492 @@
+"""``refresh_customers`` takes over what customers can pay with, page by page."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+import stripe
+from django.db import DatabaseError, connection
+from django.db.models import F, QuerySet
+from django.test.utils import CaptureQueriesContext
+
+from aa_stripe import gateway
+from aa_stripe.jobs import customers, refresh_customers
+from aa_stripe.models import StripeCustomer
+from aa_stripe.testing import FakeStripe, Fault
+from tests.builders import make_customer, make_user
+
+LIST = "GET /v1/customers"
+METHODS = "GET /v1/customers/*/payment_methods"
+RETRIEVE = "GET /v1/customers/*"
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def customer(db, fake):
+    customer = make_customer()
+    fake.requests.clear()
+    return customer
+
+
+@pytest.fixture
+def many(db, fake):
+    """``many(250)``: customers at Stripe, each with a row that knows the id and no more."""
+
+    def many(number, **fields):
+        user = make_user()
+        return StripeCustomer.objects.bulk_create(
+            StripeCustomer(user=user, stripe_customer_id=made["id"], **fields)
+            for made in (fake.account.add("customer") for _ in range(number))
+        )
+
+    return many
+
+
+def add_card(customer, token="tok_mastercard"):
+    """Let the customer get a card, and make it the default, behind our back."""
+    method = stripe.PaymentMethod.create(type="card", card={"token": token})
+    stripe.PaymentMethod.attach(method.id, customer=customer.stripe_customer_id)
+    stripe.Customer.modify(
+        customer.stripe_customer_id, invoice_settings={"default_payment_method": method.id}
+    )
+    return method.id
+
+
+def calls(fake, endpoint):
+    method, path = endpoint.split()
+    parts = path.split("/")
+    return [
+        request
+        for request in fake.requests
+        if request.method == method and fits(request.path.split("/"), parts)
+    ]
+
+
+def fits(path, pattern):
+    return len(path) == len(pattern) and all(
+        p in ("*", it) for it, p in zip(path, pattern, strict=True)
+    )
+
+
+def statements(captured):
+    """What was asked of the database, transactions apart."""
+    queries = (query["sql"] for query in captured.captured_queries)
+    return [sql for sql in queries if not sql.startswith(("SAVEPOINT", "RELEASE"))]
+
+
+# Taking over
+
+
+def test_a_card_added_at_stripe_is_taken_over(customer, run):
+    method = add_card(customer)
+
+    ran = run("refresh_customers")
+
+    customer.refresh_from_db()
+    assert customer.default_source == method
+    assert len(customer.sources) == 2
+    assert customer.default_source_data["card"]["brand"] == "mastercard"
+    assert (ran.status, ran.stdout) == (0, "updated: 1\n")
+
+
+def test_the_time_of_the_update_is_written(customer, run):
+    StripeCustomer.objects.update(updated=F("updated") - timedelta(days=1))
+    customer.refresh_from_db()
+    before = customer.updated
+    add_card(customer)
+
+    run("refresh_customers")
+
+    customer.refresh_from_db()
+    assert customer.updated > before + timedelta(hours=23)
+
+
+def test_legacy_cards_are_taken_over_too(db, run):
+    with FakeStripe(allow_card_tokens=True):
+        made = stripe.Customer.create(source="tok_visa")
+        row = StripeCustomer.objects.create(user=make_user(), stripe_customer_id=made.id)
+        method = add_card(row)
+
+        run("refresh_customers")
+
+    row.refresh_from_db()
+    assert {it["id"] for it in row.sources} == {made.default_source, method}
+    assert row.default_source == method
+
+
+def test_a_customer_that_did_not_change_is_not_written(customer, run):
+    run("refresh_customers")
+    before = StripeCustomer.objects.values().get()
+
+    ran = run("refresh_customers")
+
+    assert ran.stdout == "unchanged: 1\n"
+    assert StripeCustomer.objects.values().get() == before
+
+
+def test_rows_of_one_customer_are_all_refreshed_with_one_request(customer, fake, run):
+    twin = StripeCustomer.objects.create(
+        user=make_user(), stripe_customer_id=customer.stripe_customer_id, is_active=False
+    )
+    method = add_card(customer)
+
+    ran = run("refresh_customers")
+
+    twin.refresh_from_db()
+    assert twin.default_source == method
+    assert not twin.is_active
+    assert ran.stdout == "updated: 2\n"
+    assert len(calls(fake, METHODS)) == 1
+
+
+def test_customers_that_are_only_at_stripe_cost_nothing(customer, fake, run):
+    for _ in range(3):
+        fake.account.add("customer")
+
+    ran = run("refresh_customers")
+
+    assert "left alone, only at Stripe: 3\n" in ran.stdout
+    assert len(calls(fake, METHODS)) == 1
+    assert StripeCustomer.objects.count() == 1
+
+
+def test_rows_that_never_came_to_stripe_are_left_alone(fake, run):
+    StripeCustomer.objects.create(user=make_user())
+
+    ran = run("refresh_customers")
+
+    assert ran.stdout == "nothing to do\n"
+    assert len(fake.requests) == 1
+
+
+# Pages
+
+
+@pytest.mark.parametrize(("number", "pages"), [(99, 1), (100, 1), (101, 2), (250, 3)])
+def test_every_page_is_read(many, fake, run, number, pages):
+    many(number)
+
+    ran = run("refresh_customers")
+
+    assert ran.stdout == f"updated: {number}\n"
+    assert not StripeCustomer.objects.filter(stripe_response={}).exists()
+    assert len(calls(fake, LIST)) == pages
+    assert len(calls(fake, METHODS)) == number
+    assert len(fake.requests) == pages + number
+
+
+@pytest.mark.parametrize("number", [3, 100])
+def test_a_page_costs_the_same_however_many_rows_it_changes(many, number):
+    many(number)
+
+    with CaptureQueriesContext(connection) as captured:
+        refresh_customers()
+
+    of_the_run = 1  # are there rows that the listing did not name?
+    assert len(statements(captured)) == of_the_run + 3  # its rows, who wrote them, writing them
+    assert StripeCustomer.objects.exclude(stripe_response={}).count() == number
+
+
+def test_a_page_without_changes_is_one_query(many):
+    many(100)
+    refresh_customers()
+
+    with CaptureQueriesContext(connection) as captured:
+        refresh_customers()
+
+    rows, unlisted = 1, 2  # the last key, the rows: all of them were seen
+    assert len(statements(captured)) == rows + unlisted
+
+
+# Failures
+
+
+def test_one_failing_customer_is_reported_and_stops_nobody(many, fake, run, caplog):
+    rows = many(3)
+    fake.fail_next(METHODS, Fault.ERROR_500_BEFORE)  # the newest comes first
+
+    ran = run("refresh_customers")
+
+    assert ran.status == 1
+    assert "updated: 2\n" in ran.stdout
+    assert f"Exception happened\nCustomer id: {rows[2].pk}\nTraceback " in ran.stdout
+    assert ran.stdout.endswith("failed: 1\n")
+    assert [it.getMessage() for it in caplog.records if it.name == "aa-stripe"] == [
+        f"Exception happened. Customer id: {rows[2].pk}"
+    ]
+    rows[2].refresh_from_db()
+    assert rows[2].stripe_response == {}
+
+
+def test_a_listing_that_breaks_off_keeps_what_was_read(many, fake, run):
+    many(150)
+    deleted = make_customer()
+    fake.dashboard_delete_customer(deleted.stripe_customer_id)
+    fake.requests.clear()
+    fail_second_page(fake)
+
+    ran = run("refresh_customers")
+
+    assert ran.status == 1
+    assert "updated: 100\n" in ran.stdout
+    assert "Exception happened\nThe listing of Stripe's customers\nTraceback " in ran.stdout
+    assert StripeCustomer.objects.filter(stripe_response={}).count() == 50
+    deleted.refresh_from_db()
+    assert deleted.is_active
+    assert calls(fake, RETRIEVE) == []
+
+
+def fail_second_page(fake):
+    def hook(request):
+        if request.path == "/v1/customers" and "starting_after" in request.params:
+            fake.fail_next(LIST, Fault.ERROR_500_BEFORE)
+
+    fake.before_request.append(hook)
+
+
+def test_a_listing_that_does_not_begin_fails(customer, fake, run):
+    fake.fail_next(LIST, Fault.REQUEST_LOST)
+
+    ran = run("refresh_customers")
+
+    assert ran.status == 1
+    assert ran.stdout.endswith("failed: 1\n")
+    assert len(fake.requests) == 1
+
+
+@pytest.mark.parametrize("key", ["sk_wrong", ""])
+def test_a_refused_key_fails_at_once(customer, fake, run, settings, key):
+    settings.STRIPE_API_KEY = key
+
+    ran = run("refresh_customers")
+
+    assert ran.status == 1
+    assert ran.stdout.endswith("failed: 1\n")
+    assert len(fake.requests) <= 1
+
+
+def test_a_key_that_may_not_read_cards_ends_the_run_early(many, fake, run):
+    many(10)
+
+    def forbid(request):
+        if request.path.endswith("/payment_methods"):
+            request.headers["authorization"] = "Bearer pk_test_publishable"
+
+    fake.before_request.append(forbid)
+
+    ran = run("refresh_customers")
+
+    assert ran.status == 1
+    assert "Stopped early: Stripe refused the API key" in ran.stdout
+    assert len(calls(fake, METHODS)) == 3
+
+
+def test_a_row_that_the_database_refuses_stops_no_other(transactional_db, many, run, monkeypatch):
+    rows = many(3)
+    refuse_to_write(monkeypatch, rows[1].pk)
+
+    ran = run("refresh_customers")
+
+    assert ran.status == 1
+    assert "updated: 2\n" in ran.stdout
+    assert f"Exception happened\nCustomer id: {rows[1].pk}\nTraceback " in ran.stdout
+    assert StripeCustomer.objects.filter(stripe_response={}).get() == rows[1]
+
+
+def refuse_to_write(monkeypatch, pk):
+    def bulk_update(self, rows, fields):
+        if pk in {row.pk for row in rows}:
+            raise DatabaseError("unsupported Unicode escape sequence")
+        return original(self, rows, fields)
+
+    original = QuerySet.bulk_update
+    monkeypatch.setattr(QuerySet, "bulk_update", bulk_update)
+
+
+# Rows that change meanwhile
+
+
+def test_a_row_that_somebody_writes_meanwhile_is_not_overwritten(customer, fake, run):
+    add_card(customer)
+
+    def write(request, answer):
+        if request.path.endswith("/payment_methods"):
+            row = StripeCustomer.objects.get()
+            row.default_source = "pm_newest"
+            row.save()
+
+    fake.after_request.append(write)
+
+    ran = run("refresh_customers")
+
+    customer.refresh_from_db()
+    assert customer.default_source == "pm_newest"
+    assert (ran.status, ran.stdout) == (0, f"left alone, {customers.CHANGED_MEANWHILE}: 1\n")
+
+
+def test_a_row_that_vanishes_meanwhile_is_skipped(customer, fake, run):
+    add_card(customer)
+    fake.after_request.append(lambda request, answer: StripeCustomer.objects.all().delete())
+
+    ran = run("refresh_customers")
+
+    assert ran.status == 0
+    assert StripeCustomer.objects.count() == 0
+
+
+# Customers that Stripe's listing does not name
+
+
+def test_a_customer_deleted_at_stripe_is_deactivated(many, fake, run):
+    kept, deleted = many(2)
+    fake.dashboard_delete_customer(deleted.stripe_customer_id)
+
+    ran = run("refresh_customers")
+
+    deleted.refresh_from_db()
+    assert not deleted.is_active
+    assert deleted.stripe_response["deleted"]
+    assert ran.stdout == f"updated: 1\n{customers.DEACTIVATED}: 1\n"
+    assert len(calls(fake, RETRIEVE)) == 1
+    kept.refresh_from_db()
+    assert kept.is_active
+
+
+def test_a_deactivated_customer_is_not_asked_for_again(many, fake, run):
+    [deleted] = many(1)
+    fake.dashboard_delete_customer(deleted.stripe_customer_id)
+    run("refresh_customers")
+    fake.requests.clear()
+
+    run("refresh_customers")
+
+    assert calls(fake, RETRIEVE) == []
+
+
+def test_the_cards_of_a_deleted_customer_stay_on_record(customer, fake, run):
+    fake.dashboard_delete_customer(customer.stripe_customer_id)
+
+    run("refresh_customers")
+
+    customer.refresh_from_db()
+    assert not customer.is_active
+    assert len(customer.sources) == 1
+
+
+def test_rows_of_a_deleted_customer_are_asked_for_once(many, fake, run):
+    [deleted] = many(1)
+    twin = StripeCustomer.objects.create(
+        user=make_user(), stripe_customer_id=deleted.stripe_customer_id
+    )
+    fake.dashboard_delete_customer(deleted.stripe_customer_id)
+
+    ran = run("refresh_customers")
+
+    twin.refresh_from_db()
+    assert not twin.is_active
+    assert ran.stdout == f"{customers.DEACTIVATED}: 2\n"
+    assert len(calls(fake, RETRIEVE)) == 1
+
+
+def test_a_customer_that_stripe_does_not_know_stays_as_it_is(customer, fake, run):
+    unknown = StripeCustomer.objects.create(user=make_user(), stripe_customer_id="cus_ofAnother")
+
+    ran = run("refresh_customers")
+
+    unknown.refresh_from_db()
+    assert unknown.is_active
+    assert (ran.status, ran.stdout) == (0, "unchanged: 1\nleft alone, unknown to Stripe: 1\n")
+
+
+def test_a_customer_whose_retrieval_fails_stays_as_it_is(many, fake, run):
+    first, second = many(2)
+    fake.dashboard_delete_customer(first.stripe_customer_id)
+    fake.dashboard_delete_customer(second.stripe_customer_id)
+    fake.fail_next(RETRIEVE, Fault.ERROR_500_BEFORE)
+
+    ran = run("refresh_customers")
+
+    assert ran.status == 1
+    assert f"Exception happened\nCustomer id: {first.pk}\n" in ran.stdout
+    assert set(StripeCustomer.objects.filter(is_active=True)) == {first}
+
+
+def test_a_customer_that_the_listing_missed_is_refreshed(many, fake, run, monkeypatch):
+    [row] = many(1)
+    monkeypatch.setattr(gateway, "customers", lambda: iter(()))
+
+    ran = run("refresh_customers")
+
+    row.refresh_from_db()
+    assert row.is_active
+    assert row.stripe_response["id"] == row.stripe_customer_id
+    assert ran.stdout == "updated: 1\n"
+
+
+def test_what_is_created_while_listing_is_left_alone(customer, fake, run):
+    def create(request, answer):
+        if request.path == "/v1/customers":
+            StripeCustomer.objects.create(user=make_user(), stripe_customer_id="cus_ofNow")
+
+    fake.after_request.append(create)
+
+    ran = run("refresh_customers")
+
+    assert ran.stdout == "unchanged: 1\n"
+    assert calls(fake, RETRIEVE) == []
+    assert StripeCustomer.objects.get(stripe_customer_id="cus_ofNow").is_active
+
+
+def test_many_that_the_listing_did_not_name_are_written_together(many, fake):
+    for row in many(150):
+        fake.dashboard_delete_customer(row.stripe_customer_id)
+    many(1)
+
+    with CaptureQueriesContext(connection) as captured:
+        refresh_customers()
+
+    assert StripeCustomer.objects.filter(is_active=True).count() == 1
+    keys = 2  # the last one, and the rows
+    assert len(statements(captured)) == keys + 3 * 3  # three pages: 1 listed, 100 and 50 asked for
+
+
+# Options
+
+
+def test_a_dry_run_reads_and_writes_nothing(many, fake, run):
+    kept, deleted = many(2)
+    add_card(kept)
+    fake.dashboard_delete_customer(deleted.stripe_customer_id)
+    before = list(StripeCustomer.objects.values())
+    fake.requests.clear()
+
+    with CaptureQueriesContext(connection) as captured:
+        ran = run("refresh_customers", "--dry-run")
+
+    assert ran.stdout == f"would be updated: 1\n{customers.WOULD_DEACTIVATE}: 1\n"
+    assert list(StripeCustomer.objects.values()) == before
+    assert all(sql.startswith("SELECT") for sql in statements(captured))
+    assert {request.method for request in fake.requests} == {"GET"}
+
+
+def test_a_limit_is_how_many_customers_are_refreshed(many, fake, run):
+    rows = many(5)
+    fake.dashboard_delete_customer(rows[0].stripe_customer_id)
+
+    ran = run("refresh_customers", "--limit", "2")
+
+    assert ran.stdout == "updated: 2\n"
+    assert set(StripeCustomer.objects.exclude(stripe_response={})) == {rows[3], rows[4]}
+    assert len(calls(fake, METHODS)) == 2
+    assert calls(fake, RETRIEVE) == []
+
+
+def test_the_rate_is_kept(customer, run, monkeypatch):
+    rates, at_rate = [], customers.at_rate
+    monkeypatch.setattr(customers, "at_rate", lambda rate: rates.append(rate) or at_rate(rate))
+
+    run("refresh_customers", "--rate", "250")
+
+    assert rates == [250]
