@@ -1,0 +1,134 @@
+"""The code blocks of a page, and how they are run."""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import inspect
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import docutils.core
+from docutils import nodes
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+
+#: Pages that show code of ours.
+PAGES = [ROOT / "README.rst", *sorted((ROOT / "docs").glob("*.rst"))]
+
+#: Sphinx's own directives and roles mean nothing to docutils, which is no reason to stop.
+LENIENT = {"report_level": 5, "halt_level": 5, "syntax_highlight": "none"}
+
+#: ``request`` is pytest's own fixture, so a page's request is one of another name.
+FIXTURES = {"request": "http_request"}
+
+
+@dataclass(frozen=True)
+class Block:
+    """A block of code; ``language`` is ``""`` where the page names none."""
+
+    page: Path
+    line: int
+    language: str
+    code: str
+
+    def __str__(self):
+        return f"{self.page.name}:{self.line}"
+
+
+def blocks_of(page):
+    tree = docutils.core.publish_doctree(page.read_text("utf-8"), settings_overrides=LENIENT)
+    return [_block(page, found) for found in tree.findall(nodes.literal_block)]
+
+
+def _block(page, found):
+    code = found.astext()
+    language = "".join(name for name in found["classes"] if name != "code")
+    # docutils names the line after the block.
+    return Block(page, max(1, (found.line or 1) - len(code.splitlines())), language, code)
+
+
+def python_blocks(page):
+    return [block for block in blocks_of(page) if block.language == "python"]
+
+
+def count_of_python_blocks(page):
+    """How many there are to somebody who only looks for their first line."""
+    return len(re.findall(r"^ *\.\. code(?:-block)?:: python$", page.read_text("utf-8"), re.M))
+
+
+def the_block(page, text):
+    """The one Python block of ``page`` (its name) that contains ``text``."""
+    [path] = [path for path in PAGES if path.name == page]
+    [found] = [block for block in python_blocks(path) if text in block.code]
+    return found
+
+
+def run(block, pytest_request, **given):
+    """Run ``block``, then each test in it; return its names.
+
+    A name that it leaves open is what an earlier block of the page has imported or defined by
+    that name, or what is ``given``, or else the fixture of that name.
+    """
+    body = ast.parse(block.code).body
+    module = ast.Module(body=[*_taken_over(block, open_names(body)), *body], type_ignores=[])
+    names = dict(given)
+    for name in open_names(module.body) - set(given):
+        names[name] = pytest_request.getfixturevalue(FIXTURES.get(name, name))
+    exec(compile(module, str(block), "exec"), names)
+    for name, test in list(names.items()):
+        if name.startswith("test_") and inspect.isfunction(test):
+            wanted = inspect.signature(test).parameters
+            test(**{name: pytest_request.getfixturevalue(name) for name in wanted})
+    return names
+
+
+def _taken_over(block, wanted):
+    """The imports and definitions of the page's earlier blocks that make the ``wanted`` names."""
+    wanted = set(wanted)
+    taken = []
+    earlier = [it for it in python_blocks(block.page) if it.line < block.line]
+    for statement in (it for one in reversed(earlier) for it in reversed(ast.parse(one.code).body)):
+        if wanted & _defined_by(statement):
+            wanted |= open_names([statement])
+            taken.insert(0, statement)
+    return taken
+
+
+def _defined_by(statement):
+    if isinstance(statement, (ast.FunctionDef, ast.ClassDef)):
+        return {statement.name}
+    if isinstance(statement, (ast.Import, ast.ImportFrom)):
+        return _made_by([statement])
+    return set()
+
+
+def open_names(statements):
+    """The names that ``statements`` use without having made them."""
+    used = {
+        node.id
+        for node in _nodes_of(statements)
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)
+    }
+    return used - _made_by(statements) - set(dir(builtins))
+
+
+def _made_by(statements):
+    made = set()
+    for node in _nodes_of(statements):
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            made.add(node.id)
+        elif isinstance(node, ast.arg):
+            made.add(node.arg)
+        elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+            made.add(node.name)
+        elif isinstance(node, ast.alias):
+            made.add((node.asname or node.name).partition(".")[0])
+        elif isinstance(node, ast.ExceptHandler):
+            made.add(node.name)
+    return made
+
+
+def _nodes_of(statements):
+    return [node for statement in statements for node in ast.walk(statement)]

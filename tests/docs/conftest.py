@@ -1,0 +1,59 @@
+"""The names that the pages' blocks leave open: each is the fixture of that name."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from unittest.mock import Mock
+
+import pytest
+
+from aa_stripe.models import StripeCharge
+from aa_stripe.testing import FakeStripe
+from tests.builders import make_charge, make_customer, make_user
+
+
+@pytest.fixture
+def fake(db):
+    with FakeStripe() as fake:
+        yield fake
+
+
+@pytest.fixture
+def user(fake):
+    """Somebody who has saved a good card."""
+    return make_customer().user
+
+
+@pytest.fixture
+def customer(user):
+    return user.stripe_customers.get()
+
+
+@pytest.fixture
+def http_request(db):
+    """A request of somebody who has saved no card yet."""
+    return SimpleNamespace(user=make_user())
+
+
+@pytest.fixture
+def data():
+    """What Stripe.js answered to the browser."""
+    return {"id": "tok_visa", "object": "token"}
+
+
+@pytest.fixture
+def charge(customer) -> StripeCharge:
+    """One that is paid."""
+    charge = make_charge(customer)
+    charge.charge()
+    return charge
+
+
+@pytest.fixture
+def ship():
+    return Mock()
+
+
+@pytest.fixture
+def write_to():
+    return Mock()

@@ -1,0 +1,32 @@
+"""Every Python block of the README and of the pages in docs/ runs, on an offline Stripe."""
+
+from __future__ import annotations
+
+import pytest
+
+from aa_stripe.testing import FakeStripe
+from tests.docs.blocks import PAGES, count_of_python_blocks, python_blocks, run
+
+pytest_plugins = ["aa_stripe.testing.fixtures"]
+
+BLOCKS = [block for page in PAGES for block in python_blocks(page)]
+
+
+@pytest.fixture
+def account(db, block):
+    """The Stripe that a block runs on.
+
+    A customer made with a card token as its source needs an account that may still do so.
+    """
+    with FakeStripe(allow_card_tokens="source=" in block.code) as fake:
+        yield fake
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_no_block_is_overlooked(page):
+    assert len(python_blocks(page)) == count_of_python_blocks(page)
+
+
+@pytest.mark.parametrize("block", BLOCKS, ids=str)
+def test_it_runs(block, account, request):
+    run(block, request)

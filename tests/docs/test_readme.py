@@ -1,0 +1,218 @@
+"""What the README says besides code: it is true of this package."""
+
+from __future__ import annotations
+
+import re
+
+import docutils.core
+import pytest
+import stripe
+from django.contrib import admin
+from django.core.management import get_commands, load_command_class
+from django.urls import resolve
+from docutils import nodes
+
+from aa_stripe import api_urls, signals
+from aa_stripe.models import (
+    StripeCharge,
+    StripeSubscription,
+    StripeSubscriptionPlan,
+    StripeToken,
+)
+from aa_stripe.settings import DEFAULTS
+from aa_stripe.testing import FakeStripe
+from demo.__main__ import REAL
+from tests.builders import make_charge, make_customer
+from tests.docs.blocks import LENIENT, ROOT, run, the_block
+
+README = (ROOT / "README.rst").read_text("utf-8")
+TEXT = " ".join(README.split())
+
+
+def table_below(title):
+    """The rows of the table in the section of that title, without its heading."""
+    tree = docutils.core.publish_doctree(README, settings_overrides=LENIENT)
+    [section] = [it for it in tree.findall(nodes.section) if it[0].astext() == title]
+    [body] = section.findall(nodes.tbody)
+    return [[entry.astext() for entry in row] for row in body]
+
+
+# Code
+
+
+def test_the_quick_start_collects_and_refunds(fake, user, request):
+    run(the_block("README.rst", "20_00"), request, user=user)
+
+    charge = StripeCharge.objects.get()
+    assert charge.is_charged
+    assert (charge.amount, charge.amount_refunded) == (20_00, 5_00)
+
+
+def test_the_urls_are_those_of_the_endpoints(request):
+    names = run(the_block("README.rst", "urlpatterns"), request)
+
+    [included] = names["urlpatterns"]
+    assert {it.name for it in included.url_patterns} >= {
+        "stripe-customers",
+        "stripe-charge-details",
+    }
+
+
+def setup_intent():
+    return stripe.SetupIntent.create(
+        confirm=True,
+        payment_method="pm_card_visa",
+        automatic_payment_methods={"enabled": True, "allow_redirects": "never"},
+    ).id
+
+
+@pytest.mark.parametrize(
+    "make_id",
+    [setup_intent, lambda: "pm_card_visa", lambda: "tok_visa"],
+    ids=["setup intent", "payment method", "card token"],
+)
+def test_what_stripe_js_answered_becomes_a_customer_that_can_be_charged(
+    fake, http_request, request, make_id
+):
+    block = the_block("README.rst", "user=request.user, stripe_js_response=data")
+
+    run(block, request, request=http_request, data={"id": make_id()})
+
+    charge = StripeCharge.objects.create(user=http_request.user, amount=500)
+    assert charge.charge() is not None
+
+
+def test_another_card_becomes_the_default(customer, request):
+    block = the_block("README.rst", "add_new_source")
+
+    run(block, request, customer=customer, data={"id": "pm_card_mastercard"})
+
+    assert customer.default_source_data["card"]["brand"] == "mastercard"
+    assert [source["card"]["brand"] for source in customer.sources] == ["mastercard", "visa"]
+
+
+def test_a_customer_made_with_a_card_token_can_be_charged(db, http_request, request):
+    with FakeStripe(allow_card_tokens=True):
+        run(the_block("README.rst", "StripeToken"), request, request=http_request)
+
+        charge = StripeCharge.objects.create(
+            user=http_request.user, token=StripeToken.objects.get(), amount=500
+        )
+        charge.charge()
+
+    assert charge.is_charged
+
+
+def test_a_new_account_is_refused_a_card_token_as_source(fake, http_request, request):
+    with pytest.raises(stripe.InvalidRequestError):
+        run(the_block("README.rst", "StripeToken"), request, request=http_request)
+
+
+def test_a_charge_sends_what_the_comments_say(fake, user, request):
+    run(the_block("README.rst", "Charge for stuff"), request, user=user)
+
+    [intent] = fake.account.all("payment_intent")
+    assert intent["amount_received"] == 500
+    assert intent["description"] == "Charge for stuff"
+    assert intent["statement_descriptor_suffix"] == "My Company"
+    assert "internal information" not in str(intent)
+
+
+def test_refunds_give_back_a_part_and_then_the_rest(charge, request):
+    run(the_block("README.rst", "charge.refund(200)"), request, charge=charge)
+
+    assert [refund.amount for refund in charge.refunds.all()] == [200, 800]
+    assert charge.is_refunded
+
+
+def test_the_receivers_hear_a_payment_and_a_decline(fake, charge, ship, write_to, request):
+    names = run(the_block("README.rst", "@receiver"), request)
+    paid = make_charge(charge.customer)
+    declined = make_charge(make_customer(card="tok_chargeCustomerFail"))
+
+    paid.charge()
+    declined.charge()
+
+    assert names
+    ship.assert_called_once_with(paid)
+    write_to.assert_called_once_with(declined.user, "Your card was declined.")
+
+
+# Words
+
+
+def test_each_setting_is_one_and_has_the_default_that_the_table_says():
+    for setting, default, _ in table_below("Settings"):
+        known = DEFAULTS[setting.removeprefix("STRIPE_")]
+        shown = {"AUTH_USER_MODEL": None, "None": None}.get(default, default)
+        assert (f'"{known}"' if isinstance(known, str) else known and str(known)) == shown, setting
+
+
+def test_each_endpoint_is_there_and_takes_the_method():
+    for named, _ in table_below("HTTP endpoints"):
+        method, path = named.split()
+        path = re.sub("<uuid>", "00000000-0000-0000-0000-000000000000", path)
+        view = resolve("/" + re.sub("<.*>", "cus_1", path)).func.cls
+        assert hasattr(view, method.lower()), named
+
+
+def test_each_command_is_there_with_the_options_it_is_said_to_have():
+    commands = set(re.findall(r"manage\.py (\w+_\w+)", README))
+
+    assert commands == {"charge_stripe", "refresh_customers"}
+    for name in commands:
+        command = load_command_class(get_commands()[name], name)
+        options = command.create_parser("manage.py", name).format_help()
+        assert all(option in options for option in ("--dry-run", "--limit", "--rate"))
+
+
+def test_each_signal_is_there():
+    named = set(re.findall(r"``(stripe_charge_(?:succ|refunded|card|requires)\w*)``", README))
+
+    assert named == {name for name in vars(signals) if name.startswith("stripe_charge_")}
+
+
+def test_each_page_it_sends_to_is_there():
+    pages = set(re.findall(r"docs/\w+\.rst", README))
+
+    assert pages
+    assert [page for page in pages if not (ROOT / page).exists()] == []
+
+
+def test_each_target_of_make_is_there():
+    makefile = (ROOT / "Makefile").read_text("utf-8")
+
+    targets = set(re.findall(r"\bmake (demo|test|lint|bench|docs)\b", README))
+
+    assert targets == {"demo", "test", "lint", "bench", "docs"}
+    assert all(re.search(rf"^{target}:", makefile, re.MULTILINE) for target in targets)
+
+
+def test_the_supported_versions_are_those_of_the_package():
+    pyproject = (ROOT / "pyproject.toml").read_text("utf-8")
+    pythons = re.findall(r"Python :: (3\.\d+)", pyproject)
+    djangos = re.findall(r"Django :: (\d\.\d)", pyproject)
+
+    assert f"Python {pythons[0]} to {pythons[-1]}, " in TEXT
+    assert f"Django {', '.join(djangos[:-1])} and {djangos[-1]}, " in TEXT
+    assert '"stripe>=15,<17"' in pyproject
+    assert "``stripe`` 15 and 16" in TEXT
+
+
+def test_the_demo_says_the_same_about_what_it_creates():
+    for what in ("20.00, 35.00 and 12.50 USD, of which the second is declined", "5.00 USD"):
+        assert what in TEXT
+        assert what in REAL.replace("(", "").replace(")", "")
+
+
+def test_what_is_not_done_yet_is_not_there():
+    """When one of these comes, the README's section about it is to be shortened."""
+    later = {"end_subscriptions", "refresh_coupons", "check_pending_webhooks", "process_webhooks"}
+
+    assert not later & set(get_commands())
+    assert not {"stripe-webhooks", "stripe-coupon-details"} & {
+        it.name for it in api_urls.urlpatterns
+    }
+    assert not hasattr(StripeSubscriptionPlan, "create_at_stripe")
+    assert not hasattr(StripeSubscription, "create_at_stripe")
+    assert not admin.site.is_registered(StripeCharge)
