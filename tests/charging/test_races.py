@@ -1,0 +1,90 @@
+"""Somebody else does the same between a request and its answer: one result, one signal."""
+
+from __future__ import annotations
+
+import pytest
+
+from aa_stripe.models import StripeCharge
+from tests.charging.stripe_side import CONFIRM, CREATE, REFUND, endpoint_of, paid, refunds_of
+
+
+def when_done(fake, endpoint, act):
+    """``act()`` once after a request took effect, before its answer is seen."""
+
+    def hook(request, answer):
+        if endpoint_of(request) == endpoint:
+            fake.after_request.clear()
+            act()
+
+    fake.after_request.append(hook)
+
+
+def other(row):
+    """The row in other hands."""
+    return StripeCharge.objects.get(pk=row.pk)
+
+
+@pytest.mark.parametrize("endpoint", [CREATE, CONFIRM])
+def test_a_charge_that_another_worker_adopts_is_announced_once(charge, fake, heard, endpoint):
+    when_done(fake, endpoint, lambda: other(charge).charge())
+
+    if endpoint == CREATE:  # the other one is through before we confirm
+        with pytest.raises(Exception, match="Already charged"):
+            charge.charge()
+    else:
+        charge.charge()
+
+    assert len(paid(fake)) == 1
+    assert other(charge).is_charged
+    assert heard == ["succeeded"]
+
+
+def test_a_decline_that_another_worker_finds_is_announced_once(declined, fake, heard):
+    when_done(fake, CONFIRM, lambda: other(declined).charge())
+
+    assert declined.charge() is None
+
+    assert declined.charge_attempt_failed
+    assert len(fake.account.all("charge")) == 1
+    assert heard == ["card_exception"]
+
+
+def test_a_decline_does_not_overwrite_a_success_that_came_in_between(declined, fake, heard):
+    def pay_with_another_card():
+        declined.customer.add_new_source("tok_visa")
+        row = other(declined)
+        row.charge()  # takes note of the decline
+        row.charge()
+
+    when_done(fake, CONFIRM, pay_with_another_card)
+
+    declined.charge()
+
+    row = other(declined)
+    assert (row.is_charged, row.charge_attempt_failed) == (True, False)
+    assert heard == ["card_exception", "succeeded"]
+
+
+def test_a_refund_that_another_worker_counts_is_announced_once(charge, fake, heard):
+    charge.charge()
+    heard.clear()
+    when_done(fake, REFUND, lambda: other(charge).refresh_from_stripe())
+
+    charge.refund(300)
+
+    row = other(charge)
+    assert row.amount_refunded == 300
+    assert heard == ["refunded"]
+
+
+def test_two_refunds_at_once_are_both_counted(charge, fake, heard):
+    charge.charge()
+    heard.clear()
+    when_done(fake, REFUND, lambda: other(charge).refund(200))
+
+    charge.refund(300)
+
+    row = other(charge)
+    assert [made["amount"] for made in refunds_of(fake, charge)] == [300, 200]
+    assert row.amount_refunded == 500
+    assert sorted(row.refunds.values_list("status", flat=True)) == ["succeeded", "succeeded"]
