@@ -24,10 +24,13 @@ from stripe import (
     InvalidRequestError,
     PaymentIntent,
     PaymentMethod,
+    Plan,
     Refund,
     SetupIntent,
     StripeError,
     StripeObject,
+    Subscription,
+    TaxRate,
 )
 from stripe.params import (
     CustomerCreateParams,
@@ -37,8 +40,12 @@ from stripe.params import (
     PaymentIntentCreateParams,
     PaymentIntentListParams,
     PaymentIntentUpdateParams,
+    PlanCreateParams,
     RefundCreateParams,
     SetupIntentCreateParams,
+    SubscriptionCreateParams,
+    SubscriptionUpdateParams,
+    TaxRateCreateParams,
 )
 
 from aa_stripe.settings import stripe_settings
@@ -60,12 +67,19 @@ __all__ = [
     "PaymentIntentCreateParams",
     "PaymentIntentUpdateParams",
     "PaymentMethod",
+    "Plan",
+    "PlanCreateParams",
     "Refund",
     "RefundCreateParams",
     "SetupIntent",
     "SetupIntentCreateParams",
     "StripeError",
     "StripeObject",
+    "Subscription",
+    "SubscriptionCreateParams",
+    "SubscriptionUpdateParams",
+    "TaxRate",
+    "TaxRateCreateParams",
 ]
 
 #: Every call goes through this client of the SDK's when it is set (by ``aa_stripe.testing``).
@@ -198,7 +212,7 @@ def _card_error(answered: dict[str, Any]) -> CardError:
 # Plain JSON
 
 
-def metadata_of(stripe_object: PaymentIntent | Refund) -> dict[str, str]:
+def metadata_of(stripe_object: StripeObject) -> dict[str, str]:
     """The object's metadata, ``{}`` when it has none."""
     return to_json(stripe_object).get("metadata") or {}
 
@@ -337,6 +351,54 @@ def retrieve_setup_intent(intent_id: str) -> SetupIntent:
 
 def retrieve_payment_method(payment_method_id: str) -> PaymentMethod:
     return _client().v1.payment_methods.retrieve(payment_method_id)
+
+
+# Plans and subscriptions: https://docs.stripe.com/api/subscriptions
+
+
+def create_plan(params: PlanCreateParams, *, idempotency_key: str) -> Plan:
+    return _client().v1.plans.create(params, _key(idempotency_key))
+
+
+def retrieve_plan(plan_id: str) -> Plan:
+    return _client().v1.plans.retrieve(plan_id)
+
+
+def create_subscription(params: SubscriptionCreateParams, *, idempotency_key: str) -> Subscription:
+    """Subscribe; a repeated key answers with the subscription as it is now."""
+    subscription = _client().v1.subscriptions.create(params, _key(idempotency_key))
+    is_old_news = _is_replayed(subscription)
+    return retrieve_subscription(subscription.id) if is_old_news else subscription
+
+
+def retrieve_subscription(subscription_id: str) -> Subscription:
+    return _client().v1.subscriptions.retrieve(subscription_id)
+
+
+def update_subscription(subscription_id: str, params: SubscriptionUpdateParams) -> Subscription:
+    return _client().v1.subscriptions.update(subscription_id, params)
+
+
+def cancel_subscription(subscription_id: str) -> Subscription:
+    return _client().v1.subscriptions.cancel(subscription_id)
+
+
+def subscriptions(customer_id: str) -> Iterator[Subscription]:
+    """Every subscription the customer ever had, newest first, those that ended included."""
+    listing = _client().v1.subscriptions.list(
+        {"customer": customer_id, "status": "all", "limit": PAGE_SIZE}
+    )
+    return listing.auto_paging_iter()
+
+
+def create_tax_rate(params: TaxRateCreateParams, *, idempotency_key: str) -> TaxRate:
+    return _client().v1.tax_rates.create(params, _key(idempotency_key))
+
+
+def tax_rates() -> Iterator[TaxRate]:
+    """Every tax rate in use that comes on top of the price."""
+    listing = _client().v1.tax_rates.list({"active": True, "inclusive": False, "limit": PAGE_SIZE})
+    return listing.auto_paging_iter()
 
 
 # How it is called

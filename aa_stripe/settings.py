@@ -16,6 +16,7 @@ DEFAULTS: dict[str, Any] = {
     "PAYER_FROM_REQUEST": None,
     "PENDING_WEBHOOKS_THRESHOLD": 20,
     "REQUESTS_PER_SECOND": 20,
+    "SUBSCRIPTION_PAYMENT_BEHAVIOR": "allow_incomplete",
     "TIMEOUT": 80,
     "USER_MODEL": None,
     "WEBHOOK_ENDPOINT_SECRET": "",

@@ -6,6 +6,8 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 from model_utils import Choices
 
+from aa_stripe import gateway
+from aa_stripe.exceptions import StripeMethodNotAllowed
 from aa_stripe.models.base import StripeBasicModel
 
 
@@ -40,3 +42,50 @@ class StripeSubscriptionPlan(StripeBasicModel):
 
     def __str__(self) -> str:
         return self.name
+
+    def create_at_stripe(self) -> gateway.Plan:
+        """Create the plan, and the product that bears its name; returns Stripe's plan.
+
+        The row's ``uuid`` becomes the plan's id, which Stripe gives away only once: calling
+        again after a lost answer, however late, ends in the same plan.
+
+        Raises ``StripeMethodNotAllowed`` if the plan exists already, and the SDK's errors.
+        """
+        if self.is_created_at_stripe:
+            raise StripeMethodNotAllowed("Plan already created.")
+        if self._state.adding:
+            self.save()
+        plan = self._created()
+        self.stripe_plan_id = plan.id
+        self.is_created_at_stripe = True
+        self.stripe_response = gateway.to_json(plan)
+        self.save()
+        return plan
+
+    def _created(self) -> gateway.Plan:
+        try:
+            return gateway.create_plan(self._params(), idempotency_key=str(self.uuid))
+        except gateway.InvalidRequestError as error:
+            if error.code != "resource_already_exists":
+                raise
+            return gateway.retrieve_plan(str(self.uuid))
+
+    def _params(self) -> gateway.PlanCreateParams:
+        params: gateway.PlanCreateParams = {
+            "id": str(self.uuid),
+            "amount": self.amount,
+            "currency": self.currency.lower(),
+            "interval": self.interval,
+            "interval_count": self.interval_count,
+            "metadata": self.metadata,
+            # A plan has no name of its own any more: https://docs.stripe.com/api/plans/create
+            "product": {"name": self.name},
+        }
+        if self.statement_descriptor:
+            params["product"] = {
+                "name": self.name,
+                "statement_descriptor": self.statement_descriptor,
+            }
+        if self.trial_period_days:
+            params["trial_period_days"] = self.trial_period_days
+        return params

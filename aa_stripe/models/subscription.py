@@ -2,17 +2,44 @@
 
 from __future__ import annotations
 
-from django.db import models
-from django.utils.translation import gettext_lazy as _
-from model_utils import Choices
+from datetime import timedelta
 
-from aa_stripe.models.base import USER_MODEL, StripeBasicModel
+from django.db import models
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+from model_utils import Choices, FieldTracker
+
+from aa_stripe import gateway
+from aa_stripe.exceptions import StripeMethodNotAllowed
+from aa_stripe.models.base import USER_MODEL, SavesOnlyChanges, StripeBasicModel
 from aa_stripe.models.coupon import StripeCoupon
 from aa_stripe.models.customer import StripeCustomer
 from aa_stripe.models.plan import StripeSubscriptionPlan
+from aa_stripe.models.subscribing import subscribe
+from aa_stripe.utils import timestamp_to_timezone_aware_date
 
 
-class StripeSubscription(StripeBasicModel):
+class StripeSubscriptionQuerySet(models.QuerySet["StripeSubscription"]):
+    def due_for_cancel(self) -> StripeSubscriptionQuerySet:
+        """Active ones whose ``end_date`` is reached within the hour, by the local calendar.
+
+        What is to end with its period anyway is left out.
+        """
+        within_the_hour = timezone.localdate(timezone.now() + timedelta(hours=1))
+        return self.filter(
+            status=StripeSubscription.STATUS_ACTIVE,
+            at_period_end=False,
+            end_date__lte=within_the_hour,
+        )
+
+
+#: In these states Stripe has ended a subscription for good.
+ENDED = frozenset({"canceled", "incomplete_expired"})
+
+
+class StripeSubscription(SavesOnlyChanges, StripeBasicModel):
+    """``status`` is what Stripe said last."""
+
     STATUS_TRIAL = "trialing"
     STATUS_ACTIVE = "active"
     STATUS_PAST_DUE = "past_due"
@@ -46,7 +73,106 @@ class StripeSubscription(StripeBasicModel):
     end_date = models.DateField(blank=True, null=True, db_index=True)
     canceled_at = models.DateTimeField(blank=True, null=True, db_index=True)
     at_period_end = models.BooleanField(default=False)
+    #: How often Stripe has refused to create it: each new try has an idempotency key of its own.
+    refusals = models.PositiveIntegerField(default=0, editable=False)
+
+    tracker = FieldTracker()
+
+    objects = StripeSubscriptionQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("subscription")
         verbose_name_plural = _("subscriptions")
+
+    def __str__(self) -> str:
+        return self.stripe_subscription_id or str(self.uuid)
+
+    @property
+    def has_access(self) -> bool:
+        """Whether the user may use what was subscribed to: it is paid for, or on trial."""
+        return self.status in {self.STATUS_ACTIVE, self.STATUS_TRIAL}
+
+    @property
+    def is_ending(self) -> bool:
+        """Whether it is in use and will end with its period."""
+        return self.has_access and self.at_period_end
+
+    def create_at_stripe(self) -> gateway.Subscription:
+        """Subscribe the user's latest active customer to the plan; returns Stripe's subscription.
+
+        A trial is that of the plan, ``coupon`` becomes a discount and ``tax_percent`` a tax rate.
+        What happens when the first payment is declined, ``STRIPE_SUBSCRIPTION_PAYMENT_BEHAVIOR``
+        says; by default the subscription is created with the status ``incomplete``.
+
+        Raises ``StripeMethodNotAllowed`` if the subscription or not yet the plan exists at
+        Stripe, its subclass ``StripeNoActiveCustomer``, and the SDK's errors. After one that says
+        nothing about the outcome, calling again makes no second subscription.
+        """
+        return subscribe(self)
+
+    def set_stripe_data(self, subscription: gateway.Subscription) -> None:
+        """Take over what Stripe says about the subscription, and save."""
+        described = gateway.to_json(subscription)
+        self.stripe_subscription_id = described["id"]
+        self.is_created_at_stripe = True
+        self.status = described["status"]
+        self.at_period_end = bool(described.get("cancel_at_period_end"))
+        canceled_at = described.get("canceled_at")
+        self.canceled_at = canceled_at and timestamp_to_timezone_aware_date(canceled_at)
+        self.stripe_response = described
+        self.save()
+
+    def refresh_from_stripe(self) -> gateway.Subscription:
+        """Take over what Stripe says now; returns Stripe's subscription.
+
+        Raises the SDK's errors, ``InvalidRequestError`` with the status 404 if Stripe does not
+        know the subscription; the row stays as it is then.
+        """
+        subscription = gateway.retrieve_subscription(self.stripe_subscription_id)
+        self.set_stripe_data(subscription)
+        return subscription
+
+    def cancel(self, at_period_end: bool = False) -> gateway.Subscription:
+        """End the subscription now, or with the period that is paid for.
+
+        Returns Stripe's subscription. One that has ended already is only taken over. With
+        ``at_period_end`` the ``status`` stays what it is until the period is over.
+
+        Raises ``StripeMethodNotAllowed`` if it was never created at Stripe, and the SDK's errors.
+        """
+        if not self.is_created_at_stripe:
+            raise StripeMethodNotAllowed("The subscription is not created at Stripe.")
+        subscription = gateway.retrieve_subscription(self.stripe_subscription_id)
+        if subscription.status not in ENDED:
+            subscription = self._canceled(at_period_end)
+        self.set_stripe_data(subscription)
+        return subscription
+
+    def _canceled(self, at_period_end: bool) -> gateway.Subscription:
+        stripe_id = self.stripe_subscription_id
+        if at_period_end:
+            return gateway.update_subscription(stripe_id, {"cancel_at_period_end": True})
+        try:
+            return gateway.cancel_subscription(stripe_id)
+        except gateway.InvalidRequestError as error:
+            if error.http_status != 404:
+                raise
+            # Canceled by somebody else since it was read: Stripe does not know such ones here.
+            return gateway.retrieve_subscription(stripe_id)
+
+    @classmethod
+    def get_subscriptions_for_cancel(cls) -> models.QuerySet[StripeSubscription]:
+        """Active subscriptions whose ``end_date`` is reached within the hour, in local time."""
+        return cls.objects.due_for_cancel()
+
+    #: 0.14's spelling.
+    get_subcriptions_for_cancel = get_subscriptions_for_cancel
+
+    @classmethod
+    def end_subscriptions(cls, at_period_end: bool = False) -> None:
+        """Cancel what is due, one after the other, and stop at the first error.
+
+        Not for cron: there the command ``end_subscriptions`` goes on and reports.
+        """
+        for subscription in cls.get_subscriptions_for_cancel():
+            subscription.cancel(at_period_end=at_period_end)

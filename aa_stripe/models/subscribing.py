@@ -1,0 +1,131 @@
+"""Creating a subscription once, whatever crashes in between.
+
+The idempotency key is the row's ``uuid`` and the number of times Stripe has refused: a refusal is
+kept under its key, and would be the answer to the next try as well. When the key may be
+forgotten, the subscription is looked for by the ``uuid`` in its metadata.
+https://docs.stripe.com/api/subscriptions/create
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from django.utils import timezone
+
+from aa_stripe import gateway
+from aa_stripe.exceptions import StripeMethodNotAllowed, StripeNoActiveCustomer
+from aa_stripe.gateway import Meaning
+from aa_stripe.models.customer import StripeCustomer
+from aa_stripe.models.locking import locked, write_if
+from aa_stripe.settings import stripe_settings
+
+if TYPE_CHECKING:
+    from aa_stripe.models.subscription import StripeSubscription
+
+#: As for payment intents: trusted for less than the 24 hours that Stripe keeps a key.
+KEY_LIFETIME = timedelta(hours=20)
+
+#: In the metadata of every subscription: the ``uuid`` of its row.
+UUID_KEY = "aa_stripe_subscription_uuid"
+
+#: In the metadata of our tax rates: the percentage, as the key to find it by.
+TAX_KEY = "aa_stripe_tax_percent"
+
+
+def subscribe(row: StripeSubscription) -> gateway.Subscription:
+    """See ``StripeSubscription.create_at_stripe``."""
+    if row._state.adding or row.changed_fields():
+        row.save()
+    try:
+        with locked(row):
+            _refuse_created(row)
+            row.customer = _payer(row)
+            subscription = _found_or_created(row, row.customer)
+            row.set_stripe_data(subscription)
+    except gateway.StripeError as error:
+        if gateway.meaning_of(error) in {Meaning.DECLINED, Meaning.REFUSED}:
+            tries = {"refusals": row.refusals}
+            write_if(row, tries, {"refusals": row.refusals + 1})
+            row.refresh_from_db()
+        raise
+    return subscription
+
+
+def _refuse_created(row: StripeSubscription) -> None:
+    if row.is_created_at_stripe:
+        raise StripeMethodNotAllowed("Subscription already created.")
+    if not row.plan.stripe_plan_id:
+        raise StripeMethodNotAllowed("The plan is not created at Stripe.")
+
+
+def _payer(row: StripeSubscription) -> StripeCustomer:
+    customer = StripeCustomer.latest_active(row.user_id)
+    if customer is None:
+        raise StripeNoActiveCustomer
+    return customer
+
+
+def _found_or_created(row: StripeSubscription, customer: StripeCustomer) -> gateway.Subscription:
+    if timezone.now() - row.created > KEY_LIFETIME:
+        found = _search(row)
+        if found is not None:
+            return found
+    try:
+        return gateway.create_subscription(_params(row, customer), idempotency_key=_key(row))
+    except gateway.IdempotencyError:  # an earlier try said something else: did it take effect?
+        found = _search(row)
+        if found is None:
+            raise
+        return found
+
+
+def _key(row: StripeSubscription) -> str:
+    return f"{row.uuid}-{row.refusals}"
+
+
+def _search(row: StripeSubscription) -> gateway.Subscription | None:
+    """The subscription that names the row in its metadata, whatever became of it."""
+    for customer_id in StripeCustomer.stripe_ids_of(row.user_id):
+        for subscription in gateway.subscriptions(customer_id):
+            if gateway.metadata_of(subscription).get(UUID_KEY) == str(row.uuid):
+                return subscription
+    return None
+
+
+def _params(row: StripeSubscription, customer: StripeCustomer) -> gateway.SubscriptionCreateParams:
+    params: gateway.SubscriptionCreateParams = {
+        "customer": customer.stripe_customer_id,
+        "items": [{"price": row.plan.stripe_plan_id}],
+        "metadata": {**row.metadata, UUID_KEY: str(row.uuid)},
+        "off_session": True,
+        "payment_behavior": stripe_settings.SUBSCRIPTION_PAYMENT_BEHAVIOR,
+    }
+    if row.plan.trial_period_days:
+        params["trial_from_plan"] = True
+    if row.coupon is not None:
+        params["discounts"] = [{"coupon": row.coupon.coupon_id}]
+    if row.tax_percent:
+        params["default_tax_rates"] = [_tax_rate(row.tax_percent).id]
+    return params
+
+
+def _tax_rate(percent: Decimal) -> gateway.TaxRate:
+    """The account's tax rate of ``percent``, created when there is none yet.
+
+    Subscriptions take no percentage any more: https://docs.stripe.com/billing/taxes/tax-rates
+    """
+    wanted = f"{Decimal(percent).normalize():f}"
+    for rate in gateway.tax_rates():
+        if gateway.metadata_of(rate).get(TAX_KEY) == wanted:
+            return rate
+    return gateway.create_tax_rate(
+        {
+            "display_name": "Tax",
+            "percentage": float(wanted),
+            "inclusive": False,
+            "metadata": {TAX_KEY: wanted},
+        },
+        idempotency_key=f"{TAX_KEY}-{wanted}",
+    )
