@@ -88,7 +88,7 @@ def _serve() -> None:
 
     password = secrets.token_urlsafe(9)
     get_user_model().objects.create_superuser("admin", password=password)
-    print(f'\nhttp://127.0.0.1:8000/admin/ is for "admin" with the password "{password}".')
+    print(f'\nSign in at http://127.0.0.1:8000/admin/ as "admin" with the password "{password}".')
     call_command("runserver", "127.0.0.1:8000", use_reloader=False)
 
 
