@@ -134,8 +134,9 @@ class _Refresh:
             self._left -= 1
         before = {row.pk: _mirrored(row) for row in rows}
         outcome = attempt(partial(_describe, rows), customer)
-        is_known = outcome.error is None
-        changed = [row for row in rows if is_known and _mirrored(row) != before[row.pk]]
+        changed = [row for row in rows if _mirrored(row) != before[row.pk]]
+        if outcome.error is not None:
+            changed = []
         for row in rows:
             if row not in changed:
                 self._run.note(_label(row.pk), outcome)

@@ -95,7 +95,10 @@ class Run:
         self.report.add(label, outcome)
         if outcome.error is not None:
             logger.error("Exception happened. %s", label, exc_info=outcome.error)
-        self._refusals = self._refusals + 1 if _is_about_the_key(outcome.error) else 0
+        if _is_about_the_key(outcome.error):
+            self._refusals += 1
+        elif outcome.done:
+            self._refusals = 0
         self.watcher.saw(label, outcome)
 
 

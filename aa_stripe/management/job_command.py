@@ -65,8 +65,6 @@ class JobCommand(BaseCommand):
         for why, count in report.skipped.items():
             if count:
                 self.stdout.write(f"left alone, {why}: {count}")
-        if not report.done.total() + report.skipped.total() + len(report.failed):
-            self.stdout.write("nothing to do")
         if report.stopped:
             self.stdout.write(f"Stopped early: {report.stopped}.")
 
