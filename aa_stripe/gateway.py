@@ -291,9 +291,7 @@ def retrieve_charge(charge_id: str) -> Charge:
 
 
 def create_refund(params: RefundCreateParams, *, idempotency_key: str) -> Refund:
-    """Refund; a repeated key answers with the refund as it is now."""
-    refund = _client().v1.refunds.create(params, _key(idempotency_key))
-    return _client().v1.refunds.retrieve(refund.id) if _is_replayed(refund) else refund
+    return _client().v1.refunds.create(params, _key(idempotency_key))
 
 
 def refunds(charge_id: str) -> Iterator[Refund]:

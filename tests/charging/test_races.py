@@ -77,6 +77,26 @@ def test_a_refund_that_another_worker_counts_is_announced_once(charge, fake, hea
     assert heard == ["refunded"]
 
 
+def test_a_refund_that_another_worker_makes_first_is_made_once(charge, fake, heard):
+    charge.charge()
+    heard.clear()
+
+    def be_faster(request):
+        if endpoint_of(request) == REFUND:
+            fake.before_request.clear()
+            other(charge).refund(300)
+
+    fake.before_request.append(be_faster)
+
+    charge.refund(300)
+
+    [made] = refunds_of(fake, charge)
+    row = other(charge)
+    assert made["amount"] == row.amount_refunded == 300
+    assert row.refunds.get().stripe_refund_id == made["id"]
+    assert heard == ["refunded"]
+
+
 def test_two_refunds_at_once_are_both_counted(charge, fake, heard):
     charge.charge()
     heard.clear()
