@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import http.client
+import socket
+import struct
 import threading
 import urllib.parse
 from contextlib import contextmanager
@@ -9,6 +11,7 @@ import pytest
 import stripe
 
 from aa_stripe.testing import Fault
+from aa_stripe.testing.server import HOST
 from tests.testing.conftest import planned
 
 
@@ -146,6 +149,32 @@ def test_a_lost_answer_closes_the_connection(fake, remote, fault, made):
         remote.payment_intents.create(planned())
 
     assert len(fake.account.all("payment_intent")) == made
+
+
+def test_a_client_that_does_not_wait_for_its_answer_is_no_news(fake, url, capfd):
+    fake.fail_next("GET /v1/customers", Fault.SLOW, seconds=0.2)
+    gone, answered = threading.Event(), threading.Event()
+    fake.before_request.append(lambda request: gone.wait(5))
+    fake.after_request.append(lambda request, answer: answered.set())
+    client = socket.create_connection((HOST, urllib.parse.urlsplit(url).port))
+    client.sendall(b"GET /v1/customers HTTP/1.1\r\nAuthorization: Bearer sk_test_1\r\n\r\n")
+
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # reset it
+    client.close()
+    gone.set()
+
+    assert answered.wait(5)
+    exchange(url, "OPTIONS", "/v1/customers")  # the other thread had time to complain
+    assert capfd.readouterr().err == ""
+
+
+def test_what_goes_wrong_in_the_server_itself_is_said(fake, url, capfd):
+    fake.before_request.append(lambda request: 1 / 0)
+
+    with pytest.raises(http.client.HTTPException):
+        exchange(url, "GET", "/v1/customers")
+
+    assert "ZeroDivisionError" in capfd.readouterr().err
 
 
 def test_garbage_comes_over_http(fake, remote):
