@@ -361,25 +361,48 @@ def test_a_refund_that_stays_unknown_stops_nobody(customer, fake, run):
     assert pending.pk in charged()
 
 
+def test_what_somebody_else_has_finished_meanwhile_is_skipped(
+    customer, fake, receive, run, monkeypatch
+):
+    refunded = make_charge(customer)
+    with_unknown_refund(fake, refunded)
+    first = make_charge(customer, is_charged=True, signal_due="succeeded")
+    second = make_charge(customer, is_charged=True, signal_due="succeeded")
+
+    def finish_the_others(instance):
+        if instance == first:
+            second.send_due_signals()
+
+    receive(stripe_charge_succeeded, finish_the_others)
+    before_call(monkeypatch, "_settle_refunds", 1, refunded.refresh_from_stripe)
+
+    ran = run("charge_stripe")
+
+    assert (ran.status, ran.stdout) == (
+        0,
+        f"signals of an earlier run sent: 1\nleft alone, {charges.SETTLED_MEANWHILE}: 2\n",
+    )
+
+
 # Rows that change while the command runs
 
 
-def before_row(monkeypatch, number, act):
-    """Run ``act`` just before the ``number``-th row is read, its key being known already."""
-    collect, seen = charges._collect, []
+def before_call(monkeypatch, name, number, act):
+    """Run ``act`` before the ``number``-th row is read, its key being known already."""
+    original, seen = getattr(charges, name), []
 
     def hooked(key):
         seen.append(key)
         if len(seen) == number:
             act()
-        return collect(key)
+        return original(key)
 
-    monkeypatch.setattr(charges, "_collect", hooked)
+    monkeypatch.setattr(charges, name, hooked)
 
 
 def test_a_row_that_vanishes_is_skipped(customer, run, monkeypatch):
     first, second, third = (make_charge(customer) for _ in range(3))
-    before_row(monkeypatch, 2, second.delete)
+    before_call(monkeypatch, "_collect", 2, second.delete)
 
     ran = run("charge_stripe")
 
@@ -392,7 +415,7 @@ def test_a_row_that_vanishes_is_skipped(customer, run, monkeypatch):
 def test_a_row_that_is_no_longer_pending_is_skipped(customer, fake, run, monkeypatch, field):
     first, second = (make_charge(customer) for _ in range(2))
     rows = StripeCharge.objects.filter(pk=second.pk)
-    before_row(monkeypatch, 2, lambda: rows.update(**{field: True}))
+    before_call(monkeypatch, "_collect", 2, lambda: rows.update(**{field: True}))
 
     ran = run("charge_stripe")
 
@@ -402,15 +425,38 @@ def test_a_row_that_is_no_longer_pending_is_skipped(customer, fake, run, monkeyp
     assert first.pk in charged()
 
 
-def test_a_row_that_somebody_charges_in_the_last_moment_is_skipped(customer, run, monkeypatch):
-    charge = make_charge(customer)
+@pytest.fixture
+def last_moment(monkeypatch):
+    """``last_moment(act)`` runs ``act(pk)`` when the row is read and not yet charged."""
 
-    def charge_if_pending(self):
-        StripeCharge.objects.get(pk=charge.pk).charge()
-        return original(self)
+    def last_moment(act):
+        def charge_if_pending(self):
+            act(self.pk)
+            return original(self)
 
-    original = StripeCharge.charge_if_pending
-    monkeypatch.setattr(StripeCharge, "charge_if_pending", charge_if_pending)
+        original = StripeCharge.charge_if_pending
+        monkeypatch.setattr(StripeCharge, "charge_if_pending", charge_if_pending)
+
+    return last_moment
+
+
+def test_a_row_that_somebody_charges_in_the_last_moment_is_skipped(customer, run, last_moment):
+    make_charge(customer)
+    last_moment(lambda pk: StripeCharge.objects.get(pk=pk).charge())
+
+    ran = run("charge_stripe")
+
+    assert (ran.status, ran.stdout) == (0, f"left alone, {charges.SETTLED_MEANWHILE}: 1\n")
+
+
+def test_a_decline_that_somebody_else_made_up_for_is_skipped(customer, run, monkeypatch):
+    make_charge(customer)
+
+    def declined_and_paid_by_another(self):
+        StripeCharge.objects.filter(pk=self.pk).update(is_charged=True)
+        self.refresh_from_db()
+
+    monkeypatch.setattr(StripeCharge, "charge_if_pending", declined_and_paid_by_another)
 
     ran = run("charge_stripe")
 

@@ -13,7 +13,9 @@ import termios
 import threading
 from contextlib import suppress
 
+import psycopg
 import pytest
+from django.db import connection
 
 from aa_stripe.models import StripeCharge, StripeCustomer
 from aa_stripe.testing import FakeStripe, Fault
@@ -192,3 +194,32 @@ def test_two_runs_at_once_collect_everything_once(customer, fake, start):
     assert not StripeCharge.objects.pending().exists()
     paid = [it for it in fake.account.all("payment_intent") if it["status"] == "succeeded"]
     assert len(paid) == 10
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="cuts a connection of PostgreSQL's")
+def test_a_database_connection_that_breaks_fails_one_row_only(customer, fake, start):
+    charges = [make_charge(customer) for _ in range(3)]
+    at_confirmation(fake, 2, cut_connections_of_others)
+
+    child = start("charge_stripe")
+
+    stdout, _ = child.communicate(timeout=TIMEOUT)
+    assert child.returncode == 1
+    assert f"Exception happened\nCharge id: {charges[1].pk}\n" in stdout
+    assert stdout.endswith("failed: 1\n")
+    assert list(StripeCharge.objects.pending()) == [charges[1]]
+
+
+def cut_connections_of_others():
+    with psycopg.connect(**parameters()) as admin:
+        admin.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND pid NOT IN (pg_backend_pid(), %s)",
+            [connection.connection.info.backend_pid],
+        )
+
+
+def parameters():
+    wanted = {"HOST": "host", "PORT": "port", "USER": "user", "PASSWORD": "password"}
+    named = {name: connection.settings_dict[key] for key, name in wanted.items()}
+    return {**named, "dbname": connection.settings_dict["NAME"]}
