@@ -25,7 +25,8 @@ class Account:
 
     ``cards`` is what the customer never sees: the test card behind a token, a payment method
     or a legacy card. ``spent`` are the ids which Stripe accepts only once and that have been
-    used. ``lock`` guards all of it.
+    used. ``currency_options`` are a coupon's amounts in further currencies, and ``redeemed`` the
+    coupon that a discount was made of, whatever became of it. ``lock`` guards all of it.
     """
 
     def __init__(self, *, allow_card_tokens: bool = False, api_version: str = API_VERSION) -> None:
@@ -35,6 +36,8 @@ class Account:
         self.cards: dict[str, TestCard] = {}
         self.authenticated: set[str] = set()
         self.spent: set[str] = set()
+        self.currency_options: dict[str, dict[str, JSON]] = {}
+        self.redeemed: dict[str, JSON] = {}
         self.request: Request | None = None
         self._objects: dict[str, dict[str, JSON]] = {}
         self._births: dict[str, tuple[int, int]] = {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from typing import Any
 
+from aa_stripe.testing import refusals
 from aa_stripe.testing.account import JSON, Account
 from aa_stripe.testing.ids import noise
 from aa_stripe.testing.refusals import Refusal, bad_parameter, invalid
@@ -29,8 +30,7 @@ NOUNS = {"payment_intent": "PaymentIntent", "setup_intent": "SetupIntent"}
 
 def refuse_unsupported(params: dict[str, Any]) -> None:
     """Say so, rather than pretend."""
-    for name in sorted(UNSUPPORTED & set(params)):
-        raise bad_parameter(f"FakeStripe does not support {name}.", param=name)
+    refusals.refuse_unsupported(params, UNSUPPORTED)
 
 
 def refuse_without_confirm(params: dict[str, Any]) -> None:

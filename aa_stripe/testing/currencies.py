@@ -5,6 +5,8 @@ https://docs.stripe.com/currencies
 
 from __future__ import annotations
 
+from decimal import ROUND_HALF_UP, Decimal
+
 from aa_stripe.testing.refusals import Refusal, bad_parameter
 
 ZERO_DECIMAL = set("bif clp djf gnf jpy kmf krw mga pyg rwf vnd vuv xaf xof xpf".split())
@@ -54,22 +56,36 @@ def check_amount(amount: int, currency: str) -> None:
             if amount == 0
             else "This value must be greater than or equal to 1."
         )
-    step = _step(currency)
-    if amount % step:
-        # Unverified: Stripe's code and words for this.
-        raise _invalid(f"Invalid amount for {currency}: it must be a multiple of {step}.")
-    if amount > MAXIMUM:
-        raise bad_parameter(
-            f"Amount must be no more than {written(MAXIMUM, currency)}",
-            param="amount",
-            code="amount_too_large",
-        )
+    check_size(amount, currency, param="amount")
     if amount < MINIMUM.get(currency, 1):
         raise bad_parameter(
             f"Amount must be at least {written(MINIMUM[currency], currency)} {currency}",
             param="amount",
             code="amount_too_small",
         )
+
+
+def check_size(amount: int, currency: str, *, param: str) -> None:
+    """Refuse an ``amount`` (smallest unit) that is too fine, or too large, for ``currency``."""
+    step = _step(currency)
+    if amount % step:
+        # Unverified: Stripe's code and words for this.
+        raise _invalid(f"Invalid amount for {currency}: it must be a multiple of {step}.", param)
+    if amount > MAXIMUM:
+        raise bad_parameter(
+            f"Amount must be no more than {written(MAXIMUM, currency)}",
+            param=param,
+            code="amount_too_large",
+        )
+
+
+def rounded(amount: Decimal, currency: str) -> int:
+    """Return the nearest amount (smallest unit) that can be collected; a half goes up.
+
+    Unverified: that Stripe rounds so, and that it rounds to 100 where only whole units exist.
+    """
+    step = _step(currency)
+    return int((amount / step).quantize(Decimal(1), ROUND_HALF_UP)) * step
 
 
 def written(amount: int, currency: str) -> str:
@@ -94,5 +110,5 @@ def _step(currency: str) -> int:
     return 10 if currency in THREE_DECIMAL else 1
 
 
-def _invalid(message: str) -> Refusal:
-    return bad_parameter(message, param="amount", code="parameter_invalid_integer")
+def _invalid(message: str, param: str = "amount") -> Refusal:
+    return bad_parameter(message, param=param, code="parameter_invalid_integer")

@@ -29,6 +29,9 @@ REFERENCES = {
         "payment_method": "payment_method",
     },
     "payment_method": {"customer": "customer"},
+    "plan": {"product": "product"},
+    "price": {"product": "product"},
+    "product": {"default_price": "price"},
     "refund": {
         "balance_transaction": "balance_transaction",
         "charge": "charge",

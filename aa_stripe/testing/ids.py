@@ -9,16 +9,27 @@ PREFIXES = {
     "balance_transaction": "txn_",
     "card": "card_",
     "charge": "ch_",
+    "coupon": "",
     "customer": "cus_",
+    "discount": "di_",
     "event": "evt_",
+    "invoice": "in_",
+    "invoice_payment": "inpay_",
+    "line_item": "il_",
     "payment_intent": "pi_",
     "payment_method": "pm_",
+    "plan": "price_",
+    "price": "price_",
+    "product": "prod_",
     "refund": "re_",
     "request": "req_",
     "setup_intent": "seti_",
+    "subscription": "sub_",
+    "subscription_item": "si_",
+    "tax_rate": "txr_",
     "token": "tok_",
 }
-LENGTHS = {"customer": 14, "request": 14}
+LENGTHS = {"coupon": 8, "customer": 14, "product": 14, "request": 14, "subscription_item": 14}
 DEFAULT_LENGTH = 24
 
 

@@ -37,7 +37,10 @@ def page(url: str, objects: list[dict[str, Any]], params: dict[str, Any]) -> dic
     if "ending_before" in params:
         place = _place(url, newest_first, params["ending_before"], "ending_before")
         newest_first = newest_first[:place]
-    found = [item for item in newest_first if _is_created(item, params.get("created"))]
+    created = params.get("created")
+    found = [
+        item for item in newest_first if created is None or is_within(item["created"], created)
+    ]
     shown = found[-limit:] if "ending_before" in params else found[:limit]
     return {"object": "list", "url": url, "has_more": len(found) > limit, "data": shown}
 
@@ -52,12 +55,11 @@ def _limit(params: dict[str, Any]) -> int:
     return limit
 
 
-def _is_created(item: dict[str, Any], wanted: int | dict[str, int] | None) -> bool:
-    if wanted is None:
-        return True
+def is_within(moment: int, wanted: int | dict[str, int]) -> bool:
+    """Return whether a time (seconds since 1970) is the ``wanted`` one, or in that range."""
     if isinstance(wanted, int):
         wanted = {"gte": wanted, "lte": wanted}
-    return all(_COMPARISONS[name](item["created"], bound) for name, bound in wanted.items())
+    return all(_COMPARISONS[name](moment, bound) for name, bound in wanted.items())
 
 
 def _place(url: str, listed: list[dict[str, Any]], cursor: str, param: str) -> int:

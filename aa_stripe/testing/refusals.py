@@ -66,6 +66,36 @@ def missing_parameter(param: str) -> Refusal:
     return bad_parameter(f"Missing required param: {param}.", param=param, code="parameter_missing")
 
 
+def refuse_unsupported(params: dict[str, Any], names: set[str], path: str = "") -> None:
+    """Say what the fake does not know and would change what happens, rather than pretend."""
+    for name in sorted(names & set(params)):
+        full = f"{path}[{name}]" if path else name
+        raise bad_parameter(f"FakeStripe does not support {full}.", param=full)
+
+
+def exclusive(*params: str) -> Refusal:
+    """Only one of these may be sent."""
+    return bad_parameter(
+        f"You may only specify one of these parameters: {', '.join(params)}.",
+        param=params[0],
+        code="parameters_exclusive",
+    )
+
+
+def at_least(least: int, *, param: str) -> Refusal:
+    """A number is too small."""
+    return bad_parameter(
+        f"This value must be greater than or equal to {least}.",
+        param=param,
+        code="parameter_invalid_integer",
+    )
+
+
+def already_exists(noun: str, *, param: str = "id") -> Refusal:
+    """An id that somebody has chosen before."""
+    return invalid(f"{noun} already exists.", code="resource_already_exists", param=param)
+
+
 def no_such(kind: str, id: str, *, param: str | None = None) -> Refusal:
     """An object that is not there: 404 when it is named by the path, 400 when by ``param``."""
     return invalid(

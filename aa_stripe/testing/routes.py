@@ -6,32 +6,43 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from urllib.parse import unquote_plus
 
 from aa_stripe.testing.account import JSON
 from aa_stripe.testing.refusals import Refusal, invalid
 from aa_stripe.testing.resources import (
     balance_transactions,
     charges,
+    coupons,
     customers,
     events,
     payment_intents,
     payment_methods,
+    plans,
+    prices,
+    products,
     refunds,
     setup_intents,
     sources,
+    tax_rates,
     tokens,
 )
 
 KINDS = {
     "balance_transactions": "balance_transaction",
     "charges": "charge",
+    "coupons": "coupon",
     "customers": "customer",
     "events": "event",
     "payment_intents": "payment_intent",
     "payment_methods": "payment_method",
+    "plans": "plan",
+    "prices": "price",
+    "products": "product",
     "refunds": "refund",
     "setup_intents": "setup_intent",
     "sources": "card",
+    "tax_rates": "tax_rate",
     "tokens": "token",
 }
 
@@ -65,7 +76,7 @@ class Route:
     def ids(self, method: str, path: str) -> tuple[str, ...] | None:
         """Return what the path has in the place of each ``*``, or ``None`` if it is another's."""
         match = self._pattern.fullmatch(f"{method} {path}")
-        return match.groups() if match else None
+        return tuple(map(unquote_plus, match.groups())) if match else None
 
 
 ROUTES = (
@@ -80,6 +91,11 @@ ROUTES = (
     Route("POST /v1/charges/*", charges.update, "ChargeUpdateParams"),
     Route("GET /v1/charges/*/refunds", refunds.list_of_charge, "ChargeListRefundsParams"),
     Route("GET /v1/charges/*/refunds/*", refunds.retrieve_of_charge, "ChargeRetrieveRefundParams"),
+    Route("GET /v1/coupons", coupons.list_all, "CouponListParams"),
+    Route("POST /v1/coupons", coupons.create, "CouponCreateParams"),
+    Route("GET /v1/coupons/*", coupons.retrieve, "CouponRetrieveParams"),
+    Route("POST /v1/coupons/*", coupons.update, "CouponUpdateParams"),
+    Route("DELETE /v1/coupons/*", coupons.delete, "CouponDeleteParams"),
     Route("GET /v1/customers", customers.list_all, "CustomerListParams"),
     Route("POST /v1/customers", customers.create, "CustomerCreateParams"),
     Route("GET /v1/customers/*", customers.retrieve, "CustomerRetrieveParams"),
@@ -124,6 +140,20 @@ ROUTES = (
     Route("POST /v1/payment_methods/*", payment_methods.update, "PaymentMethodUpdateParams"),
     Route("POST /v1/payment_methods/*/attach", payment_methods.attach, "PaymentMethodAttachParams"),
     Route("POST /v1/payment_methods/*/detach", payment_methods.detach, "PaymentMethodDetachParams"),
+    Route("GET /v1/plans", plans.list_all, "PlanListParams"),
+    Route("POST /v1/plans", plans.create, "PlanCreateParams"),
+    Route("GET /v1/plans/*", plans.retrieve, "PlanRetrieveParams"),
+    Route("POST /v1/plans/*", plans.update, "PlanUpdateParams"),
+    Route("DELETE /v1/plans/*", plans.delete, "PlanDeleteParams"),
+    Route("GET /v1/prices", prices.list_all, "PriceListParams"),
+    Route("POST /v1/prices", prices.create, "PriceCreateParams"),
+    Route("GET /v1/prices/*", prices.retrieve, "PriceRetrieveParams"),
+    Route("POST /v1/prices/*", prices.update, "PriceUpdateParams"),
+    Route("GET /v1/products", products.list_all, "ProductListParams"),
+    Route("POST /v1/products", products.create, "ProductCreateParams"),
+    Route("GET /v1/products/*", products.retrieve, "ProductRetrieveParams"),
+    Route("POST /v1/products/*", products.update, "ProductUpdateParams"),
+    Route("DELETE /v1/products/*", products.delete, "ProductDeleteParams"),
     Route("GET /v1/refunds", refunds.list_all, "RefundListParams"),
     Route("POST /v1/refunds", refunds.create, "RefundCreateParams"),
     Route("GET /v1/refunds/*", refunds.retrieve, "RefundRetrieveParams"),
@@ -137,6 +167,10 @@ ROUTES = (
     Route(
         "POST /v1/setup_intents/*/confirm", setup_intents.confirm, "SetupIntentConfirmParams", True
     ),
+    Route("GET /v1/tax_rates", tax_rates.list_all, "TaxRateListParams"),
+    Route("POST /v1/tax_rates", tax_rates.create, "TaxRateCreateParams"),
+    Route("GET /v1/tax_rates/*", tax_rates.retrieve, "TaxRateRetrieveParams"),
+    Route("POST /v1/tax_rates/*", tax_rates.update, "TaxRateUpdateParams"),
     Route("POST /v1/tokens", tokens.create, "TokenCreateParams", True),
     Route("GET /v1/tokens/*", tokens.retrieve, "TokenRetrieveParams"),
 )

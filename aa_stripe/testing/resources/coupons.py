@@ -1,0 +1,181 @@
+"""``/v1/coupons``: promises of a discount."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+from aa_stripe.testing.account import JSON, Account
+from aa_stripe.testing.currencies import check_currency, check_size
+from aa_stripe.testing.decimals import check_places
+from aa_stripe.testing.metadata import merge
+from aa_stripe.testing.paging import page
+from aa_stripe.testing.refusals import (
+    already_exists,
+    at_least,
+    bad_parameter,
+    exclusive,
+    missing_parameter,
+    refuse_unsupported,
+)
+from aa_stripe.testing.text import check_length
+
+UNSUPPORTED = {"applies_to"}
+
+MAX_NAME = 40
+MAX_PLACES = 2
+REDEEMABLE = 5 * 366 * 24 * 60 * 60
+"""Seconds for which a coupon may be redeemed. Unverified: what exactly are five years."""
+
+
+def create(account: Account, params: dict[str, Any]) -> JSON:
+    """Create a coupon; without an ``id`` Stripe chooses one."""
+    refuse_unsupported(params, UNSUPPORTED)
+    fields = {**_value(params), **_duration(params), "metadata": merge({}, params.get("metadata"))}
+    check_length(params, "name", MAX_NAME)
+    _check_redemption(account, params)
+    if params.get("id"):
+        fields["id"] = params["id"]
+        # Of a coupon that was deleted the id is free again. Unverified, but relied on by many.
+        if account.find("coupon", params["id"]) is not None:
+            raise already_exists("Coupon")
+    options = _currency_options(params, fields["amount_off"])
+
+    for name in ("max_redemptions", "name", "redeem_by"):
+        fields[name] = params.get(name)
+    coupon = account.add("coupon", **fields)
+    account.currency_options[coupon["id"]] = options
+    account.emit("coupon.created", coupon)
+    return coupon
+
+
+def retrieve(account: Account, params: dict[str, Any], id: str) -> JSON:
+    """Return one coupon."""
+    return _current(account, account.get("coupon", id))
+
+
+def update(account: Account, params: dict[str, Any], id: str) -> JSON:
+    """Change the name, the metadata, or the amounts in further currencies; nothing else can be."""
+    coupon = account.get("coupon", id)
+    before = dict(coupon)
+    check_length(params, "name", MAX_NAME)
+    metadata = merge(coupon["metadata"], params.get("metadata"))
+    account.currency_options[id].update(_currency_options(params, coupon["amount_off"]))
+    coupon["metadata"] = metadata
+    if "name" in params:
+        coupon["name"] = params["name"] or None
+    account.emit("coupon.updated", _current(account, coupon), before=before)
+    return coupon
+
+
+def delete(account: Account, params: dict[str, Any], id: str) -> JSON:
+    """Delete a coupon; the discounts that were made of it stay."""
+    coupon = account.get("coupon", id)
+    account.remove("coupon", id)
+    # Unverified: whether the event shows a deleted coupon as valid.
+    account.emit("coupon.deleted", coupon)
+    return {"id": id, "object": "coupon", "deleted": True}
+
+
+def list_all(account: Account, params: dict[str, Any]) -> JSON:
+    """List coupons, deleted ones not among them."""
+    found = [_current(account, coupon) for coupon in account.all("coupon")]
+    return page("/v1/coupons", found, params)
+
+
+def is_expired(account: Account, coupon: JSON) -> bool:
+    """Return whether it is too late to redeem the coupon."""
+    return coupon["redeem_by"] is not None and coupon["redeem_by"] <= account.now
+
+
+def is_used_up(coupon: JSON) -> bool:
+    """Return whether the coupon was redeemed as often as it may be."""
+    most = coupon["max_redemptions"]
+    return most is not None and coupon["times_redeemed"] >= most
+
+
+def _current(account: Account, coupon: JSON) -> JSON:
+    coupon["valid"] = not (is_expired(account, coupon) or is_used_up(coupon))
+    return coupon
+
+
+def _value(params: dict[str, Any]) -> JSON:
+    if "amount_off" in params and "percent_off" in params:
+        raise exclusive("amount_off", "percent_off")
+    if "percent_off" in params:
+        return {"amount_off": None, "percent_off": _percent(params["percent_off"])}
+    if "amount_off" not in params:
+        # Unverified: Stripe's words for this.
+        raise bad_parameter(
+            "Must provide percent_off or amount_off.", param="percent_off", code="parameter_missing"
+        )
+    if "currency" not in params:
+        raise missing_parameter("currency")
+    currency = check_currency(params["currency"])
+    return {"amount_off": _amount(params["amount_off"], currency), "currency": currency}
+
+
+def _percent(percent: Decimal) -> float:
+    # Unverified: Stripe's words for too large a discount, or none at all.
+    check_places(percent, MAX_PLACES, param="percent_off")
+    if not 0 < percent <= 100:
+        raise bad_parameter(
+            f"Invalid percent_off: {percent}; must be larger than 0 and at most 100.",
+            param="percent_off",
+        )
+    return float(percent)
+
+
+def _amount(amount: int, currency: str, param: str = "amount_off") -> int:
+    if amount < 1:
+        raise at_least(1, param=param)
+    check_size(amount, currency, param=param)
+    return amount
+
+
+def _duration(params: dict[str, Any]) -> JSON:
+    duration = params.get("duration", "once")
+    months = params.get("duration_in_months")
+    if duration == "repeating" and months is None:
+        raise missing_parameter("duration_in_months")
+    if duration != "repeating" and months is not None:
+        # Unverified: Stripe's words for this.
+        raise bad_parameter(
+            "You can only pass duration_in_months when duration is repeating.",
+            param="duration_in_months",
+        )
+    if months is not None and months < 1:
+        raise at_least(1, param="duration_in_months")
+    return {"duration": duration, "duration_in_months": months}
+
+
+def _check_redemption(account: Account, params: dict[str, Any]) -> None:
+    if params.get("max_redemptions", 1) < 1:
+        raise at_least(1, param="max_redemptions")
+    redeem_by = params.get("redeem_by")
+    if redeem_by is None:
+        return
+    # Unverified: Stripe's words for both of these.
+    if redeem_by <= account.now:
+        raise bad_parameter("redeem_by must be in the future.", param="redeem_by")
+    if redeem_by > account.now + REDEEMABLE:
+        raise bad_parameter("redeem_by must be within five years from now.", param="redeem_by")
+
+
+def _currency_options(params: dict[str, Any], amount_off: int | None) -> dict[str, JSON]:
+    """Return the amounts in further currencies, which only a coupon of an amount can have."""
+    sent = params.get("currency_options", {})
+    if sent and amount_off is None:
+        # Unverified: Stripe's words for this.
+        raise bad_parameter(
+            "currency_options can only be set for a coupon with amount_off.",
+            param="currency_options",
+        )
+    return {
+        check_currency(currency): {
+            "amount_off": _amount(
+                option["amount_off"], currency, f"currency_options[{currency}][amount_off]"
+            )
+        }
+        for currency, option in sent.items()
+    }

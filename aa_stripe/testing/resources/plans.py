@@ -1,0 +1,90 @@
+"""``/v1/plans``: prices as they used to be made, with ids of one's own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aa_stripe.testing import pricing
+from aa_stripe.testing.account import JSON, Account
+from aa_stripe.testing.currencies import check_currency
+from aa_stripe.testing.metadata import merge
+from aa_stripe.testing.paging import page
+from aa_stripe.testing.refusals import already_exists, at_least, missing_parameter
+from aa_stripe.testing.resources import products
+
+
+def create(account: Account, params: dict[str, Any]) -> JSON:
+    """Create a plan, of a product that is there or is described in ``product``."""
+    pricing.check_supported(params)
+    currency = check_currency(params["currency"])
+    amount = pricing.read_amount(params, "amount", currency)
+    _check_trial(params)
+    recurring = pricing.read_recurrence(params)
+    metadata = merge({}, params.get("metadata"))
+    if account.find("price", params.get("id", "")) is not None:
+        raise already_exists("Plan")
+    price = pricing.make(
+        account,
+        amount,
+        recurring=recurring,
+        id=params.get("id"),
+        active=params.get("active", True),
+        currency=currency,
+        metadata=metadata,
+        nickname=params.get("nickname"),
+        product=_product(account, params),
+    )
+    return account.get("plan", price["id"])
+
+
+def retrieve(account: Account, params: dict[str, Any], id: str) -> JSON:
+    """Return one plan, which may have been made as a price."""
+    return account.get("plan", id)
+
+
+def update(account: Account, params: dict[str, Any], id: str) -> JSON:
+    """Change what does not change the price."""
+    plan = account.get("plan", id)
+    _check_trial(params)
+    if "product" in params:
+        account.get("product", params["product"], param="product")
+    recurring = account.get("price", id)["recurring"]
+    days = params.get("trial_period_days", recurring["trial_period_days"])
+    changes: JSON = {
+        name: params[name] for name in ("active", "nickname", "product") if name in params
+    }
+    changes["metadata"] = merge(plan["metadata"], params.get("metadata"))
+    pricing.change(account, id, recurring={**recurring, "trial_period_days": days}, **changes)
+    return plan
+
+
+def delete(account: Account, params: dict[str, Any], id: str) -> JSON:
+    """Delete a plan; whoever subscribes to it keeps it."""
+    pricing.remove(account, id)
+    return {"id": id, "object": "plan", "deleted": True}
+
+
+def list_all(account: Account, params: dict[str, Any]) -> JSON:
+    """List plans, prices that recur among them."""
+    wanted = {name: params[name] for name in ("active", "product") if name in params}
+    found = [
+        plan
+        for plan in account.all("plan")
+        if all(plan[name] == value for name, value in wanted.items())
+    ]
+    return page("/v1/plans", found, params)
+
+
+def _check_trial(params: dict[str, Any]) -> None:
+    # Unverified: whether Stripe takes 0 for "no trial", as it is taken here.
+    if params.get("trial_period_days", 0) < 0:
+        raise at_least(0, param="trial_period_days")
+
+
+def _product(account: Account, params: dict[str, Any]) -> str:
+    product = params.get("product")
+    if product is None:
+        raise missing_parameter("product")
+    if isinstance(product, dict):
+        return str(products.make(account, product, "product")["id"])
+    return str(account.get("product", product, param="product")["id"])

@@ -1,0 +1,95 @@
+"""``/v1/prices``: what a product costs, once or again and again."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aa_stripe.testing import pricing
+from aa_stripe.testing.account import JSON, Account
+from aa_stripe.testing.currencies import check_currency
+from aa_stripe.testing.metadata import merge
+from aa_stripe.testing.paging import page
+from aa_stripe.testing.refusals import exclusive, invalid, missing_parameter
+from aa_stripe.testing.resources import products
+
+EDITABLE = ("active", "lookup_key", "nickname", "tax_behavior")
+
+
+def create(account: Account, params: dict[str, Any]) -> JSON:
+    """Create a price, of a product that is there or of ``product_data``."""
+    recurring = params.get("recurring")
+    pricing.check_supported(params)
+    pricing.check_supported(recurring or {}, "recurring")
+    currency = check_currency(params["currency"])
+    amount = pricing.read_amount(params, "unit_amount", currency)
+    recurrence = pricing.read_recurrence(recurring, "recurring") if recurring else None
+    metadata = merge({}, params.get("metadata"))
+    _check_lookup_key(account, params)
+    return pricing.make(
+        account,
+        amount,
+        recurring=recurrence,
+        currency=currency,
+        metadata=metadata,
+        product=_product(account, params),
+        **{name: params[name] for name in EDITABLE if name in params},
+    )
+
+
+def retrieve(account: Account, params: dict[str, Any], id: str) -> JSON:
+    """Return one price, which may have been made as a plan."""
+    return account.get("price", id)
+
+
+def update(account: Account, params: dict[str, Any], id: str) -> JSON:
+    """Change what does not change the price."""
+    price = account.get("price", id)
+    pricing.check_supported(params)
+    _check_lookup_key(account, params)
+    metadata = merge(price["metadata"], params.get("metadata"))
+    edited = {name: params[name] for name in EDITABLE if name in params}
+    return pricing.change(account, id, metadata=metadata, **edited)
+
+
+def list_all(account: Account, params: dict[str, Any]) -> JSON:
+    """List prices, plans among them."""
+    names = ("active", "currency", "product", "type")
+    wanted = {name: params[name] for name in names if name in params}
+    keys = params.get("lookup_keys")
+    found = [
+        price
+        for price in account.all("price")
+        if all(price[name] == value for name, value in wanted.items())
+        and (keys is None or price["lookup_key"] in keys)
+        and _recurs(price, params.get("recurring", {}))
+    ]
+    return page("/v1/prices", found, params)
+
+
+def _recurs(price: JSON, wanted: dict[str, Any]) -> bool:
+    recurring = price["recurring"] or {}
+    return all(recurring.get(name) == value for name, value in wanted.items())
+
+
+def _product(account: Account, params: dict[str, Any]) -> str:
+    if "product" in params and "product_data" in params:
+        raise exclusive("product", "product_data")
+    if "product_data" in params:
+        return str(products.make(account, params["product_data"], "product_data")["id"])
+    if "product" not in params:
+        raise missing_parameter("product")
+    return str(account.get("product", params["product"], param="product")["id"])
+
+
+def _check_lookup_key(account: Account, params: dict[str, Any]) -> None:
+    """Refuse a key that another price has, unless it is to be transferred."""
+    key = params.get("lookup_key")
+    holder = next(
+        (item for item in account.all("price") if key and item["lookup_key"] == key), None
+    )
+    if holder is None:
+        return
+    if not params.get("transfer_lookup_key"):
+        # Unverified: Stripe's words for this.
+        raise invalid(f"A price ({holder['id']}) already uses that lookup key.", param="lookup_key")
+    pricing.change(account, holder["id"], lookup_key=None)

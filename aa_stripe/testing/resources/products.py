@@ -1,0 +1,108 @@
+"""``/v1/products``: what is sold."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aa_stripe.testing.account import JSON, Account
+from aa_stripe.testing.descriptors import check_product_descriptor
+from aa_stripe.testing.form import join
+from aa_stripe.testing.metadata import merge
+from aa_stripe.testing.paging import page
+from aa_stripe.testing.refusals import already_exists, invalid, refuse_unsupported
+
+UNSUPPORTED = {"default_price_data"}
+
+COPIED = (
+    "active",
+    "default_price",
+    "description",
+    "images",
+    "marketing_features",
+    "name",
+    "package_dimensions",
+    "shippable",
+    "statement_descriptor",
+    "tax_code",
+    "unit_label",
+    "url",
+)
+
+
+def create(account: Account, params: dict[str, Any]) -> JSON:
+    """Create a product."""
+    return make(account, params)
+
+
+def make(account: Account, params: dict[str, Any], path: str = "") -> JSON:
+    """Create a product of what was sent below ``path``, as within a plan."""
+    check(account, params, path)
+    metadata = merge({}, params.get("metadata"))
+    own = {"id": params["id"]} if params.get("id") else {}
+    product = account.add("product", metadata=metadata, updated=account.now, **own)
+    _copy(product, params)
+    account.emit("product.created", product)
+    return product
+
+
+def check(account: Account, params: dict[str, Any], path: str = "") -> None:
+    """Refuse what no product can be made of."""
+    refuse_unsupported(params, UNSUPPORTED)
+    merge({}, params.get("metadata"))
+    if account.find("product", params.get("id", "")) is not None:
+        raise already_exists("Product", param=join(path, "id"))
+    check_product_descriptor(
+        params.get("statement_descriptor", ""), param=join(path, "statement_descriptor")
+    )
+
+
+def retrieve(account: Account, params: dict[str, Any], id: str) -> JSON:
+    """Return one product."""
+    return account.get("product", id)
+
+
+def update(account: Account, params: dict[str, Any], id: str) -> JSON:
+    """Change a product."""
+    product = account.get("product", id)
+    before = dict(product)
+    check_product_descriptor(params.get("statement_descriptor", ""), param="statement_descriptor")
+    if "default_price" in params:
+        account.get("price", params["default_price"], param="default_price")
+    metadata = merge(product["metadata"], params.get("metadata"))
+    _copy(product, params)
+    product.update(metadata=metadata, updated=account.now)
+    account.emit("product.updated", product, before=before)
+    return product
+
+
+def delete(account: Account, params: dict[str, Any], id: str) -> JSON:
+    """Delete a product that has no prices."""
+    product = account.get("product", id)
+    if any(price["product"] == id for price in account.all("price")):
+        raise invalid(
+            "This product cannot be deleted because it has one or more user-created prices."
+        )
+    account.remove("product", id)
+    account.emit("product.deleted", product)
+    return {"id": id, "object": "product", "deleted": True}
+
+
+def list_all(account: Account, params: dict[str, Any]) -> JSON:
+    """List products, by ``ids``, or by what they say of themselves."""
+    wanted = {
+        name: params[name] for name in ("active", "shippable", "type", "url") if name in params
+    }
+    ids = params.get("ids")
+    found = [
+        product
+        for product in account.all("product")
+        if all(product[name] == value for name, value in wanted.items())
+        and (ids is None or product["id"] in ids)
+    ]
+    return page("/v1/products", found, params)
+
+
+def _copy(product: JSON, params: dict[str, Any]) -> None:
+    for name in COPIED:
+        if name in params:
+            product[name] = None if params[name] == "" else params[name]
