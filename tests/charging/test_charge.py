@@ -534,6 +534,19 @@ def test_a_payment_canceled_at_stripe_starts_again_when_asked_for(charge, fake):
     assert charge.stripe_payment_intent_id != first
 
 
+def test_the_payment_that_took_a_canceled_ones_place_may_be_canceled_as_well(charge, fake):
+    lose_the_answer(charge, fake)
+    fake.dashboard_cancel(charge.stripe_payment_intent_id)
+    charge.charge()
+    lose_the_answer(charge, fake)
+    fake.dashboard_cancel(charge.stripe_payment_intent_id)
+
+    assert charge.charge_if_pending() is None
+
+    assert charge.failure_code == "canceled"
+    assert charge.charge_attempt_failed
+
+
 def test_a_row_tells_who_really_paid_when_the_customer_was_replaced(charge, customer, fake):
     lose_the_answer(charge, fake, Fault.ANSWER_LOST)
     make_customer(charge.user)
@@ -625,3 +638,16 @@ def test_a_signal_that_stayed_due_is_sent_later_once(charge, broken_receiver, he
 
     assert heard == ["succeeded"]
     assert list(StripeCharge.objects.with_signal_due()) == []
+
+
+def test_a_signal_that_another_worker_has_sent_is_not_sent_again(charge, broken_receiver, heard):
+    with pytest.raises(ReceiverError):
+        charge.charge()
+    broken_receiver()
+    heard.clear()
+    rows = [StripeCharge.objects.get(pk=charge.pk) for _ in range(2)]
+
+    for row in rows:
+        row.send_due_signals()
+
+    assert heard == ["succeeded"]
