@@ -7,6 +7,7 @@ here, filled by 0027, unique from 0028 on.
 from __future__ import annotations
 
 import uuid
+from typing import Any
 
 import django.utils.timezone
 import model_utils.fields
@@ -35,13 +36,13 @@ CURRENCIES = """
 """
 
 
-def created() -> models.Field:
+def created() -> models.DateTimeField[Any, Any]:
     return model_utils.fields.AutoCreatedField(
         default=django.utils.timezone.now, editable=False, verbose_name="created"
     )
 
 
-def updated() -> models.Field:
+def updated() -> models.DateTimeField[Any, Any]:
     return model_utils.fields.AutoLastModifiedField(
         default=django.utils.timezone.now, editable=False, verbose_name="updated"
     )

@@ -70,7 +70,7 @@ class AddField(Resumable, migrations.AddField):
         with connection.cursor() as cursor:
             table = model._meta.db_table
             columns = connection.introspection.get_table_description(cursor, table)
-        return model._meta.get_field(self.name).column in {column.name for column in columns}
+        return _column(model, self.name) in {column.name for column in columns}
 
 
 class IndexField(Resumable, migrations.AlterField):
@@ -78,7 +78,7 @@ class IndexField(Resumable, migrations.AlterField):
 
     def is_done(self, connection: BaseDatabaseWrapper, model: type[models.Model]) -> bool:
         kind = "unique" if self.field.unique else "index"
-        columns = [model._meta.get_field(self.name).column]
+        columns = [_column(model, self.name)]
         found = _constraints(connection, model).values()
         return any(each[kind] and each["columns"] == columns for each in found)
 
@@ -155,6 +155,14 @@ def _range_of(
         return -highest, highest, places
     lowest, largest = connection.ops.integer_field_range(field.get_internal_type())
     return Decimal(lowest), Decimal(largest), 0
+
+
+def _column(model: type[models.Model], name: str) -> str:
+    columns: dict[str, Any] = {
+        field.name: field.column for field in model._meta.local_concrete_fields
+    }
+    column: str = columns[name]
+    return column
 
 
 def _constraints(connection: BaseDatabaseWrapper, model: type[models.Model]) -> dict[str, Any]:
