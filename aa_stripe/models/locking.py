@@ -17,14 +17,20 @@ def locked(row: models.Model) -> Iterator[None]:
     transaction is opened either, because one that reads first and writes later fails as soon as
     somebody else writes in between.
     """
+    with held(row):
+        row.refresh_from_db(using=_database_of(row))
+        yield
+
+
+@contextmanager
+def held(row: models.Model) -> Iterator[None]:
+    """The same, the object in hand left as it is."""
     using = _database_of(row)
     if not connections[using].features.has_select_for_update:
-        row.refresh_from_db(using=using)
         yield
         return
     with transaction.atomic(using=using):
         _lock(row, using)
-        row.refresh_from_db(using=using)
         yield
 
 

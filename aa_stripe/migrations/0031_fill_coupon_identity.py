@@ -1,0 +1,55 @@
+"""Name the coupons. Of rows that are of one coupon the newest is named, the others are not.
+
+Not one transaction: each row is committed, and what is named is passed over. So it may be killed
+and started again at any time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import datetime
+from typing import Any
+
+from django.db import migrations
+from django.db.backends.base.schema import BaseDatabaseSchemaEditor
+from django.db.models import QuerySet
+from django.utils import timezone
+
+from aa_stripe.migrations._rows import batches_of, rows_of
+
+COLUMNS = ("coupon_id", "created", "livemode")
+
+
+def fill_coupon_identity(apps: Any, schema_editor: BaseDatabaseSchemaEditor) -> None:
+    coupons = rows_of(apps, "stripecoupon", schema_editor.connection.alias)
+    unnamed = coupons.filter(identity=None, is_created_at_stripe=True)
+    for batch in batches_of(unnamed, *COLUMNS):
+        name(coupons, {identity_of(*row): pk for pk, *row in batch})
+
+
+def name(coupons: QuerySet[Any], found: dict[str, int]) -> None:
+    """Let each of ``found`` (the newest row of the batch, by identity) have its identity."""
+    taken = dict(coupons.filter(identity__in=found).values_list("identity", "pk"))
+    older = [pk for identity, pk in taken.items() if pk < found[identity]]
+    if older:
+        coupons.filter(pk__in=older).update(identity=None)
+    named = [
+        coupons.model(pk=pk, identity=identity)
+        for identity, pk in found.items()
+        if taken.get(identity, 0) < pk
+    ]
+    coupons.bulk_update(named, ["identity"])
+
+
+def identity_of(coupon_id: str, created: datetime, livemode: bool) -> str:
+    aware = timezone.make_aware(created) if timezone.is_naive(created) else created
+    text = f"{'live' if livemode else 'test'} {int(aware.timestamp())} {coupon_id}"
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+class Migration(migrations.Migration):
+    atomic = False
+
+    dependencies = [("aa_stripe", "0030_coupon_identity")]
+
+    operations = [migrations.RunPython(fill_coupon_identity, migrations.RunPython.noop)]
