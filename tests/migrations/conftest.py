@@ -1,0 +1,84 @@
+"""Databases as the real aa-stripe 0.13.0 leaves them, and empty ones."""
+
+from __future__ import annotations
+
+import itertools
+import os
+
+import pytest
+
+from tests.migrations.databases import temporary
+from tests.migrations.old_site import OldSite
+
+
+@pytest.fixture(scope="session")
+def old_site(request):
+    """The site with aa-stripe 0.13.0; its virtualenv is built at the first need."""
+    return OldSite(request.config.rootpath / ".pytest_cache" / "d")
+
+
+@pytest.fixture(scope="session")
+def unblocked(django_db_blocker):
+    with django_db_blocker.unblock():
+        yield
+
+
+@pytest.fixture(scope="session")
+def new_name(tmp_path_factory):
+    """Names for databases that no other run uses."""
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "alone")
+    prefix = f"{os.environ.get('TEST_DATABASE_NAME', 'aa_stripe')}_migrations_{worker}_"
+    numbers = itertools.count(1)
+    directory = tmp_path_factory.mktemp("databases")
+
+    def name():
+        short = f"{prefix}{next(numbers)}"
+        is_file = os.environ.get("TEST_DATABASE", "sqlite") == "sqlite"
+        return str(directory / f"{short}.sqlite3") if is_file else short
+
+    return name
+
+
+@pytest.fixture
+def empty(unblocked, new_name):
+    """A database with nothing in it."""
+    with temporary(new_name()) as database:
+        yield database
+
+
+@pytest.fixture(scope="session")
+def filled_once(unblocked, new_name, old_site):
+    with temporary(new_name()) as database:
+        old_site.run("manage.py", "migrate", "-v0", database=database.settings)
+        old_site.run("fill.py", database=database.settings)
+        yield database
+
+
+@pytest.fixture
+def filled(filled_once, new_name):
+    """A database of 0.13.0 with rows in every table, clean ones and dirty ones."""
+    with temporary(new_name(), like=filled_once) as database:
+        yield database
+
+
+@pytest.fixture(scope="session")
+def untouched(filled_once):
+    """What is in ``filled`` before anything is done to it: rows by table."""
+    return {table: filled_once.rows(table) for table in filled_once.tables()}
+
+
+@pytest.fixture(scope="session")
+def upgraded_once(filled_once, new_name):
+    """The same database after our migrations, to look at only; ``said`` is what they printed."""
+    with temporary(new_name(), like=filled_once) as database:
+        # In a project whose own default currency is another than that of 0.13.0.
+        database.said = database.migrate(module="tests.migrations.in_euros").stdout
+        yield database
+
+
+@pytest.fixture(scope="session")
+def fresh_once(unblocked, new_name):
+    """The same of a database that never knew 0.13.0."""
+    with temporary(new_name()) as database:
+        database.said = database.migrate().stdout
+        yield database

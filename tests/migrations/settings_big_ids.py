@@ -1,0 +1,5 @@
+"""A project that has chosen 64-bit ids."""
+
+from tests.settings import *  # noqa: F403
+
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"

@@ -1,0 +1,51 @@
+"""Texts that 0.14 may have left in a column of JSON, each under a name."""
+
+#: What 0.14 read without trouble: the upgraded row has to read the same.
+READABLE = {
+    "object": '{"id": "ch_1", "amount": 500, "paid": true, "failure_code": null}',
+    "list": '[{"id": "card_1"}, "two", 3, 4.5, false, null]',
+    "null": "null",
+    "number": "42",
+    "string": '"text"',
+    "blanks": ' \t\r\n{"a" : 1}\n',
+    "accents": '{"name": "Zażółć \\u00e9\\u20ac"}',
+    "surrogate pair": '{"emoji": "\\ud83d\\ude00"}',
+    "the same key twice": '{"a": 1, "b": 2, "a": 3}',
+    "backslashes": '{"path": "c:\\\\temp\\\\u0000"}',
+    "long integer": '{"n": ' + "9" * 400 + "}",
+    "small number": '{"n": 1e-300}',
+    "many decimals": '{"n": 0.1234567890123456789}',
+    "31 levels": "[" * 31 + "]" * 31,
+    "empty key": '{"": 1}',
+}
+
+#: What at least one database's JSON type refuses, or Python.
+UNSTORABLE = {
+    "empty": "",
+    "NaN": '{"n": NaN}',
+    "Infinity": "[Infinity, -Infinity]",
+    "NUL": '{"note": "a\\u0000b"}',
+    "NUL in a key": '{"\\u0000": 1}',
+    "NUL in a key that is there twice then": '{"\\u0000": 1, "\\\\u0000": 2}',
+    "NUL and backslash": '{"note": "c:\\\\x\\u0000"}',
+    "lone high surrogate": '{"note": "a\\ud83d"}',
+    "lone low surrogate": '["\\ude00"]',
+    "surrogates in the wrong order": '["\\ude00\\ud83d"]',
+    "huge number": '{"n": 1e400000}',
+    "tiny number": '{"n": 1e-400000}',
+    "beyond floats": '{"n": 1e400}',
+    "endless integer": '{"n": ' + "9" * 5000 + "}",
+    "endless decimals": '{"n": 0.' + "1" * 20000 + "}",
+    "33 levels": '{"a": ' * 31 + '{"b": [1]}' + "}" * 31,
+    "500 levels": "[" * 500 + "]" * 500,
+    "100000 levels": "[" * 100000 + "]" * 100000,
+    "no JSON": "stripe.error.CardError: Your card was declined.",
+    "half a JSON": '{"id": "evt_1", "data": {"obj',
+    "Python's repr": "{'id': 'evt_1', 'livemode': False}",
+    "a line break in a string": '{"note": "a\nb"}',
+    "two JSONs": "{} {}",
+    "only blanks": "  \n",
+    "byte order mark": "\ufeff{}",
+    "emoji in no JSON": "declined \U0001f600",
+    "fullwidth digits": "１２",
+}

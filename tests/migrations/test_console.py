@@ -1,0 +1,69 @@
+"""What a migration says, and to whom."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from django.core.management.base import OutputWrapper
+
+from aa_stripe.migrations._console import Console
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def console_on(stream, verbosity=1):
+    console = Console()
+    console.listen(verbosity=verbosity, stdout=OutputWrapper(stream), using="default")
+    return console
+
+
+def test_a_person_at_a_terminal_sees_how_far_it_is():
+    terminal = Terminal()
+
+    batches = list(console_on(terminal).counting("charge: rows", [["a", "b"], ["c"]], total=3))
+
+    assert batches == [["a", "b"], ["c"]]
+    shown = terminal.getvalue().split("\r\033[K")
+    assert shown == ["", "charge: rows: 2 of 3", "charge: rows: 3 of 3", ""]
+
+
+@pytest.mark.parametrize(("stream", "verbosity"), [(io.StringIO(), 1), (Terminal(), 0)])
+def test_nobody_else_does(stream, verbosity):
+    list(console_on(stream, verbosity).counting("charge: rows", [["a"]], total=1))
+
+    assert stream.getvalue() == ""
+
+
+def test_nothing_is_counted_where_there_are_no_rows():
+    terminal = Terminal()
+
+    list(console_on(terminal).counting("charge: rows", [], total=0))
+
+    assert terminal.getvalue() == ""
+
+
+def test_a_report_is_written_below_the_migrations_name():
+    stream = io.StringIO("Applying aa_stripe.0024_storable_json...")
+    stream.seek(0, io.SEEK_END)
+
+    console_on(stream).tell("one", "two")
+
+    assert stream.getvalue() == "Applying aa_stripe.0024_storable_json...\n    one\n    two"
+
+
+def test_a_report_is_not_written_when_silence_was_asked_for():
+    stream = io.StringIO()
+
+    console_on(stream, verbosity=0).tell("one")
+
+    assert stream.getvalue() == ""
+
+
+def test_without_migrate_the_report_goes_to_stdout(capsys):
+    Console().tell("one")
+
+    assert capsys.readouterr().out == "\n    one"

@@ -1,0 +1,75 @@
+"""A process that is killed in the middle loses nothing; the next one goes on."""
+
+from __future__ import annotations
+
+import json
+import signal
+
+import pytest
+
+from tests.migrations.old_site import JSON_COLUMNS
+
+MARIADB_ONLY = "the other databases take back what a killed process did to the schema"
+
+
+def killed(database, what, number):
+    """Let a migration be killed there; False when there is no such place."""
+    ran = database.run(
+        *(what, str(number), "migrate", "aa_stripe", "-v0"),
+        module="tests.migrations.killed",
+        check=False,
+    )
+    assert ran.returncode in (-signal.SIGKILL, 0), ran.stderr
+    return ran.returncode != 0
+
+
+def assert_same(database, upgraded_once):
+    """Every row holds the same as after an upgrade that was not disturbed, its uuid apart."""
+    for table in JSON_COLUMNS:
+        assert database.schema(table) == upgraded_once.schema(table)
+        rows, expected = database.rows(table), upgraded_once.rows(table)
+        assert rows.keys() == expected.keys()
+        for pk, row in rows.items():
+            for column, value in row.items():
+                if column in JSON_COLUMNS[table]:
+                    assert json.loads(value) == json.loads(expected[pk][column])
+                elif column != "uuid":
+                    assert value == expected[pk][column]
+        uuids = [row["uuid"] for row in rows.values() if "uuid" in row]
+        assert None not in uuids
+        assert len(set(uuids)) == len(uuids)
+
+
+def test_killed_while_rows_are_filled_and_made_storable(filled, upgraded_once):
+    assert killed(filled, "row", 2)
+    assert killed(filled, "row", 150)
+    assert filled.one("SELECT sources FROM aa_stripe_stripecustomer ORDER BY id DESC") != ("",)
+    assert killed(filled, "uuid", 1)
+    assert killed(filled, "uuid", 6)
+
+    filled.migrate("aa_stripe", "-v0")
+
+    assert_same(filled, upgraded_once)
+
+
+def test_killed_at_any_statement_that_changes_the_schema(filled, upgraded_once):
+    if filled.vendor != "mysql":
+        pytest.skip(MARIADB_ONLY)
+
+    # Each process gets a little further than the one before it.
+    for number in (1, 9, 14, 17, 3):
+        assert killed(filled, "statement", number)
+    filled.migrate("aa_stripe", "-v0")
+
+    assert_same(filled, upgraded_once)
+
+
+def test_killed_at_a_statement_of_one_transaction(filled, upgraded_once):
+    if filled.vendor == "mysql":
+        pytest.skip("MariaDB commits each statement")
+
+    assert killed(filled, "statement", 5)
+    assert killed(filled, "statement", 40)
+    filled.migrate("aa_stripe", "-v0")
+
+    assert_same(filled, upgraded_once)

@@ -1,0 +1,91 @@
+"""Our migrations can be undone: down to 0.14's schema with every row, and down to nothing."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.migrations.old_site import JSON_COLUMNS
+
+
+def recorded(database):
+    return database.all("SELECT name FROM django_migrations WHERE app = 'aa_stripe'")
+
+
+def of_aa_stripe(database):
+    return [table for table in database.tables() if table.startswith("aa_stripe_")]
+
+
+def test_back_to_the_schema_and_the_rows_of_0_13(filled, untouched, filled_once, old_site):
+    filled.migrate("aa_stripe", "-v0")
+    upgraded = {table: filled.rows(table) for table in JSON_COLUMNS}
+
+    filled.migrate("aa_stripe", "0001", "-v0")
+
+    assert of_aa_stripe(filled) == sorted(JSON_COLUMNS)
+    for table, columns in JSON_COLUMNS.items():
+        assert filled.schema(table) == filled_once.schema(table)
+        rows = filled.rows(table)
+        assert rows.keys() == untouched[table].keys()
+        for pk, row in rows.items():
+            for column in columns:
+                assert json.loads(row.pop(column)) == json.loads(upgraded[table][pk][column])
+            old = {name: untouched[table][pk][name] for name in row}
+            assert row == old
+    old_site.run("read.py", database=filled.settings)
+
+
+#: Numbers that the columns of 0.14 cannot hold.
+TOO_WIDE = [
+    "UPDATE aa_stripe_stripecharge SET amount = 3000000000, object_id = 5000000000",
+    "UPDATE aa_stripe_stripecoupon SET percent_off = 12.5, amount_off = 0.125",
+    "UPDATE aa_stripe_stripesubscription SET tax_percent = 21",
+]
+
+
+def wide_numbers(database):
+    charges = database.rows("aa_stripe_stripecharge").values()
+    coupons = database.rows("aa_stripe_stripecoupon").values()
+    subscriptions = database.rows("aa_stripe_stripesubscription").values()
+    return (
+        {(row["amount"], row["object_id"]) for row in charges},
+        {(float(row["percent_off"]), float(row["amount_off"])) for row in coupons},
+        {float(row["tax_percent"]) for row in subscriptions},
+    )
+
+
+def test_no_number_is_lost_by_going_back_and_forth(filled, fresh_once):
+    filled.migrate("aa_stripe", "-v0")
+    filled.execute(*TOO_WIDE)
+    kept = wide_numbers(filled)
+
+    said = filled.migrate("aa_stripe", "0001").stdout
+
+    assert wide_numbers(filled) == kept
+    assert "stripecoupon.percent_off stays wide: a row needs it." in said
+    assert "amount_refunded stays" not in said
+
+    filled.migrate("aa_stripe", "-v0")
+
+    assert wide_numbers(filled) == kept
+    for table in JSON_COLUMNS:
+        assert filled.schema(table) == fresh_once.schema(table)
+
+
+@pytest.mark.parametrize("kind", ["upgraded", "new"])
+def test_down_to_nothing_and_up_again(filled, empty, fresh_once, kind):
+    database = filled if kind == "upgraded" else empty
+    database.migrate("aa_stripe", "-v0")
+    if kind == "upgraded":
+        database.execute(*TOO_WIDE)
+
+    database.migrate("aa_stripe", "zero", "-v0")
+
+    assert of_aa_stripe(database) == recorded(database) == []
+
+    database.migrate("aa_stripe", "-v0")
+
+    assert of_aa_stripe(database) == of_aa_stripe(fresh_once)
+    for table in of_aa_stripe(fresh_once):
+        assert database.schema(table) == fresh_once.schema(table)
