@@ -27,9 +27,11 @@ from aa_stripe import gateway
 from aa_stripe.checks import THROTTLE_SCOPE
 from aa_stripe.exceptions import StripeInternalError, StripeMethodNotAllowed
 from aa_stripe.gateway import Meaning
-from aa_stripe.models import StripeCharge, StripeCustomer
+from aa_stripe.models import StripeCharge, StripeCoupon, StripeCustomer
+from aa_stripe.models.coupon_rules import is_usable_text
 from aa_stripe.serializers import (
     StripeChargeSerializer,
+    StripeCouponSerializer,
     StripeCustomerDetailsSerializer,
     StripeCustomerSerializer,
     is_stripe_id,
@@ -167,6 +169,26 @@ class ChargeDetailsAPI(StripeAPI, RetrieveAPIView[StripeCharge]):
         if shown["state"] == "requires_action":
             shown |= _as_at_stripe(charge)
         return Response(shown)
+
+
+@method_decorator(never_cache, name="dispatch")
+class CouponDetailsAPI(RetrieveAPIView[StripeCoupon]):
+    """GET a coupon that exists, as it was last heard of: Stripe is not asked."""
+
+    permission_classes = [IsAuthenticated]
+    throttle_scope = THROTTLE_SCOPE
+    serializer_class = StripeCouponSerializer
+
+    def get_object(self) -> StripeCoupon:
+        coupon_id = self.kwargs["coupon_id"]
+        if not is_usable_text(coupon_id):
+            raise Http404
+        existing = StripeCoupon.objects.filter(coupon_id=coupon_id, livemode=gateway.is_live())
+        coupon: StripeCoupon | None = existing.order_by("-created", "-pk").first()
+        if coupon is None:
+            raise Http404
+        self.check_object_permissions(self.request, coupon)
+        return coupon
 
 
 def payer_of(request: Request) -> models.Model:

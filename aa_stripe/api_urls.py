@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from django.urls import path
 
-from aa_stripe.api import ChargeDetailsAPI, CustomerDetailsAPI, CustomersAPI, SetupIntentsAPI
+from aa_stripe.api import (
+    ChargeDetailsAPI,
+    CouponDetailsAPI,
+    CustomerDetailsAPI,
+    CustomersAPI,
+    SetupIntentsAPI,
+)
 
 urlpatterns = [
     path("aa-stripe/customers", CustomersAPI.as_view(), name="stripe-customers"),
@@ -18,5 +24,11 @@ urlpatterns = [
         "aa-stripe/charges/<uuid:uuid>",
         ChargeDetailsAPI.as_view(),
         name="stripe-charge-details",
+    ),
+    # Ids may have slashes in them.
+    path(
+        "aa-stripe/coupons/<path:coupon_id>",
+        CouponDetailsAPI.as_view(),
+        name="stripe-coupon-details",
     ),
 ]

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import math
 import re
+from decimal import Decimal
 from typing import Any
 
+from django.core.exceptions import NON_FIELD_ERRORS
+from django.core.exceptions import ValidationError as DjangoValidationError
 from django.utils.translation import gettext_lazy as _
 from rest_framework import serializers
+from rest_framework.settings import api_settings
 
 from aa_stripe import gateway
-from aa_stripe.models import StripeCharge, StripeCustomer
+from aa_stripe.currencies import decimal_places
+from aa_stripe.models import StripeCharge, StripeCoupon, StripeCustomer
 
 #: What an id of Stripe's looks like; it ends up in columns, URLs and headers. It begins with a
 #: letter, as the number of a card does not.
@@ -108,6 +114,65 @@ class StripeCustomerDetailsSerializer(StripeCustomerSerializer):
         return instance
 
 
+class StripeCouponSerializer(serializers.ModelSerializer[StripeCoupon]):
+    """Shows a coupon. In a project's own view it takes one too, and refuses what Stripe would
+    refuse; ``save()`` raises what ``StripeCoupon.save()`` raises.
+
+    ``amount_off`` is shown as text with the decimals of its currency ("10.00"), ``percent_off`` as
+    a number.
+    """
+
+    class Meta:
+        model = StripeCoupon
+        fields = [
+            "coupon_id",
+            "amount_off",
+            "currency",
+            "duration",
+            "duration_in_months",
+            "livemode",
+            "max_redemptions",
+            "metadata",
+            "percent_off",
+            "redeem_by",
+            "times_redeemed",
+            "valid",
+            "is_created_at_stripe",
+            "created",
+            "updated",
+            "is_deleted",
+        ]
+        extra_kwargs = {"coupon_id": {"trim_whitespace": False}}
+        read_only_fields = [
+            "livemode",
+            "times_redeemed",
+            "valid",
+            "is_created_at_stripe",
+            "created",
+            "updated",
+            "is_deleted",
+        ]
+
+    def to_representation(self, instance: StripeCoupon) -> dict[str, Any]:
+        shown = super().to_representation(instance)
+        shown["amount_off"] = _amount(instance)
+        shown["percent_off"] = _number(instance.percent_off)
+        return shown
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        coupon = copy.copy(self.instance) if self.instance else StripeCoupon()
+        for name, value in attrs.items():
+            setattr(coupon, name, value)
+        try:
+            coupon.clean()
+        except DjangoValidationError as error:
+            told = error.message_dict
+            if NON_FIELD_ERRORS in told:
+                told[api_settings.NON_FIELD_ERRORS_KEY] = told.pop(NON_FIELD_ERRORS)
+            raise serializers.ValidationError(told) from error
+        return attrs
+
+
 class StripeChargeSerializer(serializers.ModelSerializer[StripeCharge]):
     """What the payer may know of a charge; ``comment`` and Stripe's answers are internal."""
 
@@ -143,6 +208,20 @@ class StripeChargeSerializer(serializers.ModelSerializer[StripeCharge]):
 def is_stripe_id(value: object) -> bool:
     """Whether ``value`` could be an id of Stripe's."""
     return isinstance(value, str) and STRIPE_ID.fullmatch(value) is not None
+
+
+def _amount(coupon: StripeCoupon) -> str | None:
+    if coupon.amount_off is None:
+        return None
+    places = decimal_places(coupon.currency or "")
+    return f"{coupon.amount_off:.{places}f}"
+
+
+def _number(value: Decimal | None) -> int | float | None:
+    """A whole number as such: 25, as 0.14 showed every percentage."""
+    if value is None:
+        return None
+    return int(value) if value == int(value) else float(value)
 
 
 def _parts(value: Any) -> list[Any]:

@@ -4,6 +4,7 @@ The management commands are thin over these; a project's task queue may call the
 """
 
 from aa_stripe.jobs.charges import charge_pending, preview_pending
+from aa_stripe.jobs.coupons import refresh_coupons
 from aa_stripe.jobs.customers import refresh_customers
 from aa_stripe.jobs.report import Failure, Outcome, Report
 from aa_stripe.jobs.run import Watcher
@@ -15,5 +16,6 @@ __all__ = [
     "Watcher",
     "charge_pending",
     "preview_pending",
+    "refresh_coupons",
     "refresh_customers",
 ]

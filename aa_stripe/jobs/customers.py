@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager, nullcontext
-from copy import copy
+from collections.abc import Iterable
 from functools import partial
 from itertools import chain, islice
 
-from django.db import connections, transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
 from aa_stripe import gateway
 from aa_stripe.jobs.pace import at_rate
+from aa_stripe.jobs.pages import pages
 from aa_stripe.jobs.report import Outcome, Report
-from aa_stripe.jobs.rows import Keys, in_order, stored
+from aa_stripe.jobs.rows import Keys, in_order, stored, write_unchanged
 from aa_stripe.jobs.run import Run, Watcher, attempt, close_broken_connections
 from aa_stripe.models import StripeCustomer
 
@@ -77,7 +75,7 @@ class _Refresh:
 
     def listed(self) -> bool:
         """Refresh what Stripe lists; whether that was everything."""
-        for customers, error in _pages():
+        for customers, error in pages(gateway.customers):
             self._page(customers)
             if error is not None:
                 self._run.note("The listing of Stripe's customers", Outcome(error=error))
@@ -145,7 +143,7 @@ class _Refresh:
     def _store(self, rows: list[StripeCustomer]) -> None:
         """Write the rows together; one by one if the database refuses what one of them says."""
         try:
-            written = {row.pk for row in rows} if self._is_dry_run else _write(rows)
+            written = {row.pk for row in rows} if self._is_dry_run else self._written(rows)
         except Exception as error:  # noqa: BLE001 (it is logged)
             close_broken_connections()
             if len(rows) == 1:
@@ -158,6 +156,9 @@ class _Refresh:
             outcome = self._stored(row) if row.pk in written else Outcome(skipped=CHANGED_MEANWHILE)
             self._run.note(_label(row.pk), outcome)
 
+    def _written(self, rows: list[StripeCustomer]) -> set[int]:
+        return write_unchanged(rows, stored(StripeCustomer), MIRRORED)
+
     def _stored(self, row: StripeCustomer) -> Outcome:
         if row.stripe_response.get("deleted"):
             return Outcome(done=WOULD_DEACTIVATE if self._is_dry_run else DEACTIVATED)
@@ -166,26 +167,6 @@ class _Refresh:
 
 def _label(key: int) -> str:
     return f"Customer id: {key}"
-
-
-def _pages() -> Iterator[tuple[list[gateway.Customer], Exception | None]]:
-    """Stripe's listing by the page. An error comes with what was read before it, and is last."""
-    listing = _listing()
-    error: Exception | None = None
-    is_last = False
-    while not is_last:
-        page: list[gateway.Customer] = []
-        try:
-            for customer in islice(listing, gateway.PAGE_SIZE):
-                page.append(customer)
-        except Exception as broken:  # noqa: BLE001 (it is logged)
-            error = broken
-        is_last = len(page) < gateway.PAGE_SIZE
-        yield page, error
-
-
-def _listing() -> Iterator[gateway.Customer]:
-    yield from gateway.customers()
 
 
 def _rows_of(customers: Iterable[gateway.Customer]) -> dict[str, list[StripeCustomer]]:
@@ -207,29 +188,3 @@ def _describe(rows: list[StripeCustomer], customer: gateway.Customer) -> Outcome
     for row in rows:
         row.set_stripe_data(customer, methods)
     return Outcome(done=UNCHANGED)
-
-
-def _write(rows: list[StripeCustomer]) -> set[int]:
-    """Write those rows that nobody has written since they were read; return their keys.
-
-    Somebody who adds a card while we read must not see it replaced by what Stripe said before.
-    """
-    current = stored(StripeCustomer)
-    with _lockable(current.db):
-        read = {row.pk: row.updated for row in rows}
-        stamps = current.select_for_update().filter(pk__in=read).values_list("pk", "updated")
-        unchanged = {pk for pk, updated in stamps if updated == read[pk]}
-        now = timezone.now()
-        fresh = [copy(row) for row in rows if row.pk in unchanged]
-        for row in fresh:
-            row.updated = now
-        current.bulk_update(fresh, [*MIRRORED, "updated"])
-    return unchanged
-
-
-def _lockable(using: str) -> AbstractContextManager[object]:
-    """A transaction where rows can be locked in one. On SQLite one that reads before it writes
-    fails as soon as somebody else writes in between."""
-    if connections[using].features.has_select_for_update:
-        return transaction.atomic(using=using)
-    return nullcontext()

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from copy import copy
 from typing import Any, TypeVar
 
-from django.db import models, router
+from django.db import connections, models, router, transaction
+from django.utils import timezone
 
 M = TypeVar("M", bound=models.Model)
 
@@ -33,6 +36,34 @@ def in_order(rows: models.QuerySet[Any], *fields: str) -> Iterator[tuple[Any, ..
         yield from chunk
         after = chunk[-1][0]
         chunk = list(ahead.filter(pk__gt=after)[:CHUNK_SIZE]) if after != last else []
+
+
+def write_unchanged(
+    rows: Sequence[Any], current: models.QuerySet[Any], fields: Sequence[str]
+) -> set[int]:
+    """Write ``fields`` of those rows that nobody has written since they were read.
+
+    ``current`` are the rows as they are now. Returns the primary keys of those written. Somebody
+    who changes a row while we ask Stripe must not see it replaced by what Stripe said before.
+    """
+    with _lockable(current.db):
+        read = {row.pk: row.updated for row in rows}
+        stamps = current.select_for_update().filter(pk__in=read).values_list("pk", "updated")
+        unchanged = {pk for pk, updated in stamps if updated == read[pk]}
+        now = timezone.now()
+        fresh = [copy(row) for row in rows if row.pk in unchanged]
+        for row in fresh:
+            row.updated = now
+        current.bulk_update(fresh, [*fields, "updated"])
+    return unchanged
+
+
+def _lockable(using: str) -> AbstractContextManager[object]:
+    """A transaction where rows can be locked in one. On SQLite one that reads before it writes
+    fails as soon as somebody else writes in between."""
+    if connections[using].features.has_select_for_update:
+        return transaction.atomic(using=using)
+    return nullcontext()
 
 
 class Keys:
