@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import threading
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from aa_stripe.testing.ids import new_id
@@ -26,18 +27,29 @@ class Account:
     ``cards`` is what the customer never sees: the test card behind a token, a payment method
     or a legacy card. ``spent`` are the ids which Stripe accepts only once and that have been
     used. ``currency_options`` are a coupon's amounts in further currencies, and ``redeemed`` the
-    coupon that a discount was made of, whatever became of it. ``lock`` guards all of it.
+    coupon that a discount was made of, whatever became of it. ``warned`` are the subscriptions
+    whose trial was said to end. ``consequences`` are called with the object of an event of their
+    type. ``lock`` guards all of it.
     """
 
-    def __init__(self, *, allow_card_tokens: bool = False, api_version: str = API_VERSION) -> None:
+    def __init__(
+        self,
+        *,
+        allow_card_tokens: bool = False,
+        api_version: str = API_VERSION,
+        after_last_retry: str = "canceled",
+    ) -> None:
         self.allow_card_tokens = allow_card_tokens
         self.api_version = api_version
+        self.after_last_retry = after_last_retry
+        self.consequences: dict[str, Callable[[Account, JSON], None]] = {}
         self.lock = threading.RLock()
         self.cards: dict[str, TestCard] = {}
         self.authenticated: set[str] = set()
         self.spent: set[str] = set()
         self.currency_options: dict[str, dict[str, JSON]] = {}
         self.redeemed: dict[str, JSON] = {}
+        self.warned: set[str] = set()
         self.request: Request | None = None
         self._objects: dict[str, dict[str, JSON]] = {}
         self._births: dict[str, tuple[int, int]] = {}
@@ -49,9 +61,7 @@ class Account:
         return int(time.time() + self._offset)
 
     def advance(self, seconds: float) -> None:
-        """Let ``seconds`` pass; negative ones are refused with ``ValueError``."""
-        if seconds < 0:
-            raise ValueError("Stripe's clock does not go back.")
+        """Move the clock; what falls due meanwhile does not happen, unlike in ``renewal``."""
         self._offset += seconds
 
     def add(self, kind: str, **fields: Any) -> JSON:
@@ -109,9 +119,12 @@ class Account:
             data["previous_attributes"] = {
                 key: value for key, value in before.items() if about.get(key) != value
             }
-        return self.add(
+        event = self.add(
             "event", type=type, data=data, api_version=self.api_version, request=self._origin()
         )
+        if type in self.consequences:
+            self.consequences[type](self, about)
+        return event
 
     def _origin(self) -> JSON:
         if self.request is None:  # somebody in the Dashboard, or time itself

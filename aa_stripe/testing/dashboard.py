@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from aa_stripe.testing import form, schema
 from aa_stripe.testing.account import JSON, Account
-from aa_stripe.testing.resources import customers, payment_intents, refunds
+from aa_stripe.testing.resources import (
+    coupons,
+    customers,
+    payment_intents,
+    refunds,
+    subscriptions,
+)
 
 
 def refund(account: Account, charge: str, amount: int | None) -> JSON:
@@ -20,3 +29,25 @@ def cancel(account: Account, intent: str) -> JSON:
 def delete_customer(account: Account, customer: str) -> JSON:
     """Delete a customer."""
     return customers.delete(account, {}, customer)
+
+
+def create_coupon(account: Account, params: dict[str, Any]) -> JSON:
+    """Create a coupon; the parameters are those of the API."""
+    return coupons.create(account, schema.read("CouponCreateParams", form.leaves(params)))
+
+
+def edit_coupon(account: Account, coupon: str, params: dict[str, Any]) -> JSON:
+    """Change what can be changed of a coupon; the parameters are those of the API."""
+    return coupons.update(account, schema.read("CouponUpdateParams", form.leaves(params)), coupon)
+
+
+def delete_coupon(account: Account, coupon: str) -> JSON:
+    """Delete a coupon."""
+    return coupons.delete(account, {}, coupon)
+
+
+def cancel_subscription(account: Account, subscription: str, *, at_period_end: bool) -> JSON:
+    """End a subscription at once, or with the period that it is in."""
+    if at_period_end:
+        return subscriptions.update(account, {"cancel_at_period_end": True}, subscription)
+    return subscriptions.cancel(account, {}, subscription)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from typing import Any
 
+from aa_stripe.testing import invoicing, standing
 from aa_stripe.testing.account import JSON, Account
 from aa_stripe.testing.paging import page
 from aa_stripe.testing.refusals import Refusal, bad_parameter
-from aa_stripe.testing.resources import payment_methods, refunds, sources
+from aa_stripe.testing.resources import coupons, payment_methods, refunds, sources
 
 MAX_DEPTH = 4
 
@@ -23,6 +25,14 @@ REFERENCES = {
         "default_source": "card",
         "invoice_settings.default_payment_method": "payment_method",
     },
+    "discount": {"customer": "customer", "source.coupon": "coupon"},
+    "invoice": {
+        "customer": "customer",
+        "default_payment_method": "payment_method",
+        "discounts": "discount",
+        "parent.subscription_details.subscription": "subscription",
+    },
+    "invoice_payment": {"invoice": "invoice", "payment.payment_intent": "payment_intent"},
     "payment_intent": {
         "customer": "customer",
         "latest_charge": "charge",
@@ -39,14 +49,39 @@ REFERENCES = {
         "payment_intent": "payment_intent",
     },
     "setup_intent": {"customer": "customer", "payment_method": "payment_method"},
+    "subscription": {
+        "customer": "customer",
+        "default_payment_method": "payment_method",
+        "default_source": "card",
+        "discounts": "discount",
+        "latest_invoice": "invoice",
+    },
 }
-"""For each kind of object the fields that hold an id, and of what."""
+"""For each kind of object the fields that hold an id, or several, and of what."""
+
+PARTS = {
+    "subscription": {"items": "list of subscription_item"},
+    "subscription_item": {"plan": "plan", "price": "price"},
+}
+"""For each kind of object what is always inside, and can be walked through."""
 
 LISTS: dict[str, dict[str, tuple[str, str, Callable[[Account, str], list[JSON]]]]] = {
     "charge": {"refunds": ("refund", "/v1/charges/{}/refunds", refunds.of)},
-    "customer": {"sources": ("card", "/v1/customers/{}/sources", sources.of)},
+    "customer": {
+        "sources": ("card", "/v1/customers/{}/sources", sources.of),
+        "subscriptions": ("subscription", "/v1/customers/{}/subscriptions", standing.running),
+    },
+    "invoice": {
+        "payments": ("invoice_payment", "/v1/invoice_payments?invoice={}", invoicing.payments_of)
+    },
 }
 """For each kind of object the lists that are left out unless they are asked for."""
+
+EXTRAS: dict[str, dict[str, Callable[[Account, str], JSON | None]]] = {
+    "coupon": {"currency_options": coupons.currency_options},
+    "invoice": {"confirmation_secret": invoicing.confirmation_secret},
+}
+"""For each kind of object the other things that are left out unless they are asked for."""
 
 
 def check(kind: str, paths: list[str]) -> None:
@@ -80,7 +115,10 @@ def _step(kind: str, parts: list[str], path: str) -> tuple[str, str, list[str]]:
         return "data", item, parts[1:]
     fields = {name: f"list of {item}" for name, (item, _, _) in LISTS.get(kind, {}).items()}
     fields.update(REFERENCES.get(kind, {}))
-    for length in (1, 2):
+    fields.update(dict.fromkeys(EXTRAS.get(kind, {}), ""))
+    if len(parts) > 1:
+        fields.update(PARTS.get(kind, {}))
+    for length in (1, 2, 3):
         name = ".".join(parts[:length])
         if name in fields:
             return name, fields[name], parts[length:]
@@ -89,15 +127,23 @@ def _step(kind: str, parts: list[str], path: str) -> tuple[str, str, list[str]]:
 
 def _expand(account: Account, kind: str, node: JSON, parts: list[str], path: str) -> None:
     name, below, rest = _step(kind, parts, path)
-    if name == "data":
-        nodes = node["data"]
-    elif below.startswith("list of "):
-        nodes = [_put_list(account, kind, node, name)]
-    else:
-        nodes = [_put_object(account, below, node, name)]
-    for item in nodes:
+    for item in _nodes(account, kind, node, name, below):
         if rest and isinstance(item, dict):
             _expand(account, below, item, rest, path)
+
+
+def _nodes(account: Account, kind: str, node: JSON, name: str, below: str) -> list[Any]:
+    """Put in what ``name`` stands for, and return it: one thing, or several."""
+    if name == "data":
+        return list(node["data"])
+    if name in PARTS.get(kind, {}):
+        return [node[name]]
+    if name in EXTRAS.get(kind, {}):
+        node[name] = copy.deepcopy(EXTRAS[kind][name](account, node["id"]))
+        return []
+    if name in LISTS.get(kind, {}):
+        return [_put_list(account, kind, node, name)]
+    return _put_objects(account, below, node, name)
 
 
 def _put_list(account: Account, kind: str, node: JSON, name: str) -> JSON:
@@ -109,23 +155,31 @@ def _put_list(account: Account, kind: str, node: JSON, name: str) -> JSON:
     return put
 
 
-def _put_object(account: Account, kind: str, node: JSON, name: str) -> JSON | None:
-    """Put the object in the place of its id, and return it; the id stays if there is none."""
+def _put_objects(account: Account, kind: str, node: JSON, name: str) -> list[Any]:
+    """Put objects in the place of their ids, and return them; the id stays if there is none."""
     *outer, field = name.split(".")
     for part in outer:
         node = node.get(part, {})
     held = node.get(field)
-    if isinstance(held, str):
-        held = copy.deepcopy(_found(account, kind, held))
-        node[field] = held or node[field]
-    return held
+    if isinstance(held, list):
+        node[field] = [_object(account, kind, each) for each in held]
+        return list(node[field])
+    node[field] = _object(account, kind, held)
+    return [node[field]]
+
+
+def _object(account: Account, kind: str, held: Any) -> Any:
+    if not isinstance(held, str):
+        return held
+    return copy.deepcopy(_found(account, kind, held)) or held
 
 
 def _found(account: Account, kind: str, id: str) -> JSON | None:
     card = account.find("card", id)
     if kind == "payment_method" and card is not None:
         return payment_methods.from_legacy(account, card)
-    return account.find(kind, id)
+    found = account.find(kind, id)
+    return coupons.current(account, found) if kind == "coupon" and found else found
 
 
 def _cannot(path: str) -> Refusal:

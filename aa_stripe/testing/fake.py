@@ -10,10 +10,11 @@ from typing import Any
 
 import stripe
 
-from aa_stripe.testing import authentication, dashboard, settlement
+from aa_stripe.testing import authentication, dashboard, renewal, settlement, standing
 from aa_stripe.testing.account import API_VERSION, JSON, Account
 from aa_stripe.testing.api import AfterRequest, Api, BeforeRequest
 from aa_stripe.testing.card_details import CardDetails
+from aa_stripe.testing.consequences import CONSEQUENCES
 from aa_stripe.testing.faults import Fault
 from aa_stripe.testing.http_client import FakeHTTPClient
 from aa_stripe.testing.request import Request
@@ -32,11 +33,26 @@ class FakeStripe:
     global functions inside the block. Use it from as many threads as you like.
 
     ``allow_card_tokens``: whether card tokens may still be used as ``source``, which Stripe
-    refuses to new accounts. ``api_version`` is what events are rendered in.
+    refuses to new accounts. ``api_version`` is what events are rendered in. ``after_last_retry``:
+    what becomes of a subscription whose renewal could not be collected at last, "canceled",
+    "unpaid" or "past_due"; in the Dashboard that is a setting.
     """
 
-    def __init__(self, *, allow_card_tokens: bool = False, api_version: str = API_VERSION) -> None:
-        self.account = Account(allow_card_tokens=allow_card_tokens, api_version=api_version)
+    def __init__(
+        self,
+        *,
+        allow_card_tokens: bool = False,
+        api_version: str = API_VERSION,
+        after_last_retry: str = standing.CANCEL,
+    ) -> None:
+        if after_last_retry not in standing.AFTER_LAST_RETRY:
+            raise ValueError(f"after_last_retry is one of {', '.join(standing.AFTER_LAST_RETRY)}.")
+        self.account = Account(
+            allow_card_tokens=allow_card_tokens,
+            api_version=api_version,
+            after_last_retry=after_last_retry,
+        )
+        self.account.consequences.update(CONSEQUENCES)
         self._api = Api(self.account)
         self._replaced: list[tuple[Any, str, Any]] = []
         self._delivered = 0
@@ -144,8 +160,13 @@ class FakeStripe:
         return self.account.now
 
     def advance(self, seconds: float) -> None:
-        """Let ``seconds`` pass: idempotency keys live a day, events thirty."""
-        self.account.advance(seconds)
+        """Let ``seconds`` pass: what falls due happens, idempotency keys and events grow old.
+
+        Trials end, subscriptions are renewed or canceled, and what was not paid is tried again,
+        each at its own time. Raises ``ValueError`` for negative seconds.
+        """
+        with self.account.lock:
+            renewal.pass_time(self.account, seconds)
 
     # Things that go wrong.
 
@@ -213,7 +234,7 @@ class FakeStripe:
         """Give back ``amount`` (smallest unit) of a charge, or all that is left when ``None``.
 
         Returns the refund. Raises ``Refusal`` where Stripe would refuse a program as well; so do
-        ``dashboard_cancel()`` and ``dashboard_delete_customer()``.
+        all that follow.
         """
         with self.account.lock:
             return dashboard.refund(self.account, charge, amount)
@@ -227,3 +248,27 @@ class FakeStripe:
         """Delete a customer; returns what is left."""
         with self.account.lock:
             return dashboard.delete_customer(self.account, customer)
+
+    def dashboard_create_coupon(self, **params: Any) -> JSON:
+        """Create a coupon of the API's parameters, as in ``percent_off=25``; returns it."""
+        with self.account.lock:
+            return dashboard.create_coupon(self.account, params)
+
+    def dashboard_edit_coupon(self, coupon: str, **params: Any) -> JSON:
+        """Change a coupon's name, metadata or amounts in further currencies; returns it."""
+        with self.account.lock:
+            return dashboard.edit_coupon(self.account, coupon, params)
+
+    def dashboard_delete_coupon(self, coupon: str) -> JSON:
+        """Delete a coupon; returns what is left."""
+        with self.account.lock:
+            return dashboard.delete_coupon(self.account, coupon)
+
+    def dashboard_cancel_subscription(
+        self, subscription: str, *, at_period_end: bool = False
+    ) -> JSON:
+        """End a subscription, at once or with the period that it is in; returns it."""
+        with self.account.lock:
+            return dashboard.cancel_subscription(
+                self.account, subscription, at_period_end=at_period_end
+            )

@@ -47,6 +47,17 @@ def _with_lists(value: Any) -> Any:
     return below
 
 
+def leaves(value: Any) -> Any:
+    """Return ``value`` as it is when it has been sent: below dictionaries and lists all is text."""
+    if isinstance(value, dict):
+        return {str(key): leaves(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [leaves(item) for item in value]
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return "" if value is None else str(value)
+
+
 def join(path: str, name: object) -> str:
     """Return the name of ``name`` below ``path`` as Stripe writes it: ``metadata[key]``."""
     return f"{path}[{name}]" if path else str(name)

@@ -51,7 +51,7 @@ def create(account: Account, params: dict[str, Any]) -> JSON:
 
 def retrieve(account: Account, params: dict[str, Any], id: str) -> JSON:
     """Return one coupon."""
-    return _current(account, account.get("coupon", id))
+    return current(account, account.get("coupon", id))
 
 
 def update(account: Account, params: dict[str, Any], id: str) -> JSON:
@@ -64,7 +64,7 @@ def update(account: Account, params: dict[str, Any], id: str) -> JSON:
     coupon["metadata"] = metadata
     if "name" in params:
         coupon["name"] = params["name"] or None
-    account.emit("coupon.updated", _current(account, coupon), before=before)
+    account.emit("coupon.updated", current(account, coupon), before=before)
     return coupon
 
 
@@ -79,8 +79,19 @@ def delete(account: Account, params: dict[str, Any], id: str) -> JSON:
 
 def list_all(account: Account, params: dict[str, Any]) -> JSON:
     """List coupons, deleted ones not among them."""
-    found = [_current(account, coupon) for coupon in account.all("coupon")]
+    found = [current(account, coupon) for coupon in account.all("coupon")]
     return page("/v1/coupons", found, params)
+
+
+def current(account: Account, coupon: JSON) -> JSON:
+    """Return the coupon after a look at whether it is still ``valid``."""
+    coupon["valid"] = not (is_expired(account, coupon) or is_used_up(coupon))
+    return coupon
+
+
+def currency_options(account: Account, id: str) -> JSON:
+    """Return the amounts in further currencies, each below its currency."""
+    return account.currency_options.get(id, {})
 
 
 def is_expired(account: Account, coupon: JSON) -> bool:
@@ -92,11 +103,6 @@ def is_used_up(coupon: JSON) -> bool:
     """Return whether the coupon was redeemed as often as it may be."""
     most = coupon["max_redemptions"]
     return most is not None and coupon["times_redeemed"] >= most
-
-
-def _current(account: Account, coupon: JSON) -> JSON:
-    coupon["valid"] = not (is_expired(account, coupon) or is_used_up(coupon))
-    return coupon
 
 
 def _value(params: dict[str, Any]) -> JSON:

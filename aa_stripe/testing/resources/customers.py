@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from typing import Any
 
+from aa_stripe.testing import standing
 from aa_stripe.testing.account import JSON, Account
 from aa_stripe.testing.ids import noise
 from aa_stripe.testing.metadata import merge
@@ -80,7 +81,9 @@ def update(account: Account, params: dict[str, Any], id: str) -> JSON:
 
 
 def delete(account: Account, params: dict[str, Any], id: str) -> JSON:
-    """Delete a customer, whose payment methods cannot be used any more."""
+    """Delete a customer: subscriptions end, and payment methods cannot be used any more."""
+    account.get("customer", id)
+    standing.cancel_all(account, id)
     account.emit("customer.deleted", account.get("customer", id))
     for card in sources.of(account, id):
         account.remove("card", card["id"])

@@ -1,0 +1,26 @@
+"""``/v1/invoice_payments``: which PaymentIntent collects which invoice."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aa_stripe.testing.account import JSON, Account
+from aa_stripe.testing.filters import matching
+from aa_stripe.testing.paging import page
+
+
+def retrieve(account: Account, params: dict[str, Any], id: str) -> JSON:
+    """Return one payment of an invoice."""
+    return account.get("invoice_payment", id)
+
+
+def list_all(account: Account, params: dict[str, Any]) -> JSON:
+    """List payments, of an invoice, of a status, or by a PaymentIntent."""
+    intent = params.get("payment", {}).get("payment_intent")
+    found = [
+        payment
+        for payment in matching(account, "invoice_payment", params, by=("invoice",))
+        if params.get("status", payment["status"]) == payment["status"]
+        and intent in (None, payment["payment"]["payment_intent"])
+    ]
+    return page("/v1/invoice_payments", found, params)

@@ -1,0 +1,74 @@
+"""``/v1/invoices``, as far as subscriptions need them: read, paid, voided."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aa_stripe.testing import confirmation, invoicing, standing
+from aa_stripe.testing.account import JSON, Account
+from aa_stripe.testing.filters import matching
+from aa_stripe.testing.paging import page
+from aa_stripe.testing.refusals import invalid, refuse_unsupported
+
+UNSUPPORTED = {"forgive", "mandate", "paid_out_of_band", "source"}
+UNSUPPORTED_FILTERS = {"customer_account", "due_date"}
+
+
+def retrieve(account: Account, params: dict[str, Any], id: str) -> JSON:
+    """Return one invoice."""
+    return account.get("invoice", id)
+
+
+def list_all(account: Account, params: dict[str, Any]) -> JSON:
+    """List invoices: of a customer, of a subscription, of a status."""
+    refuse_unsupported(params, UNSUPPORTED_FILTERS)
+    names = ("collection_method", "status")
+    wanted = {name: params[name] for name in names if name in params}
+    subscription = params.get("subscription")
+    found = [
+        invoice
+        for invoice in matching(account, "invoice", params, by=("customer",))
+        if all(invoice[name] == value for name, value in wanted.items())
+        and subscription in (None, invoicing.subscription_id(invoice))
+    ]
+    return page("/v1/invoices", found, params)
+
+
+def pay(account: Account, params: dict[str, Any], id: str) -> JSON:
+    """Try to collect an open invoice now, with ``payment_method`` or what is the default."""
+    invoice = account.get("invoice", id)
+    refuse_unsupported(params, UNSUPPORTED)
+    if invoice["status"] == "paid":
+        raise invalid("Invoice is already paid", code="invoice_already_paid")
+    if invoice["status"] != "open":
+        # Unverified: Stripe's words for this.
+        raise invalid(f"Only an open invoice can be paid; {id} is {invoice['status']}.")
+    method = _method(account, invoice, params)
+    refusal = invoicing.collect(
+        account, invoice, method, off_session=params.get("off_session", True)
+    )
+    if refusal is not None:
+        raise refusal
+    return invoice
+
+
+def void(account: Account, params: dict[str, Any], id: str) -> JSON:
+    """Let an invoice be as if it had never been sent."""
+    invoice = account.get("invoice", id)
+    if invoice["status"] != "open":
+        # Unverified: Stripe's words for this.
+        raise invalid(f"Only an open invoice can be voided; {id} is {invoice['status']}.")
+    standing.forgive(account, invoice)
+    return invoice
+
+
+def _method(account: Account, invoice: JSON, params: dict[str, Any]) -> JSON:
+    if "payment_method" in params:
+        planned = {"object": "payment_intent", "customer": invoice["customer"]}
+        return confirmation.usable(account, planned, params["payment_method"])
+    subscription = account.get("subscription", invoicing.subscription_id(invoice))
+    customer = account.get("customer", invoice["customer"])
+    method = invoicing.paying_method(account, customer, subscription)
+    if method is None:
+        raise invoicing.nothing_to_pay_with()
+    return method
