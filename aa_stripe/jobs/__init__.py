@@ -8,6 +8,7 @@ from aa_stripe.jobs.coupons import refresh_coupons
 from aa_stripe.jobs.customers import refresh_customers
 from aa_stripe.jobs.report import Failure, Outcome, Report
 from aa_stripe.jobs.run import Watcher
+from aa_stripe.jobs.subscriptions import end_due_subscriptions, preview_due_subscriptions
 
 __all__ = [
     "Failure",
@@ -15,6 +16,8 @@ __all__ = [
     "Report",
     "Watcher",
     "charge_pending",
+    "end_due_subscriptions",
+    "preview_due_subscriptions",
     "preview_pending",
     "refresh_coupons",
     "refresh_customers",

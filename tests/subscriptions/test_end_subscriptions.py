@@ -1,0 +1,110 @@
+"""The command that ends what is due."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from django.core.management import call_command
+from django.utils import timezone
+
+from aa_stripe.models import StripeSubscription
+from aa_stripe.testing import Fault
+from tests.subscriptions.conftest import make_subscription
+
+pytestmark = pytest.mark.django_db
+
+RETRIEVE = "GET /v1/subscriptions/*"
+
+
+@pytest.fixture
+def due(db, fake):
+    rows = [make_subscription(end_date=timezone.localdate()) for _ in range(2)]
+    for row in rows:
+        row.create_at_stripe()
+    return rows
+
+
+def run(*options, command="end_subscriptions"):
+    out = io.StringIO()
+    try:
+        call_command(command, *options, stdout=out)
+    except SystemExit as end:
+        return out.getvalue(), end.code
+    return out.getvalue(), 0
+
+
+@pytest.mark.parametrize("command", ["end_subscriptions", "end_subscription"])
+def test_what_is_due_ends_with_its_period(due, command):
+    out, status = run(command=command)
+
+    assert status == 0
+    assert "set to end with the period: 2" in out
+    assert StripeSubscription.objects.filter(status="active", at_period_end=True).count() == 2
+
+
+def test_what_is_due_can_be_ended_now(due):
+    out, _ = run("--now")
+
+    assert "canceled: 2" in out
+    assert StripeSubscription.objects.filter(status="canceled").count() == 2
+
+
+def test_a_second_run_finds_nothing_to_do(due, fake):
+    run()
+    fake.requests.clear()
+
+    run()
+
+    assert fake.requests == []
+
+
+def test_one_that_had_ended_at_stripe_already_is_counted_as_such(due, fake):
+    fake.account.get("subscription", due[0].stripe_subscription_id)["status"] = "canceled"
+
+    out, _ = run()
+
+    assert "ended at Stripe already: 1" in out
+    assert "set to end with the period: 1" in out
+
+
+def test_one_that_fails_does_not_stop_the_others(due, fake):
+    fake.fail_next(RETRIEVE, Fault.ERROR_500_BEFORE)
+
+    out, status = run()
+
+    assert status == 1
+    assert "Exception happened" in out
+    assert f"Subscription id: {due[0].pk}" in out
+    assert StripeSubscription.objects.get(at_period_end=True) == due[1]
+
+
+def test_a_dry_run_changes_nothing(due, fake):
+    fake.requests.clear()
+
+    out, _ = run("--dry-run")
+
+    assert "would be canceled: 2" in out
+    assert fake.requests == []
+    assert not StripeSubscription.objects.filter(at_period_end=True).exists()
+
+
+@pytest.mark.parametrize("more", [[], ["--dry-run"]])
+def test_the_number_of_rows_can_be_limited(due, more):
+    out, _ = run("--limit", "1", *more)
+
+    assert ": 1" in out
+
+
+def test_one_that_was_ended_meanwhile_is_left_alone(due, fake):
+    def end_the_other(request):
+        if request.method == "GET":
+            fake.before_request.clear()
+            due[1].cancel()
+
+    fake.before_request.append(end_the_other)
+
+    out, status = run()
+
+    assert status == 0
+    assert "left alone, settled by somebody else meanwhile: 1" in out

@@ -1,0 +1,436 @@
+"""A subscription, from its creation to its end."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+import stripe
+from django.utils import timezone
+
+from aa_stripe.exceptions import StripeMethodNotAllowed, StripeNoActiveCustomer
+from aa_stripe.models import StripeSubscription, StripeSubscriptionPlan
+from aa_stripe.testing import Fault
+from tests.builders import make_customer, make_user
+from tests.subscriptions.conftest import make_plan, make_subscription
+
+CREATE = "POST /v1/subscriptions"
+CANCEL = "DELETE /v1/subscriptions/*"
+MONTH = timedelta(days=31)
+
+pytestmark = pytest.mark.django_db
+
+
+def at_stripe(fake, subscription):
+    return fake.account.get("subscription", subscription.stripe_subscription_id)
+
+
+# Creating
+
+
+def test_a_subscription_is_created_as_it_is(subscription, fake):
+    subscription.metadata = {"name": "test subscription"}
+
+    answer = subscription.create_at_stripe()
+
+    known = at_stripe(fake, subscription)
+    assert known["id"] == answer.id
+    assert known["customer"] == subscription.customer.stripe_customer_id
+    assert known["items"]["data"][0]["price"]["id"] == subscription.plan.stripe_plan_id
+    assert known["metadata"]["name"] == "test subscription"
+
+
+def test_the_row_knows_the_subscription_afterwards(subscription, fake):
+    answer = subscription.create_at_stripe()
+
+    row = StripeSubscription.objects.get(pk=subscription.pk)
+    assert row.is_created_at_stripe
+    assert (row.stripe_subscription_id, row.status) == (answer.id, "active")
+    assert row.stripe_response["id"] == answer.id
+    assert row.has_access
+
+
+def test_a_subscription_that_was_never_saved_is_saved(db, fake):
+    user = make_customer().user
+
+    StripeSubscription(user=user, plan=make_plan()).create_at_stripe()
+
+    assert StripeSubscription.objects.get().status == "active"
+
+
+def test_the_latest_active_customer_subscribes(subscription, fake):
+    newer = make_customer(subscription.user)
+
+    subscription.create_at_stripe()
+
+    assert subscription.customer == newer
+
+
+def test_the_trial_is_that_of_the_plan(db, fake):
+    subscription = make_subscription(plan=make_plan(trial_period_days=14))
+
+    subscription.create_at_stripe()
+
+    assert subscription.status == StripeSubscription.STATUS_TRIAL
+    assert subscription.has_access
+
+
+def test_a_percentage_of_tax_is_a_tax_rate(db, fake):
+    subscription = make_subscription(tax_percent=Decimal("19.25"))
+
+    subscription.create_at_stripe()
+
+    [rate] = fake.account.all("tax_rate")
+    assert (rate["percentage"], rate["inclusive"]) == (19.25, False)
+    assert [it["id"] for it in at_stripe(fake, subscription)["default_tax_rates"]] == [rate["id"]]
+
+
+def test_a_tax_rate_is_created_once_and_found_again(db, fake):
+    for percent in ("19", "19.0000", "7"):
+        make_subscription(tax_percent=Decimal(percent)).create_at_stripe()
+
+    assert [it["percentage"] for it in fake.account.all("tax_rate")] == [19, 7]
+
+
+def test_a_full_tax_of_a_hundred_percent_fits(db, fake):
+    make_subscription(tax_percent=100).create_at_stripe()
+
+    assert fake.account.all("tax_rate")[0]["percentage"] == 100
+
+
+def test_a_declining_card_leaves_a_truthful_row(db, fake):
+    subscription = make_subscription(card="tok_chargeCustomerFail")
+
+    subscription.create_at_stripe()
+
+    row = StripeSubscription.objects.get(pk=subscription.pk)
+    assert row.status == "incomplete"
+    assert not row.has_access
+
+
+def test_a_project_may_have_a_decline_refuse_the_subscription(db, fake, settings):
+    settings.STRIPE_SUBSCRIPTION_PAYMENT_BEHAVIOR = "error_if_incomplete"
+    subscription = make_subscription(card="tok_chargeCustomerFail")
+
+    with pytest.raises(stripe.CardError):
+        subscription.create_at_stripe()
+
+    row = StripeSubscription.objects.get(pk=subscription.pk)
+    assert (row.is_created_at_stripe, row.status, row.refusals) == (False, "", 1)
+    assert fake.account.all("subscription") == []
+
+
+def test_after_a_refusal_the_next_try_is_a_new_one(db, fake, settings):
+    settings.STRIPE_SUBSCRIPTION_PAYMENT_BEHAVIOR = "error_if_incomplete"
+    subscription = make_subscription(card="tok_chargeCustomerFail")
+    with pytest.raises(stripe.CardError):
+        subscription.create_at_stripe()
+    subscription.user.stripe_customers.get().add_new_source("tok_visa")
+
+    subscription.create_at_stripe()
+
+    assert subscription.status == "active"
+
+
+def test_a_customer_without_a_card_is_refused(db, fake):
+    subscription = make_subscription(card=None)
+
+    with pytest.raises(stripe.InvalidRequestError, match="no attached payment source"):
+        subscription.create_at_stripe()
+
+    assert not StripeSubscription.objects.get().is_created_at_stripe
+
+
+def test_without_an_active_customer_nothing_is_created(plan, fake):
+    subscription = StripeSubscription.objects.create(user=make_user(), plan=plan)
+
+    with pytest.raises(StripeNoActiveCustomer):
+        subscription.create_at_stripe()
+
+
+def test_without_a_plan_at_stripe_nothing_is_created(db, fake):
+    plan = StripeSubscriptionPlan.objects.create(name="new", amount=100, interval="day")
+    subscription = make_subscription(plan=plan)
+
+    with pytest.raises(StripeMethodNotAllowed, match="plan is not created"):
+        subscription.create_at_stripe()
+
+
+def test_a_subscription_is_created_once(active, fake):
+    with pytest.raises(StripeMethodNotAllowed, match="already created"):
+        active.create_at_stripe()
+
+    assert len(fake.account.all("subscription")) == 1
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_creating_twice_at_once_makes_one_subscription(subscription, fake, moment):
+    def be_faster(request, answer=None):
+        if (request.method, request.path) == ("POST", "/v1/subscriptions"):
+            hooks.clear()
+            StripeSubscription.objects.get().create_at_stripe()
+
+    hooks = fake.before_request if moment == "before" else fake.after_request
+    hooks.append(be_faster)
+
+    subscription.create_at_stripe()
+
+    [known] = fake.account.all("subscription")
+    assert StripeSubscription.objects.get().stripe_subscription_id == known["id"]
+
+
+@pytest.mark.parametrize("hours", [0, 25])
+@pytest.mark.parametrize(
+    "fault", [Fault.REQUEST_LOST, Fault.ANSWER_LOST, Fault.GARBAGE, Fault.RATE_LIMITED]
+)
+def test_a_lost_answer_makes_no_second_subscription(subscription, fake, fault, hours):
+    fake.fail_next(CREATE, fault)
+    with pytest.raises(stripe.StripeError):
+        subscription.create_at_stripe()
+    let_pass(fake, hours)
+
+    subscription.refresh_from_db()
+    subscription.create_at_stripe()
+
+    [known] = fake.account.all("subscription")
+    assert subscription.stripe_subscription_id == known["id"]
+
+
+def let_pass(fake, hours):
+    fake.advance(hours * 3600)
+    for row in StripeSubscription.objects.all():
+        earlier = row.created - timedelta(hours=hours)
+        StripeSubscription.objects.filter(pk=row.pk).update(created=earlier)
+
+
+@pytest.mark.parametrize("hours", [0, 25])
+def test_a_lost_subscription_is_found_though_the_row_was_edited(subscription, fake, hours):
+    fake.fail_next(CREATE, Fault.ANSWER_LOST)
+    with pytest.raises(stripe.StripeError):
+        subscription.create_at_stripe()
+    let_pass(fake, hours)
+    StripeSubscription.objects.update(metadata={"edited": "yes"})
+
+    StripeSubscription.objects.get().create_at_stripe()
+
+    [known] = fake.account.all("subscription")
+    assert StripeSubscription.objects.get().stripe_subscription_id == known["id"]
+
+
+def test_a_key_that_said_something_else_without_effect_is_raised(subscription, fake):
+    fake.fail_next(CREATE, Fault.ERROR_500_BEFORE)
+    with pytest.raises(stripe.APIError):
+        subscription.create_at_stripe()
+    StripeSubscription.objects.update(metadata={"edited": "yes"})
+
+    with pytest.raises(stripe.IdempotencyError):
+        StripeSubscription.objects.get().create_at_stripe()
+
+
+def test_an_old_row_that_stripe_knows_nothing_of_is_created(subscription, fake):
+    let_pass(fake, 25)
+
+    StripeSubscription.objects.get().create_at_stripe()
+
+    assert len(fake.account.all("subscription")) == 1
+
+
+# What becomes of it
+
+
+def test_a_renewal_that_is_declined_is_past_due(active, fake):
+    active.customer.add_new_source("tok_chargeCustomerFail")
+    fake.advance(MONTH.total_seconds())
+
+    answer = active.refresh_from_stripe()
+
+    row = StripeSubscription.objects.get(pk=active.pk)
+    assert row.status == answer.status == "past_due"
+    assert not row.has_access
+
+
+def test_an_unpaid_start_expires(db, fake):
+    subscription = make_subscription(card="tok_chargeCustomerFail")
+    subscription.create_at_stripe()
+    fake.advance(24 * 3600)
+
+    subscription.refresh_from_stripe()
+
+    assert subscription.status == StripeSubscription.STATUS_INCOMPLETE_EXPIRED
+
+
+@pytest.mark.parametrize("status", [it for it, _ in StripeSubscription.STATUS_CHOICES])
+def test_every_status_is_taken_over(active, fake, status):
+    at_stripe(fake, active)["status"] = status
+
+    active.refresh_from_stripe()
+
+    row = StripeSubscription.objects.get(pk=active.pk)
+    assert row.status == status
+    assert row.has_access is (status in {"active", "trialing"})
+
+
+def test_a_subscription_unknown_at_stripe_leaves_the_row_as_it_was(active, fake):
+    StripeSubscription.objects.update(stripe_subscription_id="sub_unknown")
+    row = StripeSubscription.objects.get()
+
+    with pytest.raises(stripe.InvalidRequestError, match="No such subscription"):
+        row.refresh_from_stripe()
+
+    assert StripeSubscription.objects.get().status == "active"
+
+
+def test_a_stale_object_does_not_turn_the_status_back(active):
+    stale = StripeSubscription.objects.get(pk=active.pk)
+    active.cancel()
+    stale.end_date = timezone.localdate()
+
+    stale.save()
+
+    row = StripeSubscription.objects.get(pk=active.pk)
+    assert (row.status, row.end_date) == ("canceled", stale.end_date)
+
+
+# Ending
+
+
+def test_a_subscription_is_canceled_at_once(active, fake):
+    answer = active.cancel()
+
+    row = StripeSubscription.objects.get(pk=active.pk)
+    assert (row.status, answer.status) == ("canceled", "canceled")
+    assert row.canceled_at is not None
+    assert not row.has_access
+    assert not row.is_ending
+
+
+def test_a_subscription_is_canceled_with_its_period(active, fake):
+    active.cancel(at_period_end=True)
+
+    row = StripeSubscription.objects.get(pk=active.pk)
+    assert (row.status, row.at_period_end) == ("active", True)
+    assert row.canceled_at is not None
+    assert row.has_access
+    assert row.is_ending
+
+
+def test_a_subscription_ends_with_its_period(active, fake):
+    active.cancel(at_period_end=True)
+    fake.advance(MONTH.total_seconds())
+
+    active.refresh_from_stripe()
+
+    assert (active.status, active.has_access, active.is_ending) == ("canceled", False, False)
+
+
+@pytest.mark.parametrize("at_period_end", [False, True])
+def test_canceling_twice_does_no_harm(active, fake, at_period_end):
+    active.cancel(at_period_end=at_period_end)
+    first = active.canceled_at
+
+    active.cancel(at_period_end=at_period_end)
+
+    assert active.canceled_at == first
+
+
+@pytest.mark.parametrize("at_period_end", [False, True])
+def test_one_that_was_canceled_at_stripe_is_only_taken_over(active, fake, at_period_end):
+    stripe.Subscription.cancel(active.stripe_subscription_id)
+
+    answer = active.cancel(at_period_end=at_period_end)
+
+    row = StripeSubscription.objects.get(pk=active.pk)
+    assert answer.status == row.status == "canceled"
+
+
+def test_one_that_is_canceled_at_stripe_meanwhile_is_taken_over(active, fake):
+    def cancel_first(request):
+        if request.method == "DELETE":
+            fake.before_request.clear()
+            stripe.Subscription.cancel(active.stripe_subscription_id)
+
+    fake.before_request.append(cancel_first)
+
+    assert active.cancel().status == "canceled"
+
+
+def test_what_ends_with_its_period_can_still_be_ended_at_once(active, fake):
+    active.cancel(at_period_end=True)
+
+    active.cancel()
+
+    assert active.status == "canceled"
+
+
+def test_what_is_unknown_at_stripe_cannot_be_canceled(active, fake):
+    StripeSubscription.objects.update(stripe_subscription_id="sub_unknown")
+    row = StripeSubscription.objects.get()
+
+    with pytest.raises(stripe.InvalidRequestError, match="No such subscription"):
+        row.cancel()
+
+    assert StripeSubscription.objects.get().status == "active"
+
+
+def test_what_was_never_created_cannot_be_canceled(subscription, fake):
+    with pytest.raises(StripeMethodNotAllowed, match="not created"):
+        subscription.cancel()
+
+
+def test_a_lost_answer_to_canceling_is_made_good_by_the_next_try(active, fake):
+    fake.fail_next(CANCEL, Fault.ANSWER_LOST)
+    with pytest.raises(stripe.APIConnectionError):
+        active.cancel()
+    assert StripeSubscription.objects.get(pk=active.pk).status == "active"
+
+    active.cancel()
+
+    assert StripeSubscription.objects.get(pk=active.pk).status == "canceled"
+
+
+# What is due
+
+
+def test_what_ends_within_the_hour_is_due(active, settings):
+    settings.TIME_ZONE = "UTC"
+    soon = timezone.localdate(timezone.now() + timedelta(hours=1))
+    StripeSubscription.objects.update(end_date=soon)
+
+    assert list(StripeSubscription.get_subcriptions_for_cancel()) == [active]
+    assert list(StripeSubscription.get_subscriptions_for_cancel()) == [active]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"end_date": None},
+        {"end_date": timezone.localdate() + timedelta(days=2)},
+        {"status": "canceled"},
+        {"at_period_end": True},
+    ],
+)
+def test_what_is_not_due_is_left_alone(active, fields):
+    StripeSubscription.objects.update(**{"end_date": timezone.localdate(), **fields})
+
+    assert list(StripeSubscription.get_subscriptions_for_cancel()) == []
+
+
+def test_all_that_is_due_is_ended(active, fake):
+    StripeSubscription.objects.update(end_date=timezone.localdate())
+
+    StripeSubscription.end_subscriptions()
+
+    assert StripeSubscription.objects.get().status == "canceled"
+
+
+def test_ending_what_is_due_stops_at_the_first_error(db, fake):
+    rows = [make_subscription(end_date=timezone.localdate()) for _ in range(2)]
+    for row in rows:
+        row.create_at_stripe()
+    fake.fail_next("GET /v1/subscriptions/*", Fault.ERROR_500_BEFORE)
+
+    with pytest.raises(stripe.APIError):
+        StripeSubscription.end_subscriptions(at_period_end=True)
+
+    assert not StripeSubscription.objects.filter(at_period_end=True).exists()
