@@ -15,7 +15,7 @@ from aa_stripe.jobs.report import Outcome, Report
 from aa_stripe.jobs.rows import Keys, in_order, write_unchanged
 from aa_stripe.jobs.run import Run, Watcher, close_broken_connections
 from aa_stripe.models import StripeCoupon, StripeCouponQuerySet
-from aa_stripe.models.coupon_terms import identity_of, to_datetime
+from aa_stripe.models.coupon_terms import identity_of, to_timestamp
 
 # What is done, as the report counts it.
 CREATED = "created"
@@ -33,9 +33,6 @@ CHANGED_MEANWHILE = "changed here meanwhile"
 
 #: The fields that are taken over.
 MIRRORED = (*sorted(StripeCoupon.STRIPE_FIELDS), "stripe_response", "is_deleted")
-
-#: A coupon as both sides know it.
-Key = tuple[str, datetime, bool]
 
 
 def refresh_coupons(
@@ -140,7 +137,7 @@ class _Refresh:
         self, coupon: gateway.Coupon, rows: list[StripeCoupon], asked: datetime
     ) -> list[StripeCoupon]:
         """Let the rows of the coupon's id say what Stripe says; return those to be written."""
-        same = [row for row in rows if _key(row) == _key_of(coupon)]
+        same = [row for row in rows if _is_of(row, coupon)]
         for row in same:
             self._seen.add(row.pk)
         if any(row.updated >= asked or _is_newer(row, coupon) for row in rows):
@@ -237,21 +234,17 @@ def _rows_of(coupons: list[gateway.Coupon]) -> dict[str, list[StripeCoupon]]:
     return found
 
 
-def _key(row: StripeCoupon) -> Key:
-    return row.coupon_id, row.created, row.livemode
-
-
-def _key_of(coupon: gateway.Coupon) -> Key:
-    return coupon.id, to_datetime(coupon.created), coupon.livemode
+def _is_of(row: StripeCoupon, coupon: gateway.Coupon) -> bool:
+    return to_timestamp(row.created) == coupon.created
 
 
 def _is_newer(row: StripeCoupon, coupon: gateway.Coupon) -> bool:
     """Whether Stripe has given the id away again since the page was read."""
-    return row.created > to_datetime(coupon.created)
+    return to_timestamp(row.created) > coupon.created
 
 
 def _is_older(row: StripeCoupon, coupon: gateway.Coupon) -> bool:
-    return row.created < to_datetime(coupon.created) and not row.is_deleted
+    return to_timestamp(row.created) < coupon.created and not row.is_deleted
 
 
 def _describe(row: StripeCoupon, coupon: gateway.Coupon) -> bool:
@@ -265,5 +258,5 @@ def _describe(row: StripeCoupon, coupon: gateway.Coupon) -> bool:
 def _new(coupon: gateway.Coupon) -> StripeCoupon:
     row = StripeCoupon(coupon_id=coupon.id, is_created_at_stripe=True)
     row.update_from_stripe_data(coupon, commit=False)
-    row.identity = identity_of(*_key(row))
+    row.identity = identity_of(row.coupon_id, row.created, row.livemode)
     return row

@@ -24,7 +24,7 @@ from aa_stripe.models.coupon_terms import (
     identity_of,
     is_as_wanted,
     metadata_changes,
-    to_datetime,
+    to_timestamp,
     wanted,
 )
 from aa_stripe.models.locking import held
@@ -202,7 +202,7 @@ def _found(row: StripeCoupon) -> gateway.Coupon | None:
     coupon = gateway.find_coupon(row.coupon_id)
     if coupon is None:
         return None
-    is_same = to_datetime(coupon.created) == row.created or row.created is None
+    is_same = row.created is None or to_timestamp(row.created) == coupon.created
     return coupon if is_same else None
 
 

@@ -1,0 +1,22 @@
+"""A fake Stripe, and coupons in it."""
+
+from __future__ import annotations
+
+import pytest
+
+from aa_stripe.testing import FakeStripe
+from tests.coupons.stripe_side import make_coupon
+
+
+@pytest.fixture
+def fake():
+    with FakeStripe() as fake:
+        yield fake
+
+
+@pytest.fixture
+def coupon(db, fake):
+    """Ten dollars off, here and at Stripe; the requests that made it are forgotten."""
+    coupon = make_coupon()
+    fake.requests.clear()
+    return coupon

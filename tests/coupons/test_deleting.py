@@ -1,0 +1,147 @@
+"""``delete()`` deletes at Stripe, and keeps the row."""
+
+from __future__ import annotations
+
+import pytest
+import stripe
+
+from aa_stripe.models import StripeCoupon
+from aa_stripe.testing import Fault
+from tests.coupons.stripe_side import (
+    DELETE,
+    RETRIEVE,
+    TEN_DOLLARS,
+    at_stripe,
+    calls,
+    make_coupon,
+    other,
+    rows,
+)
+
+pytestmark = pytest.mark.django_db
+
+LABEL = "aa_stripe.StripeCoupon"
+
+
+def test_a_coupon_is_deleted_at_stripe_and_its_row_is_kept(coupon, fake):
+    assert coupon.delete() == (0, {LABEL: 0})
+
+    assert at_stripe(fake) == []
+    assert coupon.is_deleted
+    assert other(coupon).is_deleted
+    assert calls(fake) == [RETRIEVE, DELETE]
+
+
+def test_the_managers_tell_deleted_ones_apart(coupon, fake):
+    kept = make_coupon(coupon_id="KEPT")
+    coupon.delete()
+
+    assert list(StripeCoupon.objects.all()) == [kept]
+    assert list(StripeCoupon.objects.deleted()) == [coupon]
+    assert set(StripeCoupon.objects.all_with_deleted()) == {coupon, kept}
+
+
+def test_another_coupon_under_the_same_id_is_not_deleted(coupon, fake):
+    stripe.Coupon.delete("SALE10")
+    fake.advance(60)
+    stripe.Coupon.create(id="SALE10", percent_off=5, duration="once")
+
+    coupon.delete()
+
+    assert len(at_stripe(fake)) == 1
+    assert other(coupon).is_deleted
+
+
+def test_a_coupon_that_stripe_does_not_know_is_only_marked(coupon, fake):
+    stripe.Coupon.delete("SALE10")
+    fake.requests.clear()
+
+    coupon.delete()
+
+    assert other(coupon).is_deleted
+    assert calls(fake) == [RETRIEVE]
+
+
+def test_a_coupon_that_somebody_deletes_at_the_same_moment_is_marked(coupon, fake):
+    def delete(request):
+        if request.method == "DELETE":
+            fake.before_request.clear()
+            stripe.Coupon.delete("SALE10")
+
+    fake.before_request.append(delete)
+
+    coupon.delete()
+
+    assert other(coupon).is_deleted
+
+
+def test_deleting_twice_does_no_harm(coupon, fake):
+    other(coupon).delete()
+
+    assert coupon.delete() == (0, {LABEL: 0})
+
+    assert other(coupon).is_deleted
+
+
+@pytest.mark.parametrize("fault", [Fault.REQUEST_LOST, Fault.ANSWER_LOST, Fault.ERROR_500_AFTER])
+@pytest.mark.parametrize("endpoint", [RETRIEVE, DELETE])
+def test_a_failure_marks_nothing_and_the_next_try_finishes(coupon, fake, endpoint, fault):
+    fake.fail_next(endpoint, fault)
+    with pytest.raises(stripe.StripeError):
+        coupon.delete()
+    assert not other(coupon).is_deleted
+
+    other(coupon).delete()
+
+    assert other(coupon).is_deleted
+    assert at_stripe(fake) == []
+
+
+def test_a_row_that_never_came_to_stripe_is_only_marked(fake, coupon):
+    local = StripeCoupon(**{**TEN_DOLLARS, "coupon_id": "LOCAL"}, created=coupon.created)
+    local.save_locally()
+
+    local.delete()
+
+    assert other(local).is_deleted
+    assert not fake.requests
+
+
+def test_rows_of_0_14_that_are_of_the_same_coupon_are_all_marked(coupon):
+    copied = {name: getattr(coupon, name) for name in ("coupon_id", "created", "duration")}
+    [twin] = StripeCoupon.objects.bulk_create([StripeCoupon(**copied, is_created_at_stripe=True)])
+
+    coupon.delete()
+
+    assert other(twin).is_deleted
+
+
+# Many
+
+
+def test_each_coupon_of_a_queryset_is_deleted(fake):
+    for name in ("A", "B", "C"):
+        make_coupon(coupon_id=name)
+
+    deleted = StripeCoupon.objects.exclude(coupon_id="B").delete()
+
+    assert deleted == (2, {LABEL: 2})
+    assert [it["id"] for it in at_stripe(fake)] == ["B"]
+    assert rows(is_deleted=True).count() == 2
+
+
+def test_a_queryset_does_not_remember_what_it_has_deleted(coupon):
+    coupons = StripeCoupon.objects.all()
+    list(coupons)
+
+    coupons.delete()
+
+    assert list(coupons) == []
+
+
+def test_deleting_nothing_deletes_nothing(fake, db):
+    assert StripeCoupon.objects.all().delete() == (0, {LABEL: 0})
+
+
+def test_the_manager_itself_cannot_delete():
+    assert not hasattr(StripeCoupon.objects, "delete")

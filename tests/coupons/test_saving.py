@@ -1,0 +1,565 @@
+"""``save()`` goes to Stripe, and comes back with what Stripe says."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta, timezone
+from decimal import Decimal
+
+import pytest
+import stripe
+from django.core.exceptions import ValidationError
+from django.db import DatabaseError, IntegrityError
+from django.utils import timezone as django_timezone
+
+from aa_stripe import gateway
+from aa_stripe.exceptions import StripeCouponAlreadyExists, StripeMethodNotAllowed
+from aa_stripe.models import StripeCoupon
+from aa_stripe.money import StripeMoneyError
+from tests.coupons.stripe_side import (
+    CREATE,
+    RETRIEVE,
+    TEN_DOLLARS,
+    UPDATE,
+    at_stripe,
+    calls,
+    make_coupon,
+    new_coupon,
+    other,
+    rows,
+)
+
+pytestmark = pytest.mark.django_db
+
+
+# A new one
+
+
+def test_a_new_coupon_is_created_at_stripe_with_one_request(fake):
+    coupon = StripeCoupon.objects.create(**TEN_DOLLARS)
+
+    [there] = at_stripe(fake)
+    assert (there["id"], there["amount_off"], there["currency"]) == ("SALE10", 1000, "usd")
+    assert calls(fake) == [CREATE]
+    assert coupon.is_created_at_stripe
+
+
+def test_a_new_coupon_says_what_stripe_says(fake):
+    coupon = other(make_coupon())
+
+    [there] = at_stripe(fake)
+    assert coupon.created == datetime.fromtimestamp(there["created"], tz=timezone.utc)
+    assert (coupon.valid, coupon.times_redeemed, coupon.livemode) == (True, 0, False)
+    assert (coupon.amount_off, coupon.percent_off) == (Decimal(10), None)
+    assert coupon.stripe_response == there
+    assert not coupon.is_deleted
+
+
+def test_everything_that_a_coupon_can_say_is_sent(fake):
+    redeem_by = django_timezone.now().replace(microsecond=0) + timedelta(days=30)
+
+    coupon = make_coupon(
+        coupon_id="HALF",
+        amount_off=None,
+        currency=None,
+        percent_off=Decimal("12.5"),
+        duration=StripeCoupon.DURATION_REPEATING,
+        duration_in_months=3,
+        max_redemptions=20,
+        redeem_by=redeem_by,
+        metadata={"campaign": "spring"},
+        name="Spring",
+    )
+
+    [there] = at_stripe(fake)
+    assert there["percent_off"] == 12.5
+    assert (there["duration"], there["duration_in_months"]) == ("repeating", 3)
+    assert (there["max_redemptions"], there["redeem_by"]) == (20, redeem_by.timestamp())
+    assert (there["metadata"], there["name"]) == ({"campaign": "spring"}, "Spring")
+    stored = other(coupon)
+    assert (stored.percent_off, stored.redeem_by) == (Decimal("12.5"), redeem_by)
+
+
+def test_stripe_chooses_the_id_when_none_is_given(fake):
+    coupon = make_coupon(coupon_id="")
+
+    [there] = at_stripe(fake)
+    assert coupon.coupon_id == there["id"] != ""
+    assert str(other(coupon)) == there["id"]
+
+
+def test_a_currency_may_be_in_capitals(fake):
+    assert other(make_coupon(currency="USD")).currency == "usd"
+
+
+def test_a_percentage_needs_no_currency_and_sends_none(fake):
+    make_coupon(amount_off=None, percent_off=25)
+
+    assert "currency" not in fake.requests[0].params
+
+
+@pytest.mark.parametrize("percent", [33.3, "33.3", Decimal("33.3")])
+def test_a_percentage_may_be_written_as_a_float_or_a_text(fake, percent):
+    coupon = make_coupon(amount_off=None, percent_off=percent)
+
+    assert at_stripe(fake)[0]["percent_off"] == 33.3
+    assert other(coupon).percent_off == Decimal("33.3")
+
+
+def test_older_rows_of_the_id_become_deleted(fake):
+    old = make_coupon()
+    stripe.Coupon.delete("SALE10")
+    fake.advance(60)
+
+    new = make_coupon()
+
+    assert other(old).is_deleted
+    assert list(StripeCoupon.objects.all()) == [new]
+
+
+def test_older_rows_of_another_id_or_mode_stay(fake):
+    kept = make_coupon(coupon_id="sale10")
+    live = make_coupon()
+    rows(pk=live.pk).update(livemode=True)
+    stripe.Coupon.delete("SALE10")
+    fake.advance(60)
+
+    make_coupon()
+
+    assert not other(kept).is_deleted
+    assert not other(live).is_deleted
+
+
+def test_a_coupon_can_be_made_again_within_a_second(fake):
+    coupon = make_coupon()
+    coupon.delete()
+
+    again = make_coupon()
+
+    assert not other(again).is_deleted
+    assert len(at_stripe(fake)) == 1
+
+
+def test_get_or_create_and_update_or_create_work(fake):
+    first, is_new = StripeCoupon.objects.get_or_create(coupon_id="SALE10", defaults=TEN_DOLLARS)
+    second, is_newer = StripeCoupon.objects.get_or_create(coupon_id="SALE10", defaults=TEN_DOLLARS)
+    third, _ = StripeCoupon.objects.update_or_create(
+        coupon_id="SALE10", defaults={"metadata": {"a": "b"}}
+    )
+
+    assert (is_new, is_newer) == (True, False)
+    assert first == second == third
+    assert at_stripe(fake)[0]["metadata"] == other(first).metadata == {"a": "b"}
+
+
+# An existing one
+
+
+def test_metadata_and_name_are_sent(coupon, fake):
+    coupon.metadata, coupon.name = {"campaign": "spring"}, "Spring"
+
+    coupon.save()
+
+    [there] = at_stripe(fake)
+    assert (there["metadata"], there["name"]) == ({"campaign": "spring"}, "Spring")
+    assert calls(fake) == [RETRIEVE, UPDATE]
+    assert other(coupon).stripe_response["name"] == "Spring"
+
+
+def test_metadata_that_is_taken_away_is_gone_at_stripe_too(fake):
+    coupon = make_coupon(metadata={"a": "1", "b": "2"})
+
+    coupon.metadata = {"b": 3}
+    coupon.save()
+
+    assert at_stripe(fake)[0]["metadata"] == other(coupon).metadata == {"b": "3"}
+
+
+def test_a_name_can_be_taken_away(fake):
+    coupon = other(make_coupon(name="Spring"))
+
+    coupon.name = ""
+    coupon.save()
+
+    assert at_stripe(fake)[0]["name"] is None
+    assert other(coupon).name == ""
+
+
+def test_a_name_that_the_row_does_not_know_is_not_taken_away(fake):
+    coupon = make_coupon(name="Spring")
+    rows().update(name="")  # as in a row of 0.14
+
+    coupon = other(coupon)
+    coupon.metadata = {"a": "b"}
+    coupon.save()
+
+    assert at_stripe(fake)[0]["name"] == other(coupon).name == "Spring"
+
+
+def test_saving_without_a_change_only_reads(coupon, fake):
+    coupon.save()
+
+    assert calls(fake) == [RETRIEVE]
+
+
+def test_other_edits_do_not_stick(coupon, fake):
+    coupon.amount_off, coupon.duration, coupon.max_redemptions = 3, "once", 7
+
+    coupon.save()
+
+    stored = other(coupon)
+    for row in (coupon, stored):
+        assert (row.amount_off, row.duration, row.max_redemptions) == (10, "forever", None)
+
+
+def test_what_happened_at_stripe_is_taken_over(coupon, fake):
+    there = fake.account.find("coupon", "SALE10")
+    there.update(times_redeemed=5, max_redemptions=5)
+
+    coupon.save()
+
+    stored = other(coupon)
+    assert (stored.times_redeemed, stored.valid) == (5, False)
+
+
+def test_an_expired_coupon_can_still_be_edited(fake):
+    coupon = make_coupon(redeem_by=django_timezone.now() + timedelta(days=1))
+    there = fake.account.find("coupon", "SALE10")
+    there["redeem_by"] -= 3 * 24 * 60 * 60
+
+    coupon.metadata = {"a": "b"}
+    coupon.save()
+    coupon.save()
+
+    assert other(coupon).redeem_by < django_timezone.now()
+    assert at_stripe(fake)[0]["metadata"] == {"a": "b"}
+
+
+def test_saving_some_fields_writes_what_stripe_says_of_the_others_too(coupon, fake):
+    fake.account.find("coupon", "SALE10")["times_redeemed"] = 5
+
+    coupon.metadata = {"a": "b"}
+    coupon.save(update_fields=["metadata"])
+
+    stored = other(coupon)
+    assert (stored.metadata, stored.times_redeemed) == ({"a": "b"}, 5)
+
+
+def test_the_time_of_the_update_is_written(coupon):
+    rows().update(updated=coupon.updated - timedelta(days=1))
+    coupon = other(coupon)
+
+    coupon.save()
+
+    assert other(coupon).updated > django_timezone.now() - timedelta(hours=1)
+
+
+def test_a_coupon_that_stripe_does_not_know_becomes_deleted(coupon, fake):
+    stripe.Coupon.delete("SALE10")
+
+    coupon.metadata = {"a": "b"}
+    coupon.save()
+
+    assert coupon.is_deleted
+    assert other(coupon).is_deleted
+    assert not StripeCoupon.objects.exists()
+
+
+def test_a_coupon_that_is_deleted_while_it_is_saved_becomes_deleted(coupon, fake):
+    def delete(request):
+        if request.method == "POST":
+            fake.before_request.clear()
+            stripe.Coupon.delete("SALE10")
+
+    fake.before_request.append(delete)
+
+    coupon.metadata = {"a": "b"}
+    coupon.save()
+
+    assert other(coupon).is_deleted
+
+
+def test_another_coupon_under_the_same_id_is_not_changed(coupon, fake):
+    stripe.Coupon.delete("SALE10")
+    fake.advance(60)
+    stripe.Coupon.create(id="SALE10", percent_off=5, duration="once")
+
+    coupon.metadata = {"a": "b"}
+    coupon.save()
+
+    assert other(coupon).is_deleted
+    assert other(coupon).amount_off == 10
+    assert at_stripe(fake)[0]["metadata"] == {}
+
+
+def test_a_coupon_marked_as_deleted_that_stripe_still_has_is_not_deleted(coupon, fake):
+    rows().update(is_deleted=True)
+
+    coupon = other(coupon)
+    coupon.save()
+
+    assert not other(coupon).is_deleted
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_row_that_is_gone_is_not_made_again(coupon):
+    rows()._raw_delete("default")
+
+    with pytest.raises(DatabaseError):
+        coupon.save()
+
+    assert not rows().exists()
+
+
+@pytest.mark.parametrize("metadata", [["a"], "text", {"a": {"b": 1}}, {"a": "\0"}])
+def test_metadata_that_is_none_is_refused_before_anything_is_sent(coupon, fake, metadata):
+    coupon.metadata = metadata
+
+    with pytest.raises(ValidationError) as refused:
+        coupon.save()
+
+    assert set(refused.value.message_dict) == {"metadata"}
+    assert not fake.requests
+
+
+def test_a_name_that_is_too_long_is_refused_before_anything_is_sent(coupon, fake):
+    coupon.name = "x" * 41
+
+    with pytest.raises(ValidationError, match="name"):
+        coupon.save()
+
+    assert not fake.requests
+
+
+# Live and test mode
+
+
+@pytest.mark.parametrize("act", [StripeCoupon.save, StripeCoupon.delete])
+def test_a_coupon_of_the_other_mode_is_left_alone(coupon, fake, act):
+    rows().update(livemode=True)
+    coupon = other(coupon)
+
+    with pytest.raises(StripeMethodNotAllowed, match="live mode"):
+        act(coupon)
+
+    assert not other(coupon).is_deleted
+    assert not fake.requests
+
+
+def test_a_live_key_leaves_coupons_of_test_mode_alone(coupon, fake, settings):
+    settings.STRIPE_API_KEY = "rk_live_key"
+
+    with pytest.raises(StripeMethodNotAllowed, match="test mode"):
+        coupon.delete()
+
+    assert not fake.requests
+
+
+@pytest.mark.parametrize(
+    ("key", "is_live"),
+    [
+        ("sk_test_1", False),
+        ("rk_test_live_", False),
+        ("", False),
+        ("sk_live_1", True),
+        ("rk_live_1", True),
+        ("sk_org_live_1", True),
+    ],
+)
+def test_the_mode_is_that_of_the_key(settings, key, is_live):
+    settings.STRIPE_API_KEY = key
+
+    assert gateway.is_live() is is_live
+
+
+# Fetching
+
+
+def test_a_coupon_made_at_stripe_can_be_fetched(fake):
+    stripe.Coupon.create(id="FROM_STRIPE", percent_off=12.5, duration="once", name="Theirs")
+
+    coupon = StripeCoupon(coupon_id="FROM_STRIPE")
+    fake.requests.clear()
+    coupon.save(force_retrieve=True)
+
+    stored = other(coupon)
+    assert (stored.percent_off, stored.duration, stored.name) == (Decimal("12.5"), "once", "Theirs")
+    assert stored.is_created_at_stripe
+    assert calls(fake) == [RETRIEVE]
+
+
+def test_fetching_what_is_here_is_refused(coupon):
+    twin = StripeCoupon(coupon_id="SALE10")
+
+    with pytest.raises(StripeCouponAlreadyExists):
+        twin.save(force_retrieve=True)
+
+    assert rows().count() == 1
+    assert not twin.is_created_at_stripe
+
+
+def test_fetching_marks_older_rows_of_the_id_as_deleted(coupon, fake):
+    stripe.Coupon.delete("SALE10")
+    fake.advance(60)
+    stripe.Coupon.create(id="SALE10", percent_off=5, duration="once")
+
+    new = StripeCoupon(coupon_id="SALE10")
+    new.save(force_retrieve=True)
+
+    assert other(coupon).is_deleted
+    assert StripeCoupon.objects.get() == new
+
+
+def test_fetching_what_was_taken_for_deleted_brings_it_back(coupon):
+    rows().update(is_deleted=True)
+
+    StripeCoupon(coupon_id="SALE10").save(force_retrieve=True)
+
+    assert not other(coupon).is_deleted
+    assert rows().count() == 1
+
+
+def test_fetching_what_stripe_does_not_know_fails_and_stores_nothing(fake):
+    with pytest.raises(stripe.InvalidRequestError, match="No such coupon"):
+        StripeCoupon(coupon_id="UNKNOWN").save(force_retrieve=True)
+
+    assert not rows().exists()
+
+
+def test_fetching_needs_an_id(fake):
+    with pytest.raises(ValidationError, match="coupon_id"):
+        StripeCoupon().save(force_retrieve=True)
+
+    assert not fake.requests
+
+
+def test_an_existing_row_is_saved_as_ever(coupon, fake):
+    coupon.metadata = {"a": "b"}
+
+    coupon.save(force_retrieve=True)
+
+    assert at_stripe(fake)[0]["metadata"] == {"a": "b"}
+
+
+# Without Stripe
+
+
+def test_save_locally_says_nothing_to_stripe(coupon, fake):
+    coupon.metadata = {"a": "b"}
+
+    coupon.save_locally()
+
+    assert other(coupon).metadata == {"a": "b"}
+    assert not fake.requests
+
+
+def test_a_new_row_can_be_stored_locally_once(coupon, fake):
+    twin = {"is_created_at_stripe": True, "created": coupon.created, **TEN_DOLLARS}
+
+    with pytest.raises(IntegrityError):
+        StripeCoupon(**twin).save_locally()
+
+    assert not fake.requests
+
+
+def test_a_row_that_was_stored_locally_is_created_at_stripe_by_save(fake):
+    coupon = new_coupon(created=django_timezone.now())
+    coupon.save_locally()
+
+    other(coupon).save()
+
+    stored = other(coupon)
+    assert stored.is_created_at_stripe
+    assert stored.created.timestamp() == at_stripe(fake)[0]["created"]
+    assert rows().count() == 1
+
+
+# What Stripe says, from elsewhere
+
+
+def test_data_of_stripes_is_copied_and_written(coupon, fake):
+    told = dict(at_stripe(fake)[0], times_redeemed=3, valid=False, metadata={"a": "b"})
+    fake.requests.clear()
+
+    altered = coupon.update_from_stripe_data(told)
+
+    stored = other(coupon)
+    assert altered == 1
+    assert (stored.times_redeemed, stored.valid, stored.metadata) == (3, False, {"a": "b"})
+    assert stored.stripe_response["times_redeemed"] == 3
+    assert not fake.requests
+
+
+def test_the_sdks_object_will_do(coupon, fake):
+    stripe.Coupon.modify("SALE10", metadata={"a": "b"})
+
+    assert coupon.update_from_stripe_data(stripe.Coupon.retrieve("SALE10")) == 1
+
+    assert other(coupon).metadata == {"a": "b"}
+
+
+def test_fields_can_be_left_out(coupon, fake):
+    told = dict(at_stripe(fake)[0], times_redeemed=3, metadata={"a": "b"})
+
+    coupon.update_from_stripe_data(told, exclude_fields=["metadata"])
+
+    stored = other(coupon)
+    assert (stored.times_redeemed, stored.metadata) == (3, {})
+
+
+def test_without_commit_nothing_is_written(coupon, fake):
+    told = dict(at_stripe(fake)[0], times_redeemed=3)
+
+    assert coupon.update_from_stripe_data(told, commit=False) is None
+
+    assert coupon.times_redeemed == 3
+    assert other(coupon).times_redeemed == 0
+
+
+def test_a_deleted_row_is_altered_too_and_one_that_is_gone_is_not(coupon, fake):
+    [told] = at_stripe(fake)
+    rows().update(is_deleted=True)
+
+    assert coupon.update_from_stripe_data(told) == 1
+    rows()._raw_delete("default")
+    assert coupon.update_from_stripe_data(told) == 0
+
+
+def test_what_stripe_leaves_out_is_left_as_it_is(coupon, fake):
+    coupon.update_from_stripe_data({"times_redeemed": 2, "valid": True})
+
+    stored = other(coupon)
+    assert (stored.amount_off, stored.times_redeemed) == (10, 2)
+
+
+def test_an_amount_that_we_cannot_count_is_an_error(coupon, fake):
+    told = dict(at_stripe(fake)[0], currency="xyz")
+
+    with pytest.raises(StripeMoneyError, match="xyz"):
+        coupon.update_from_stripe_data(told)
+
+    assert other(coupon).currency == "usd"
+
+
+def test_more_digits_than_are_kept_do_not_make_a_difference(coupon, fake):
+    told = dict(at_stripe(fake)[0], amount_off=None, currency=None, percent_off=33.333333)
+
+    coupon.update_from_stripe_data(told)
+
+    assert coupon.percent_off == other(coupon).percent_off == Decimal("33.3333")
+
+
+def test_stripe_fields_are_those_of_0_14_and_the_name():
+    assert StripeCoupon.STRIPE_FIELDS - {"name"} == {
+        "amount_off",
+        "created",
+        "currency",
+        "duration",
+        "duration_in_months",
+        "livemode",
+        "max_redemptions",
+        "metadata",
+        "percent_off",
+        "redeem_by",
+        "times_redeemed",
+        "valid",
+    }
