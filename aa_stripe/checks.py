@@ -1,4 +1,4 @@
-"""System checks of the settings: wrong ones are told at start-up, not by the first customer.
+"""System checks: what is wrong is told at start-up, not by the first customer.
 
 What a check says never contains a key or a secret, nor the URL that may hold one.
 The ids are public (projects silence them) and listed in docs/settings.rst: they never change.
@@ -11,13 +11,16 @@ import math
 import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from importlib import import_module
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
 from django.apps import AppConfig, apps
 from django.conf import settings
-from django.core.checks import CheckMessage, Error, Warning, register
+from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from django.core.exceptions import ImproperlyConfigured
+from django.db import connections
+from django.db.migrations.recorder import MigrationRecorder
 from django.utils.module_loading import import_string
 from rest_framework.settings import api_settings
 from rest_framework.throttling import ScopedRateThrottle
@@ -48,6 +51,35 @@ def check_settings(
 ) -> list[CheckMessage]:
     """Everything that is wrong with the project's Stripe settings."""
     return [message for check in CHECKS for message in check()]
+
+
+@register(Tags.database)
+def check_upgrade(
+    app_configs: Sequence[AppConfig] | None = None,
+    databases: Sequence[str] | None = None,
+    **kwargs: Any,
+) -> list[CheckMessage]:
+    """Which of ``databases`` 0.14 did not finish. ``migrate`` asks before it does anything.
+
+    Our first migration refuses such a database too. But where a project's own migrations need
+    0.14's, Django fails before that one is reached, and its message does not tell what to do.
+    """
+    return [message for alias in databases or () for message in upgrade_can_begin(alias)]
+
+
+def upgrade_can_begin(alias: str) -> Iterator[CheckMessage]:
+    squashed = "aa_stripe.migrations.0001_squashed_0022_stripecharge_amount_refunded"
+    replaced = import_module(squashed).Migration.replaces
+    applied = MigrationRecorder(connections[alias]).applied_migrations()
+    missing = [name for label, name in replaced if (label, name) not in applied]
+    if missing and len(missing) < len(replaced):
+        yield Error(
+            f"The database {alias!r} was left halfway through the migrations of aa-stripe 0.14. "
+            f"Missing: {', '.join(missing)}.",
+            hint="Install aa-stripe 0.14 (or 0.13.0) again, run its migrations to the end, then "
+            "upgrade.",
+            id="aa_stripe.E019",
+        )
 
 
 def api_key_is_a_secret_key() -> Iterator[CheckMessage]:

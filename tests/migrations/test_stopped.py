@@ -25,6 +25,27 @@ def test_a_database_stopped_halfway_is_refused_untouched(
     assert empty.everything() == before
 
 
+def test_a_database_stopped_halfway_is_refused_before_django_looks_at_any_migration(
+    empty, old_site
+):
+    old_site.run("manage.py", "migrate", "aa_stripe", "0021", database=empty.settings)
+    before = empty.everything()
+
+    refused = empty.migrate(check=False, DJANGO_SETTINGS_MODULE="tests.migrations.settings_shop")
+
+    assert refused.returncode == 1
+    assert "(aa_stripe.E019) The database 'default' was left halfway" in refused.stderr
+    assert "Missing: 0022_stripecharge_amount_refunded." in refused.stderr
+    assert "Traceback" not in refused.stderr
+    assert empty.everything() == before
+
+
+def test_a_project_may_depend_on_any_migration_of_0_14(empty):
+    empty.migrate(DJANGO_SETTINGS_MODULE="tests.migrations.settings_shop")
+
+    assert "shop_order" in empty.tables()
+
+
 def test_what_was_stopped_halfway_can_be_finished_and_then_upgraded(empty, old_site):
     old_site.run("manage.py", "migrate", "aa_stripe", "0012", database=empty.settings)
     empty.migrate(check=False)

@@ -1,0 +1,1 @@
+"""An app of a project, with a model and a migration that need ours."""

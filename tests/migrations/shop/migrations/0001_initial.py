@@ -1,0 +1,17 @@
+"""Made in the days of aa-stripe 0.14."""
+
+from django.db import migrations, models
+
+
+class Migration(migrations.Migration):
+    dependencies = [("aa_stripe", "0014_stripecharge_charge_attempt_failed")]
+
+    operations = [
+        migrations.CreateModel(
+            "Order",
+            [
+                ("id", models.AutoField(primary_key=True, serialize=False)),
+                ("charge", models.ForeignKey("aa_stripe.StripeCharge", models.CASCADE)),
+            ],
+        )
+    ]
