@@ -203,10 +203,10 @@ def test_the_demo_says_the_same_about_what_it_creates():
 # When one of these fails, what the README says is missing has come: shorten it, and the test.
 
 
-def test_there_is_no_endpoint_and_no_command_for_webhooks_or_coupons_as_it_says():
+def test_there_is_no_endpoint_and_no_command_for_webhooks_as_it_says():
     endpoints = {it.name for it in api_urls.urlpatterns}
 
-    assert "there is no endpoint and no command for webhooks or coupons" in TEXT
+    assert "there is no endpoint and no command for webhooks" in TEXT
     assert not {"stripe-webhooks", "stripe-coupon-details"} & endpoints
     assert not {"refresh_coupons", "check_pending_webhooks", "process_webhooks"} & set(
         get_commands()
