@@ -231,17 +231,26 @@ def test_what_a_receiver_raises_is_never_taken_for_a_reason_to_skip(customer, re
     assert "collected: 1" in ran.stdout
 
 
-def test_a_receiver_of_a_decline_may_raise_too(fake, receive, run):
+@pytest.mark.parametrize("error", [StripeNoActiveCustomer, StripeMethodNotAllowed])
+def test_a_receiver_of_a_decline_may_raise_too(fake, receive, run, error):
     make_charge(make_customer(card="tok_chargeCustomerFail"))
-    receive(
-        stripe_charge_card_exception,
-        mock.Mock(side_effect=StripeMethodNotAllowed("of another row")),
-    )
+    receive(stripe_charge_card_exception, mock.Mock(side_effect=error("of another row")))
 
     ran = run("charge_stripe")
 
     assert ran.status == 1
     assert "declined: 1\n" in ran.stdout
+
+
+def test_a_refusal_of_a_kind_we_do_not_know_is_a_failure(customer, run, monkeypatch):
+    make_charge(customer)
+    refused = mock.Mock(side_effect=StripeMethodNotAllowed("Not on a Sunday."))
+    monkeypatch.setattr(StripeCharge, "charge_if_pending", refused)
+
+    ran = run("charge_stripe")
+
+    assert ran.status == 1
+    assert "Not on a Sunday." in ran.stdout
 
 
 def test_all_failures_are_listed_and_only_the_first_in_full(customer, fake, run, monkeypatch):
@@ -272,6 +281,17 @@ def test_a_refused_key_ends_the_run_early(customer, fake, run, settings, key):
     assert ran.stdout.endswith("failed: 3\n")
     assert len(fake.requests) <= 3
     assert StripeCharge.objects.pending().count() == 10
+
+
+def test_rows_that_are_skipped_hide_no_refused_key(customer, fake, run, settings):
+    for _ in range(5):
+        make_charge(customer)
+        StripeCharge.objects.create(user=make_user(), amount=100)
+    settings.STRIPE_API_KEY = "sk_wrong"
+
+    ran = run("charge_stripe")
+
+    assert ran.stdout.endswith("failed: 3\n")
 
 
 def test_a_few_rows_that_the_key_may_not_touch_do_not_end_the_run(customer, fake, run):
@@ -507,8 +527,8 @@ def test_signals_that_are_due_do_not_use_up_the_limit(customer, run):
 
 def test_a_dry_run_tells_and_does_nothing(customer, fake, run, django_assert_num_queries):
     make_charge(customer, amount=1999)
-    make_charge(customer, amount=1)
-    make_charge(customer, amount=500, currency="JPY")
+    make_charge(customer, amount=1, currency="USD")
+    make_charge(customer, amount=500, currency="jpy")
     make_charge(customer, amount=None)
     make_charge(customer, is_charged=True, signal_due="succeeded")
     StripeCharge.objects.create(user=make_user(), amount=100)
@@ -527,6 +547,16 @@ def test_a_dry_run_tells_and_does_nothing(customer, fake, run, django_assert_num
     assert fake.requests == []
     assert all(query["sql"].startswith("SELECT") for query in captured.captured_queries)
     assert list(StripeCharge.objects.order_by("pk").values()) == before
+
+
+@pytest.mark.parametrize("fields", [{"is_active": False}, {"stripe_customer_id": ""}])
+def test_a_dry_run_knows_who_cannot_pay(customer, run, fields):
+    make_charge(customer)
+    StripeCustomer.objects.update(**fields)
+
+    ran = run("charge_stripe", "--dry-run")
+
+    assert ran.stdout == "left alone, no active customer: 1\n"
 
 
 def test_a_dry_run_keeps_to_the_limit(customer, run):

@@ -126,6 +126,14 @@ def test_signals_are_as_before_when_the_command_is_over(number):
     assert signal.getsignal(number) is before
 
 
+def test_a_run_that_was_not_told_to_stop_leaves_the_signals_as_before(fake, run):
+    before = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
+
+    run("charge_stripe")
+
+    assert (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)) == before
+
+
 def test_a_signal_that_is_ignored_stays_ignored():
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     stdout = io.StringIO()

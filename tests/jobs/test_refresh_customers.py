@@ -220,6 +220,22 @@ def test_one_failing_customer_is_reported_and_stops_nobody(many, fake, run, capl
     assert rows[2].stripe_response == {}
 
 
+def test_a_customer_that_is_taken_over_in_part_is_not_written(many, run, monkeypatch):
+    [row] = many(1)
+
+    def set_stripe_data(self, customer, payment_methods):
+        self.stripe_response = {"id": customer.id}
+        raise KeyError("id")
+
+    monkeypatch.setattr(StripeCustomer, "set_stripe_data", set_stripe_data)
+
+    ran = run("refresh_customers")
+
+    assert ran.status == 1
+    row.refresh_from_db()
+    assert row.stripe_response == {}
+
+
 def test_a_listing_that_breaks_off_keeps_what_was_read(many, fake, run):
     many(150)
     deleted = make_customer()
@@ -481,6 +497,14 @@ def test_a_limit_is_how_many_customers_are_refreshed(many, fake, run):
     assert set(StripeCustomer.objects.exclude(stripe_response={})) == {rows[3], rows[4]}
     assert len(calls(fake, METHODS)) == 2
     assert calls(fake, RETRIEVE) == []
+
+
+def test_a_limit_ends_the_listing(many, fake, run):
+    many(150)
+
+    run("refresh_customers", "--limit", "2")
+
+    assert len(calls(fake, LIST)) == 1
 
 
 def test_the_rate_is_kept(customer, run, monkeypatch):
