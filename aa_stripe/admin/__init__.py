@@ -1,0 +1,18 @@
+"""The admin: everything can be looked at, coupons can be changed."""
+
+from aa_stripe.admin.charge import StripeChargeAdmin, StripeRefundAdmin
+from aa_stripe.admin.coupon import StripeCouponAdmin
+from aa_stripe.admin.customer import StripeCustomerAdmin
+from aa_stripe.admin.plan import StripeSubscriptionPlanAdmin
+from aa_stripe.admin.subscription import StripeSubscriptionAdmin
+from aa_stripe.admin.webhook import StripeWebhookAdmin
+
+__all__ = [
+    "StripeChargeAdmin",
+    "StripeCouponAdmin",
+    "StripeCustomerAdmin",
+    "StripeRefundAdmin",
+    "StripeSubscriptionAdmin",
+    "StripeSubscriptionPlanAdmin",
+    "StripeWebhookAdmin",
+]

@@ -1,0 +1,80 @@
+"""What the pages of rows that nobody edits by hand have in common."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from django.apps import apps
+from django.contrib import admin
+from django.core.exceptions import FieldDoesNotExist
+from django.db import models
+from django.http import HttpRequest
+from django.utils.html import format_html
+
+from aa_stripe.gateway import without_secrets
+from aa_stripe.models import USER_MODEL
+from aa_stripe.money import format_money
+
+if TYPE_CHECKING:
+    Admin = admin.ModelAdmin[Any]
+else:
+    Admin = admin.ModelAdmin
+
+
+class ReadOnlyAdmin(Admin):
+    """Shows each field of a row; JSON is laid out, without the secrets that it may hold."""
+
+    # Counting 100,000 rows for each page of a search tells nobody anything.
+    show_full_result_count = False
+    list_per_page = 50
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
+        return [_shown(field) for field in self.opts.concrete_fields]
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
+        return self.get_fields(request, obj)
+
+
+def _shown(field: models.Field[Any, Any]) -> str | Callable[[Any], str]:
+    return laid_out(field.name) if isinstance(field, models.JSONField) else field.name
+
+
+def laid_out(name: str) -> Callable[[Any], str]:
+    """A column that shows the JSON field of that name on lines of its own."""
+
+    @admin.display(description=name.replace("_", " "))
+    def show(row: models.Model) -> str:
+        value = without_secrets(getattr(row, name))
+        return format_html("<pre>{}</pre>", json.dumps(value, indent=2, ensure_ascii=False))
+
+    return show
+
+
+def money(amount: int | None, currency: str) -> str:
+    """``amount`` (smallest unit) for people."""
+    return "-" if amount is None else format_money(amount, currency)
+
+
+def user_search_fields() -> list[str]:
+    """How a user is searched for, by what the project's user model has."""
+    model = apps.get_model(USER_MODEL)
+    wanted = {getattr(model, "USERNAME_FIELD", "name"), "email", "name"}
+    return [f"user__{name}" for name in sorted(wanted) if _has_field(model, name)]
+
+
+def _has_field(model: type[models.Model], name: str) -> bool:
+    try:
+        return isinstance(model._meta.get_field(name), models.CharField)
+    except FieldDoesNotExist:
+        return False

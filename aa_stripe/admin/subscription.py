@@ -1,0 +1,36 @@
+"""Subscriptions."""
+
+from __future__ import annotations
+
+from django.contrib import admin
+from django.http import HttpRequest
+
+from aa_stripe.admin.base import ReadOnlyAdmin, user_search_fields
+from aa_stripe.models import StripeSubscription
+
+
+@admin.register(StripeSubscription)
+class StripeSubscriptionAdmin(ReadOnlyAdmin):
+    list_display = (
+        "id",
+        "user",
+        "customer",
+        "plan",
+        "coupon",
+        "status",
+        "at_period_end",
+        "end_date",
+        "stripe_subscription_id",
+    )
+    list_filter = ("status", "at_period_end")
+    list_select_related = ("user", "customer", "plan", "coupon")
+    ordering = ("-id",)
+
+    def get_search_fields(self, request: HttpRequest) -> list[str]:
+        return [
+            "stripe_subscription_id",
+            "customer__stripe_customer_id",
+            "plan__stripe_plan_id",
+            "coupon__coupon_id",
+            *user_search_fields(),
+        ]

@@ -1,0 +1,47 @@
+"""A browser of somebody who may do everything, and a row of each kind."""
+
+from __future__ import annotations
+
+import pytest
+from django.urls import reverse
+
+from aa_stripe.models import StripeCoupon, StripeWebhook
+from aa_stripe.testing import FakeStripe
+from tests.builders import make_charge, make_customer
+from tests.subscriptions.conftest import make_plan
+
+
+@pytest.fixture
+def fake():
+    with FakeStripe() as fake:
+        yield fake
+
+
+def list_url(model):
+    return reverse(f"admin:aa_stripe_{model}_changelist")
+
+
+def row_url(model, pk, page="change"):
+    return reverse(f"admin:aa_stripe_{model}_{page}", args=[pk])
+
+
+@pytest.fixture
+def rows(db, fake):
+    """One row of each model, by the model's name."""
+    charge = make_charge(make_customer())
+    charge.charge()
+    charge.refund(400)
+    plan = make_plan()
+    subscription = charge.user.stripe_subscriptions.create(plan=plan)
+    subscription.create_at_stripe()
+    return {
+        "stripecustomer": charge.customer,
+        "stripecharge": charge,
+        "striperefund": charge.refunds.get(),
+        "stripesubscriptionplan": plan,
+        "stripesubscription": subscription,
+        "stripecoupon": StripeCoupon.objects.create(
+            coupon_id="SALE10", duration="forever", percent_off=10
+        ),
+        "stripewebhook": StripeWebhook.objects.create(id="evt_1", raw_data={"type": "ping"}),
+    }
