@@ -11,7 +11,7 @@ from aa_stripe import gateway
 from aa_stripe.models import StripeCoupon
 
 
-class StripeCouponForm(forms.ModelForm[StripeCoupon]):
+class StripeCouponForm(forms.ModelForm):  # type: ignore[type-arg] # not generic at run time
     """Creates a coupon, or changes the ``metadata`` and the ``name`` of one.
 
     What Stripe would refuse is refused here, by the rules of ``StripeCoupon.clean()``. ``save()``

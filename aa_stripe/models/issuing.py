@@ -99,6 +99,8 @@ def _created_or_found(row: StripeCoupon) -> tuple[gateway.Coupon, bool]:
     except gateway.StripeError as error:
         if _is_key_used_up(row, error):
             _renew_key(row)
+        if isinstance(error, gateway.IdempotencyError) and row.coupon_id:
+            return _created_or_found(row)  # changed since a try without an answer
         if error.code != "resource_already_exists":
             raise
         # An earlier try whose answer was lost, maybe in a process that is no more.
@@ -202,8 +204,7 @@ def _found(row: StripeCoupon) -> gateway.Coupon | None:
     coupon = gateway.find_coupon(row.coupon_id)
     if coupon is None:
         return None
-    is_same = row.created is None or to_timestamp(row.created) == coupon.created
-    return coupon if is_same else None
+    return coupon if to_timestamp(row.created) == coupon.created else None
 
 
 def _changed(row: StripeCoupon, coupon: gateway.Coupon) -> gateway.Coupon | None:

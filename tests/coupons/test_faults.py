@@ -1,0 +1,279 @@
+"""A request that fails leaves nothing half made, and the next try makes no second coupon."""
+
+from __future__ import annotations
+
+import pytest
+import stripe
+
+from aa_stripe.exceptions import StripeCouponAlreadyExists
+from aa_stripe.models import StripeCoupon
+from aa_stripe.testing import Fault
+from tests.coupons.stripe_side import (
+    CREATE,
+    RETRIEVE,
+    UPDATE,
+    at_stripe,
+    make_coupon,
+    new_coupon,
+    other,
+    rows,
+)
+
+pytestmark = pytest.mark.django_db
+
+DAY = 24 * 60 * 60
+
+TOOK_EFFECT = [Fault.ANSWER_LOST, Fault.ERROR_500_AFTER, Fault.GARBAGE]
+NOTHING_HAPPENED = [
+    Fault.REQUEST_LOST,
+    Fault.ERROR_500_BEFORE,
+    Fault.RATE_LIMITED,
+    Fault.CONFLICT,
+]
+
+
+def fail(coupon, fake, fault, endpoint=CREATE):
+    fake.fail_next(endpoint, fault)
+    with pytest.raises(stripe.StripeError):
+        coupon.save()
+
+
+def is_whole(coupon, fake):
+    """Whether there is one coupon, on both sides the same."""
+    [there] = at_stripe(fake)
+    [row] = rows()
+    return (
+        row.pk == coupon.pk
+        and row.coupon_id == there["id"]
+        and row.created.timestamp() == there["created"]
+        and row.is_created_at_stripe
+        and not row.is_deleted
+        and row.identity is not None
+        and row.uuid == coupon.uuid
+    )
+
+
+@pytest.mark.parametrize("fault", TOOK_EFFECT + NOTHING_HAPPENED)
+def test_nothing_is_stored_of_a_coupon_whose_creation_fails(fake, fault):
+    coupon = new_coupon()
+
+    fail(coupon, fake, fault)
+
+    assert not rows().exists()
+    assert coupon.pk is None
+    assert not coupon.is_created_at_stripe
+
+
+@pytest.mark.parametrize("fault", TOOK_EFFECT + NOTHING_HAPPENED)
+def test_saving_again_makes_one_coupon(fake, fault):
+    coupon = new_coupon()
+    fail(coupon, fake, fault)
+
+    coupon.save()
+
+    assert is_whole(coupon, fake)
+
+
+@pytest.mark.parametrize("fault", TOOK_EFFECT + NOTHING_HAPPENED)
+def test_asking_for_the_same_again_makes_one_coupon(fake, fault):
+    fail(new_coupon(metadata={"n": 1}, name="Spring"), fake, fault)
+
+    coupon = make_coupon(metadata={"n": 1}, name="Spring")
+
+    assert is_whole(coupon, fake)
+
+
+@pytest.mark.parametrize("fault", [Fault.ANSWER_LOST, Fault.REQUEST_LOST, Fault.GARBAGE])
+def test_saving_again_makes_one_coupon_of_an_id_that_stripe_chooses(fake, fault):
+    coupon = new_coupon(coupon_id="")
+    fail(coupon, fake, fault)
+
+    coupon.save()
+
+    assert is_whole(coupon, fake)
+
+
+@pytest.mark.parametrize("fault", [Fault.ERROR_500_BEFORE, Fault.ERROR_500_AFTER])
+def test_an_error_of_stripes_own_never_makes_two_of_an_id_that_stripe_chooses(fake, fault):
+    coupon = new_coupon(coupon_id="")
+    fail(coupon, fake, fault)
+
+    with pytest.raises(stripe.APIError):  # Stripe keeps its answer for a day
+        coupon.save()
+
+    assert len(at_stripe(fake)) <= 1
+    assert not rows().exists()
+
+
+def test_saving_again_works_when_stripe_has_forgotten_the_key(fake):
+    coupon = new_coupon()
+    fail(coupon, fake, Fault.ANSWER_LOST)
+    fake.advance(2 * DAY)
+
+    coupon.save()
+
+    assert is_whole(coupon, fake)
+
+
+def test_saving_again_takes_over_what_was_changed_at_stripe_meanwhile(fake):
+    coupon = new_coupon()
+    fail(coupon, fake, Fault.ANSWER_LOST)
+    stripe.Coupon.modify("SALE10", name="Spring")
+
+    coupon.save()
+
+    assert is_whole(coupon, fake)
+    assert other(coupon).name == "Spring"
+
+
+def test_a_coupon_whose_answer_was_lost_and_that_the_webhook_stored_is_adopted(fake):
+    coupon = new_coupon()
+    fail(coupon, fake, Fault.ANSWER_LOST)
+    StripeCoupon(coupon_id="SALE10").save(force_retrieve=True)
+
+    coupon.save()
+
+    assert is_whole(coupon, fake)
+
+
+@pytest.mark.parametrize(
+    "different",
+    [
+        {"amount_off": 11},
+        {"currency": "eur"},
+        {"amount_off": None, "currency": None, "percent_off": 10},
+        {"duration": "once"},
+        {"duration": "repeating", "duration_in_months": 2},
+        {"max_redemptions": 5},
+        {"metadata": {"a": "b"}},
+        {"name": "Spring"},
+    ],
+)
+def test_what_stripe_has_is_not_adopted_when_something_else_was_asked_for(fake, different):
+    stripe.Coupon.create(id="SALE10", duration="forever", currency="usd", amount_off=1000)
+    asked, there = new_coupon(**different), at_stripe(fake)[0].copy()
+
+    with pytest.raises(stripe.InvalidRequestError, match="already exists"):
+        asked.save()
+
+    assert not rows().exists()
+    assert at_stripe(fake) == [there]
+
+
+def test_what_stripe_has_is_adopted_when_the_same_was_asked_for(fake):
+    stripe.Coupon.create(
+        id="HALF", duration="repeating", duration_in_months=2, percent_off=33.3, max_redemptions=4
+    )
+
+    coupon = make_coupon(
+        coupon_id="HALF",
+        duration="repeating",
+        duration_in_months=2,
+        amount_off=None,
+        percent_off="33.30",
+        max_redemptions=4,
+    )
+
+    assert is_whole(coupon, fake)
+
+
+def test_a_coupon_that_is_here_is_not_made_again(coupon, fake):
+    with pytest.raises(StripeCouponAlreadyExists) as refused:
+        make_coupon()
+
+    assert rows().count() == len(at_stripe(fake)) == 1
+    assert refused.value.__cause__ is not None
+
+
+def test_a_refused_coupon_can_be_mended_and_saved(fake):
+    stripe.Coupon.create(id="SALE10", duration="once", percent_off=5)
+    coupon = new_coupon()
+    with pytest.raises(stripe.InvalidRequestError):
+        coupon.save()
+
+    stripe.Coupon.delete("SALE10")
+    coupon.save()
+
+    assert is_whole(coupon, fake)
+
+
+def test_a_change_after_a_lost_answer_is_not_passed_over(fake):
+    coupon = new_coupon()
+    fail(coupon, fake, Fault.ANSWER_LOST)
+    coupon.amount_off = 20
+
+    with pytest.raises(stripe.InvalidRequestError, match="already exists"):
+        coupon.save()
+
+    assert not rows().exists()
+    assert [it["amount_off"] for it in at_stripe(fake)] == [1000]
+
+
+def test_a_change_after_a_lost_request_is_what_is_created(fake):
+    coupon = new_coupon()
+    fail(coupon, fake, Fault.REQUEST_LOST)
+    coupon.amount_off = 20
+
+    coupon.save()
+
+    assert is_whole(coupon, fake)
+    assert at_stripe(fake)[0]["amount_off"] == 2000
+
+
+def test_a_key_that_stripe_refuses_changes_nothing(fake, settings):
+    settings.STRIPE_API_KEY = "sk_wrong"
+    coupon = new_coupon()
+    with pytest.raises(stripe.AuthenticationError):
+        coupon.save()
+
+    settings.STRIPE_API_KEY = "sk_test_right"
+    coupon.save()
+
+    assert is_whole(coupon, fake)
+
+
+@pytest.mark.parametrize("fault", TOOK_EFFECT + NOTHING_HAPPENED)
+def test_a_stored_row_whose_creation_fails_is_created_by_the_next_save(fake, coupon, fault):
+    local = new_coupon(coupon_id="LOCAL", created=coupon.created)
+    local.save_locally()
+    fail(local, fake, fault)
+    assert not other(local).is_created_at_stripe
+
+    other(local).save()
+
+    assert other(local).is_created_at_stripe
+    assert len(at_stripe(fake, "LOCAL")) == rows(coupon_id="LOCAL").count() == 1
+
+
+@pytest.mark.parametrize("fault", TOOK_EFFECT + NOTHING_HAPPENED)
+@pytest.mark.parametrize("endpoint", [RETRIEVE, UPDATE])
+def test_an_edit_that_fails_can_be_saved_again(coupon, fake, endpoint, fault):
+    coupon.metadata = {"a": "b"}
+    fail(coupon, fake, fault, endpoint)
+    stored = other(coupon)
+    assert (stored.metadata, stored.is_deleted) == ({}, False)
+
+    coupon.save()
+
+    assert at_stripe(fake)[0]["metadata"] == other(coupon).metadata == {"a": "b"}
+
+
+@pytest.mark.parametrize("fault", [Fault.REQUEST_LOST, Fault.RATE_LIMITED])
+def test_only_an_unknown_coupon_is_taken_for_deleted(coupon, fake, fault):
+    fail(coupon, fake, fault, RETRIEVE)
+
+    assert not coupon.is_deleted
+    assert not other(coupon).is_deleted
+
+
+def test_a_failed_fetch_leaves_nothing(fake):
+    stripe.Coupon.create(id="THEIRS", percent_off=5, duration="once")
+    fake.fail_next(RETRIEVE, Fault.ERROR_500_BEFORE)
+    coupon = StripeCoupon(coupon_id="THEIRS")
+    with pytest.raises(stripe.APIError):
+        coupon.save(force_retrieve=True)
+    assert not rows().exists()
+
+    coupon.save(force_retrieve=True)
+
+    assert is_whole(coupon, fake)
