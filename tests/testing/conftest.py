@@ -80,3 +80,62 @@ def saved(api, customer, method):
 def types_of(fake):
     """Return the types of the events so far."""
     return [event["type"] for event in fake.events]
+
+
+def customer_with(api, method="pm_card_visa"):
+    """Return a customer whose default is that payment method."""
+    customer = api.customers.create({"payment_method": method})
+    (card,) = api.customers.payment_methods.list(customer.id).data
+    return api.customers.update(
+        customer.id, {"invoice_settings": {"default_payment_method": card.id}}
+    )
+
+
+def change_card(api, customer, method):
+    """Save another payment method for the customer, as the default; return it."""
+    card = saved(api, customer, method)
+    api.customers.update(customer.id, {"invoice_settings": {"default_payment_method": card.id}})
+    return card
+
+
+@pytest.fixture
+def subscriber(api):
+    """A customer with a good card that is the default."""
+    return customer_with(api)
+
+
+@pytest.fixture
+def plan(api):
+    """10 dollars a month."""
+    return api.plans.create(planned_plan(id="gold"))
+
+
+def planned_plan(**changes):
+    """Return the parameters of a plan of 10 dollars a month."""
+    return {
+        "amount": 1000,
+        "currency": "usd",
+        "interval": "month",
+        "product": {"name": "Gold"},
+        **changes,
+    }
+
+
+@pytest.fixture
+def subscription(api, subscriber, plan):
+    """The subscriber's, to the plan; the first period is paid."""
+    return subscribe(api, subscriber)
+
+
+def subscribe(api, customer, **params):
+    """Subscribe the customer to the plan."""
+    return api.subscriptions.create(
+        {"customer": customer.id, "items": [{"price": "gold"}], **params}
+    )
+
+
+def refusal_of(call, *args, kind=stripe.InvalidRequestError):
+    """Return the error that the call raises."""
+    with pytest.raises(kind) as caught:
+        call(*args)
+    return caught.value

@@ -42,7 +42,7 @@ def create(account: Account, params: dict[str, Any]) -> JSON:
     options = _currency_options(params, fields["amount_off"])
 
     for name in ("max_redemptions", "name", "redeem_by"):
-        fields[name] = params.get(name)
+        fields[name] = params.get(name) or None
     coupon = account.add("coupon", **fields)
     account.currency_options[coupon["id"]] = options
     account.emit("coupon.created", coupon)

@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+import pytest
+
+from tests.testing.conftest import planned_plan, refusal_of, types_of
+
+
+def priced(**changes):
+    return {"currency": "usd", "unit_amount": 1000, "product_data": {"name": "Gold"}, **changes}
+
+
+MONTHLY = {"interval": "month"}
+
+
+def test_a_price_that_recurs_is_a_plan_too(fake, api):
+    price = api.prices.create(
+        priced(recurring={"interval": "week", "interval_count": 2}, nickname="n")
+    )
+
+    plan = api.plans.retrieve(price.id)
+    assert (plan.amount, plan.interval, plan.interval_count, plan.nickname) == (
+        1000,
+        "week",
+        2,
+        "n",
+    )
+    assert price.type == "recurring"
+    assert types_of(fake) == ["product.created", "plan.created", "price.created"]
+
+
+def test_a_plan_is_a_price_too(api, plan):
+    price = api.prices.retrieve(plan.id)
+
+    assert (price.unit_amount, price.recurring.interval, price.type) == (1000, "month", "recurring")
+    assert price.product == plan.product
+
+
+def test_a_price_for_once_is_no_plan(api):
+    price = api.prices.create(priced())
+
+    assert (price.type, price.recurring) == ("one_time", None)
+    assert refusal_of(api.plans.retrieve, price.id).http_status == 404
+    assert api.prices.update(price.id, {"nickname": "n"}).nickname == "n"
+
+
+@pytest.mark.parametrize(
+    ("changes", "param"),
+    [
+        ({"id": "gold"}, "id"),
+        ({"product": "prod_1"}, "product"),
+        ({"product_data": None}, "product"),
+        ({"unit_amount": None}, "unit_amount"),
+        ({"recurring": {"interval": "month", "interval_count": 40}}, "recurring[interval_count]"),
+        ({"recurring": {"interval": "month", "meter": "m"}}, "recurring[meter]"),
+        ({"custom_unit_amount": {"enabled": True}}, "custom_unit_amount"),
+    ],
+)
+def test_what_no_price_can_be_made_of_is_refused(api, changes, param):
+    params = {name: value for name, value in priced(**changes).items() if value is not None}
+
+    assert refusal_of(api.prices.create, params).param == param
+
+
+def test_a_product_that_is_not_there_is_refused(api):
+    params = priced(product="prod_1")
+    del params["product_data"]
+
+    assert refusal_of(api.prices.create, params).code == "resource_missing"
+
+
+def test_a_lookup_key_is_of_one_price(api):
+    first = api.prices.create(priced(lookup_key="standard"))
+
+    error = refusal_of(api.prices.create, priced(lookup_key="standard"))
+    second = api.prices.create(priced(lookup_key="standard", transfer_lookup_key=True))
+
+    assert error.param == "lookup_key"
+    assert api.prices.retrieve(first.id).lookup_key is None
+    assert [item.id for item in api.prices.list({"lookup_keys": ["standard"]}).data] == [second.id]
+
+
+def test_prices_are_listed(api, plan):
+    once = api.prices.create(priced())
+    yearly = api.prices.create(priced(recurring={"interval": "year"}, currency="eur"))
+
+    def listed(**params):
+        return [item.id for item in api.prices.list(params).data]
+
+    assert listed() == [yearly.id, once.id, plan.id]
+    assert listed(type="one_time") == [once.id]
+    assert listed(recurring={"interval": "year"}) == [yearly.id]
+    assert listed(currency="usd") == [once.id, plan.id]
+    assert listed(product=plan.product) == [plan.id]
+
+
+def test_a_metadata_change_shows_in_both(api, plan):
+    api.prices.update(plan.id, {"metadata": {"a": "1"}, "active": False})
+
+    changed = api.plans.retrieve(plan.id)
+    assert (changed.metadata.a, changed.active) == ("1", False)
+
+
+def test_ids_are_chosen_by_stripe_unless_it_is_a_plan(api):
+    assert api.prices.create(priced()).id.startswith("price_")
+    assert api.plans.create(planned_plan()).id.startswith("price_")
