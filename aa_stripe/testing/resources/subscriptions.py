@@ -55,7 +55,7 @@ def resume(account: Account, params: dict[str, Any], id: str) -> JSON:
         raise invalid(
             f"Only paused subscriptions can be resumed; {id} is {subscription['status']}."
         )
-    if params.get("billing_cycle_anchor", "now") != "now":
+    if params.get("billing_cycle_anchor", "now") not in ("now", {"type": "now"}):
         raise bad_parameter(
             "FakeStripe resumes only with billing_cycle_anchor=now.", param="billing_cycle_anchor"
         )
