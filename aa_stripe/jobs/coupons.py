@@ -130,8 +130,9 @@ class _Refresh:
         to_write = [
             row for coupon in coupons for row in self._take_over(coupon, rows[coupon.id], asked)
         ]
+        known = [row for row in to_write if not row._state.adding]
         self._insert([row for row in to_write if row._state.adding])
-        self._update([row for row in to_write if not row._state.adding])
+        self._update(known)
 
     def _take_over(
         self, coupon: gateway.Coupon, rows: list[StripeCoupon], asked: datetime
@@ -259,4 +260,5 @@ def _new(coupon: gateway.Coupon) -> StripeCoupon:
     row = StripeCoupon(coupon_id=coupon.id, is_created_at_stripe=True)
     row.update_from_stripe_data(coupon, commit=False)
     row.identity = identity_of(row.coupon_id, row.created, row.livemode)
+    row.updated = timezone.now()
     return row

@@ -151,8 +151,11 @@ class StripeCoupon(StripeBasicModel):
 
     def save_locally(self, **kwargs: Any) -> None:
         """Django's ``save()``: Stripe hears nothing of it."""
-        if self._state.adding and self.is_created_at_stripe and self.identity is None:
-            self.identity = identity_of(self.coupon_id, self.created, self.livemode)
+        if self._state.adding:
+            # model-utils takes it from the row's own creation time, which coupons do not have.
+            self.updated = timezone.now()
+            if self.is_created_at_stripe and self.identity is None:
+                self.identity = identity_of(self.coupon_id, self.created, self.livemode)
         super().save(**kwargs)
 
     save_locally.alters_data = True  # type: ignore[attr-defined]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from aa_stripe.models import StripeCoupon
+from aa_stripe.models.coupon_terms import identity_of
 
 CREATE = "POST /v1/coupons"
 LIST = "GET /v1/coupons"
@@ -33,6 +34,13 @@ def make_coupon(**fields):
 def other(coupon):
     """The row in other hands."""
     return StripeCoupon.objects.all_with_deleted().get(pk=coupon.pk)
+
+
+def make_live(coupon):
+    """Let the row be of a coupon of live mode."""
+    identity = identity_of(coupon.coupon_id, coupon.created, True)
+    rows(pk=coupon.pk).update(livemode=True, identity=identity)
+    return other(coupon)
 
 
 def rows(**filters):

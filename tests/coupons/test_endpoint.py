@@ -17,7 +17,7 @@ from aa_stripe import api as views
 from aa_stripe.models import StripeCoupon
 from aa_stripe.serializers import StripeCouponSerializer
 from tests.builders import make_user
-from tests.coupons.stripe_side import make_coupon, other, rows
+from tests.coupons.stripe_side import make_coupon, make_live, other, rows
 
 pytestmark = pytest.mark.django_db
 
@@ -99,7 +99,7 @@ def test_an_unknown_coupon_is_not_found(api, coupon):
 
 
 def test_a_coupon_of_the_other_mode_is_not_found(api, coupon):
-    rows().update(livemode=True)
+    make_live(coupon)
 
     assert api.get(URL).status_code == 404
 

@@ -13,8 +13,8 @@ from tests.coupons.stripe_side import (
     UPDATE,
     at_stripe,
     calls,
+    make_live,
     other,
-    rows,
 )
 
 pytestmark = pytest.mark.django_db
@@ -60,7 +60,7 @@ def test_a_deleted_coupon_is_not_in_the_way(coupon):
 
 
 def test_a_coupon_of_the_other_mode_is_not_in_the_way(coupon):
-    rows().update(livemode=True)
+    make_live(coupon)
 
     assert StripeCouponForm(TEN_DOLLARS).is_valid()
 

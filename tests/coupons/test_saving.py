@@ -23,6 +23,7 @@ from tests.coupons.stripe_side import (
     at_stripe,
     calls,
     make_coupon,
+    make_live,
     new_coupon,
     other,
     rows,
@@ -119,7 +120,7 @@ def test_older_rows_of_the_id_become_deleted(fake):
 def test_older_rows_of_another_id_or_mode_stay(fake):
     kept = make_coupon(coupon_id="sale10")
     live = make_coupon()
-    rows(pk=live.pk).update(livemode=True)
+    make_live(live)
     stripe.Coupon.delete("SALE10")
     fake.advance(60)
 
@@ -149,6 +150,14 @@ def test_get_or_create_and_update_or_create_work(fake):
     assert (is_new, is_newer) == (True, False)
     assert first == second == third
     assert at_stripe(fake)[0]["metadata"] == other(first).metadata == {"a": "b"}
+
+
+def test_a_new_row_says_when_it_was_written(fake):
+    before = django_timezone.now()
+
+    coupon = make_coupon()
+
+    assert before <= other(coupon).updated <= django_timezone.now()
 
 
 # An existing one
@@ -335,8 +344,7 @@ def test_a_name_that_is_too_long_is_refused_before_anything_is_sent(coupon, fake
 
 @pytest.mark.parametrize("act", [StripeCoupon.save, StripeCoupon.delete])
 def test_a_coupon_of_the_other_mode_is_left_alone(coupon, fake, act):
-    rows().update(livemode=True)
-    coupon = other(coupon)
+    coupon = make_live(coupon)
 
     with pytest.raises(StripeMethodNotAllowed, match="live mode"):
         act(coupon)

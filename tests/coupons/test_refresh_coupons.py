@@ -1,0 +1,636 @@
+"""``refresh_coupons`` lets the rows say what Stripe's listing says, page by page."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+import stripe
+from django.db import DatabaseError, connection
+from django.db.models import QuerySet
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from aa_stripe import gateway
+from aa_stripe.jobs import coupons as job
+from aa_stripe.jobs import refresh_coupons
+from aa_stripe.models import StripeCoupon
+from aa_stripe.testing import Fault
+from tests.coupons.stripe_side import (
+    LIST,
+    TEN_DOLLARS,
+    at_stripe,
+    calls,
+    make_coupon,
+    make_live,
+    new_coupon,
+    other,
+    rows,
+    when_done,
+)
+from tests.jobs.conftest import run, unhurried  # noqa: F401 (fixtures)
+
+pytestmark = pytest.mark.django_db
+
+THEIRS = {"object": "coupon", "duration": "once", "percent_off": 5.0, "valid": True}
+
+
+@pytest.fixture
+def many(db, fake):
+    """``many(250)``: coupons that are at Stripe, made behind our back."""
+
+    def many(number, **fields):
+        return [
+            fake.account.add("coupon", **{**THEIRS, "id": f"C{index:05}", **fields})
+            for index in range(number)
+        ]
+
+    return many
+
+
+def statements(captured):
+    """What was asked of the database, transactions apart."""
+    queries = (query["sql"] for query in captured.captured_queries)
+    return [sql for sql in queries if not sql.startswith(("SAVEPOINT", "RELEASE", "BEGIN"))]
+
+
+def ids(**filters):
+    return set(rows(**filters).values_list("coupon_id", flat=True))
+
+
+def on_page(fake, number, act):
+    """``act()`` when that page's answer is under way."""
+    seen = []
+
+    def hook(request, answer):
+        if request.path == "/v1/coupons" and request.method == "GET":
+            seen.append(request)
+            if len(seen) == number:
+                act()
+
+    fake.after_request.append(hook)
+
+
+# Taking over
+
+
+def test_a_coupon_made_at_stripe_gets_a_row(fake, run):  # noqa: F811
+    stripe.Coupon.create(
+        id="THEIRS", duration="once", percent_off=12.5, metadata={"a": "b"}, name="Spring"
+    )
+
+    ran = run("refresh_coupons")
+
+    row = rows().get()
+    assert (row.coupon_id, row.percent_off, row.name) == ("THEIRS", Decimal("12.5"), "Spring")
+    assert (row.metadata, row.is_created_at_stripe, row.valid) == ({"a": "b"}, True, True)
+    assert row.created.timestamp() == at_stripe(fake)[0]["created"]
+    assert row.stripe_response == at_stripe(fake)[0]
+    assert (ran.status, ran.stdout) == (0, "created: 1\n")
+
+
+def test_a_row_made_by_the_run_is_as_one_made_by_save(fake):
+    stripe.Coupon.create(id="THEIRS", duration="once", amount_off=1050, currency="eur")
+    refresh_coupons()
+    made = rows().values().get()
+    rows()._raw_delete("default")
+
+    StripeCoupon(coupon_id="THEIRS").save(force_retrieve=True)
+
+    saved = rows().values().get()
+    assert {name for name in saved if saved[name] != made[name]} <= {"id", "uuid", "updated"}
+
+
+def test_what_was_changed_at_stripe_is_taken_over(coupon, fake, run):  # noqa: F811
+    stripe.Coupon.modify("SALE10", metadata={"a": "b"}, name="Spring")
+    fake.account.find("coupon", "SALE10")["times_redeemed"] = 3
+    before = coupon.updated
+
+    ran = run("refresh_coupons")
+
+    row = other(coupon)
+    assert (row.metadata, row.name, row.times_redeemed) == ({"a": "b"}, "Spring", 3)
+    assert row.updated > before
+    assert ran.stdout == "updated: 1\n"
+
+
+def test_a_coupon_that_did_not_change_is_not_written(coupon, run):  # noqa: F811
+    make_coupon(coupon_id="HALF", amount_off=None, percent_off=Decimal("33.3"))
+    before = list(rows().values())
+
+    ran = run("refresh_coupons")
+
+    assert ran.stdout == "unchanged: 2\n"
+    assert list(rows().values()) == before
+
+
+def test_a_coupon_that_is_gone_is_marked_as_deleted(coupon, run):  # noqa: F811
+    kept = make_coupon(coupon_id="KEPT")
+    stripe.Coupon.delete("SALE10")
+
+    ran = run("refresh_coupons")
+
+    assert other(coupon).is_deleted
+    assert not other(kept).is_deleted
+    assert ran.stdout == f"unchanged: 1\n{job.DELETED}: 1\n"
+
+
+def test_the_last_coupon_may_go_too(coupon, fake):
+    stripe.Coupon.delete("SALE10")
+
+    refresh_coupons()
+
+    assert other(coupon).is_deleted
+
+
+def test_a_coupon_whose_id_was_given_away_again_is_marked_and_the_new_one_stored(
+    coupon,
+    fake,
+    run,  # noqa: F811
+):
+    stripe.Coupon.delete("SALE10")
+    fake.advance(60)
+    stripe.Coupon.create(id="SALE10", percent_off=5, duration="once")
+
+    ran = run("refresh_coupons")
+
+    assert other(coupon).is_deleted
+    assert StripeCoupon.objects.get().percent_off == 5
+    assert rows().count() == 2
+    assert ran.stdout == f"created: 1\n{job.DELETED}: 1\n"
+
+
+def test_a_coupon_that_was_taken_for_deleted_comes_back(coupon, run):  # noqa: F811
+    rows().update(is_deleted=True)
+
+    run("refresh_coupons")
+
+    assert not other(coupon).is_deleted
+
+
+def test_rows_of_0_14_that_are_of_one_coupon_are_all_refreshed(coupon, fake):
+    copied = {name: getattr(coupon, name) for name in ("coupon_id", "created", "duration")}
+    [twin] = StripeCoupon.objects.bulk_create([StripeCoupon(**copied, is_created_at_stripe=True)])
+
+    refresh_coupons()
+    assert other(twin).amount_off == 10
+    assert rows().count() == 2
+
+    stripe.Coupon.delete("SALE10")
+    refresh_coupons()
+    assert not StripeCoupon.objects.exists()
+
+
+def test_ids_that_look_alike_are_different_coupons(fake):
+    alike = {"SALE", "sale", "SALE ", "SALÉ"}
+    for coupon_id in alike:
+        stripe.Coupon.create(id=coupon_id, duration="once", percent_off=5)
+
+    refresh_coupons()
+    stripe.Coupon.delete("sale")
+    refresh_coupons()
+
+    assert ids(is_deleted=False) == alike - {"sale"}
+    assert ids(is_deleted=True) == {"sale"}
+
+
+def test_rows_that_never_came_to_stripe_are_left_alone(fake):
+    local = new_coupon(created=timezone.now() - timedelta(days=1))
+    local.save_locally()
+
+    refresh_coupons()
+
+    assert not other(local).is_deleted
+
+
+# Live and test mode
+
+
+def test_rows_of_the_other_mode_are_left_alone(coupon, fake):
+    make_live(coupon)
+    live = rows().values().get()
+    make_coupon(coupon_id="TEST")
+    stripe.Coupon.delete("TEST")
+
+    refresh_coupons()
+
+    assert rows(livemode=True).values().get() == live
+    assert ids(is_deleted=True) == {"TEST"}
+
+
+def test_a_coupon_of_the_other_mode_with_the_same_id_is_another_one(coupon):
+    make_live(coupon)
+
+    refresh_coupons()
+
+    assert rows().count() == 2
+    assert set(StripeCoupon.objects.values_list("livemode", flat=True)) == {True, False}
+
+
+def test_a_listing_of_the_other_mode_than_the_keys_deletes_nothing(coupon, many):
+    stripe.Coupon.delete("SALE10")
+    many(1, livemode=True)
+
+    refresh_coupons()
+
+    assert not other(coupon).is_deleted
+
+
+# Pages
+
+
+@pytest.mark.parametrize(("number", "pages"), [(99, 1), (100, 1), (101, 2), (250, 3)])
+def test_every_page_is_read(many, fake, run, number, pages):  # noqa: F811
+    many(number)
+
+    ran = run("refresh_coupons")
+
+    assert ran.stdout == f"created: {number}\n"
+    assert rows().count() == number
+    assert calls(fake) == [LIST] * pages
+
+
+def cost_of_each_page(monkeypatch):
+    """How many statements each full page cost, and what came after the last one."""
+    costs, page = [], job._Refresh._page
+
+    def counted(self, coupons, asked):
+        with CaptureQueriesContext(connection) as captured:
+            page(self, coupons, asked)
+        costs.append(len(statements(captured)))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(job._Refresh, "_page", counted)
+        with CaptureQueriesContext(connection) as captured:
+            refresh_coupons()
+    return costs, len(statements(captured)) - sum(costs)
+
+
+def batches(rows_at_once, fields):
+    """SQLite takes so many values at once; more are more statements, as many for every page."""
+    options = connection.ops.bulk_batch_size(fields, [None] * rows_at_once)
+    return -(-rows_at_once // options)
+
+
+NEW, CHANGED, SAME = "new", "changed", "same"
+
+
+def test_2000_coupons_cost_the_same_for_each_page(many, fake, monkeypatch):
+    there = many(2000)
+    inserts = batches(100, [it for it in StripeCoupon._meta.concrete_fields if not it.primary_key])
+    updates = batches(100, ["pk", "pk", *job.MIRRORED, "updated"])
+
+    costs, after = {}, {}
+    costs[NEW], after[NEW] = cost_of_each_page(monkeypatch)
+    for coupon in there:
+        coupon["times_redeemed"] += 1
+    costs[CHANGED], after[CHANGED] = cost_of_each_page(monkeypatch)
+    costs[SAME], after[SAME] = cost_of_each_page(monkeypatch)
+
+    assert rows(times_redeemed=1).count() == 2000
+    full_pages, end = 20, [0]  # the listing ends with an empty page, which costs nothing
+    assert costs[NEW] == [1 + inserts] * full_pages + end
+    assert costs[CHANGED] == [1 + 1 + updates] * full_pages + end
+    assert costs[SAME] == [1] * full_pages + end
+    assert len(calls(fake)) == 3 * full_pages
+    # Afterwards: which rows were not named? 500 at once, of those not written since it began.
+    assert after[NEW] == after[CHANGED] == 1
+    assert after[SAME] == 1 + 4
+
+
+def test_many_that_are_gone_are_marked_together(many, fake):
+    many(1000)
+    refresh_coupons()
+    for coupon in at_stripe(fake)[:-1]:
+        fake.account.remove("coupon", coupon["id"])
+
+    with CaptureQueriesContext(connection) as captured:
+        report = refresh_coupons()
+
+    assert report.done[job.DELETED] == 999
+    assert rows(is_deleted=False).count() == 1
+    page, keys, marks = 1, 1 + 2, 10
+    assert len(statements(captured)) <= page + keys + marks
+
+
+# Failures
+
+
+def test_a_listing_that_breaks_off_deletes_nothing(many, fake, run):  # noqa: F811
+    gone = make_coupon()
+    stripe.Coupon.delete("SALE10")
+    many(150)
+    on_page(fake, 1, lambda: fake.fail_next(LIST, Fault.ERROR_500_BEFORE))
+
+    ran = run("refresh_coupons")
+
+    assert ran.status == 1
+    assert "created: 100\n" in ran.stdout
+    assert "Exception happened\nThe listing of Stripe's coupons\nTraceback " in ran.stdout
+    assert not other(gone).is_deleted
+    assert rows().count() == 101
+
+
+@pytest.mark.parametrize("fault", [Fault.REQUEST_LOST, Fault.GARBAGE, Fault.RATE_LIMITED])
+def test_a_listing_that_does_not_begin_deletes_nothing(coupon, fake, run, fault):  # noqa: F811
+    stripe.Coupon.delete("SALE10")
+    fake.fail_next(LIST, fault)
+
+    ran = run("refresh_coupons")
+
+    assert ran.status == 1
+    assert not other(coupon).is_deleted
+
+
+@pytest.mark.parametrize("key", ["sk_wrong", ""])
+def test_a_refused_key_deletes_nothing(coupon, run, settings, key):  # noqa: F811
+    settings.STRIPE_API_KEY = key
+
+    ran = run("refresh_coupons")
+
+    assert ran.status == 1
+    assert ran.stdout.endswith("failed: 1\n")
+    assert not other(coupon).is_deleted
+
+
+def test_a_coupon_that_we_cannot_count_is_reported_and_stops_nobody(
+    coupon,
+    many,
+    run,  # noqa: F811
+    caplog,
+):
+    many(1, id="STRANGE", percent_off=None, amount_off=5, currency="xyz")
+    many(2)
+
+    ran = run("refresh_coupons")
+
+    assert ran.status == 1
+    assert "created: 2\n" in ran.stdout
+    assert "Exception happened\nCoupon id: STRANGE\nTraceback " in ran.stdout
+    assert ran.stdout.endswith("failed: 1\n")
+    assert "Exception happened. Coupon id: STRANGE" in caplog.messages
+    assert ids() == {"SALE10", "C00000", "C00001"}
+
+
+def test_a_row_that_cannot_be_refreshed_is_not_taken_for_gone(coupon, fake, run):  # noqa: F811
+    fake.account.find("coupon", "SALE10")["currency"] = "xyz"
+
+    ran = run("refresh_coupons")
+
+    assert ran.status == 1
+    assert not other(coupon).is_deleted
+
+
+@pytest.mark.parametrize("method", ["bulk_create", "bulk_update"])
+@pytest.mark.django_db(transaction=True)
+def test_a_row_that_the_database_refuses_stops_no_other(
+    many,
+    run,  # noqa: F811
+    monkeypatch,
+    method,
+):
+    there = many(3)
+    if method == "bulk_update":
+        refresh_coupons()
+        for coupon in there:
+            coupon["name"] = "Spring"
+    refuse_to_write(monkeypatch, method, "C00001")
+
+    ran = run("refresh_coupons")
+
+    assert ran.status == 1
+    assert ran.stdout.endswith("failed: 1\n")
+    assert "Exception happened\nCoupon id: C00001\nTraceback " in ran.stdout
+    written = {} if method == "bulk_create" else {"name": "Spring"}
+    assert ids(is_deleted=False, **written) == {"C00000", "C00002"}
+
+
+def refuse_to_write(monkeypatch, method, coupon_id):
+    def refusing(self, rows, *args, **kwargs):
+        if coupon_id in {row.coupon_id for row in rows}:
+            raise DatabaseError("Data too long")
+        return original(self, rows, *args, **kwargs)
+
+    original = getattr(QuerySet, method)
+    monkeypatch.setattr(QuerySet, method, refusing)
+
+
+# What happens meanwhile
+
+
+def test_a_coupon_made_here_while_listing_is_not_deleted(many, fake, run):  # noqa: F811
+    many(150)
+    on_page(fake, 1, make_coupon)
+
+    ran = run("refresh_coupons")
+
+    assert ran.status == 0
+    assert not rows(is_deleted=True).exists()
+    assert rows().count() == 151
+
+
+def test_a_coupon_made_there_and_stored_by_the_webhook_while_listing_is_not_deleted(many, fake):
+    def webhook():
+        stripe.Coupon.create(id="NEW", duration="once", percent_off=5)
+        StripeCoupon(coupon_id="NEW").save(force_retrieve=True)
+
+    many(150)
+    on_page(fake, 1, webhook)
+
+    refresh_coupons()
+
+    assert not rows(is_deleted=True).exists()
+    assert "NEW" in ids()
+
+
+def test_a_coupon_made_there_while_listing_is_left_for_the_next_run(many, fake):
+    many(150)
+    on_page(fake, 1, lambda: stripe.Coupon.create(id="NEW", duration="once", percent_off=5))
+
+    refresh_coupons()
+    assert "NEW" not in ids()
+    refresh_coupons()
+
+    assert "NEW" in ids()
+    assert not rows(is_deleted=True).exists()
+
+
+def test_a_listed_coupon_that_the_webhook_stores_first_has_one_row(many, run, monkeypatch):  # noqa: F811
+    many(3)
+
+    def store(coupons):
+        """Between reading the rows and writing them."""
+        found = rows_of(coupons)
+        monkeypatch.setattr(job, "_rows_of", rows_of)
+        StripeCoupon(coupon_id="C00001").save(force_retrieve=True)
+        return found
+
+    rows_of = job._rows_of
+    monkeypatch.setattr(job, "_rows_of", store)
+
+    ran = run("refresh_coupons")
+
+    assert ran.status == 0
+    assert ran.stdout == f"created: 2\nleft alone, {job.CHANGED_MEANWHILE}: 1\n"
+    assert rows().count() == 3
+    assert not rows(is_deleted=True).exists()
+
+
+def test_an_edit_made_while_listing_is_not_overwritten(coupon, fake, run):  # noqa: F811
+    def edit():
+        row = other(coupon)
+        row.metadata = {"a": "b"}
+        row.save()
+
+    when_done(fake, LIST, edit)
+
+    ran = run("refresh_coupons")
+
+    assert other(coupon).metadata == {"a": "b"}
+    assert ran.stdout == f"left alone, {job.CHANGED_MEANWHILE}: 1\n"
+
+
+def test_an_edit_made_between_reading_and_writing_is_not_overwritten(
+    coupon,
+    fake,
+    run,  # noqa: F811
+    monkeypatch,
+):
+    fake.account.find("coupon", "SALE10")["times_redeemed"] = 3
+
+    def edit_first(rows, *args):
+        row = other(coupon)
+        row.metadata = {"a": "b"}
+        row.save()
+        return write(rows, *args)
+
+    write = job.write_unchanged
+    monkeypatch.setattr(job, "write_unchanged", edit_first)
+
+    ran = run("refresh_coupons")
+
+    assert other(coupon).metadata == {"a": "b"}
+    assert ran.stdout == f"left alone, {job.CHANGED_MEANWHILE}: 1\n"
+
+
+def test_a_coupon_deleted_here_while_listing_does_not_come_back(coupon, fake):
+    when_done(fake, LIST, lambda: other(coupon).delete())
+
+    refresh_coupons()
+
+    assert other(coupon).is_deleted
+    assert rows().count() == 1
+
+
+def test_an_id_given_away_again_while_listing_is_not_turned_back(coupon, fake):
+    def give_away():
+        other(coupon).delete()
+        fake.advance(60)
+        make_coupon(amount_off=20)
+
+    when_done(fake, LIST, give_away)
+
+    refresh_coupons()
+
+    assert StripeCoupon.objects.get().amount_off == 20
+    assert other(coupon).is_deleted
+
+
+def test_a_row_that_vanishes_meanwhile_is_skipped(coupon, fake, run):  # noqa: F811
+    when_done(fake, LIST, lambda: rows()._raw_delete("default"))
+
+    ran = run("refresh_coupons")
+
+    assert ran.status == 0
+    assert rows().count() == 1
+
+
+def test_a_row_that_is_saved_before_it_is_marked_is_not_marked(coupon, fake, monkeypatch):
+    stripe.Coupon.delete("SALE10")
+
+    def save_first(self, gone):
+        rows().update(updated=timezone.now())
+        mark(self, gone)
+
+    mark = job._Refresh._mark_deleted
+    monkeypatch.setattr(job._Refresh, "_mark_deleted", save_first)
+
+    refresh_coupons()
+
+    assert not other(coupon).is_deleted
+
+
+# Options
+
+
+def test_a_dry_run_reads_and_writes_nothing(coupon, many, fake, run):  # noqa: F811
+    changed = make_coupon(coupon_id="CHANGED")
+    fake.account.find("coupon", "CHANGED")["times_redeemed"] = 3
+    stripe.Coupon.delete("SALE10")
+    many(2)
+    before = list(rows().values())
+    fake.requests.clear()
+
+    with CaptureQueriesContext(connection) as captured:
+        ran = run("refresh_coupons", "--dry-run")
+
+    assert ran.stdout == "".join(
+        f"{job.WOULD[what]}: {number}\n"
+        for what, number in ((job.CREATED, 2), (job.UPDATED, 1), (job.DELETED, 1))
+    )
+    assert list(rows().values()) == before
+    assert changed in rows()
+    assert all(sql.startswith("SELECT") for sql in statements(captured))
+    assert calls(fake) == [LIST]
+
+
+def test_a_limit_is_how_many_coupons_are_read(coupon, many, fake, run):  # noqa: F811
+    stripe.Coupon.delete("SALE10")
+    many(150)
+    fake.requests.clear()
+
+    ran = run("refresh_coupons", "--limit", "2")
+
+    assert ran.stdout == "created: 2\n"
+    assert ids() == {"SALE10", "C00149", "C00148"}
+    assert not other(coupon).is_deleted
+    assert calls(fake) == [LIST]
+
+
+def test_the_rate_is_kept(coupon, run, monkeypatch):  # noqa: F811
+    rates, at_rate = [], job.at_rate
+    monkeypatch.setattr(job, "at_rate", lambda rate: rates.append(rate) or at_rate(rate))
+
+    run("refresh_coupons", "--rate", "250")
+
+    assert rates == [250]
+
+
+def test_each_coupon_is_told_when_asked_for(coupon, run):  # noqa: F811
+    ran = run("refresh_coupons", "--verbosity", "2")
+
+    assert ran.stdout == "Coupon id: SALE10: unchanged\nunchanged: 1\n"
+
+
+def test_a_run_that_is_told_to_stop_deletes_nothing(coupon, many, fake):
+    stripe.Coupon.delete("SALE10")
+    many(1)
+
+    class Stop(job.Watcher):
+        def saw(self, label, outcome):
+            self.stop_reason = "told to"
+
+    report = refresh_coupons(watcher=Stop())
+
+    assert report.stopped == "told to"
+    assert not other(coupon).is_deleted
+
+
+def test_the_listing_is_that_of_the_gateway(coupon, monkeypatch):
+    monkeypatch.setattr(gateway, "coupons", lambda: iter(()))
+
+    refresh_coupons()
+
+    assert other(coupon).is_deleted
+    assert TEN_DOLLARS["coupon_id"] == coupon.coupon_id
