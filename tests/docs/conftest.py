@@ -7,7 +7,12 @@ from unittest.mock import Mock
 
 import pytest
 
-from aa_stripe.models import StripeCharge
+from aa_stripe.models import (
+    StripeCharge,
+    StripeCoupon,
+    StripeSubscription,
+    StripeSubscriptionPlan,
+)
 from aa_stripe.testing import FakeStripe
 from tests.builders import make_charge, make_customer, make_user
 
@@ -47,6 +52,27 @@ def charge(customer) -> StripeCharge:
     charge = make_charge(customer)
     charge.charge()
     return charge
+
+
+@pytest.fixture
+def plan(fake) -> StripeSubscriptionPlan:
+    """20 dollars a month."""
+    plan = StripeSubscriptionPlan.objects.create(name="gold", amount=20_00, interval="month")
+    plan.create_at_stripe()
+    return plan
+
+
+@pytest.fixture
+def coupon(fake) -> StripeCoupon:
+    return StripeCoupon.objects.create(coupon_id="HALF", percent_off=50, duration="once")
+
+
+@pytest.fixture
+def subscription(user, plan) -> StripeSubscription:
+    """One that is active."""
+    subscription = StripeSubscription.objects.create(user=user, plan=plan)
+    subscription.create_at_stripe()
+    return subscription
 
 
 @pytest.fixture

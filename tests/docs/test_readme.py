@@ -7,18 +7,30 @@ import re
 import docutils.core
 import pytest
 import stripe
+from django.apps import apps
 from django.contrib import admin
 from django.core.management import get_commands, load_command_class
 from django.urls import resolve
 from docutils import nodes
 
 from aa_stripe import api_urls, signals
-from aa_stripe.models import StripeCharge, StripeToken
+from aa_stripe.models import (
+    StripeCharge,
+    StripeCoupon,
+    StripeSubscription,
+    StripeSubscriptionPlan,
+    StripeToken,
+)
 from aa_stripe.settings import DEFAULTS
 from aa_stripe.testing import FakeStripe
 from demo.__main__ import REAL
 from tests.builders import make_charge, make_customer
 from tests.docs.blocks import LENIENT, ROOT, run, the_block
+
+OUR_MODELS = set(apps.get_app_config("aa_stripe").get_models()) - {StripeToken}
+
+#: The commands that are made for cron.
+CRON = {"charge_stripe", "end_subscriptions", "refresh_coupons", "refresh_customers"}
 
 README = (ROOT / "README.rst").read_text("utf-8")
 TEXT = " ".join(README.split())
@@ -120,6 +132,82 @@ def test_refunds_give_back_a_part_and_then_the_rest(charge, request):
     assert charge.is_refunded
 
 
+def test_a_plan_is_created_with_what_is_shown(fake, request):
+    run(the_block("README.rst", "gold-basic"), request)
+
+    row = StripeSubscriptionPlan.objects.get()
+    plan = stripe.Plan.retrieve(row.stripe_plan_id)
+    assert (plan.amount, plan.currency) == (50_00, "usd")
+    assert (plan.interval, plan.interval_count, plan.trial_period_days) == ("month", 3, 14)
+    assert stripe.Product.retrieve(plan.product).name == "gold-basic"
+
+
+def test_a_plan_of_the_dashboard_can_be_subscribed_to(fake, user):
+    known = stripe.Plan.create(
+        amount=10_00, currency="usd", interval="month", product={"name": "silver"}
+    )
+    plan = StripeSubscriptionPlan.objects.create(
+        name="silver",
+        amount=10_00,
+        interval="month",
+        stripe_plan_id=known.id,
+        is_created_at_stripe=True,
+    )
+    subscription = StripeSubscription.objects.create(user=user, plan=plan)
+
+    subscription.create_at_stripe()
+
+    assert subscription.has_access
+
+
+def test_a_subscription_sends_the_coupon_the_tax_and_the_metadata(
+    fake, user, plan, coupon, request, capsys
+):
+    block = the_block("README.rst", "tax_percent=19")
+
+    run(block, request, user=user, plan=plan, coupon=coupon)
+
+    [known] = fake.account.all("subscription")
+    invoice = stripe.Invoice.retrieve(known["latest_invoice"])
+    assert known["metadata"]["name"] == "test subscription"
+    assert invoice.subtotal == 20_00
+    assert invoice.amount_paid == 11_90  # half of it, and 19 % on top
+    assert capsys.readouterr().out == "active True\n"
+
+
+def test_a_subscription_is_canceled_with_its_period_and_then_at_once(subscription, request, capsys):
+    run(the_block("README.rst", "subscription.cancel()"), request, subscription=subscription)
+
+    assert capsys.readouterr().out == "True\n"
+    assert subscription.status == StripeSubscription.STATUS_CANCELED
+
+
+def test_a_declined_first_payment_leaves_it_incomplete_and_without_access(fake, plan):
+    declined = make_customer(card="tok_chargeCustomerFail").user
+    subscription = StripeSubscription.objects.create(user=declined, plan=plan)
+
+    subscription.create_at_stripe()
+
+    assert (subscription.status, subscription.has_access) == ("incomplete", False)
+
+
+def test_a_coupon_is_created_edited_and_deleted_at_stripe(fake, request, capsys):
+    told = []
+    fake.after_request.append(lambda asked, _answer: told.append((asked.method, asked.params)))
+
+    names = run(the_block("README.rst", 'coupon_id="SALE10"'), request)
+
+    # Stripe is asked before it is told of a change.
+    [(_, created), (_, changed), (last, _)] = [it for it in told if it[0] != "GET"]
+    assert (created["amount_off"], created["currency"]) == ("1000", "usd")
+    assert changed == {"metadata": {"campaign": "spring"}}
+    assert last == "DELETE"
+    assert fake.account.all("coupon") == []
+    assert capsys.readouterr().out == "True\n"
+    assert list(StripeCoupon.objects.all()) == []
+    assert list(StripeCoupon.objects.deleted()) == [names["coupon"]]
+
+
 def test_the_receivers_hear_a_payment_and_a_decline(fake, charge, ship, write_to, request):
     names = run(the_block("README.rst", "@receiver"), request)
     paid = make_charge(charge.customer)
@@ -154,8 +242,8 @@ def test_each_endpoint_is_there_and_takes_the_method():
 def test_each_command_is_there_with_the_options_it_is_said_to_have():
     commands = set(re.findall(r"manage\.py (\w+_\w+)", README))
 
-    assert commands == {"charge_stripe", "refresh_customers"}
-    for name in commands:
+    assert commands == CRON
+    for name in {*commands, "end_subscription"}:
         command = load_command_class(get_commands()[name], name)
         options = command.create_parser("manage.py", name).format_help()
         assert all(option in options for option in ("--dry-run", "--limit", "--rate"))
@@ -200,15 +288,25 @@ def test_the_demo_says_the_same_about_what_it_creates():
         assert what in REAL.replace("(", "").replace(")", "")
 
 
-# When one of these fails, what the README says is missing has come: shorten it, and the test.
+def test_staff_look_at_every_row_and_change_coupons_only(rf, admin_user):
+    request = rf.get("/")
+    request.user = admin_user
+
+    shown = {it: page for it, page in admin.site._registry.items() if it in OUR_MODELS}
+
+    assert "change none but coupons" in TEXT
+    assert set(shown) == OUR_MODELS
+    assert all(page.has_view_permission(request) for page in shown.values())
+    assert {it for it, page in shown.items() if page.has_change_permission(request)} == {
+        StripeCoupon
+    }
+
+
+# When this fails, what the README says is missing has come: shorten it, and the test.
 
 
 def test_there_is_no_endpoint_and_no_command_for_webhooks_as_it_says():
     assert "there is no endpoint and no command for webhooks" in TEXT
+    assert "``process_webhooks`` and ``check_pending_webhooks`` come later" in TEXT
     assert "stripe-webhooks" not in {it.name for it in api_urls.urlpatterns}
     assert not {"check_pending_webhooks", "process_webhooks"} & set(get_commands())
-
-
-def test_there_are_no_admin_pages_as_it_says():
-    assert "no admin pages" in TEXT
-    assert not admin.site.is_registered(StripeCharge)
