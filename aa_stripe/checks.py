@@ -37,6 +37,10 @@ THROTTLE_SCOPE = "stripe"
 LIVE_LIMIT = 100
 SANDBOX_LIMIT = 25
 
+#: ``pending_if_incomplete`` is for changing a subscription, not for creating one
+#: (https://docs.stripe.com/api/subscriptions/create).
+PAYMENT_BEHAVIORS = ("allow_incomplete", "default_incomplete", "error_if_incomplete")
+
 # Secret (sk) and restricted (rk) keys; organizations have sk_org_live_... ones.
 _SECRET_KEY = re.compile(r"(sk|rk)_[!-~]+")
 _ANY_KEY = re.compile(r"(sk|rk|pk)_")
@@ -226,6 +230,18 @@ def default_currency_is_stripes() -> Iterator[CheckMessage]:
         )
 
 
+def subscription_payment_behavior_is_one() -> Iterator[CheckMessage]:
+    behavior = stripe_settings.SUBSCRIPTION_PAYMENT_BEHAVIOR
+    if behavior not in PAYMENT_BEHAVIORS:
+        yield Error(
+            f"STRIPE_SUBSCRIPTION_PAYMENT_BEHAVIOR is {_shown(behavior)}, with which Stripe "
+            "creates no subscription.",
+            hint=f"Use one of {', '.join(PAYMENT_BEHAVIORS)}, or leave the setting out to use the "
+            "first.",
+            id="aa_stripe.E020",
+        )
+
+
 def payer_from_request_can_be_called() -> Iterator[CheckMessage]:
     path = stripe_settings.PAYER_FROM_REQUEST
     if not path:
@@ -287,6 +303,7 @@ CHECKS: tuple[Callable[[], Iterator[CheckMessage]], ...] = (
     rate_is_within_stripes_limit,
     scoped_throttle_has_a_rate,
     default_currency_is_stripes,
+    subscription_payment_behavior_is_one,
     payer_from_request_can_be_called,
     api_version_is_one,
     api_base_is_safe_to_send_a_key_to,

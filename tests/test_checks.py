@@ -385,6 +385,38 @@ def test_a_default_currency_that_was_replaced_is_a_warning(settings):
     assert ids() == ["W004"]
 
 
+# Subscriptions
+
+
+@pytest.mark.parametrize(
+    "behavior", ["allow_incomplete", "default_incomplete", "error_if_incomplete"]
+)
+def test_a_payment_behavior_that_can_create_a_subscription_passes(settings, behavior):
+    settings.STRIPE_SUBSCRIPTION_PAYMENT_BEHAVIOR = behavior
+
+    assert ids() == []
+
+
+@pytest.mark.parametrize(
+    "behavior",
+    [
+        "pending_if_incomplete",
+        "incomplete",
+        "ALLOW_INCOMPLETE",
+        "",
+        None,
+        True,
+        ["allow_incomplete"],
+    ],
+)
+def test_another_payment_behavior_is_an_error(settings, behavior):
+    settings.STRIPE_SUBSCRIPTION_PAYMENT_BEHAVIOR = behavior
+
+    assert ids() == ["E020"]
+    assert repr(behavior) in found()[0].msg
+    assert "allow_incomplete, default_incomplete, error_if_incomplete" in found()[0].hint
+
+
 # The payer
 
 
@@ -572,7 +604,7 @@ def ids_in_the_code():
 
 
 def test_the_ids_are_as_they_were_released():
-    errors = {f"aa_stripe.E{number:03}" for number in range(1, 20)}
+    errors = {f"aa_stripe.E{number:03}" for number in range(1, 21)}
     warnings = {f"aa_stripe.W{number:03}" for number in range(1, 5)}
 
     assert ids_in_the_code() == errors | warnings
