@@ -6,7 +6,7 @@ from typing import Any
 
 from aa_stripe.testing.account import JSON, Account
 from aa_stripe.testing.recurrence import months_after
-from aa_stripe.testing.refusals import Refusal, invalid, missing_parameter, refuse_unsupported
+from aa_stripe.testing.refusals import Refusal, invalid, refuse_unsupported
 from aa_stripe.testing.resources import coupons
 
 UNSUPPORTED = {"promotion_code"}
@@ -79,10 +79,8 @@ def _check(
                 param=f"{path}[discount]",
             )
         return account.get("discount", sent["discount"])
-    if "coupon" not in sent:
-        raise missing_parameter(f"{path}[coupon]")
     param = f"{path}[coupon]"
-    coupon = account.get("coupon", sent["coupon"], param=param)
+    coupon = account.get("coupon", sent.get("coupon", ""), param=param)
     _refuse_invalid(account, coupon, param)
     if coupon["percent_off"] is not None:
         return coupon

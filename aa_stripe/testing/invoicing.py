@@ -127,8 +127,7 @@ def collect(account: Account, invoice: JSON, method: JSON, *, off_session: bool)
 
     Returns the refusal, or ``None`` if there was none.
     """
-    payment = payments_of(account, invoice["id"])[0]["payment"]
-    intent = account.get("payment_intent", payment["payment_intent"])
+    _, intent = _planned(account, invoice)
     return attempt(account, intent, method, off_session=off_session, may_ask=not off_session)
 
 
@@ -162,8 +161,7 @@ def mark_paid(account: Account, invoice: JSON) -> None:
         status="paid",
     )
     invoice["status_transitions"]["paid_at"] = account.now
-    payment = payment_of(account, invoice)
-    if payment is not None:
+    for payment in payments_of(account, invoice["id"]):
         payment.update(amount_paid=invoice["amount_due"], status="paid")
         payment["status_transitions"]["paid_at"] = account.now
         account.emit("invoice_payment.paid", payment)
@@ -198,12 +196,11 @@ def stop(account: Account, subscription: str) -> None:
 
 def void(account: Account, invoice: JSON) -> None:
     """Nobody owes this any more."""
-    intent, payment = intent_of(account, invoice), payment_of(account, invoice)
-    if intent is not None and intent["status"] in payment_intents.CANCELABLE:
+    payment, intent = _planned(account, invoice)
+    if intent["status"] in payment_intents.CANCELABLE:
         payment_intents.cancel(account, {"cancellation_reason": "void_invoice"}, intent["id"])
-    if payment is not None:
-        payment["status"] = "canceled"
-        payment["status_transitions"]["canceled_at"] = account.now
+    payment["status"] = "canceled"
+    payment["status_transitions"]["canceled_at"] = account.now
     invoice.update(status="void", auto_advance=False, next_payment_attempt=None)
     invoice["status_transitions"]["voided_at"] = account.now
     account.emit("invoice.voided", invoice)
@@ -224,17 +221,6 @@ def payments_of(account: Account, invoice: str) -> list[JSON]:
     return [item for item in account.all("invoice_payment") if item["invoice"] == invoice]
 
 
-def payment_of(account: Account, invoice: JSON) -> JSON | None:
-    """Return the payment of an invoice, if there is one."""
-    return next(iter(payments_of(account, invoice["id"])), None)
-
-
-def intent_of(account: Account, invoice: JSON) -> JSON | None:
-    """Return the PaymentIntent that collects an invoice, if there is one."""
-    payment = payment_of(account, invoice)
-    return payment and account.get("payment_intent", payment["payment"]["payment_intent"])
-
-
 def paid_by(account: Account, intent: JSON) -> JSON | None:
     """Return the invoice that a PaymentIntent collects, if it is one of those."""
     for payment in account.all("invoice_payment"):
@@ -245,8 +231,10 @@ def paid_by(account: Account, intent: JSON) -> JSON | None:
 
 def confirmation_secret(account: Account, id: str) -> JSON | None:
     """Return what a browser needs to pay an invoice."""
-    intent = intent_of(account, account.get("invoice", id))
-    return intent and {"client_secret": intent["client_secret"], "type": "payment_intent"}
+    if not payments_of(account, id):
+        return None
+    _, intent = _planned(account, account.get("invoice", id))
+    return {"client_secret": intent["client_secret"], "type": "payment_intent"}
 
 
 def nothing_to_pay_with() -> Refusal:
@@ -262,9 +250,14 @@ def nothing_to_pay_with() -> Refusal:
 
 def prepare(account: Account, invoice: JSON, method: JSON) -> None:
     """Leave the payment of an invoice to be confirmed, with that method unless another is named."""
-    intent = intent_of(account, invoice)
-    if intent is not None:
-        intent.update(payment_method=method["id"], status="requires_confirmation")
+    _, intent = _planned(account, invoice)
+    intent.update(payment_method=method["id"], status="requires_confirmation")
+
+
+def _planned(account: Account, invoice: JSON) -> tuple[JSON, JSON]:
+    """Return the payment of an invoice that has something to be paid, and its PaymentIntent."""
+    (payment,) = payments_of(account, invoice["id"])
+    return payment, account.get("payment_intent", payment["payment"]["payment_intent"])
 
 
 def _plan_payment(account: Account, invoice: JSON) -> None:

@@ -5,7 +5,7 @@ from decimal import Decimal
 import pytest
 import stripe
 
-from aa_stripe.testing import Fault
+from aa_stripe.testing import Fault, Refusal
 from tests.testing.conftest import refusal_of, subscribe, types_of
 
 YEAR = 365 * 24 * 60 * 60
@@ -348,3 +348,10 @@ def test_staff_send_fractions_and_lists(fake, api):
     fake.dashboard_create_coupon(id="A", percent_off=Decimal("33.33"))
 
     assert api.coupons.retrieve("A").percent_off == 33.33
+    with pytest.raises(Refusal, match="does not support applies_to"):
+        fake.dashboard_create_coupon(percent_off=5, applies_to={"products": ["prod_1"]})
+
+
+def test_staff_are_refused_what_the_api_refuses(fake):
+    with pytest.raises(Refusal, match="unknown parameter: percentage"):
+        fake.dashboard_create_coupon(percentage=5)

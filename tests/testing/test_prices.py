@@ -79,6 +79,17 @@ def test_a_lookup_key_is_of_one_price(api):
     assert [item.id for item in api.prices.list({"lookup_keys": ["standard"]}).data] == [second.id]
 
 
+def test_a_key_is_kept_when_its_transfer_is_refused(api):
+    first = api.prices.create(priced(lookup_key="standard"))
+    params = priced(lookup_key="standard", transfer_lookup_key=True, product="prod_none")
+    del params["product_data"]
+
+    assert refusal_of(api.prices.create, params).param == "product"
+    assert api.prices.retrieve(first.id).lookup_key == "standard"
+    renamed = api.prices.update(first.id, {"lookup_key": "basic"})
+    assert renamed.lookup_key == "basic"
+
+
 def test_prices_are_listed(api, plan):
     once = api.prices.create(priced())
     yearly = api.prices.create(priced(recurring={"interval": "year"}, currency="eur"))

@@ -407,6 +407,18 @@ def test_a_free_plan_needs_no_card(fake, api):
     )
 
 
+def test_a_free_plan_is_renewed_without_a_card(fake, api):
+    api.plans.create(planned_plan(id="gold", amount=0))
+    subscription = subscribe(api, api.customers.create())
+
+    fake.advance(32 * DAY)
+
+    renewed = api.subscriptions.retrieve(subscription.id)
+    assert renewed.status == "active"
+    assert renewed.latest_invoice != subscription.latest_invoice
+    assert invoice_of(api, renewed).status == "paid"
+
+
 # Reading
 
 
@@ -618,6 +630,7 @@ def test_it_ends_at_a_time(fake, api, subscriber, plan, sent):
     [
         ({"cancel_at": 5}, "cancel_at"),
         ({"cancel_at": "tomorrow"}, "cancel_at"),
+        ({"cancel_at": "max_billed_until"}, "cancel_at"),
         ({"cancel_at": 9_999_999_999, "cancel_at_period_end": True}, "cancel_at"),
     ],
 )

@@ -109,6 +109,7 @@ def _value(params: dict[str, Any]) -> JSON:
     if "amount_off" in params and "percent_off" in params:
         raise exclusive("amount_off", "percent_off")
     if "percent_off" in params:
+        # Unverified: that a currency makes no difference here, and is not kept.
         return {"amount_off": None, "percent_off": _percent(params["percent_off"])}
     if "amount_off" not in params:
         # Unverified: Stripe's words for this.

@@ -24,14 +24,16 @@ def create(account: Account, params: dict[str, Any]) -> JSON:
     amount = pricing.read_amount(params, "unit_amount", currency)
     recurrence = pricing.read_recurrence(recurring, "recurring") if recurring else None
     metadata = merge({}, params.get("metadata"))
-    _check_lookup_key(account, params)
+    holder = _holder_of_key(account, params)
+    product = _product(account, params)
+    _take_key(account, holder)
     return pricing.make(
         account,
         amount,
         recurring=recurrence,
         currency=currency,
         metadata=metadata,
-        product=_product(account, params),
+        product=product,
         **{name: params[name] for name in EDITABLE if name in params},
     )
 
@@ -45,8 +47,9 @@ def update(account: Account, params: dict[str, Any], id: str) -> JSON:
     """Change what does not change the price."""
     price = account.get("price", id)
     pricing.check_supported(params)
-    _check_lookup_key(account, params)
+    holder = _holder_of_key(account, params)
     metadata = merge(price["metadata"], params.get("metadata"))
+    _take_key(account, holder)
     edited = {name: params[name] for name in EDITABLE if name in params}
     return pricing.change(account, id, metadata=metadata, **edited)
 
@@ -81,15 +84,20 @@ def _product(account: Account, params: dict[str, Any]) -> str:
     return str(account.get("product", params["product"], param="product")["id"])
 
 
-def _check_lookup_key(account: Account, params: dict[str, Any]) -> None:
-    """Refuse a key that another price has, unless it is to be transferred."""
+def _holder_of_key(account: Account, params: dict[str, Any]) -> JSON | None:
+    """Return the price that has the ``lookup_key``, if any; it has to let it be transferred."""
     key = params.get("lookup_key")
-    holder = next(
-        (item for item in account.all("price") if key and item["lookup_key"] == key), None
-    )
-    if holder is None:
-        return
-    if not params.get("transfer_lookup_key"):
-        # Unverified: Stripe's words for this.
-        raise invalid(f"A price ({holder['id']}) already uses that lookup key.", param="lookup_key")
-    pricing.change(account, holder["id"], lookup_key=None)
+    for holder in account.all("price"):
+        if key and holder["lookup_key"] == key:
+            if params.get("transfer_lookup_key"):
+                return holder
+            # Unverified: Stripe's words for this.
+            raise invalid(
+                f"A price ({holder['id']}) already uses that lookup key.", param="lookup_key"
+            )
+    return None
+
+
+def _take_key(account: Account, holder: JSON | None) -> None:
+    if holder is not None:
+        pricing.change(account, holder["id"], lookup_key=None)
