@@ -1,1 +1,1 @@
-"""The example project: a small site that saves cards and charges them (``python -m demo``)."""
+"""The example project: a small site that charges cards and has subscribers (``python -m demo``)."""

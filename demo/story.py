@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections import Counter
+from datetime import datetime, timezone
 from typing import Any
 
 import stripe
@@ -13,7 +14,13 @@ from django.dispatch import receiver
 from django.test import Client
 from django.urls import reverse
 
-from aa_stripe.models import StripeCharge, StripeCustomer
+from aa_stripe.models import (
+    StripeCharge,
+    StripeCoupon,
+    StripeCustomer,
+    StripeSubscription,
+    StripeSubscriptionPlan,
+)
 from aa_stripe.money import format_money
 from aa_stripe.signals import (
     stripe_charge_card_exception,
@@ -65,6 +72,30 @@ def tell() -> None:
     check_refunded(tickets, 5_00)
     say("Ann", f"{money(5_00)} refunded, {money(15_00)} kept, {tickets.stripe_refund_id}")
 
+    print("\n6. A plan and a coupon are made in the app, and Ann subscribes with them.")
+    gold = StripeSubscriptionPlan.objects.create(
+        name="aa_stripe demo", amount=40_00, interval=StripeSubscriptionPlan.INTERVAL_MONTH
+    )
+    gold.create_at_stripe()
+    check_plan(gold, 40_00)
+    say("Plan", f"{money(gold.amount)} a {gold.interval}, {gold.stripe_plan_id}")
+    welcome = StripeCoupon.objects.create(
+        name="aa_stripe demo", percent_off=25, duration=StripeCoupon.DURATION_ONCE
+    )
+    check_coupon(welcome, 25)
+    say("Coupon", f"25 % off, {welcome.duration}, {welcome.coupon_id}")
+    membership = StripeSubscription.objects.create(user=ann, plan=gold, coupon=welcome)
+    membership.create_at_stripe()
+    check_subscribed(membership, 30_00)
+    say(
+        "Ann", f"{money(30_00)} collected, {membership.status}, {membership.stripe_subscription_id}"
+    )
+
+    print("\n7. Ann cancels, and keeps what she has paid for.")
+    membership.cancel(at_period_end=True)
+    end = check_ending(membership)
+    say("Ann", f"{membership.status}, and ends on {end:%Y-%m-%d}")
+
     check("what the signals told", heard, Counter(succeeded=2, card_exception=1, refunded=1))
     print("\nAll of this was checked in the database and at Stripe.")
 
@@ -110,6 +141,48 @@ def check_refunded(charge: StripeCharge, amount: int) -> None:
     check("amount_refunded", charge.amount_refunded, amount)
     check("what Stripe refunded", known.amount_refunded, amount)
     check("is_refunded", charge.is_refunded, False)
+
+
+def check_plan(plan: StripeSubscriptionPlan, amount: int) -> None:
+    plan.refresh_from_db()
+    known = stripe.Plan.retrieve(plan.stripe_plan_id, expand=["product"])
+    check("is_created_at_stripe", plan.is_created_at_stripe, True)
+    check("Stripe's price", (known.amount, known.currency), (amount, "usd"))
+    check("Stripe's interval", (known.interval_count, known.interval), (1, plan.interval))
+    check("the product", known.product.name, plan.name)
+
+
+def check_coupon(coupon: StripeCoupon, percent: int) -> None:
+    coupon.refresh_from_db()
+    known = stripe.Coupon.retrieve(coupon.coupon_id)
+    check("is_created_at_stripe", coupon.is_created_at_stripe, True)
+    check("percent_off", coupon.percent_off, percent)
+    check("what Stripe takes off", (known.percent_off, known.duration), (percent, "once"))
+    check("whether both say that it is valid", (coupon.valid, known.valid), (True, True))
+
+
+def check_subscribed(subscription: StripeSubscription, amount: int) -> None:
+    subscription.refresh_from_db()
+    known = stripe.Subscription.retrieve(
+        subscription.stripe_subscription_id, expand=["latest_invoice"]
+    )
+    [item] = known["items"].data
+    check("has_access", subscription.has_access, True)
+    check("Stripe's status", known.status, subscription.status)
+    check("Stripe's customer", known.customer, subscription.customer.stripe_customer_id)
+    check("Stripe's plan", item.price.id, subscription.plan.stripe_plan_id)
+    check("what Stripe collected", known.latest_invoice.amount_paid, amount)
+
+
+def check_ending(subscription: StripeSubscription) -> datetime:
+    """Also returns when it will end."""
+    subscription.refresh_from_db()
+    known = stripe.Subscription.retrieve(subscription.stripe_subscription_id)
+    [item] = known["items"].data
+    check("is_ending", subscription.is_ending, True)
+    check("Stripe's status", known.status, subscription.status)
+    check("cancel_at_period_end", known.cancel_at_period_end, True)
+    return datetime.fromtimestamp(item.current_period_end, timezone.utc)
 
 
 def check(what: str, found: object, expected: object) -> None:

@@ -14,8 +14,9 @@ from aa_stripe.testing import FakeStripe, Fault
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
-# Stripe's ids are other ones each time.
-AN_ID = re.compile(r"\b(cus|ch|re)_\w+")
+# Stripe's ids are other ones each time; a plan's is the row's uuid, a coupon's has no prefix.
+AN_ID = re.compile(r"\b(cus|ch|re|sub)_\w+|(?<=a month, )[\w-]+|(?<=once, )\w+")
+A_DATE = re.compile(r"\d{4}-\d\d-\d\d")
 
 
 def run_demo(*arguments, **environment):
@@ -57,8 +58,12 @@ def demo_on_account():
 
 
 def story_of(ran):
-    """What the demo told after the heading that names its Stripe, without Stripe's ids."""
-    return AN_ID.sub("", ran.stdout).split("\n\n1. ", 1)[1]
+    """What the demo told after the heading that names its Stripe, without what changes."""
+    return A_DATE.sub("", AN_ID.sub("", ran.stdout)).split("\n\n1. ", 1)[1]
+
+
+def shortened(id):
+    return f"{id[1]}_..." if id[1] else "..."
 
 
 def objects(account, kind):
@@ -79,10 +84,15 @@ def test_it_ends_well_and_quietly(demo):
         "charge_stripe: collected: 1 (12.50 USD)",
         "Ann: 12.50 USD collected, ch_...",
         "Ann: 5.00 USD refunded, 15.00 USD kept, re_...",
+        "Plan: 40.00 USD a month, ...",
+        "Coupon: 25 % off, once, ...",
+        "Ann: 30.00 USD collected, active, sub_...",
+        "Ann: active, and ends on (date)",
     ],
 )
 def test_it_says_what_happened(demo, line):
-    told = [AN_ID.sub(r"\1_...", it.strip()) for it in demo.stdout.splitlines()]
+    text = A_DATE.sub("(date)", AN_ID.sub(shortened, demo.stdout))
+    told = [it.strip() for it in text.splitlines()]
 
     assert told.count(line) == 1
 
@@ -109,10 +119,29 @@ def test_it_creates_on_the_account_what_it_says_before(demo_on_account):
         (20_00, "succeeded"),
         (35_00, "requires_payment_method"),
         (12_50, "succeeded"),
+        (30_00, "succeeded"),
     }
+    assert len(objects(account, "payment_intent")) == 4
     assert "3 payments (20.00, 35.00 and 12.50 USD), of which the second is declined" in announced
     assert [it["amount"] for it in objects(account, "refund")] == [5_00]
     assert "1 refund (5.00 USD)" in announced
+
+
+def test_it_creates_the_subscription_that_it_says_before(demo_on_account):
+    ran, account = demo_on_account
+
+    announced, _ = ran.stdout.split("\n\n1. ", 1)
+    [plan], [product] = objects(account, "plan"), objects(account, "product")
+    assert (plan["amount"], plan["interval"], plan["product"]) == (40_00, "month", product["id"])
+    assert "1 plan of 40.00 USD a month, with its product" in announced
+    [coupon] = objects(account, "coupon")
+    assert (coupon["percent_off"], coupon["duration"]) == (25, "once")
+    assert "1 coupon (25 % off, once)" in announced
+    [subscription], [invoice] = objects(account, "subscription"), objects(account, "invoice")
+    assert (subscription["status"], subscription["cancel_at_period_end"]) == ("active", True)
+    assert (invoice["subtotal"], invoice["amount_paid"]) == (40_00, 30_00)
+    assert "1 subscription with that coupon, which pays 30.00 USD and is canceled" in announced
+    assert objects(account, "tax_rate") == []
 
 
 @pytest.mark.parametrize("key", ["sk_live_51abc", "rk_live_51abc", "pk_test_51abc", "whsec_abc"])
@@ -148,3 +177,17 @@ def test_what_is_not_as_expected_ends_it_with_status_1(account):
     assert ran.returncode == 1
     assert "Not as expected: what Stripe refunded is 2000 and should be 500." in ran.stderr
     assert "All of this was checked" not in ran.stdout
+
+
+def test_a_subscription_that_stripe_does_not_end_with_its_period_ends_it_with_status_1(account):
+    def go_on(request, answer):
+        if request.params.get("cancel_at_period_end"):
+            [made] = objects(account, "subscription")
+            made["cancel_at_period_end"] = False
+
+    account.after_request.append(go_on)
+
+    ran = run_demo_on(account)
+
+    assert ran.returncode == 1
+    assert "Not as expected: cancel_at_period_end is False and should be True." in ran.stderr
