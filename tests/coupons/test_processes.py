@@ -1,0 +1,154 @@
+"""Real processes, on the database of this run: killed in the middle, or several at once."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+
+import pytest
+import stripe
+
+from aa_stripe.jobs import refresh_coupons
+from aa_stripe.models import StripeCoupon
+from aa_stripe.testing import FakeStripe
+from aa_stripe.testing.faults import ConnectionLost
+from tests.coupons.stripe_side import (
+    CREATE,
+    DELETE,
+    LIST,
+    RETRIEVE,
+    UPDATE,
+    at_stripe,
+    endpoint_of,
+    make_coupon,
+    other,
+    rows,
+)
+
+KILLED = -signal.SIGKILL
+TIMEOUT = 60  # seconds
+
+at_each_moment = pytest.mark.parametrize("moment", ["before", "after"])
+
+
+@pytest.fixture
+def fake(transactional_db):
+    with FakeStripe() as fake, fake.serve() as url:
+        fake.url = url
+        yield fake
+
+
+@pytest.fixture
+def start(child_environment, fake):
+    children = []
+
+    def start(what):
+        child = subprocess.Popen(
+            [sys.executable, "-m", "tests.coupons.child", fake.url, what],
+            env=child_environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        children.append(child)
+        return child
+
+    yield start
+    for child in children:
+        child.kill()
+        child.communicate()
+
+
+def run_killed(fake, start, what, endpoint, moment):
+    """Run a process that is killed when its request arrives, or when it has taken effect."""
+    children = []
+
+    def kill(request, answer=None):
+        if endpoint_of(request) != endpoint or children[0].poll() is not None:
+            return
+        children[0].kill()
+        children[0].wait(TIMEOUT)
+        if moment == "before":
+            raise ConnectionLost("The process was killed before it could ask.")
+
+    hooks = fake.before_request if moment == "before" else fake.after_request
+    hooks.append(kill)
+    children.append(start(what))
+    assert children[0].wait(TIMEOUT) == KILLED
+    hooks.clear()
+
+
+@at_each_moment
+def test_a_coupon_whose_process_was_killed_is_made_once(fake, start, moment):
+    run_killed(fake, start, "make", CREATE, moment)
+    assert not rows().exists()
+
+    make_coupon()
+
+    [there], [row] = at_stripe(fake), rows()
+    assert row.created.timestamp() == there["created"]
+
+
+def test_a_coupon_whose_process_was_killed_is_found_by_the_next_refresh(fake, start):
+    run_killed(fake, start, "make", CREATE, "after")
+
+    refresh_coupons()
+
+    assert rows().get().amount_off == 10
+
+
+@at_each_moment
+@pytest.mark.parametrize("endpoint", [RETRIEVE, UPDATE])
+def test_an_edit_whose_process_was_killed_can_be_made_again(fake, start, endpoint, moment):
+    coupon = make_coupon()
+    run_killed(fake, start, "edit", endpoint, moment)
+
+    assert start("edit").communicate(timeout=TIMEOUT)[0] == "done\n"
+
+    assert other(coupon).metadata == at_stripe(fake)[0]["metadata"] == {"a": "b"}
+
+
+@at_each_moment
+@pytest.mark.parametrize("endpoint", [RETRIEVE, DELETE])
+def test_a_deletion_whose_process_was_killed_can_be_made_again(fake, start, endpoint, moment):
+    coupon = make_coupon()
+    run_killed(fake, start, "delete", endpoint, moment)
+    assert not other(coupon).is_deleted
+
+    assert start("delete").communicate(timeout=TIMEOUT)[0] == "done\n"
+
+    assert other(coupon).is_deleted
+    assert at_stripe(fake) == []
+
+
+def test_a_refresh_that_was_killed_has_deleted_nothing(fake, start):
+    coupon = make_coupon()
+    stripe.Coupon.delete("SALE10")
+    run_killed(fake, start, "refresh", LIST, "after")
+    assert not other(coupon).is_deleted
+
+    refresh_coupons()
+
+    assert other(coupon).is_deleted
+
+
+def test_processes_that_make_the_same_coupon_at_once_make_one(fake, start):
+    children = [start("make") for _ in range(3)]
+
+    said = [child.communicate(timeout=TIMEOUT)[0] for child in children]
+
+    assert set(said) <= {"done\n", "refused: StripeCouponAlreadyExists\n"}
+    assert "done\n" in said
+    assert len(at_stripe(fake)) == rows().count() == 1
+
+
+def test_two_refreshes_at_once_store_each_coupon_once(fake, start):
+    for number in range(150):
+        stripe.Coupon.create(id=f"C{number}", duration="once", percent_off=5)
+    children = [start("refresh") for _ in range(2)]
+
+    said = [child.communicate(timeout=TIMEOUT)[0] for child in children]
+
+    assert said == ["done\n", "done\n"]
+    assert StripeCoupon.objects.count() == rows().count() == 150

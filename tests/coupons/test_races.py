@@ -1,0 +1,176 @@
+"""Somebody else does the same between a request and its answer, or at the same time."""
+
+from __future__ import annotations
+
+import threading
+from functools import partial
+
+import pytest
+import stripe
+from django.db import connection, transaction
+
+from aa_stripe.exceptions import StripeCouponAlreadyExists
+from aa_stripe.jobs import refresh_coupons
+from aa_stripe.models import StripeCoupon
+from tests.coupons.stripe_side import (
+    CREATE,
+    RETRIEVE,
+    UPDATE,
+    at_stripe,
+    make_coupon,
+    new_coupon,
+    other,
+    rows,
+    when_done,
+)
+
+
+def fetch(coupon_id="SALE10"):
+    """What the webhook ``coupon.created`` does."""
+    StripeCoupon(coupon_id=coupon_id).save(force_retrieve=True)
+
+
+@pytest.mark.parametrize("other_one", [fetch, refresh_coupons])
+def test_our_save_adopts_the_row_that_somebody_else_has_stored(db, fake, other_one):
+    when_done(fake, CREATE, other_one)
+
+    coupon = make_coupon()
+
+    [row] = rows()
+    assert (coupon.pk, coupon.uuid) == (row.pk, row.uuid)
+    coupon.metadata = {"a": "b"}
+    coupon.save()
+    assert other(coupon).metadata == {"a": "b"}
+
+
+def test_a_fetch_that_comes_second_is_told(db, fake):
+    stripe.Coupon.create(id="SALE10", duration="once", percent_off=5)
+    when_done(fake, RETRIEVE, fetch)
+
+    with pytest.raises(StripeCouponAlreadyExists):
+        fetch()
+
+    assert rows().count() == 1
+
+
+def test_the_adopted_row_may_be_in_a_transaction_of_ours(transactional_db, fake):
+    """What is committed elsewhere after it began is found, whatever its isolation."""
+
+    def elsewhere():
+        def work():
+            try:
+                fetch()
+            finally:
+                connection.close()
+
+        thread = threading.Thread(target=work)
+        thread.start()
+        thread.join()
+
+    when_done(fake, CREATE, elsewhere)
+    if connection.vendor == "mysql":
+        with connection.cursor() as cursor:
+            cursor.execute("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+
+    with transaction.atomic():
+        if connection.vendor != "sqlite":  # where reading first would lock the others out
+            assert not rows().exists()
+        coupon = make_coupon()
+
+    assert rows().get().pk == coupon.pk
+    connection.close()
+
+
+def test_the_later_of_two_edits_wins_on_both_sides(coupon, fake):
+    def edit():
+        row = other(coupon)
+        row.metadata = {"by": "the other"}
+        row.save()
+
+    when_done(fake, RETRIEVE, edit)
+
+    coupon.metadata = {"by": "us"}
+    coupon.save()
+
+    assert at_stripe(fake)[0]["metadata"] == other(coupon).metadata == {"by": "us"}
+
+
+def test_a_deletion_during_an_edit_is_not_overwritten(coupon, fake):
+    when_done(fake, UPDATE, lambda: other(coupon).delete())
+
+    coupon.metadata = {"a": "b"}
+    coupon.save()
+
+    assert other(coupon).is_deleted
+    assert at_stripe(fake) == []
+
+
+def in_threads(*acts):
+    """Run all at once; the errors they raised."""
+    errors, barrier = [], threading.Barrier(len(acts))
+
+    def work(act):
+        try:
+            barrier.wait(30)
+            act()
+        except Exception as error:  # noqa: BLE001 (the test looks at it)
+            errors.append(error)
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=work, args=(act,)) for act in acts]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    return errors
+
+
+@pytest.mark.parametrize("time", range(3))
+def test_threads_that_make_the_same_coupon_make_one(transactional_db, fake, time):
+    errors = in_threads(*[make_coupon] * 6)
+
+    assert {type(error) for error in errors} <= {StripeCouponAlreadyExists}
+    assert len(errors) < 6
+    assert len(at_stripe(fake)) == rows().count() == 1
+
+
+@pytest.mark.parametrize("time", range(3))
+def test_a_coupon_that_everybody_stores_at_once_has_one_row(transactional_db, fake, time):
+    stripe.Coupon.create(id="SALE10", duration="forever", amount_off=1000, currency="usd")
+
+    errors = in_threads(*[fetch] * 3, *[refresh_coupons] * 3, *[make_coupon] * 2)
+
+    assert {type(error) for error in errors} <= {StripeCouponAlreadyExists}
+    assert rows().count() == 1
+    assert not rows(is_deleted=True).exists()
+
+
+def test_threads_that_edit_one_coupon_leave_both_sides_alike(transactional_db, fake):
+    coupon = make_coupon()
+
+    def edit(number):
+        row = other(coupon)
+        row.metadata = {"by": str(number)}
+        row.save()
+
+    errors = in_threads(*(partial(edit, number) for number in range(5)))
+
+    assert errors == []
+    if connection.features.has_select_for_update:
+        assert other(coupon).metadata == at_stripe(fake)[0]["metadata"]
+
+
+def test_coupons_made_while_others_refresh_are_all_kept(transactional_db, fake):
+    def make_some(prefix):
+        for number in range(10):
+            new_coupon(coupon_id=f"{prefix}{number}").save()
+
+    def refresh_some():
+        for _ in range(5):
+            assert not refresh_coupons().failed
+
+    errors = in_threads(partial(make_some, "A"), partial(make_some, "B"), refresh_some)
+
+    assert errors == []
+    assert rows(is_deleted=False).count() == len(at_stripe(fake)) == rows().count() == 20
