@@ -138,6 +138,12 @@ def test_a_charge_that_is_tried_again_gives_no_secret(api, waiting):
     assert shown.items() >= ROW_ONLY.items()
 
 
+def test_without_a_payment_at_stripe_there_is_nothing_to_act_on(api, waiting):
+    StripeCharge.objects.update(stripe_payment_intent_id="")
+
+    assert api.get(charge_url(waiting)).json()["state"] == "failed"
+
+
 def test_the_secret_is_neither_stored_nor_logged(api, waiting, caplog):
     caplog.set_level(logging.DEBUG)
     caplog.set_level(logging.INFO, "stripe")  # at DEBUG the SDK logs whole answers

@@ -379,6 +379,20 @@ def test_a_row_that_another_process_had_refused_meanwhile_is_made_anew(api, monk
     assert StripeCustomer.objects.count() == 1
 
 
+def test_a_row_that_another_process_finished_meanwhile_is_kept(api, monkeypatch):
+    judged = customer_module._is_final
+
+    def judged_late(error):
+        StripeCustomer.objects.update(stripe_customer_id="cus_1", is_created_at_stripe=True)
+        return judged(error)
+
+    monkeypatch.setattr(customer_module, "_is_final", judged_late)
+    response = post_card(api, "tok_chargeDeclined")
+
+    assert response.status_code == 400
+    assert StripeCustomer.objects.get().stripe_customer_id == "cus_1"
+
+
 def test_there_is_nothing_to_read_at_the_list(api):
     assert api.get(CUSTOMERS).status_code == 405
 
