@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
-from unittest.mock import Mock
+from unittest.mock import Mock, patch
 
 import pytest
+from django.contrib import admin
 
 from aa_stripe.models import (
     StripeCharge,
@@ -15,6 +16,13 @@ from aa_stripe.models import (
 )
 from aa_stripe.testing import FakeStripe
 from tests.builders import make_charge, make_customer, make_user
+
+
+@pytest.fixture(autouse=True)
+def admin_as_it_was():
+    """Afterwards; a page may show how to register another."""
+    with patch.dict(admin.site._registry):
+        yield
 
 
 @pytest.fixture

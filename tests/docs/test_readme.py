@@ -14,6 +14,7 @@ from django.urls import resolve
 from docutils import nodes
 
 from aa_stripe import api_urls, signals
+from aa_stripe.jobs import coupons, subscriptions
 from aa_stripe.models import (
     StripeCharge,
     StripeCoupon,
@@ -247,6 +248,26 @@ def test_each_command_is_there_with_the_options_it_is_said_to_have():
         command = load_command_class(get_commands()[name], name)
         options = command.create_parser("manage.py", name).format_help()
         assert all(option in options for option in ("--dry-run", "--limit", "--rate"))
+
+
+def test_the_operations_page_has_the_same_cron_table_and_says_what_each_command_does():
+    page = (ROOT / "docs" / "operations.rst").read_text("utf-8")
+
+    table = re.findall(r"^    \S+ \S+ \S+ \S+ \S+ +cd /srv/site .*$", README, re.MULTILINE)
+    assert len(table) == len(CRON)
+    assert all(line in page for line in table)
+    assert set(re.findall(r"^``(\w+)``$", page, re.MULTILINE)) >= CRON
+
+
+def test_the_operations_page_has_the_lines_of_the_reports():
+    page = (ROOT / "docs" / "operations.rst").read_text("utf-8")
+
+    for line in (
+        *(subscriptions.CANCELED, subscriptions.ENDING, subscriptions.ENDED_ALREADY),
+        *(coupons.CREATED, coupons.UPDATED, coupons.UNCHANGED, coupons.DELETED),
+        *(coupons.CHANGED_MEANWHILE, subscriptions.SETTLED_MEANWHILE),
+    ):
+        assert f"``{line}``" in page
 
 
 def test_each_signal_is_there():
