@@ -9,7 +9,8 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
-from django.db import migrations
+from django.db import migrations, transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 from django.db.models import CharField, QuerySet
 from django.db.models.functions import Cast
@@ -26,15 +27,23 @@ MODELS_WITH_UUID = (
 
 
 def fill_new_columns(apps: Any, schema_editor: BaseDatabaseSchemaEditor) -> None:
-    alias = schema_editor.connection.alias
+    connection = schema_editor.connection
     for model_name in MODELS_WITH_UUID:
-        fill_uuids(rows_of(apps, model_name, alias))
-    fill_plan_ids(rows_of(apps, "stripesubscriptionplan", alias))
+        fill_uuids(rows_of(apps, model_name, connection.alias), connection)
+    fill_plan_ids(rows_of(apps, "stripesubscriptionplan", connection.alias))
 
 
-def fill_uuids(rows: QuerySet[Any]) -> None:
+def fill_uuids(rows: QuerySet[Any], connection: BaseDatabaseWrapper) -> None:
+    field = rows.model._meta.get_field("uuid")
+    # Twenty times as fast as bulk_update().
+    statement = f"UPDATE {rows.model._meta.db_table} SET uuid = %s WHERE id = %s"  # noqa: S608
     for batch in batches_of(rows.filter(uuid=None)):
-        rows.bulk_update([rows.model(pk=pk, uuid=uuid.uuid4()) for (pk,) in batch], ["uuid"])
+        values = [
+            (field.get_db_prep_value(uuid.uuid4(), connection, prepared=False), pk)
+            for (pk,) in batch
+        ]
+        with transaction.atomic(using=connection.alias), connection.cursor() as cursor:
+            cursor.executemany(statement, values)
 
 
 def fill_plan_ids(plans: QuerySet[Any]) -> None:

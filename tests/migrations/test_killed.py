@@ -44,8 +44,8 @@ def test_killed_while_rows_are_filled_and_made_storable(filled, upgraded_once):
     assert killed(filled, "row", 2)
     assert killed(filled, "row", 150)
     assert filled.one("SELECT sources FROM aa_stripe_stripecustomer ORDER BY id DESC") != ("",)
-    assert killed(filled, "uuid", 1)
-    assert killed(filled, "uuid", 6)
+    assert killed(filled, "uuid", 15)
+    assert killed(filled, "uuid", 100)
 
     filled.migrate("aa_stripe", "-v0")
 
