@@ -101,8 +101,9 @@ _LIVE_KEY = re.compile(r"(sk|rk)_(org_)?live_")
 #: Called before each request of this context, by ``before_each_request``.
 _wait: ContextVar[Callable[[], None] | None] = ContextVar("aa_stripe_wait", default=None)
 
-#: Whoever has one can pay or confirm as the customer, so none is ever stored.
-SECRET_KEYS = frozenset({"client_secret"})
+#: Whoever has a client secret can pay or confirm as the customer, so none is ever stored; the
+#: addresses in a ``next_action`` may hold one.
+SECRET_KEYS = frozenset({"client_secret", "next_action"})
 
 
 def configure_sdk() -> None:
@@ -152,6 +153,12 @@ def meaning_of(error: StripeError) -> Meaning:
 def is_unexpected_state(error: StripeError) -> bool:
     """Whether Stripe refused because of the state that the payment intent is in."""
     return error.code == "payment_intent_unexpected_state"
+
+
+def lacks_payment_method(error: StripeError) -> bool:
+    """Whether that state is that there is nothing to pay with."""
+    intent = error_body(error).get("error", {}).get("payment_intent") or {}
+    return is_unexpected_state(error) and intent.get("status") == "requires_payment_method"
 
 
 def error_body(error: StripeError) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from aa_stripe import gateway
 from aa_stripe.models.base import USER_MODEL, SavesOnlyChanges, StripeBasicModel
 from aa_stripe.models.collecting import collect
 from aa_stripe.models.customer import StripeCustomer
-from aa_stripe.models.locking import write_if
+from aa_stripe.models.locking import database_of, reread, write_if
 from aa_stripe.models.refunding import refund, settle_refunds
 from aa_stripe.settings import default_currency, stripe_settings
 from aa_stripe.signals import stripe_charge_refunded, stripe_charge_succeeded
@@ -158,16 +158,22 @@ class StripeCharge(SavesOnlyChanges, StripeBasicModel):
         Taking the signals off the row and sending them is one transaction: if the process dies,
         or a receiver raises, they stay due, together with what the receivers wrote.
         """
-        with transaction.atomic(using=self._state.db):
-            for name in self._take_due_signals():
-                DUE_SIGNALS[name].send(sender=type(self), instance=self)
+        due = self.signal_due
+        try:
+            with transaction.atomic(using=database_of(self)):
+                for name in self._take_due_signals():
+                    DUE_SIGNALS[name].send(sender=type(self), instance=self)
+        except BaseException:
+            self.signal_due = due  # as the row says again, the transaction being rolled back
+            self.tracker.set_saved_fields(fields=["signal_due"])
+            raise
 
     def _take_due_signals(self) -> list[str]:
         due = self.signal_due.split()
         if not due:
             return []
         is_ours = write_if(self, {"signal_due": self.signal_due}, {"signal_due": ""})
-        self.refresh_from_db(fields=["signal_due"])
+        reread(self)
         return [name for name in DUE_SIGNALS if is_ours and name in due]
 
     def _metadata(

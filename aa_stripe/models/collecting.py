@@ -8,7 +8,9 @@ https://docs.stripe.com/payments/paymentintents/lifecycle
 
 from __future__ import annotations
 
-from datetime import timedelta
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, cast
 
 from django.utils import timezone
@@ -21,8 +23,7 @@ from aa_stripe.exceptions import (
 )
 from aa_stripe.gateway import Meaning
 from aa_stripe.models.customer import StripeCustomer
-from aa_stripe.models.locking import locked, write_if
-from aa_stripe.models.refunding import sync_refunds
+from aa_stripe.models.locking import locked, reread, write_if
 from aa_stripe.signals import stripe_charge_card_exception, stripe_charge_requires_action
 
 if TYPE_CHECKING:
@@ -50,15 +51,15 @@ def collect(
 ) -> gateway.Charge | None:
     """Collect ``charge``; return Stripe's charge, or ``None`` when no money has moved (yet).
 
-    With ``only_pending`` a row that failed meanwhile is left alone (``None``).
+    With ``only_pending`` a row that failed or was kept for a person meanwhile is left alone
+    (``None``).
 
     Raises ``StripeMethodNotAllowed`` when the row is charged or has no amount,
     ``StripeNoActiveCustomer`` when there is nobody to collect from, ``StripeInternalError`` when
     Stripe gave no usable answer (nothing is concluded then), and the SDK's own error when our
     key is refused.
     """
-    if charge._state.adding or charge.changed_fields():
-        charge.save()
+    _save_changes(charge)
     if not _begin(charge, only_pending):
         return None
     try:
@@ -69,13 +70,25 @@ def collect(
     return record_success(charge, intent) if intent.status == "succeeded" else None
 
 
+def _save_changes(charge: StripeCharge) -> None:
+    """Save what was changed on the object in hand, unless the row is charged by now."""
+    if charge._state.adding:
+        charge.save()
+    changed = charge.changed_fields()
+    if not changed:
+        return
+    values = {name: getattr(charge, name) for name in changed}
+    if not _write(charge, {"is_charged": False}, values):
+        _refuse_charged(charge)
+
+
 def _begin(charge: StripeCharge, only_pending: bool) -> bool:
     """Choose who pays; commit that a failed row is tried again, so that a crash leaves it to
     the command. Return whether there is anything to collect."""
     with locked(charge):
         _refuse_charged(charge)
         _amount(charge)
-        if only_pending and charge.charge_attempt_failed:
+        if only_pending and (charge.charge_attempt_failed or charge.is_manual_charge):
             return False
         customer = StripeCustomer.latest_active(charge.user_id)
         if customer is None and not charge.stripe_payment_intent_id:
@@ -119,15 +132,18 @@ def _pay(charge: StripeCharge, metadata: dict[str, str]) -> gateway.PaymentInten
 def _try(
     charge: StripeCharge, metadata: dict[str, str], *, look_first: bool
 ) -> gateway.PaymentIntent:
-    intent = _open(charge, metadata, look_first=look_first)
-    if intent.status == "succeeded" or intent.status in WAITING:
-        return intent
-    if intent.status == "canceled":
-        raise gateway.canceled_at_stripe(intent)
-    failure = intent.last_payment_error
-    if failure is not None and _is_news(charge, failure):
-        raise gateway.declined_as(failure)
-    return _confirm(charge, intent)
+    paid = None
+    while paid is None:  # somebody changed the currency in between: begin again
+        intent = _open(charge, metadata, look_first=look_first)
+        if intent.status == "succeeded" or intent.status in WAITING:
+            return intent
+        if intent.status == "canceled":
+            raise gateway.canceled_at_stripe(intent)
+        failure = intent.last_payment_error
+        if failure is not None and _is_news(charge, failure):
+            raise gateway.declined_as(failure)
+        paid = _confirm(charge, intent)
+    return paid
 
 
 def _key_may_be_forgotten(charge: StripeCharge) -> bool:
@@ -146,10 +162,8 @@ def _open(
         intent = _find(charge, look_first=look_first)
         if intent is not None and _is_in_other_currency(charge, intent):
             intent = _withdraw(intent)
-        if intent is None or _may_be_replaced(charge, intent):
-            intent = gateway.create_payment_intent(
-                _terms_of_new(charge, metadata), idempotency_key=_key(charge, intent)
-            )
+        while intent is None or _may_be_replaced(charge, intent):
+            intent = _made(charge, metadata, intent)
         if charge.stripe_payment_intent_id != intent.id:
             charge.stripe_payment_intent_id = intent.id
             charge.failure_code = ""  # it was the other intent's
@@ -157,28 +171,66 @@ def _open(
         return intent
 
 
+def _made(
+    charge: StripeCharge, metadata: dict[str, str], replaced: gateway.PaymentIntent | None
+) -> gateway.PaymentIntent:
+    """A new intent, or what became of the one that its key has made before."""
+    made = gateway.create_payment_intent(
+        _terms_of_new(charge, metadata), idempotency_key=_key(charge, replaced)
+    )
+    if made.status != "canceled":
+        return made
+    # An earlier try has made and canceled it, and the row has lost what came after.
+    with _reading():
+        found = _search(charge)
+    return made if found is None or found.status == "canceled" else found
+
+
 def _find(charge: StripeCharge, *, look_first: bool) -> gateway.PaymentIntent | None:
     """The row's intent by its id; with ``look_first`` also one whose id the row has lost."""
     intent = None
-    if charge.stripe_payment_intent_id:
-        intent = gateway.retrieve_payment_intent(charge.stripe_payment_intent_id)
-    if look_first and (intent is None or intent.status == "canceled"):
-        return _search(charge) or intent
+    with _reading():
+        if charge.stripe_payment_intent_id:
+            intent = gateway.retrieve_payment_intent(charge.stripe_payment_intent_id)
+        if look_first and (intent is None or intent.status == "canceled"):
+            return _search(charge) or intent
     return intent
 
 
+@contextmanager
+def _reading() -> Iterator[None]:
+    """Whatever Stripe refuses to show, the payment is not refused by that."""
+    try:
+        yield
+    except gateway.InvalidRequestError as error:
+        raise StripeInternalError from error
+
+
 def _search(charge: StripeCharge) -> gateway.PaymentIntent | None:
-    """The intent that names the row in its metadata, one that can be paid before any other."""
-    since = int((charge.created - CLOCK_SKEW).timestamp())
+    """The intent that names the row in its metadata; one that is paid before any other, and one
+    that can be before one that is canceled."""
     found = [
         intent
         for customer_id in StripeCustomer.stripe_ids_of(charge.user_id)
-        for intent in gateway.payment_intents(customer_id, since)
+        for intent in _intents_of(customer_id, since=charge.created - CLOCK_SKEW)
         if gateway.metadata_of(intent).get(UUID_KEY) == str(charge.uuid)
     ]
-    return next((intent for intent in found if intent.status != "canceled"), None) or next(
-        iter(found), None
-    )
+    return min(found, key=_rank, default=None)
+
+
+def _intents_of(customer_id: str, since: datetime) -> Iterator[gateway.PaymentIntent]:
+    """The customer's intents; none for a customer of another account, or of the other mode."""
+    try:
+        yield from gateway.payment_intents(customer_id, int(since.timestamp()))
+    except gateway.InvalidRequestError as error:
+        if error.code != "resource_missing":
+            raise
+
+
+def _rank(intent: gateway.PaymentIntent) -> int:
+    if intent.status == "succeeded":
+        return 0
+    return 2 if intent.status == "canceled" else 1
 
 
 def _is_in_other_currency(charge: StripeCharge, intent: gateway.PaymentIntent) -> bool:
@@ -206,17 +258,20 @@ def _key(charge: StripeCharge, replaced: gateway.PaymentIntent | None) -> str:
 def _terms_of_new(
     charge: StripeCharge, metadata: dict[str, str]
 ) -> gateway.PaymentIntentCreateParams:
-    return {
+    params: gateway.PaymentIntentCreateParams = {
         "amount": _amount(charge),
         "currency": charge.currency.lower(),
         "customer": _payer(charge).stripe_customer_id,
-        "description": charge.description,
-        "statement_descriptor_suffix": charge.statement_descriptor,
         "metadata": {**metadata, UUID_KEY: str(charge.uuid)},
         # Without a page to come back to, only methods that need none can be confirmed.
         # https://docs.stripe.com/api/payment_intents/create
         "automatic_payment_methods": {"enabled": True, "allow_redirects": "never"},
     }
+    if charge.description:
+        params["description"] = charge.description
+    if charge.statement_descriptor:
+        params["statement_descriptor_suffix"] = charge.statement_descriptor
+    return params
 
 
 def _terms(charge: StripeCharge) -> gateway.PaymentIntentUpdateParams:
@@ -250,13 +305,20 @@ def _cause(failure: dict[str, Any]) -> tuple[str | None, str | None]:
     return failure.get("code"), (failure.get("payment_method") or {}).get("id")
 
 
-def _confirm(charge: StripeCharge, intent: gateway.PaymentIntent) -> gateway.PaymentIntent:
+def _confirm(charge: StripeCharge, intent: gateway.PaymentIntent) -> gateway.PaymentIntent | None:
+    """The intent, confirmed on the row's terms; ``None`` if it cannot take these any more."""
     with locked(charge):
         _refuse_charged(charge)
+        if _is_in_other_currency(charge, intent):
+            return None
+        payment_method = _payer(charge).payment_method_params()
         changes = _changes(charge, intent)
+        if "customer" in changes:
+            # An intent that waits for its customer holds a card, which the new one must bring.
+            changes |= payment_method  # type: ignore[typeddict-item]
         if changes:
             gateway.update_payment_intent(intent.id, changes)
-        intent = gateway.confirm_payment_intent(intent.id, _payer(charge).payment_method_params())
+        intent = gateway.confirm_payment_intent(intent.id, payment_method)
     if intent.status == "requires_action":
         raise gateway.needs_authentication(intent)
     return intent
@@ -283,7 +345,7 @@ def _conclude(charge: StripeCharge, error: gateway.StripeError) -> None:
     meaning = gateway.meaning_of(error)
     if meaning is Meaning.MISCONFIGURED:
         raise error
-    if meaning in {Meaning.DECLINED, Meaning.REFUSED} or gateway.is_unexpected_state(error):
+    if meaning in {Meaning.DECLINED, Meaning.REFUSED} or gateway.lacks_payment_method(error):
         record_failure(charge, error)
         return
     raise StripeInternalError from error
@@ -301,12 +363,25 @@ def record_failure(charge: StripeCharge, error: gateway.StripeError) -> None:
     failed_charge = body.get("error", {}).get("charge")
     if failed_charge:
         failed["stripe_charge_id"] = failed_charge
-    is_ours = _write(charge, {"is_charged": False, "charge_attempt_failed": False}, failed)
-    if not is_ours:
-        return
-    stripe_charge_card_exception.send(sender=type(charge), instance=charge, exception=error)
-    if code == "authentication_required":
-        stripe_charge_requires_action.send(sender=type(charge), instance=charge, exception=error)
+    as_tried = {
+        "is_charged": False,
+        "charge_attempt_failed": False,
+        "failure_code": charge.failure_code,
+        "stripe_charge_id": charge.stripe_charge_id,
+    }
+    if _write(charge, as_tried, failed):
+        _announce_failure(charge, error, needs_action=code == "authentication_required")
+
+
+def _announce_failure(
+    charge: StripeCharge, error: gateway.StripeError, *, needs_action: bool
+) -> None:
+    about = {"sender": type(charge), "instance": charge, "exception": error}
+    try:
+        stripe_charge_card_exception.send(**about)
+    finally:
+        if needs_action:
+            stripe_charge_requires_action.send(**about)
 
 
 def record_success(charge: StripeCharge, intent: gateway.PaymentIntent) -> gateway.Charge:
@@ -321,14 +396,14 @@ def record_success(charge: StripeCharge, intent: gateway.PaymentIntent) -> gatew
         "stripe_payment_intent_id": intent.id,
         "stripe_charge_id": collected.id,
         "stripe_response": gateway.to_json(collected),
-        "signal_due": "succeeded",
+        "amount_refunded": collected.amount_refunded,
+        "is_refunded": collected.refunded,
+        "signal_due": "refunded succeeded" if collected.amount_refunded else "succeeded",
     }
     payer = _who_paid(charge, intent)
     if payer is not None:
         charged["customer"] = payer
     _write(charge, {"is_charged": False}, charged)
-    if collected.amount_refunded:
-        sync_refunds(charge)
     charge.send_due_signals()
     return collected
 
@@ -344,5 +419,5 @@ def _who_paid(charge: StripeCharge, intent: gateway.PaymentIntent) -> StripeCust
 def _write(charge: StripeCharge, expected: dict[str, Any], values: dict[str, Any]) -> bool:
     """``write_if``, the object in hand being as the row is afterwards."""
     is_written = write_if(charge, expected, {**values, "updated": timezone.now()})
-    charge.refresh_from_db()
+    reread(charge)
     return is_written

@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
-from django.db import models
+from django.db import models, router
 from django.utils.translation import gettext_lazy as _
+from model_utils import FieldTracker
 
 from aa_stripe import gateway
 from aa_stripe.exceptions import StripeMethodNotAllowed
 from aa_stripe.gateway import Meaning
-from aa_stripe.models.base import USER_MODEL, StripeBasicModel
+from aa_stripe.models.base import USER_MODEL, SavesOnlyChanges, StripeBasicModel
 from aa_stripe.models.locking import locked
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ UUID_KEY = "aa_stripe_customer_uuid"
 FINAL = frozenset({Meaning.DECLINED, Meaning.REFUSED, Meaning.OUTDATED})
 
 
-class StripeCustomer(StripeBasicModel):
+class StripeCustomer(SavesOnlyChanges, StripeBasicModel):
     """``sources`` is the list of what the customer can pay with, as Stripe describes it:
     PaymentMethods, and legacy cards and sources where there are any. ``default_source`` is the
     id of the one that is charged, ``""`` when Stripe is to choose."""
@@ -42,6 +43,8 @@ class StripeCustomer(StripeBasicModel):
     #: The token this customer was asked for with over HTTP, ``None`` for any other; unique for
     #: a user, so that posting one token twice ends in one row.
     submitted_token = models.CharField(max_length=255, null=True, editable=False)  # noqa: DJ001
+
+    tracker = FieldTracker()
 
     class Meta:
         ordering = ["id"]
@@ -62,16 +65,22 @@ class StripeCustomer(StripeBasicModel):
         return cls.latest_active(user.pk)
 
     @classmethod
-    def latest_active(cls, user_id: object) -> StripeCustomer | None:
+    def latest_active(cls, user_id: Any) -> StripeCustomer | None:
         """The same by the user's primary key."""
-        known = cls.objects.filter(user_id=user_id, is_active=True).exclude(stripe_customer_id="")
+        known = cls._known().filter(user_id=user_id, is_active=True)
         return known.order_by("-id").first()
 
     @classmethod
-    def stripe_ids_of(cls, user_id: object) -> Iterable[str]:
+    def stripe_ids_of(cls, user_id: Any) -> Iterable[str]:
         """Stripe's ids of every customer that the user ever had."""
-        known = cls.objects.filter(user_id=user_id).exclude(stripe_customer_id="")
+        known = cls._known().filter(user_id=user_id)
         return known.order_by("id").values_list("stripe_customer_id", flat=True)
+
+    @classmethod
+    def _known(cls) -> models.QuerySet[StripeCustomer]:
+        """Those that exist at Stripe; never read from a replica that may lag behind."""
+        rows = cls.objects.using(router.db_for_write(cls))
+        return rows.exclude(stripe_customer_id="")
 
     @classmethod
     def get_or_create_at_stripe(

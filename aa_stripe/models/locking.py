@@ -18,14 +18,19 @@ def locked(row: models.Model) -> Iterator[None]:
     somebody else writes in between.
     """
     with held(row):
-        row.refresh_from_db(using=_database_of(row))
+        reread(row)
         yield
+
+
+def reread(row: models.Model) -> None:
+    """Read the object anew, never from a replica that may lag behind."""
+    row.refresh_from_db(using=database_of(row))
 
 
 @contextmanager
 def held(row: models.Model) -> Iterator[None]:
     """The same, the object in hand left as it is."""
-    using = _database_of(row)
+    using = database_of(row)
     if not connections[using].features.has_select_for_update:
         yield
         return
@@ -41,7 +46,7 @@ def write_if(row: models.Model, expected: dict[str, Any], values: dict[str, Any]
     that finds it by another index would take the locks in another order, and deadlock with those
     who hold the row (MariaDB).
     """
-    using = _database_of(row)
+    using = database_of(row)
     with transaction.atomic(using=using):
         if connections[using].features.has_select_for_update:
             _lock(row, using)
@@ -54,5 +59,6 @@ def _lock(row: models.Model, using: str) -> None:
     rows.values_list("pk").filter(pk=row.pk).first()
 
 
-def _database_of(row: models.Model) -> str:
-    return row._state.db or router.db_for_write(type(row), instance=row)
+def database_of(row: models.Model) -> str:
+    """Where the row is written to, which need not be where it was read from."""
+    return router.db_for_write(type(row), instance=row)

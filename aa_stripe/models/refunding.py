@@ -12,12 +12,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeAlias
 
+from django.db import transaction
 from django.utils import timezone
 
 from aa_stripe import gateway
 from aa_stripe.exceptions import StripeInternalError, StripeMethodNotAllowed
 from aa_stripe.gateway import Meaning
-from aa_stripe.models.locking import locked, write_if
+from aa_stripe.models.locking import database_of, locked, reread, write_if
 from aa_stripe.models.refund import StripeRefund
 
 if TYPE_CHECKING:
@@ -31,21 +32,33 @@ UUID_KEY = "aa_stripe_refund_uuid"
 #: Refunds that give nothing back.
 VOID = frozenset({"failed", "canceled"})
 
+#: So often the refunds are counted again because somebody else has changed the row meanwhile.
+ROUNDS = 5
+
 #: A charge's refunds at Stripe, by their ids.
 Known: TypeAlias = dict[str, gateway.Refund]
 
 
 def refund(charge: StripeCharge, amount: int | None) -> gateway.Refund:
     """See ``StripeCharge.refund``."""
-    charge.refresh_from_db()
+    reread(charge)
     if not charge.is_charged:
         raise StripeMethodNotAllowed("Cannot refund not charged transaction.")
     try:
         known = sync_refunds(charge)
-        finished = _finish(charge, known)
-        return _repeated(charge, finished, amount) or _send(_order(charge, amount), known)
+        finished = [*_restore(charge, known), *_finish(charge, known)]
+        return _repeated(charge, finished, amount) or _make(charge, amount, known)
     finally:
+        _announce(charge)
+
+
+def _announce(charge: StripeCharge) -> None:
+    """Send what is due. A receiver that raises must not make the caller refund once more: its
+    error is logged, and the signal stays due for the next run of the command."""
+    try:
         charge.send_due_signals()
+    except Exception:
+        logger.exception("A receiver of the signals of %r failed.", charge)
 
 
 def settle_refunds(charge: StripeCharge) -> None:
@@ -63,13 +76,18 @@ def sync_refunds(charge: StripeCharge) -> Known:
     Pending ones count, failed and canceled ones do not. Where rows cannot be locked, a change
     made while Stripe was being asked is noticed by the conditional update: then it is asked again.
     """
-    is_written = False
-    while not is_written:
+    for _ in range(ROUNDS):
         with _usable_answers(), locked(charge):
-            known = {made.id: made for made in gateway.refunds(charge.stripe_charge_id)}
+            known = _listed(charge)
             is_written = _write(charge, known)
-        charge.refresh_from_db()
-    return known
+        reread(charge)
+        if is_written:
+            return known
+    raise StripeInternalError
+
+
+def _listed(charge: StripeCharge) -> Known:
+    return {made.id: made for made in gateway.refunds(charge.stripe_charge_id)}
 
 
 @contextmanager
@@ -88,11 +106,7 @@ def _usable_answers() -> Iterator[None]:
 def _write(charge: StripeCharge, known: Known, **others: str) -> bool:
     """Write the sum of ``known`` unless the row has changed since it was read; whether it did
     not. Rows of refunds that became something else meanwhile are brought up to date."""
-    for order in charge.refunds.exclude(stripe_refund_id=""):
-        made = known.get(order.stripe_refund_id)
-        if made is not None and made.status != order.status:
-            _record(order, made)
-    refunded = sum(made.amount for made in known.values() if made.status not in VOID)
+    refunded = _sum(known)
     due = set(charge.signal_due.split())
     if refunded > (charge.amount_refunded or 0):
         due.add("refunded")
@@ -103,7 +117,17 @@ def _write(charge: StripeCharge, known: Known, **others: str) -> bool:
         "signal_due": " ".join(sorted(due)),
         "updated": timezone.now(),
     }
-    return write_if(charge, as_read, {**values, **others})
+    if not write_if(charge, as_read, {**values, **others}):
+        return False
+    for order in charge.refunds.exclude(stripe_refund_id=""):
+        made = known.get(order.stripe_refund_id)
+        if made is not None and made.status != order.status:
+            _record(order, made)
+    return True
+
+
+def _sum(known: Known) -> int:
+    return sum(made.amount for made in known.values() if made.status not in VOID)
 
 
 def _record(order: StripeRefund, made: gateway.Refund) -> None:
@@ -133,11 +157,36 @@ def _repeated(
     amount: int | None,
 ) -> gateway.Refund | None:
     """The refund that the caller asked for before without getting an answer, if there is one."""
-    charge.refresh_from_db()
+    reread(charge)
     for order, made in reversed(finished):
-        if order.amount == amount or (amount is None and charge.is_refunded):
+        is_the_same = order.amount == amount or (amount is None and charge.is_refunded)
+        if is_the_same and made.status not in VOID:
             return made
     return None
+
+
+def _restore(charge: StripeCharge, known: Known) -> list[tuple[StripeRefund, gateway.Refund]]:
+    """Give the refunds their rows back that a transaction took when it rolled back."""
+    restored = []
+    uuids = {str(uuid) for uuid in charge.refunds.values_list("uuid", flat=True)}
+    for made in known.values():
+        uuid = gateway.metadata_of(made).get(UUID_KEY)
+        if uuid is not None and uuid not in uuids:
+            order, _ = charge.refunds.get_or_create(uuid=uuid, defaults={"amount": made.amount})
+            _record(order, made)
+            restored.append((order, made))
+    return restored
+
+
+def _make(charge: StripeCharge, amount: int | None, known: Known) -> gateway.Refund:
+    """A new refund."""
+    order = _order(charge, amount)
+    try:
+        return _send(order, known)
+    except gateway.StripeError as error:
+        if gateway.meaning_of(error) is Meaning.MISCONFIGURED:
+            _refuse(order, error)  # it has never been sent before, and did not get in now
+        raise
 
 
 def _order(charge: StripeCharge, amount: int | None) -> StripeRefund:
@@ -159,6 +208,8 @@ def _send(order: StripeRefund, known: Known) -> gateway.Refund:
     charge = order.charge
     try:
         with locked(charge):
+            if _sum(known) != (charge.amount_refunded or 0):  # somebody else refunds as well
+                known.update(_listed(charge))
             made = _found(order, known) or gateway.create_refund(
                 {
                     "charge": charge.stripe_charge_id,
@@ -168,14 +219,21 @@ def _send(order: StripeRefund, known: Known) -> gateway.Refund:
                 idempotency_key=str(order.uuid),
             )
             known[made.id] = made
-            _record(order, made)
-            is_written = _write(charge, known, stripe_refund_id=made.id)
+            is_written = _keep(order, made, known)
     except gateway.StripeError as error:
         raise _concluded(order, error) from error
     if not is_written:
         _count_again(charge)
-    charge.refresh_from_db()
+    reread(charge)
     return made
+
+
+def _keep(order: StripeRefund, made: gateway.Refund, known: Known) -> bool:
+    """Write the refund and the sum, both or neither; whether the sum could be written."""
+    with transaction.atomic(using=database_of(order)):
+        is_written = _write(order.charge, known, stripe_refund_id=made.id)
+        _record(order, made)
+    return is_written
 
 
 def _found(order: StripeRefund, known: Known) -> gateway.Refund | None:
@@ -201,7 +259,11 @@ def _concluded(order: StripeRefund, error: gateway.StripeError) -> Exception:
         return error
     if meaning is not Meaning.REFUSED:
         return StripeInternalError()
+    _refuse(order, error)
+    return error
+
+
+def _refuse(order: StripeRefund, error: gateway.StripeError) -> None:
     order.status = StripeRefund.STATUS_REFUSED
     order.stripe_response = gateway.error_body(error)
     order.save()
-    return error
