@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import stripe
 
+from aa_stripe import gateway
 from aa_stripe.models import StripeCoupon
 from aa_stripe.testing import Fault
 from tests.coupons.stripe_side import (
@@ -95,6 +96,18 @@ def test_a_failure_marks_nothing_and_the_next_try_finishes(coupon, fake, endpoin
 
     assert other(coupon).is_deleted
     assert at_stripe(fake) == []
+
+
+def test_what_stripe_refuses_is_raised(coupon, monkeypatch):
+    def refuse(coupon_id):
+        raise stripe.InvalidRequestError("No.", param=None, http_status=400)
+
+    monkeypatch.setattr(gateway, "delete_coupon", refuse)
+
+    with pytest.raises(stripe.InvalidRequestError):
+        coupon.delete()
+
+    assert not other(coupon).is_deleted
 
 
 def test_a_row_that_never_came_to_stripe_is_only_marked(fake, coupon):

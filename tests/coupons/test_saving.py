@@ -339,6 +339,33 @@ def test_a_name_that_is_too_long_is_refused_before_anything_is_sent(coupon, fake
     assert not fake.requests
 
 
+def test_a_name_that_cannot_be_stored_is_refused_before_anything_is_sent(coupon, fake):
+    coupon.name = "a\0b"
+
+    with pytest.raises(ValidationError, match="name"):
+        coupon.save()
+
+    assert not fake.requests
+
+
+def test_no_metadata_is_empty_metadata(coupon, fake):
+    coupon.metadata = None
+
+    coupon.save()
+
+    assert other(coupon).metadata == {}
+
+
+def test_what_stripe_refuses_of_an_edit_is_raised(coupon, fake):
+    coupon.metadata = {str(number): "x" for number in range(51)}
+
+    with pytest.raises(stripe.InvalidRequestError):
+        coupon.save()
+
+    assert not other(coupon).is_deleted
+    assert other(coupon).metadata == {}
+
+
 # Live and test mode
 
 
@@ -438,6 +465,16 @@ def test_fetching_needs_an_id(fake):
         StripeCoupon().save(force_retrieve=True)
 
     assert not fake.requests
+
+
+def test_a_row_that_cannot_be_inserted_for_another_reason_is_an_error(coupon):
+    stripe.Coupon.create(id="THEIRS", percent_off=5, duration="once")
+    theirs = StripeCoupon(coupon_id="THEIRS", uuid=coupon.uuid)
+
+    with pytest.raises(IntegrityError):
+        theirs.save(force_retrieve=True)
+
+    assert not theirs.is_created_at_stripe
 
 
 def test_an_existing_row_is_saved_as_ever(coupon, fake):
