@@ -1,0 +1,412 @@
+"""What others do at the worst moment: a person who edits, a Dashboard, a receiver, a rollback."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from datetime import timedelta
+
+import pytest
+import stripe
+from django.db import OperationalError, connection, connections, transaction
+
+from aa_stripe import gateway, signals
+from aa_stripe.exceptions import StripeInternalError, StripeMethodNotAllowed
+from aa_stripe.jobs import charge_pending
+from aa_stripe.models import StripeCharge, StripeCustomer, collecting, refunding
+from aa_stripe.testing import Fault
+from tests.builders import make_charge, make_customer
+from tests.charging.stripe_side import (
+    CONFIRM,
+    CREATE,
+    REFUND,
+    REFUNDS,
+    endpoint_of,
+    intent_of,
+    intents,
+    paid,
+    refunds_of,
+)
+
+RETRIEVE_CUSTOMER = "GET /v1/customers/*"
+
+pytestmark = pytest.mark.django_db
+
+
+def other(row):
+    """The row in other hands."""
+    return StripeCharge.objects.get(pk=row.pk)
+
+
+def before(fake, endpoint, act):
+    def hook(request):
+        if endpoint_of(request) == endpoint:
+            fake.before_request.remove(hook)
+            act()
+
+    fake.before_request.append(hook)
+
+
+def when_done(fake, endpoint, act):
+    def hook(request, answer):
+        if endpoint_of(request) == endpoint:
+            fake.after_request.remove(hook)
+            act()
+
+    fake.after_request.append(hook)
+
+
+class WentWrong(Exception):
+    pass
+
+
+@contextlib.contextmanager
+def rolled_back():
+    with contextlib.suppress(WentWrong), transaction.atomic():
+        yield
+        raise WentWrong
+
+
+@contextlib.contextmanager
+def raising(signal):
+    """A receiver of the signal that raises."""
+
+    def listen(sender, instance, **kwargs):
+        raise WentWrong
+
+    signal.connect(listen)
+    yield
+    signal.disconnect(listen)
+
+
+def amounts(made):
+    return [it["amount"] for it in made]
+
+
+@pytest.fixture
+def charged(charge):
+    charge.charge()
+    return charge
+
+
+# An edit between two requests
+
+
+def test_an_amount_is_never_collected_in_the_currency_that_it_was_not_meant_in(charge, fake):
+    edit = {"amount": 150_000, "currency": "jpy"}
+    when_done(fake, CREATE, lambda: StripeCharge.objects.update(**edit))
+
+    charge.charge()
+
+    [intent] = paid(fake)
+    row = other(charge)
+    assert (intent["amount"], intent["currency"]) == (row.amount, row.currency)
+    assert row.is_charged
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_edit_that_waits_for_the_row_is_not_mixed_with_what_was_there_before(fake):
+    charge = make_charge(make_customer())
+    editors = []
+
+    def edit():
+        StripeCharge.objects.filter(pk=charge.pk).update(amount=150_000, currency="jpy")
+        connections.close_all()
+
+    def start_editing(request, answer):
+        if endpoint_of(request) == CREATE and not editors:
+            editors.append(threading.Thread(target=edit))
+            editors[0].start()
+            time.sleep(0.3)
+
+    fake.after_request.append(start_editing)
+
+    charge.charge()
+
+    editors[0].join()
+    assert [(it["amount"], it["currency"]) for it in paid(fake)] != [(150_000, "usd")]
+
+
+def test_an_unsaved_amount_is_not_written_to_a_row_that_is_charged_by_now(charge):
+    stale = other(charge)
+    charge.charge()
+    stale.amount = 2000
+
+    with pytest.raises(StripeMethodNotAllowed, match="Already charged"):
+        stale.charge()
+
+    assert other(charge).amount == 1000
+
+
+def test_a_row_kept_for_a_person_meanwhile_is_left_to_that_person(charge, fake):
+    found_by_the_command = StripeCharge.objects.pending().get()
+    StripeCharge.objects.update(is_manual_charge=True)
+
+    assert found_by_the_command.charge_if_pending() is None
+
+    assert paid(fake) == []
+
+
+def test_a_new_customer_pays_what_the_old_one_left_unauthenticated(db, fake):
+    charge = make_charge(make_customer(card="pm_card_authenticationRequired"))
+    charge.charge()
+    stripe.PaymentIntent.confirm(
+        charge.stripe_payment_intent_id, payment_method=charge.customer.default_source
+    )
+    assert intent_of(fake, charge)["status"] == "requires_action"
+    newer = make_customer(charge.user)
+
+    charge.charge()
+
+    assert charge.is_charged
+    assert charge.customer == newer
+
+
+# Rolled back
+
+
+def test_a_payment_after_a_changed_currency_is_adopted_though_all_was_rolled_back(charge, fake):
+    with rolled_back():
+        fake.fail_next(CONFIRM, Fault.REQUEST_LOST)
+        with pytest.raises(StripeInternalError):
+            charge.charge()
+        charge.currency = "eur"
+        charge.charge()
+    row = other(charge)
+
+    row.charge_if_pending()
+
+    assert len(paid(fake)) == 1
+    assert (row.is_charged, row.currency) == (True, "eur")
+
+
+def test_a_refund_that_was_rolled_back_and_asked_for_again_is_made_once(charged, fake):
+    with rolled_back():
+        charged.refund(300)
+
+    other(charged).refund(300)
+
+    assert amounts(refunds_of(fake, charged)) == [300]
+    assert other(charged).refunds.get().status == "succeeded"
+
+
+def test_a_receiver_refunds_once_though_another_one_raises(charge, fake):
+    def give_a_discount(sender, instance, **kwargs):
+        if not instance.refunds.exists():
+            instance.refund(100)
+
+    signals.stripe_charge_succeeded.connect(give_a_discount)
+    with raising(signals.stripe_charge_succeeded), pytest.raises(WentWrong):
+        charge.charge()
+
+    other(charge).send_due_signals()
+
+    signals.stripe_charge_succeeded.disconnect(give_a_discount)
+    assert amounts(refunds_of(fake, charge)) == [100]
+
+
+# Two at once
+
+
+def test_a_refund_made_between_looking_and_asking_is_counted(charged, fake, monkeypatch):
+    order = refunding._order
+
+    def be_slow(charge, amount):
+        monkeypatch.setattr(refunding, "_order", order)
+        other(charge).refund(600)
+        return order(charge, amount)
+
+    monkeypatch.setattr(refunding, "_order", be_slow)
+
+    charged.refund(400)
+
+    row = other(charged)
+    assert amounts(refunds_of(fake, charged)) == [600, 400]
+    assert (row.amount_refunded, row.is_refunded) == (1000, True)
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.skipif(connection.vendor == "sqlite", reason="SQLite lets one write at a time")
+def test_two_threads_that_refund_are_both_counted(fake):
+    charge = make_charge(make_customer())
+    charge.charge()
+    fake.before_request.append(lambda request: time.sleep(0.05))
+    start, errors = threading.Barrier(2), []
+
+    def work(amount):
+        row = other(charge)
+        start.wait()
+        try:
+            row.refund(amount)
+        except Exception as error:  # noqa: BLE001 (the test fails with it)
+            errors.append(error)
+        connections.close_all()
+
+    threads = [threading.Thread(target=work, args=(amount,)) for amount in (300, 700)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    row = other(charge)
+    assert errors == []
+    assert (row.amount_refunded, row.is_refunded) == (1000, True)
+
+
+def test_a_payment_that_another_worker_makes_at_the_last_moment_is_not_called_failed(charge, fake):
+    with rolled_back():
+        fake.fail_next(CONFIRM, Fault.REQUEST_LOST)
+        with pytest.raises(StripeInternalError):
+            charge.charge(idempotency_key="a")
+    row = other(charge)
+    card = row.user.stripe_customers.get().default_source
+    before(
+        fake,
+        CONFIRM,
+        lambda: stripe.PaymentIntent.confirm(intents(fake)[0]["id"], payment_method=card),
+    )
+
+    with contextlib.suppress(StripeInternalError):
+        row.charge(idempotency_key="b")
+
+    assert len(paid(fake)) == 1
+    assert not other(charge).charge_attempt_failed
+
+
+def test_an_old_decline_does_not_overwrite_a_newer_try(declined, fake, monkeypatch):
+    write = collecting._write
+
+    def be_slow(*arguments):
+        monkeypatch.setattr(collecting, "_write", write)
+        other(declined).charge()  # takes note of the decline
+        declined.customer.add_new_source("pm_card_fakeProcessing")
+        other(declined).charge()
+        return write(*arguments)
+
+    monkeypatch.setattr(collecting, "_write", be_slow)
+
+    declined.charge()
+
+    assert not other(declined).charge_attempt_failed
+    fake.settle(other(declined).stripe_payment_intent_id)
+    charge_pending()
+    assert other(declined).is_charged
+
+
+# Receivers that raise
+
+
+def test_a_receiver_that_raises_does_not_make_the_caller_refund_again(charged, fake, caplog):
+    with raising(signals.stripe_charge_refunded):
+        charged.refund(300)
+
+    assert amounts(refunds_of(fake, charged)) == [300]
+    assert other(charged).signal_due == "refunded"
+    assert "receiver" in caplog.text
+
+
+def test_the_owner_is_asked_to_authenticate_though_another_receiver_raises(db, fake, heard):
+    charge = make_charge(make_customer(card="pm_card_authenticationRequired"))
+
+    with raising(signals.stripe_charge_card_exception), pytest.raises(WentWrong):
+        charge.charge()
+
+    assert "requires_action" in heard
+
+
+def test_the_same_object_sends_what_a_receiver_left_due(charge, heard):
+    with raising(signals.stripe_charge_succeeded), pytest.raises(WentWrong):
+        charge.charge()
+    heard.clear()
+
+    charge.send_due_signals()
+
+    assert heard == ["succeeded"]
+
+
+# Failures at the worst moment
+
+
+def test_a_refund_that_the_key_may_not_make_is_refused_for_good(charged, fake, monkeypatch):
+    def forbid(params, *, idempotency_key):
+        raise stripe.PermissionError("This key may not.", http_status=403)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(gateway, "create_refund", forbid)
+        with pytest.raises(stripe.PermissionError):
+            charged.refund(400)
+    fake.dashboard_refund(charged.stripe_charge_id, 400)
+
+    charge_pending()
+
+    assert amounts(refunds_of(fake, charged)) == [400]
+    assert charged.refunds.get().status == "refused"
+
+
+def test_a_database_that_fails_after_the_refund_does_not_make_it_twice(charged, fake, monkeypatch):
+    write, calls = refunding.write_if, []
+
+    def fail_once(*arguments):
+        calls.append(arguments)
+        if len(calls) == 2:
+            raise OperationalError("database is locked")
+        return write(*arguments)
+
+    monkeypatch.setattr(refunding, "write_if", fail_once)
+    with pytest.raises(OperationalError):
+        charged.refund(300)
+
+    other(charged).refund(300)
+
+    assert amounts(refunds_of(fake, charged)) == [300]
+
+
+def test_a_lost_refund_that_failed_since_is_no_answer(db, fake):
+    charge = make_charge(make_customer(card="pm_card_pendingRefund"))
+    charge.charge()
+    fake.fail_next(REFUND, Fault.ANSWER_LOST)
+    with pytest.raises(StripeInternalError):
+        charge.refund(400)
+    fake.settle_refund(refunds_of(fake, charge)[0]["id"], "failed")
+
+    assert charge.refund(400).status == "pending"
+
+
+def test_a_refund_in_the_dashboard_is_announced_with_the_payment(charge, fake, heard):
+    fake.fail_next(CONFIRM, Fault.ANSWER_LOST)
+    with pytest.raises(StripeInternalError):
+        charge.charge()
+    fake.dashboard_refund(paid(fake)[0]["latest_charge"], 300)
+    fake.fail_next(REFUNDS, Fault.REQUEST_LOST)
+
+    charge_pending()
+
+    assert other(charge).amount_refunded == 300
+    assert heard == ["succeeded", "refunded"]
+
+
+def test_a_former_customer_unknown_at_stripe_does_not_fail_an_old_row(charge):
+    StripeCustomer.objects.create(
+        user=charge.user, stripe_customer_id="cus_of_another_account", is_active=False
+    )
+    StripeCharge.objects.update(created=charge.created - timedelta(hours=25))
+
+    other(charge).charge()
+
+    assert other(charge).is_charged
+
+
+def test_refreshing_a_customer_does_not_make_it_active_again(customer, fake):
+    when_done(fake, RETRIEVE_CUSTOMER, lambda: StripeCustomer.objects.update(is_active=False))
+
+    customer.refresh_from_stripe()
+
+    assert not StripeCustomer.objects.get(pk=customer.pk).is_active
+
+
+def test_the_address_to_authenticate_at_is_not_stored():
+    address = "https://hooks.stripe.com/redirect/authenticate/src_1?client_secret=src_secret"
+    answer = {"next_action": {"use_stripe_sdk": {"stripe_js": address}}, "id": "pi_1"}
+
+    assert gateway.without_secrets(answer) == {"id": "pi_1"}
