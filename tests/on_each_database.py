@@ -19,6 +19,9 @@ from tests import settings
 
 CONNECT_TIMEOUT = 5  # seconds
 
+#: Tests that know nothing of the database, or bring one of their own: run on SQLite alone.
+WITHOUT_DATABASE = ("tests/testing", "tests/demo", "tests/docs", "tests/test_money.py")
+
 
 def main(arguments: list[str]) -> int:
     absent = {
@@ -63,8 +66,15 @@ def why_absent(prefix: str, database: dict[str, Any], connect: Any) -> str:
 def run_suite(database: str, arguments: list[str]) -> int:
     print(f"\n=== The suite on {database} ===", flush=True)
     measure = ["--cov", "--cov-report=", "--cov-fail-under=0"]  # judged over all runs, at the end
-    options = ["--numprocesses=auto", *measure, *arguments]
+    options = ["--numprocesses=auto", *measure, *(arguments or chosen_for(database))]
     return run("pytest", *options, TEST_DATABASE=database, COVERAGE_FILE=f".coverage.{database}")
+
+
+def chosen_for(database: str) -> list[str]:
+    """What to leave out where it would only be run once more."""
+    if database == "sqlite":
+        return []
+    return [f"--ignore={path}" for path in WITHOUT_DATABASE]
 
 
 def is_covered() -> bool:
