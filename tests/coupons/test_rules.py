@@ -161,7 +161,7 @@ def test_the_form_accepts(fake, name):
     assert len(at_stripe(fake)) == rows().count() == 1
 
 
-@pytest.mark.parametrize("name", ACCEPTED.keys() - {"the longest name"})
+@pytest.mark.parametrize("name", sorted(ACCEPTED.keys() - {"the longest name"}))
 def test_the_serializer_accepts(fake, name):
     serializer = StripeCouponSerializer(data=asked(ACCEPTED[name]))
 
