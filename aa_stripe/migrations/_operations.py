@@ -82,6 +82,19 @@ class IndexField(Resumable, migrations.AlterField):
         found = _constraints(connection, model).values()
         return any(each[kind] and each["columns"] == columns for each in found)
 
+    def database_backwards(
+        self,
+        app_label: str,
+        schema_editor: BaseDatabaseSchemaEditor,
+        from_state: ProjectState,
+        to_state: ProjectState,
+    ) -> None:
+        # AlterField undoes itself by its own database_forwards(): ours would find it done.
+        if self._may_run(schema_editor, app_label, from_state, wanted=True):
+            migrations.AlterField.database_forwards(
+                self, app_label, schema_editor, from_state, to_state
+            )
+
 
 class AddIndex(Resumable, migrations.AddIndex):
     def is_done(self, connection: BaseDatabaseWrapper, model: type[models.Model]) -> bool:
