@@ -2,16 +2,14 @@
 
 from django.db import migrations, models
 
+from aa_stripe.migrations._operations import AddField
+
 
 class Migration(migrations.Migration):
-    dependencies = [
-        ("aa_stripe", "0028_unique_uuids"),
-    ]
+    dependencies = [("aa_stripe", "0028_unique_uuids")]
 
     operations = [
-        migrations.AddField(
-            model_name="stripesubscription",
-            name="refusals",
-            field=models.PositiveIntegerField(default=0, editable=False),
+        AddField(
+            "stripesubscription", "refusals", models.PositiveIntegerField(default=0, editable=False)
         ),
     ]
