@@ -40,14 +40,20 @@ class ReadOnlyAdmin(Admin):
         return False
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
-        return [_shown(field) for field in self.opts.concrete_fields]
+        """Pages of JSON come last."""
+        fields = sorted(self.opts.concrete_fields, key=_is_json)
+        return [_shown(field) for field in fields]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
         return self.get_fields(request, obj)
 
 
+def _is_json(field: models.Field[Any, Any]) -> bool:
+    return isinstance(field, models.JSONField)
+
+
 def _shown(field: models.Field[Any, Any]) -> str | Callable[[Any], str]:
-    return laid_out(field.name) if isinstance(field, models.JSONField) else field.name
+    return laid_out(field.name) if _is_json(field) else field.name
 
 
 def laid_out(name: str) -> Callable[[Any], str]:
