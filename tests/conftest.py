@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import signal
 import socket
 
 import pytest
@@ -13,6 +14,13 @@ from django.db import connection
 
 def pytest_configure(config):
     refuse_live_keys()
+    hear_interrupts()
+
+
+def hear_interrupts():
+    """A run in the background of a shell ignores SIGINT, and so would the processes it starts."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def refuse_live_keys():
