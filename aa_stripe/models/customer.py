@@ -124,7 +124,11 @@ class StripeCustomer(SavesOnlyChanges, StripeBasicModel):
     @property
     def default_source_data(self) -> dict[str, Any] | None:
         """The one of ``sources`` that is charged; ``None`` when it is not known."""
-        return next((it for it in self.sources if it.get("id") == self.default_source), None)
+        sources = (
+            self.sources if isinstance(self.sources, list) else []
+        )  # rows of 0.14 hold anything
+        known = (it for it in sources if isinstance(it, dict))
+        return next((it for it in known if it.get("id") == self.default_source), None)
 
     def create_at_stripe(self, description: str | None = None) -> StripeCustomer:
         """Create the customer with what ``stripe_js_response["id"]`` names; returns ``self``.
@@ -153,7 +157,7 @@ class StripeCustomer(SavesOnlyChanges, StripeBasicModel):
             "description": description,
             "metadata": {UUID_KEY: str(self.uuid)},
         }
-        source = self._payable(self.stripe_js_response.get("id", ""))
+        source = self._payable((self.stripe_js_response or {}).get("id", ""))
         if source.startswith("pm_"):
             params["payment_method"] = source
             params["invoice_settings"] = {"default_payment_method": source}

@@ -215,6 +215,13 @@ def test_retrieving_leaves_the_row_as_it_is(fake):
     assert "Somebody else" not in str(StripeCustomer.objects.get(pk=customer.pk).stripe_response)
 
 
+@pytest.mark.parametrize("sources", [None, {}, "text", [None, "text", {}]])
+def test_whatever_an_upgraded_row_holds_has_no_default_card(sources):
+    customer = StripeCustomer(sources=sources, default_source="card_1")
+
+    assert customer.default_source_data is None
+
+
 # Who is charged
 
 
