@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from aa_stripe.models import StripeCharge
+from aa_stripe.models import StripeCharge, collecting
 from tests.charging.stripe_side import CONFIRM, CREATE, REFUND, endpoint_of, paid, refunds_of
 
 
@@ -17,6 +17,19 @@ def when_done(fake, endpoint, act):
             act()
 
     fake.after_request.append(hook)
+
+
+def before_it_is_written(monkeypatch, act):
+    """``act()`` once after Stripe's answer, when the row's lock is given back, before it is
+    recorded."""
+    write = collecting._write
+
+    def be_slow(*arguments):
+        monkeypatch.setattr(collecting, "_write", write)
+        act()
+        return write(*arguments)
+
+    monkeypatch.setattr(collecting, "_write", be_slow)
 
 
 def other(row):
@@ -39,8 +52,8 @@ def test_a_charge_that_another_worker_adopts_is_announced_once(charge, fake, hea
     assert heard == ["succeeded"]
 
 
-def test_a_decline_that_another_worker_finds_is_announced_once(declined, fake, heard):
-    when_done(fake, CONFIRM, lambda: other(declined).charge())
+def test_a_decline_that_another_worker_finds_is_announced_once(declined, fake, heard, monkeypatch):
+    before_it_is_written(monkeypatch, lambda: other(declined).charge())
 
     assert declined.charge() is None
 
@@ -49,14 +62,16 @@ def test_a_decline_that_another_worker_finds_is_announced_once(declined, fake, h
     assert heard == ["card_exception"]
 
 
-def test_a_decline_does_not_overwrite_a_success_that_came_in_between(declined, fake, heard):
+def test_a_decline_does_not_overwrite_a_success_that_came_in_between(
+    declined, fake, heard, monkeypatch
+):
     def pay_with_another_card():
         declined.customer.add_new_source("tok_visa")
         row = other(declined)
         row.charge()  # takes note of the decline
         row.charge()
 
-    when_done(fake, CONFIRM, pay_with_another_card)
+    before_it_is_written(monkeypatch, pay_with_another_card)
 
     declined.charge()
 
