@@ -135,7 +135,7 @@ class StripeSubscription(SavesOnlyChanges, StripeBasicModel):
     def cancel(self, at_period_end: bool = False) -> gateway.Subscription:
         """End the subscription now, or with the period that is paid for.
 
-        Returns Stripe's subscription. One that has ended already is only taken over. With
+        Returns Stripe's subscription. What was asked for before is not asked for again. With
         ``at_period_end`` the ``status`` stays what it is until the period is over.
 
         Raises ``StripeMethodNotAllowed`` if it was never created at Stripe, and the SDK's errors.
@@ -143,7 +143,8 @@ class StripeSubscription(SavesOnlyChanges, StripeBasicModel):
         if not self.is_created_at_stripe:
             raise StripeMethodNotAllowed("The subscription is not created at Stripe.")
         subscription = gateway.retrieve_subscription(self.stripe_subscription_id)
-        if subscription.status not in ENDED:
+        is_ending_so = at_period_end and subscription.cancel_at_period_end
+        if subscription.status not in ENDED and not is_ending_so:
             subscription = self._canceled(at_period_end)
         self.set_stripe_data(subscription)
         return subscription

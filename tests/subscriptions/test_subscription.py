@@ -328,6 +328,7 @@ def test_a_subscription_ends_with_its_period(active, fake):
 def test_canceling_twice_does_no_harm(active, fake, at_period_end):
     active.cancel(at_period_end=at_period_end)
     first = active.canceled_at
+    fake.advance(60)
 
     active.cancel(at_period_end=at_period_end)
 
