@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from django.db import models
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from model_utils.fields import AutoCreatedField, AutoLastModifiedField
 
@@ -17,6 +19,11 @@ if TYPE_CHECKING:
 
 #: The label of the model that customers, charges and subscriptions belong to.
 USER_MODEL = stripe_settings.user_model
+
+
+#: Stripe may forget an idempotency key after 24 hours; four of them are kept as a margin.
+#: https://docs.stripe.com/api/idempotent_requests
+KEY_LIFETIME = timedelta(hours=20)
 
 
 class StripeBasicModel(models.Model):
@@ -31,6 +38,10 @@ class StripeBasicModel(models.Model):
 
     class Meta:
         abstract = True
+
+    def key_may_be_forgotten(self) -> bool:
+        """Whether what was asked with the row's ``uuid`` as the key may be done once more."""
+        return timezone.now() - self.created > KEY_LIFETIME
 
 
 class SavesOnlyChanges(models.Model):

@@ -29,10 +29,6 @@ from aa_stripe.signals import stripe_charge_card_exception, stripe_charge_requir
 if TYPE_CHECKING:
     from aa_stripe.models.charge import StripeCharge
 
-#: Stripe may forget an idempotency key after 24 hours; four of them are kept as a margin.
-#: https://docs.stripe.com/api/idempotent_requests
-KEY_LIFETIME = timedelta(hours=20)
-
 #: How far Stripe's clock and ours may differ.
 CLOCK_SKEW = timedelta(hours=1)
 
@@ -121,7 +117,7 @@ def _refuse_charged(charge: StripeCharge) -> None:
 def _pay(charge: StripeCharge, metadata: dict[str, str]) -> gateway.PaymentIntent:
     """The row's intent: paid, or waiting for somebody else. Raises what Stripe refused."""
     try:
-        return _try(charge, metadata, look_first=_key_may_be_forgotten(charge))
+        return _try(charge, metadata, look_first=charge.key_may_be_forgotten())
     except gateway.StripeError as error:
         if gateway.meaning_of(error) is not Meaning.OUTDATED:
             raise
@@ -144,10 +140,6 @@ def _try(
             raise gateway.declined_as(failure)
         paid = _confirm(charge, intent)
     return paid
-
-
-def _key_may_be_forgotten(charge: StripeCharge) -> bool:
-    return timezone.now() - charge.created > KEY_LIFETIME
 
 
 # The intent

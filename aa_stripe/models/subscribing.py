@@ -8,11 +8,8 @@ https://docs.stripe.com/api/subscriptions/create
 
 from __future__ import annotations
 
-from datetime import timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING
-
-from django.utils import timezone
 
 from aa_stripe import gateway
 from aa_stripe.exceptions import StripeMethodNotAllowed, StripeNoActiveCustomer
@@ -23,9 +20,6 @@ from aa_stripe.settings import stripe_settings
 
 if TYPE_CHECKING:
     from aa_stripe.models.subscription import StripeSubscription
-
-#: As for payment intents: trusted for less than the 24 hours that Stripe keeps a key.
-KEY_LIFETIME = timedelta(hours=20)
 
 #: In the metadata of every subscription: the ``uuid`` of its row.
 UUID_KEY = "aa_stripe_subscription_uuid"
@@ -68,7 +62,7 @@ def _payer(row: StripeSubscription) -> StripeCustomer:
 
 
 def _found_or_created(row: StripeSubscription, customer: StripeCustomer) -> gateway.Subscription:
-    if timezone.now() - row.created > KEY_LIFETIME:
+    if row.key_may_be_forgotten():
         found = _search(row)
         if found is not None:
             return found
