@@ -11,7 +11,7 @@ import uuid
 from typing import TYPE_CHECKING, Any
 
 from django.core.exceptions import ValidationError
-from django.db import IntegrityError, router, transaction
+from django.db import IntegrityError, transaction
 from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
@@ -27,7 +27,7 @@ from aa_stripe.models.coupon_terms import (
     to_timestamp,
     wanted,
 )
-from aa_stripe.models.locking import held
+from aa_stripe.models.locking import database_of, held
 
 if TYPE_CHECKING:
     from aa_stripe.models.coupon import StripeCoupon, StripeCouponQuerySet
@@ -154,7 +154,7 @@ def _describe(row: StripeCoupon, coupon: gateway.Coupon) -> None:
 
 
 def _insert(row: StripeCoupon, may_be_here: bool, options: dict[str, Any]) -> None:
-    using = options.get("using") or router.db_for_write(type(row), instance=row)
+    using = options.get("using") or database_of(row)
     try:
         with transaction.atomic(using=using):
             row.save_locally(**options)
@@ -236,5 +236,4 @@ def _delete_at_stripe(coupon_id: str) -> None:
 
 def _stored(row: StripeCoupon, using: str | None = None) -> StripeCouponQuerySet:
     """All rows, deleted ones included, of the database that ``row`` is in or goes to."""
-    using = using or row._state.db or router.db_for_write(type(row), instance=row)
-    return type(row).objects.all_with_deleted().using(using)
+    return type(row).objects.all_with_deleted().using(using or database_of(row))
