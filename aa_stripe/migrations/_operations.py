@@ -166,8 +166,11 @@ def _range_of(
         places = field.decimal_places
         highest = Decimal(10) ** (field.max_digits - places) - Decimal(10) ** -places
         return -highest, highest, places
-    lowest, largest = connection.ops.integer_field_range(field.get_internal_type())
-    return Decimal(lowest), Decimal(largest), 0
+    lowest, highest = connection.ops.integer_field_range(field.get_internal_type())
+    if lowest is None or highest is None:  # SQLite before Django 5: it stores any 64-bit number
+        highest = models.BigIntegerField.MAX_BIGINT
+        lowest = -highest - 1
+    return Decimal(lowest), Decimal(highest), 0
 
 
 def _column(model: type[models.Model], name: str) -> str:
