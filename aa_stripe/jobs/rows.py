@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from copy import copy
 from typing import Any, TypeVar
 
-from django.db import connections, models, router, transaction
+from django.db import models, router
 from django.utils import timezone
+
+from aa_stripe.models.locking import lockable
 
 M = TypeVar("M", bound=models.Model)
 
@@ -46,7 +47,7 @@ def write_unchanged(
     ``current`` are the rows as they are now. Returns the primary keys of those written. Somebody
     who changes a row while we ask Stripe must not see it replaced by what Stripe said before.
     """
-    with _lockable(current.db):
+    with lockable(current.db):
         read = {row.pk: row.updated for row in rows}
         stamps = current.select_for_update().filter(pk__in=read).values_list("pk", "updated")
         unchanged = {pk for pk, updated in stamps if updated == read[pk]}
@@ -56,14 +57,6 @@ def write_unchanged(
             row.updated = now
         current.bulk_update(fresh, [*fields, "updated"])
     return unchanged
-
-
-def _lockable(using: str) -> AbstractContextManager[object]:
-    """A transaction where rows can be locked in one. On SQLite one that reads before it writes
-    fails as soon as somebody else writes in between."""
-    if connections[using].features.has_select_for_update:
-        return transaction.atomic(using=using)
-    return nullcontext()
 
 
 class Keys:

@@ -27,7 +27,7 @@ from aa_stripe.models.coupon_terms import (
     to_timestamp,
     wanted,
 )
-from aa_stripe.models.locking import database_of, held
+from aa_stripe.models.locking import database_of, held, lockable
 
 if TYPE_CHECKING:
     from aa_stripe.models.coupon import StripeCoupon, StripeCouponQuerySet
@@ -159,7 +159,7 @@ def _insert(row: StripeCoupon, may_be_here: bool, options: dict[str, Any]) -> No
         with transaction.atomic(using=using):
             row.save_locally(**options)
     except IntegrityError as error:
-        with transaction.atomic(using=using):
+        with lockable(using):
             # Locked, which also sees what was committed after this transaction began (MariaDB).
             same = _stored(row, using).select_for_update().filter(identity=row.identity)
             first = same.exclude(pk=row.pk).first()

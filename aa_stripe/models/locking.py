@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 from django.db import connections, models, router, transaction
@@ -20,6 +20,14 @@ def locked(row: models.Model) -> Iterator[None]:
     with held(row):
         reread(row)
         yield
+
+
+def lockable(using: str) -> AbstractContextManager[object]:
+    """A transaction where rows can be locked in one. On SQLite one that reads before it writes
+    fails as soon as somebody else writes in between."""
+    if connections[using].features.has_select_for_update:
+        return transaction.atomic(using=using)
+    return nullcontext()
 
 
 def reread(row: models.Model) -> None:
