@@ -166,11 +166,12 @@ def _range_of(
         places = field.decimal_places
         highest = Decimal(10) ** (field.max_digits - places) - Decimal(10) ** -places
         return -highest, highest, places
-    lowest, highest = connection.ops.integer_field_range(field.get_internal_type())
-    if lowest is None or highest is None:  # SQLite before Django 5: it stores any 64-bit number
-        highest = models.BigIntegerField.MAX_BIGINT
-        lowest = -highest - 1
-    return Decimal(lowest), Decimal(highest), 0
+    kind = field.get_internal_type()
+    named: tuple[int | None, int | None] = connection.ops.integer_field_range(kind)
+    # SQLite before Django 5 names no range: it stores any number of 64 bits.
+    least, most = -models.BigIntegerField.MAX_BIGINT - 1, models.BigIntegerField.MAX_BIGINT
+    low, high = named
+    return Decimal(least if low is None else low), Decimal(most if high is None else high), 0
 
 
 def _column(model: type[models.Model], name: str) -> str:
