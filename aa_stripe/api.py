@@ -5,15 +5,20 @@ become. What is done, the models do. See docs/http-api.rst.
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any, cast
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from django.core.exceptions import ImproperlyConfigured
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured, RequestDataTooBig
 from django.db import connections, models, transaction
-from django.http import Http404
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse, UnreadablePostError
+from django.http.response import HttpResponseBase
 from django.utils.decorators import method_decorator
 from django.utils.module_loading import import_string
 from django.utils.translation import gettext_lazy as _
+from django.views import View
 from django.views.decorators.cache import never_cache
+from django.views.decorators.csrf import csrf_exempt
 from rest_framework import status
 from rest_framework.exceptions import APIException, ParseError, PermissionDenied, ValidationError
 from rest_framework.generics import CreateAPIView, RetrieveAPIView, RetrieveUpdateAPIView
@@ -25,8 +30,14 @@ from rest_framework.views import APIView
 
 from aa_stripe import gateway
 from aa_stripe.checks import THROTTLE_SCOPE
-from aa_stripe.exceptions import StripeInternalError, StripeMethodNotAllowed
+from aa_stripe.exceptions import (
+    StripeInternalError,
+    StripeMethodNotAllowed,
+    StripeWebhookNotConfigured,
+    StripeWebhookRefused,
+)
 from aa_stripe.gateway import Meaning
+from aa_stripe.jobs import read_event, receive
 from aa_stripe.models import StripeCharge, StripeCoupon, StripeCustomer
 from aa_stripe.models.coupon_rules import is_usable_text
 from aa_stripe.serializers import (
@@ -34,6 +45,7 @@ from aa_stripe.serializers import (
     StripeCouponSerializer,
     StripeCustomerDetailsSerializer,
     StripeCustomerSerializer,
+    StripeWebhookSerializer,
     is_stripe_id,
 )
 from aa_stripe.settings import stripe_settings
@@ -57,6 +69,16 @@ class StripeUnavailable(APIException):
         super().__init__({"stripe_error": StripeInternalError.details})
 
 
+V = TypeVar("V", bound=Callable[..., HttpResponseBase])
+
+
+def exempt_from_atomic_requests(view: V) -> V:
+    """``view``, marked to be run outside of any transaction."""
+    for alias in connections:
+        transaction.non_atomic_requests(alias)(view)
+    return view
+
+
 @method_decorator(never_cache, name="dispatch")
 class StripeAPI(APIView):
     """What the payer's endpoints have in common. ``payer`` is whose customers and charges these
@@ -70,10 +92,7 @@ class StripeAPI(APIView):
     def as_view(cls, **initkwargs: Any) -> AsView[GenericView]:
         """The view, exempt from ``ATOMIC_REQUESTS``: a row written before Stripe is asked stays
         when the answer is an error, and no transaction is open while Stripe is asked."""
-        view = super().as_view(**initkwargs)
-        for alias in connections:
-            transaction.non_atomic_requests(alias)(view)  # marks the view
-        return view
+        return exempt_from_atomic_requests(super().as_view(**initkwargs))
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)
@@ -191,6 +210,34 @@ class CouponDetailsAPI(RetrieveAPIView[StripeCoupon]):
         return coupon
 
 
+class WebhookAPI(View):
+    """POST: an event that Stripe has signed. Needs no user and no CSRF token.
+
+    Storing the event and applying it are transactions of their own, so none may be around them:
+    what is answered with 2xx is stored for good. An event that could not be applied is stored as
+    well and answered with 500, which makes Stripe send it again. https://docs.stripe.com/webhooks
+    """
+
+    http_method_names = ["post"]
+
+    @classmethod
+    def as_view(cls, **initkwargs: Any) -> Callable[..., HttpResponseBase]:
+        view = csrf_exempt(exempt_from_atomic_requests(super().as_view(**initkwargs)))
+        view.login_required = False  # type: ignore[attr-defined] # for Django's login middleware
+        return view
+
+    def post(self, request: HttpRequest) -> HttpResponse:
+        try:
+            event = read_event(_body_of(request), request.headers.get("Stripe-Signature", ""))
+        except StripeWebhookNotConfigured as error:
+            return _refusal(error, status.HTTP_503_SERVICE_UNAVAILABLE)
+        except StripeWebhookRefused as error:
+            return _refusal(error, status.HTTP_400_BAD_REQUEST)
+        except RequestDataTooBig as error:
+            return _refusal(error, status.HTTP_413_REQUEST_ENTITY_TOO_LARGE)
+        return _received(event)
+
+
 def payer_of(request: Request) -> models.Model:
     """What ``STRIPE_PAYER_FROM_REQUEST`` says of the request; by default ``request.user``.
 
@@ -242,3 +289,33 @@ def _refused_method(intent: gateway.PaymentIntent) -> str | None:
     refused = intent.last_payment_error
     method = intent.payment_method or (refused.payment_method if refused else None)
     return method if isinstance(method, str) or method is None else method.id
+
+
+def _body_of(request: HttpRequest) -> bytes:
+    """The bytes as they were signed. Raises ``RequestDataTooBig``, ``StripeWebhookRefused``."""
+    try:
+        body: bytes = request.body
+    except UnreadablePostError as error:
+        raise StripeWebhookRefused("The body did not arrive.") from error
+    limit: int | None = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+    # Django goes by the length that the request names, if it names one.
+    if limit is not None and len(body) > limit:
+        raise RequestDataTooBig("Request body exceeded settings.DATA_UPLOAD_MAX_MEMORY_SIZE.")
+    return body
+
+
+def _refusal(error: Exception, status_code: int) -> JsonResponse:
+    logger.warning("A webhook was refused: %s", error)
+    return JsonResponse({"detail": str(error)}, status=status_code)
+
+
+def _received(event: dict[str, Any]) -> JsonResponse:
+    try:
+        received = receive(event)
+    except Exception:
+        logger.exception("Event %s (%s) could not be applied.", event["id"], event["type"])
+        answer = {"detail": "The event could not be applied yet; please send it again."}
+        return JsonResponse(answer, status=status.HTTP_500_INTERNAL_SERVER_ERROR)
+    stored = StripeWebhookSerializer(received.webhook).data
+    is_new = received.is_new
+    return JsonResponse(stored, status=status.HTTP_201_CREATED if is_new else status.HTTP_200_OK)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from django.urls import path
+from django.urls import path, re_path
 
 from aa_stripe.api import (
     ChargeDetailsAPI,
@@ -10,6 +10,7 @@ from aa_stripe.api import (
     CustomerDetailsAPI,
     CustomersAPI,
     SetupIntentsAPI,
+    WebhookAPI,
 )
 
 urlpatterns = [
@@ -31,4 +32,6 @@ urlpatterns = [
         CouponDetailsAPI.as_view(),
         name="stripe-coupon-details",
     ),
+    # An address with a slash at its end would be redirected otherwise, and Stripe does not follow.
+    re_path(r"^aa-stripe/webhooks/?$", WebhookAPI.as_view(), name="stripe-webhooks"),
 ]

@@ -1,8 +1,9 @@
-"""The app's start-up: settings of the SDK's own module, and the system checks."""
+"""The app's start-up: settings of the SDK's own module, the system checks, webhook handlers."""
 
 from __future__ import annotations
 
 from django.apps import AppConfig
+from django.utils.module_loading import autodiscover_modules
 from django.utils.translation import gettext_lazy as _
 
 
@@ -16,3 +17,4 @@ class AaStripeConfig(AppConfig):
         from aa_stripe import checks, gateway  # noqa: F401 (checks register themselves)
 
         gateway.configure_sdk()
+        autodiscover_modules("stripe_webhooks")

@@ -26,7 +26,8 @@ from rest_framework.settings import api_settings
 from rest_framework.throttling import ScopedRateThrottle
 
 from aa_stripe.currencies import CURRENCIES, RETIRED
-from aa_stripe.settings import stripe_settings
+from aa_stripe.settings import PROCESSOR_PATHS, PROCESSORS, stripe_settings
+from aa_stripe.webhooks import is_event_type
 
 TAG = "aa_stripe"
 
@@ -294,6 +295,37 @@ def api_base_is_safe_to_send_a_key_to() -> Iterator[CheckMessage]:
         )
 
 
+def webhook_processor_can_be_called() -> Iterator[CheckMessage]:
+    named = stripe_settings.WEBHOOK_PROCESSOR
+    if named in PROCESSORS or callable(named):
+        return
+    path = PROCESSOR_PATHS.get(named, named) if isinstance(named, str) else named
+    if not _names_a_callable(path):
+        yield Error(
+            f"STRIPE_WEBHOOK_PROCESSOR is {_shown(named)}, which names nothing that could apply "
+            "an event.",
+            hint='Use "inline", "deferred" (with process_webhooks in cron), "celery" (needs the '
+            'package), "django_tasks" (needs Django 6.0), or the dotted path of a function that '
+            "takes an event's id.",
+            id="aa_stripe.E021",
+        )
+
+
+def webhook_event_types_are_some() -> Iterator[CheckMessage]:
+    types = stripe_settings.WEBHOOK_EVENT_TYPES
+    if types is None:
+        return
+    if not isinstance(types, (list, tuple, set, frozenset)) or not all(
+        isinstance(each, str) and is_event_type(each) for each in types
+    ):
+        yield Error(
+            f"STRIPE_WEBHOOK_EVENT_TYPES is {_shown(types)}, not a list of types of events.",
+            hint='Give the types that your endpoint is subscribed to ("charge.refunded", '
+            '"customer.*"), or leave the setting out for all.',
+            id="aa_stripe.E022",
+        )
+
+
 CHECKS: tuple[Callable[[], Iterator[CheckMessage]], ...] = (
     api_key_is_a_secret_key,
     live_key_is_not_used_with_debug,
@@ -307,6 +339,8 @@ CHECKS: tuple[Callable[[], Iterator[CheckMessage]], ...] = (
     payer_from_request_can_be_called,
     api_version_is_one,
     api_base_is_safe_to_send_a_key_to,
+    webhook_processor_can_be_called,
+    webhook_event_types_are_some,
 )
 
 

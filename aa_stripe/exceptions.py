@@ -57,3 +57,21 @@ class StripeWebhookParseError(StripeError):
     """Raised by a webhook handler to have its message kept on the webhook's row."""
 
     details = _("Unable to parse webhook.")
+
+
+class StripeWebhookRefused(StripeError):
+    """What was delivered is no event that Stripe has signed for us; nothing was stored."""
+
+    details = _("This is no event signed by Stripe.")
+
+
+class StripeWebhookNotConfigured(StripeWebhookRefused):
+    """``STRIPE_WEBHOOK_ENDPOINT_SECRET`` is not set, so nobody can tell who has sent it."""
+
+    details = _("Webhooks are not set up here.")
+
+
+class StripePendingWebhooksLimitExceeded(StripeError):
+    """More events than ``STRIPE_PENDING_WEBHOOKS_THRESHOLD`` have not arrived."""
+
+    details = _("Too many webhooks are pending.")

@@ -17,7 +17,8 @@ from rest_framework.settings import api_settings
 
 from aa_stripe import gateway
 from aa_stripe.currencies import decimal_places
-from aa_stripe.models import StripeCharge, StripeCoupon, StripeCustomer
+from aa_stripe.models import StripeCharge, StripeCoupon, StripeCustomer, StripeWebhook
+from aa_stripe.utils import storable_text
 
 #: What an id of Stripe's looks like; it ends up in columns, URLs and headers. It begins with a
 #: letter, as the number of a card does not.
@@ -30,9 +31,6 @@ MAX_LENGTH = 64 * 1024
 
 #: What no front-end may send, left out in case one does.
 CARD_DATA = frozenset({"cvc", "number"})
-
-# NUL, and halves of surrogate pairs: JSON can spell them, PostgreSQL's refuses them.
-_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
 
 class StripeJSField(serializers.JSONField):
@@ -205,6 +203,15 @@ class StripeChargeSerializer(serializers.ModelSerializer[StripeCharge]):
         return "requires_action" if is_waiting and charge.stripe_payment_intent_id else "failed"
 
 
+class StripeWebhookSerializer(serializers.ModelSerializer[StripeWebhook]):
+    """Shows an event as it is stored."""
+
+    class Meta:
+        model = StripeWebhook
+        fields = ["id", "raw_data"]
+        read_only_fields = fields
+
+
 def is_stripe_id(value: object) -> bool:
     """Whether ``value`` could be an id of Stripe's."""
     return isinstance(value, str) and STRIPE_ID.fullmatch(value) is not None
@@ -232,7 +239,7 @@ def _parts(value: Any) -> list[Any]:
 
 def _is_storable(value: Any) -> bool:
     if isinstance(value, str):
-        return _UNSTORABLE.search(value) is None
+        return storable_text(value) == value
     if not isinstance(value, (int, float)):
         return True
     try:

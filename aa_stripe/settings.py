@@ -20,12 +20,25 @@ DEFAULTS: dict[str, Any] = {
     "TIMEOUT": 80,
     "USER_MODEL": None,
     "WEBHOOK_ENDPOINT_SECRET": "",
+    "WEBHOOK_EVENT_TYPES": None,
+    "WEBHOOK_PROCESSOR": "inline",
 }
 
 #: Settings that 0.14 read without the ``STRIPE_`` prefix.
 UNPREFIXED: dict[str, Any] = {
     "ENV_PREFIX": None,
     "PAYMENT_ORIGIN": None,
+}
+
+
+#: What ``STRIPE_WEBHOOK_PROCESSOR`` may be besides a function or its path. An event is applied
+#: before its delivery is answered, by the command ``process_webhooks``, or by a queue's worker.
+INLINE = "inline"
+DEFERRED = "deferred"
+PROCESSORS = (INLINE, DEFERRED)
+PROCESSOR_PATHS = {
+    "celery": "aa_stripe.contrib.celery.enqueue",
+    "django_tasks": "aa_stripe.contrib.django_tasks.enqueue",
 }
 
 

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import math
+import re
 from datetime import datetime, timezone
+from typing import Any
+
+# NUL, and halves of surrogate pairs: JSON can spell them, PostgreSQL refuses them.
+_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
+_TO_ESCAPE = re.compile("[\0\ud800-\udfff\\\\]")
 
 
 def timestamp_to_timezone_aware_date(seconds: float) -> datetime:
@@ -12,3 +19,33 @@ def timestamp_to_timezone_aware_date(seconds: float) -> datetime:
     ``USE_TZ = False`` gets an aware value too.
     """
     return datetime.fromtimestamp(seconds, tz=timezone.utc)
+
+
+def storable_json(value: Any) -> Any:
+    """``value``, of JSON's types, such that the JSON type of every supported database takes it.
+
+    NaN and Infinity become strings, characters that cannot be stored become as JSON has them:
+    NUL becomes ``\\u0000``, six characters.
+    """
+    if isinstance(value, dict):
+        return {storable_text(key): storable_json(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [storable_json(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    return storable_text(value) if isinstance(value, str) else value
+
+
+def storable_text(text: str) -> str:
+    """``text``; if a character of it cannot be stored, with that and every backslash escaped.
+
+    The backslashes, so that an escaped NUL is not mistaken for six characters that were there.
+    """
+    if not _UNSTORABLE.search(text):
+        return text
+    return _TO_ESCAPE.sub(_escape, text)
+
+
+def _escape(match: re.Match[str]) -> str:
+    character = match[0]
+    return "\\\\" if character == "\\" else f"\\u{ord(character):04x}"

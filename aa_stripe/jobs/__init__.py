@@ -6,19 +6,31 @@ The management commands are thin over these; a project's task queue may call the
 from aa_stripe.jobs.charges import charge_pending, preview_pending
 from aa_stripe.jobs.coupons import refresh_coupons
 from aa_stripe.jobs.customers import refresh_customers
+from aa_stripe.jobs.events import Pending, check_pending_webhooks
+from aa_stripe.jobs.receiving import Received, apply_webhook, read_event, receive
 from aa_stripe.jobs.report import Failure, Outcome, Report
 from aa_stripe.jobs.run import Watcher
 from aa_stripe.jobs.subscriptions import end_due_subscriptions, preview_due_subscriptions
+from aa_stripe.jobs.webhooks import preview_webhooks, process_webhooks, prune_webhooks
 
 __all__ = [
     "Failure",
     "Outcome",
+    "Pending",
+    "Received",
     "Report",
     "Watcher",
+    "apply_webhook",
     "charge_pending",
+    "check_pending_webhooks",
     "end_due_subscriptions",
     "preview_due_subscriptions",
     "preview_pending",
+    "preview_webhooks",
+    "process_webhooks",
+    "prune_webhooks",
+    "read_event",
+    "receive",
     "refresh_coupons",
     "refresh_customers",
 ]

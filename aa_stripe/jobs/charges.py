@@ -9,10 +9,11 @@ from django.db.models import Exists, OuterRef, QuerySet
 from aa_stripe.exceptions import StripeMethodNotAllowed, StripeNoActiveCustomer
 from aa_stripe.jobs.pace import at_rate
 from aa_stripe.jobs.report import Outcome, Report
-from aa_stripe.jobs.rows import in_order, stored
+from aa_stripe.jobs.rows import in_order
 from aa_stripe.jobs.run import Run, Watcher
 from aa_stripe.models import StripeCharge, StripeCustomer
 from aa_stripe.models.charge import StripeChargeQuerySet
+from aa_stripe.models.locking import stored
 
 # What is done, as the report counts it.
 COLLECTED = "collected"

@@ -4,22 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from copy import copy
-from typing import Any, TypeVar
+from typing import Any
 
-from django.db import models, router
+from django.db import models
 from django.utils import timezone
 
 from aa_stripe.models.locking import lockable
 
-M = TypeVar("M", bound=models.Model)
-
 #: How many rows are read by one statement.
 CHUNK_SIZE = 500
-
-
-def stored(model: type[M]) -> models.QuerySet[M]:
-    """All rows, from the database that is written to: a replica may not know of a charge yet."""
-    return model._default_manager.using(router.db_for_write(model))
 
 
 def in_order(rows: models.QuerySet[Any], *fields: str) -> Iterator[tuple[Any, ...]]:
@@ -37,6 +30,19 @@ def in_order(rows: models.QuerySet[Any], *fields: str) -> Iterator[tuple[Any, ..
         yield from chunk
         after = chunk[-1][0]
         chunk = list(ahead.filter(pk__gt=after)[:CHUNK_SIZE]) if after != last else []
+
+
+def oldest_first(rows: models.QuerySet[Any]) -> Iterator[tuple[Any, ...]]:
+    """The primary key of each row, in the order of ``created``; otherwise as ``in_order()``."""
+    by_age = rows.order_by("created", "pk").values_list("pk", "created")
+    chunk = list(by_age[:CHUNK_SIZE])
+    newest = rows.order_by("-created", "-pk").values_list("created", flat=True).first()
+    while chunk:
+        for key, _created in chunk:
+            yield (key,)
+        key, created = chunk[-1]
+        after = models.Q(created__gt=created) | models.Q(created=created, pk__gt=key)
+        chunk = list(by_age.filter(after, created__lte=newest)[:CHUNK_SIZE])
 
 
 def write_unchanged(

@@ -30,8 +30,11 @@ class Watcher:
 
     stop_reason = ""
 
-    def begin(self, title: str, count: Callable[[], int]) -> None:
-        """A series of rows begins; ``count()`` asks the database how many there are."""
+    def begin(self, title: str, count: Callable[[], int | None]) -> None:
+        """A series of rows begins; ``count()`` asks the database how many there are.
+
+        ``None`` is a number that nobody knows.
+        """
 
     def saw(self, label: str, outcome: Outcome) -> None:
         """The row of that ``label`` was dealt with."""
@@ -53,17 +56,18 @@ class Run:
         title: str,
         noun: str,
         rows: models.QuerySet[Any],
-        act: Callable[[int], Outcome],
+        act: Callable[[Any], Outcome],
         *,
         limit: int | None = None,
+        order: Callable[[models.QuerySet[Any]], Iterator[tuple[Any, ...]]] = in_order,
     ) -> None:
-        """``act`` on the primary key of each row, in their order, until the run is over.
+        """``act`` on the primary key of each row, in that ``order``, until the run is over.
 
         ``limit`` is how many rows may be done or fail; a row that is skipped is free, so that
         it never keeps the rows behind it from being reached.
         """
         with self.series(title, rows):
-            for (key,) in in_order(rows):
+            for (key,) in order(rows):
                 if limit == 0 or self.is_over():
                     break
                 outcome = attempt(act, key)
@@ -74,7 +78,13 @@ class Run:
     @contextmanager
     def series(self, title: str, rows: models.QuerySet[Any]) -> Iterator[None]:
         """Let the watcher know that ``rows`` are dealt with inside the block."""
-        self.watcher.begin(title, rows.count)
+        with self.counting(title, rows.count):
+            yield
+
+    @contextmanager
+    def counting(self, title: str, count: Callable[[], int | None]) -> Iterator[None]:
+        """The same for what is no row of ours."""
+        self.watcher.begin(title, count)
         try:
             yield
         finally:

@@ -6,9 +6,10 @@ from typing import cast
 
 from aa_stripe.jobs.pace import at_rate
 from aa_stripe.jobs.report import Outcome, Report
-from aa_stripe.jobs.rows import in_order, stored
+from aa_stripe.jobs.rows import in_order
 from aa_stripe.jobs.run import Run, Watcher
 from aa_stripe.models import StripeSubscription
+from aa_stripe.models.locking import stored
 from aa_stripe.models.subscription import ENDED, StripeSubscriptionQuerySet
 
 # What is done, as the report counts it.

@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from types import FrameType
 from typing import Any, TextIO
 
@@ -44,6 +45,9 @@ class JobCommand(BaseCommand):
     def run_job(self, options: dict[str, Any], watcher: Watcher) -> Report:
         raise NotImplementedError
 
+    def conclude(self, report: Report, options: dict[str, Any]) -> None:
+        """What else there is to say when the report is printed."""
+
     def handle(self, *args: Any, **options: Any) -> None:
         _check_options(options["limit"], options["rate"])
         watcher = _CommandWatcher(self, options)
@@ -52,6 +56,7 @@ class JobCommand(BaseCommand):
         if options["verbosity"] > 0:
             self._print_counts(report)
         self._print_failures(report)
+        self.conclude(report, options)
         if report.failed:
             sys.exit(1)
         if watcher.stop_signal:
@@ -87,8 +92,8 @@ class _CommandWatcher(Watcher):
         self._shows_bar = options["verbosity"] == 1 and self._stderr.isatty()
         self._bar: tqdm[Any] | None = None
 
-    def begin(self, title: str, count: Callable[[], int]) -> None:
-        if self._shows_bar and (total := count()):
+    def begin(self, title: str, count: Callable[[], int | None]) -> None:
+        if self._shows_bar and (total := count()) != 0:
             self._bar = tqdm(desc=title, total=total, file=self._stderr)
 
     def saw(self, label: str, outcome: Outcome) -> None:
@@ -118,6 +123,19 @@ def _sums(report: Report, what: str) -> str:
         for (done, currency), amount in sorted(report.amounts.items())
         if done == what
     )
+
+
+def length_of_time(name: str, number: float | None, unit: timedelta) -> timedelta | None:
+    """What the option ``name`` says in that unit; raises ``CommandError`` for what is no length."""
+    if number is None:
+        return None
+    try:
+        length = number * unit
+    except (OverflowError, ValueError) as error:
+        raise CommandError(f"{name} is not a length of time: {number}.") from error
+    if length < timedelta(0):
+        raise CommandError(f"{name} is a length of time, so it is not below 0: {number}.")
+    return length
 
 
 def _check_options(limit: int | None, rate: float | None) -> None:

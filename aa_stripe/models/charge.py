@@ -15,7 +15,8 @@ from aa_stripe.models.base import USER_MODEL, SavesOnlyChanges, StripeBasicModel
 from aa_stripe.models.collecting import collect
 from aa_stripe.models.customer import StripeCustomer
 from aa_stripe.models.locking import database_of, reread, write_if
-from aa_stripe.models.refunding import refund, settle_refunds
+from aa_stripe.models.refunding import refund, settle_refunds, take_over_refunds
+from aa_stripe.models.settling import settle
 from aa_stripe.settings import default_currency, stripe_settings
 from aa_stripe.signals import stripe_charge_refunded, stripe_charge_succeeded
 
@@ -151,6 +152,25 @@ class StripeCharge(SavesOnlyChanges, StripeBasicModel):
         """
         settle_refunds(self)
         self.send_due_signals()
+
+    def settle(self, intent_id: str) -> gateway.StripeError | None:
+        """Take over what became of a payment for this row, without asking for one.
+
+        ``intent_id`` is that of the payment's intent, which the row may have lost. Returns the
+        refusal if it is one that the row did not know of; ``announce_failure()`` is left to the
+        caller then, and ``send_due_signals()`` after a success.
+
+        Raises the SDK's errors, and ``StripeWebhookParseError`` for a second payment.
+        """
+        return settle(self, intent_id)
+
+    def take_over_refunds(self) -> None:
+        """Take over what was refunded at Stripe, without asking for any refund.
+
+        The signals that become due are left to the caller. Raises ``StripeInternalError`` when
+        Stripe gave no usable answer, the SDK's error when it refused.
+        """
+        take_over_refunds(self)
 
     def send_due_signals(self) -> None:
         """Send what the row's last changes owe; nothing if another process is doing it.

@@ -136,7 +136,7 @@ def _try(
         if intent.status == "canceled":
             raise gateway.canceled_at_stripe(intent)
         failure = intent.last_payment_error
-        if failure is not None and _is_news(charge, failure):
+        if failure is not None and is_news(charge, failure):
             raise gateway.declined_as(failure)
         paid = _confirm(charge, intent)
     return paid
@@ -240,7 +240,12 @@ def _may_be_replaced(charge: StripeCharge, intent: gateway.PaymentIntent) -> boo
     """Canceled by us, or by somebody else and somebody asked for the money again since."""
     if intent.status != "canceled":
         return False
-    return REPLACED_KEY in gateway.metadata_of(intent) or charge.failure_code == "canceled"
+    return is_replaced(intent) or charge.failure_code == "canceled"
+
+
+def is_replaced(intent: gateway.PaymentIntent) -> bool:
+    """Whether it was us who canceled it, or were about to."""
+    return REPLACED_KEY in gateway.metadata_of(intent)
 
 
 def _key(charge: StripeCharge, replaced: gateway.PaymentIntent | None) -> str:
@@ -280,7 +285,7 @@ def _terms(charge: StripeCharge) -> gateway.PaymentIntentUpdateParams:
     }
 
 
-def _is_news(charge: StripeCharge, failure: gateway.StripeObject) -> bool:
+def is_news(charge: StripeCharge, failure: gateway.StripeObject) -> bool:
     """Whether the intent's last failure is one that the row does not tell of yet.
 
     A declined payment has a charge of its own to be known by; one that lacks authentication has
@@ -324,7 +329,7 @@ def _changes(
     changes: Any = {
         name: value for name, value in _terms(charge).items() if (known.get(name) or "") != value
     }
-    if REPLACED_KEY in gateway.metadata_of(intent):
+    if is_replaced(intent):
         changes["metadata"] = {REPLACED_KEY: ""}
     return cast("gateway.PaymentIntentUpdateParams", changes)
 
@@ -345,11 +350,16 @@ def _conclude(charge: StripeCharge, error: gateway.StripeError) -> None:
 
 def record_failure(charge: StripeCharge, error: gateway.StripeError) -> None:
     """Mark the row as failed and say so once, unless the money was collected meanwhile."""
+    if write_failure(charge, error):
+        announce_failure(charge, error)
+
+
+def write_failure(charge: StripeCharge, error: gateway.StripeError) -> bool:
+    """Mark the row as failed; whether it had not changed since it was read."""
     body = gateway.error_body(error)
-    code = gateway.error_code(error)
     failed = {
         "charge_attempt_failed": True,
-        "failure_code": code,
+        "failure_code": gateway.error_code(error),
         "stripe_response": body,
     }
     failed_charge = body.get("error", {}).get("charge")
@@ -361,23 +371,27 @@ def record_failure(charge: StripeCharge, error: gateway.StripeError) -> None:
         "failure_code": charge.failure_code,
         "stripe_charge_id": charge.stripe_charge_id,
     }
-    if _write(charge, as_tried, failed):
-        _announce_failure(charge, error, needs_action=code == "authentication_required")
+    return _write(charge, as_tried, failed)
 
 
-def _announce_failure(
-    charge: StripeCharge, error: gateway.StripeError, *, needs_action: bool
-) -> None:
+def announce_failure(charge: StripeCharge, error: gateway.StripeError) -> None:
     about = {"sender": type(charge), "instance": charge, "exception": error}
     try:
         stripe_charge_card_exception.send(**about)
     finally:
-        if needs_action:
+        if gateway.error_code(error) == "authentication_required":
             stripe_charge_requires_action.send(**about)
 
 
 def record_success(charge: StripeCharge, intent: gateway.PaymentIntent) -> gateway.Charge:
     """Mark the row as charged and say so, each once, whoever else is doing the same."""
+    collected = write_success(charge, intent)
+    charge.send_due_signals()
+    return collected
+
+
+def write_success(charge: StripeCharge, intent: gateway.PaymentIntent) -> gateway.Charge:
+    """Mark the row as charged, once; the signals stay due."""
     collected = cast("gateway.Charge", intent.latest_charge)
     charged = {
         "is_charged": True,
@@ -396,7 +410,6 @@ def record_success(charge: StripeCharge, intent: gateway.PaymentIntent) -> gatew
     if payer is not None:
         charged["customer"] = payer
     _write(charge, {"is_charged": False}, charged)
-    charge.send_due_signals()
     return collected
 
 

@@ -172,6 +172,15 @@ class StripeCoupon(StripeBasicModel):
 
     delete.alters_data = True  # type: ignore[attr-defined]
 
+    def refresh_from_stripe(self) -> None:
+        """Take over what Stripe says; a coupon that is gone there becomes ``is_deleted``.
+
+        Raises the SDK's errors.
+        """
+        issuing.pull(self)
+
+    refresh_from_stripe.alters_data = True  # type: ignore[attr-defined]
+
     def update_from_stripe_data(
         self,
         stripe_coupon: gateway.Coupon | Mapping[str, Any],

@@ -72,6 +72,16 @@ def push(row: StripeCoupon, **options: Any) -> None:
         row.save_locally(**options)
 
 
+def pull(row: StripeCoupon) -> None:
+    """Take everything over from Stripe; a coupon that is gone there is marked as deleted."""
+    with held(row):
+        coupon = _found(row)
+        if coupon is None:
+            mark_deleted(row)
+        else:
+            row.update_from_stripe_data(coupon)
+
+
 def delete(row: StripeCoupon) -> None:
     """Delete the coupon at Stripe, if it is this one that Stripe has, and mark it here."""
     _refuse_other_mode(row)

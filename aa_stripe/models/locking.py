@@ -4,9 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import Any
+from typing import Any, TypeVar
 
-from django.db import connections, models, router, transaction
+from django.db import DatabaseError, connections, models, router, transaction
+
+M = TypeVar("M", bound=models.Model)
+
+#: Another transaction was in the way: the same may well succeed a moment later. PostgreSQL's
+#: serialization_failure and deadlock_detected, MariaDB's lock wait timeout and deadlock.
+SQLSTATES = frozenset({"40001", "40P01"})
+MYSQL_ERRORS = frozenset({1205, 1213})
 
 
 @contextmanager
@@ -70,3 +77,18 @@ def _lock(row: models.Model, using: str) -> None:
 def database_of(row: models.Model) -> str:
     """Where the row is written to, which need not be where it was read from."""
     return router.db_for_write(type(row), instance=row)
+
+
+def stored(model: type[M]) -> models.QuerySet[M]:
+    """All rows, from the database that is written to: a replica may not know of a charge yet."""
+    return model._default_manager.using(router.db_for_write(model))
+
+
+def is_conflict(error: BaseException) -> bool:
+    """Whether the database gave up because of another transaction."""
+    if not isinstance(error, DatabaseError):
+        return False
+    sqlstate = getattr(error.__cause__, "sqlstate", None) or getattr(
+        error.__cause__, "pgcode", None
+    )
+    return sqlstate in SQLSTATES or (bool(error.args) and error.args[0] in MYSQL_ERRORS)

@@ -70,6 +70,16 @@ def settle_refunds(charge: StripeCharge) -> None:
     _finish(charge, sync_refunds(charge))
 
 
+def take_over_refunds(charge: StripeCharge) -> None:
+    """See ``StripeCharge.take_over_refunds``."""
+    known = sync_refunds(charge)
+    _restore(charge, known)
+    for order in charge.refunds.filter(status=StripeRefund.STATUS_UNKNOWN):
+        made = _found(order, known)
+        if made is not None:
+            _record(order, made)
+
+
 def sync_refunds(charge: StripeCharge) -> Known:
     """Set ``amount_refunded`` to the sum of Stripe's refunds, made by whomever; return them.
 

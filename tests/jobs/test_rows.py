@@ -6,7 +6,8 @@ import pytest
 from django.contrib.auth import get_user_model
 
 from aa_stripe.jobs import rows as rows_module
-from aa_stripe.jobs.rows import Keys, in_order, stored
+from aa_stripe.jobs.rows import Keys, in_order
+from aa_stripe.models.locking import stored
 
 User = get_user_model()
 pytestmark = pytest.mark.django_db

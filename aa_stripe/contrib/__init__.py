@@ -1,0 +1,1 @@
+"""What works with packages that a project may or may not use."""

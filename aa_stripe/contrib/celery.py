@@ -1,0 +1,71 @@
+"""Celery: events applied by a worker, and the cron commands as tasks for beat.
+
+``STRIPE_WEBHOOK_PROCESSOR = "celery"`` has each event applied by ``apply_webhook``. The other
+tasks take a command's arguments: ``charge_stripe.delay("--limit", "500")``. A worker learns of all
+of them by ``imports = ["aa_stripe.contrib.celery"]`` (``CELERY_IMPORTS`` in Django's settings).
+"""
+
+from __future__ import annotations
+
+import io
+
+from celery import shared_task
+from django.core.management import call_command
+
+from aa_stripe import jobs
+
+
+class JobFailed(Exception):
+    """Something in the run failed; the text is what the command has printed."""
+
+
+def enqueue(webhook_id: str) -> None:
+    """Have the event applied by a worker."""
+    apply_webhook.delay(webhook_id)
+
+
+# Acknowledged when it is done: the broker keeps the message of a worker that is killed.
+@shared_task(name="aa_stripe.apply_webhook", ignore_result=True, acks_late=True)
+def apply_webhook(webhook_id: str) -> None:
+    jobs.apply_webhook(webhook_id)
+
+
+@shared_task(name="aa_stripe.charge_stripe")
+def charge_stripe(*arguments: str) -> str:
+    return _run("charge_stripe", arguments)
+
+
+@shared_task(name="aa_stripe.end_subscriptions")
+def end_subscriptions(*arguments: str) -> str:
+    return _run("end_subscriptions", arguments)
+
+
+@shared_task(name="aa_stripe.refresh_coupons")
+def refresh_coupons(*arguments: str) -> str:
+    return _run("refresh_coupons", arguments)
+
+
+@shared_task(name="aa_stripe.refresh_customers")
+def refresh_customers(*arguments: str) -> str:
+    return _run("refresh_customers", arguments)
+
+
+@shared_task(name="aa_stripe.process_webhooks")
+def process_webhooks(*arguments: str) -> str:
+    return _run("process_webhooks", arguments)
+
+
+@shared_task(name="aa_stripe.check_pending_webhooks")
+def check_pending_webhooks(*arguments: str) -> str:
+    return _run("check_pending_webhooks", arguments)
+
+
+def _run(command: str, arguments: tuple[str, ...]) -> str:
+    """What the command prints. Raises ``JobFailed`` where it would exit with another status than
+    0, which a worker would take for its own end, and whatever else the command raises."""
+    output = io.StringIO()
+    try:
+        call_command(command, *arguments, stdout=output, stderr=output)
+    except SystemExit as ended:
+        raise JobFailed(output.getvalue()) from ended
+    return output.getvalue()

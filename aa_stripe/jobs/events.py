@@ -1,0 +1,161 @@
+"""Finding the events that Stripe has and that never arrived, and fetching them.
+
+https://docs.stripe.com/webhooks/process-undelivered-events
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from functools import partial
+
+from aa_stripe import gateway
+from aa_stripe.jobs.pace import at_rate
+from aa_stripe.jobs.pages import pages
+from aa_stripe.jobs.receiving import apply_first_or_again, store_event
+from aa_stripe.jobs.report import Outcome, Report
+from aa_stripe.jobs.run import Run, Watcher, attempt
+from aa_stripe.jobs.webhooks import APPLIED, NOT_FOLLOWED
+from aa_stripe.models import StripeWebhook
+from aa_stripe.models.locking import stored
+from aa_stripe.settings import stripe_settings
+from aa_stripe.webhooks import is_of
+
+#: How far back is looked, how far Stripe lets us look, and how long an event may take to arrive.
+WINDOW = timedelta(days=3)
+LONGEST_WINDOW = timedelta(days=30)
+GRACE = timedelta(seconds=300)
+
+# What is done, as the report counts it.
+MISSING = "missing"
+STORED = "stored"
+
+# Why a missing event is left alone.
+ARRIVED_MEANWHILE = "arrived meanwhile"
+OTHER_MODE = "of the other mode (live or test) than the API key"
+GONE = "not kept by Stripe any more"
+
+
+@dataclass
+class Pending:
+    """The run's report, and the ids of the events that are still missing, the oldest first."""
+
+    report: Report
+    missing: list[str] = field(default_factory=list)
+
+
+def check_pending_webhooks(
+    *,
+    since: timedelta = WINDOW,
+    grace: timedelta = GRACE,
+    recover: bool = False,
+    limit: int | None = None,
+    rate: float | None = None,
+    watcher: Watcher | None = None,
+) -> Pending:
+    """Compare the events that Stripe has with those that are stored, wherever the holes are.
+
+    Looks at the events of the types in ``STRIPE_WEBHOOK_EVENT_TYPES`` that are younger than
+    ``since`` (at most 30 days) and older than ``grace``. With ``recover`` what is missing is
+    stored and applied, the oldest first, whatever the processor is; no event stops the others.
+    ``limit`` is how many may be recovered, ``rate`` is how many requests per second may go to
+    Stripe, ``None`` for ``STRIPE_REQUESTS_PER_SECOND``.
+
+    Raises ``ValueError`` for a window that Stripe does not keep or that is empty, and for a rate
+    that is not above 0.
+    """
+    if not timedelta(0) <= grace < since <= LONGEST_WINDOW:
+        raise ValueError("The window begins at most 30 days ago, and before its end.")
+    run = Run(watcher)
+    with at_rate(rate):
+        missing = _missing(run, since, grace)
+        if recover:
+            missing = _recovered(run, missing, limit)
+    return Pending(run.report, missing)
+
+
+# What is missing
+
+
+def _missing(run: Run, since: timedelta, grace: timedelta) -> list[str]:
+    """The ids of what is not stored; whatever could not be listed is a failure of the report."""
+    found: list[str] = []
+    now = time.time()
+    first, last = int(now - since.total_seconds()), int(now - grace.total_seconds())
+    listing = partial(gateway.events, first, last, _types_to_ask_for())
+    with run.counting("Events", lambda: None):
+        for events, error in pages(listing):
+            wanted = [event.id for event in events if _is_wanted(event.type)]
+            missing = _not_stored(wanted)
+            for event_id in wanted:
+                is_missing = event_id in missing
+                run.note(_label(event_id), Outcome(done=MISSING if is_missing else STORED))
+            found += missing
+            if error is not None:
+                run.note("The listing of Stripe's events", Outcome(error=error))
+            if run.is_over():
+                break
+    return found[::-1]
+
+
+def _label(event_id: str) -> str:
+    return f"Webhook id: {event_id}"
+
+
+def _types_to_ask_for() -> Sequence[str]:
+    """The types that the listing is narrowed to; none where Stripe takes no such list."""
+    types = wanted_types()
+    are_exact = all("*" not in it for it in types)
+    return types if are_exact and len(types) <= gateway.MAX_EVENT_TYPES else ()
+
+
+def wanted_types() -> Sequence[str]:
+    """The types that the endpoint is subscribed to; none stands for all."""
+    return stripe_settings.WEBHOOK_EVENT_TYPES or ()
+
+
+def _is_wanted(event_type: str) -> bool:
+    types = wanted_types()
+    return not types or any(is_of(event_type, it) for it in types)
+
+
+def _not_stored(ids: list[str]) -> list[str]:
+    known = set(stored(StripeWebhook).filter(pk__in=ids).values_list("pk", flat=True))
+    return [id for id in ids if id not in known]
+
+
+# Fetching it
+
+
+def _recovered(run: Run, missing: list[str], limit: int | None) -> list[str]:
+    """Store and apply what is missing; return what is missing still."""
+    still: list[str] = []
+    with run.counting("Missing events", lambda: len(missing)):
+        for tried, event_id in enumerate(missing):
+            if run.is_over() or tried == limit:
+                return still + missing[tried:]
+            outcome = attempt(_recover, event_id)
+            run.note(_label(event_id), outcome)
+            if outcome.error is not None or outcome.skipped == GONE:
+                still += _not_stored([event_id])
+    return still
+
+
+def _recover(event_id: str) -> Outcome:
+    try:
+        event = gateway.retrieve_event(event_id)
+    except gateway.InvalidRequestError as error:
+        if error.http_status != 404:
+            raise
+        return Outcome(skipped=GONE)
+    received = store_event(gateway.to_json(event))
+    webhook = received.webhook
+    if webhook.is_wrong_mode:
+        return Outcome(skipped=OTHER_MODE)
+    if not webhook.is_parsed:
+        apply_first_or_again(received)
+    elif not received.is_new:
+        return Outcome(skipped=ARRIVED_MEANWHILE)
+    return Outcome(done=NOT_FOLLOWED if webhook.parse_error else APPLIED)

@@ -1,0 +1,79 @@
+"""``manage.py process_webhooks``"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from django.core.management.base import CommandError, CommandParser
+
+from aa_stripe.jobs import (
+    Report,
+    Watcher,
+    preview_webhooks,
+    process_webhooks,
+    prune_webhooks,
+)
+from aa_stripe.jobs.webhooks import KEPT_FOR
+from aa_stripe.management.job_command import JobCommand, length_of_time
+
+
+class Command(JobCommand):
+    help = "Apply the stored events whose time has come. Meant for cron."
+    limit_help = "Try at most N events."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        super().add_arguments(parser)
+        parser.add_argument(
+            "--id",
+            action="append",
+            default=[],
+            dest="ids",
+            metavar="EVENT",
+            help="Only this event, now, also if it failed before; may be given several times.",
+        )
+        parser.add_argument(
+            "--failed",
+            action="store_true",
+            help="Only events that could not be followed before, now, all their handlers again.",
+        )
+        parser.add_argument(
+            "--older-than",
+            type=float,
+            metavar="SECONDS",
+            help="Only events that have been here for longer.",
+        )
+        parser.add_argument(
+            "--prune",
+            type=float,
+            metavar="DAYS",
+            help="Afterwards delete events that were applied without an error and have been here "
+            f"for longer, {KEPT_FOR.days} days at least.",
+        )
+
+    def run_job(self, options: dict[str, Any], watcher: Watcher) -> Report:
+        keep_for = length_of_time("--prune", options["prune"], timedelta(days=1))
+        if keep_for is not None and keep_for < KEPT_FOR:
+            raise CommandError(f"--prune keeps events for {KEPT_FOR.days} days at least.")
+        report = self._apply(options, watcher)
+        if keep_for is not None and not report.stopped:
+            pruned = prune_webhooks(
+                older_than=keep_for, dry_run=options["dry_run"], watcher=watcher
+            )
+            report.done += pruned.done
+            report.stopped = pruned.stopped
+        return report
+
+    def _apply(self, options: dict[str, Any], watcher: Watcher) -> Report:
+        chosen: dict[str, Any] = {
+            "ids": options["ids"],
+            "failed": options["failed"],
+            "older_than": length_of_time(
+                "--older-than", options["older_than"], timedelta(seconds=1)
+            ),
+        }
+        if options["dry_run"]:
+            return preview_webhooks(**chosen, limit=options["limit"], watcher=watcher)
+        return process_webhooks(
+            **chosen, limit=options["limit"], rate=options["rate"], watcher=watcher
+        )
