@@ -122,10 +122,12 @@ def _refuse_unknown_payment(intent: dict[str, Any]) -> None:
     is_of_another_site = metadata.get("origin") != stripe_settings.PAYMENT_ORIGIN
     if uuid is None or is_of_another_site:
         return
-    raise ParseError(
+    said = (
         f"{intent['id']} was paid for the charge {uuid}, which is not here: the transaction that "
         "created it was rolled back, or it was deleted."
     )
+    logger.error(said)  # somebody has to give the money back, or to deliver
+    raise ParseError(said)
 
 
 # Customers: https://docs.stripe.com/api/customers
@@ -214,9 +216,12 @@ def store_coupon(webhook: StripeWebhook) -> None:
 def refresh_coupon(webhook: StripeWebhook) -> None:
     """Let the row say what the coupon is now, or that it is deleted."""
     about = webhook.stripe_object
-    rows = stored(StripeCoupon).all_with_deleted()  # type: ignore[attr-defined]
-    same = rows.filter(coupon_id=about["id"], created=to_datetime(about["created"]))
-    for coupon in same.filter(livemode=gateway.is_live(), is_deleted=False):
+    same = stored(StripeCoupon).filter(
+        coupon_id=about["id"],
+        created=to_datetime(about["created"]),
+        livemode=gateway.is_live(),
+    )
+    for coupon in same:
         with _answers():
             coupon.refresh_from_stripe()
 

@@ -1,4 +1,4 @@
-"""``python -m demo``: charge a card, have one declined, refund, subscribe; say what happened.
+"""``python -m demo``: charge, be declined, refund, subscribe, hear webhooks; say what happened.
 
 Uses an offline Stripe, or the real one when ``STRIPE_API_KEY`` is a test key.
 """
@@ -27,7 +27,7 @@ OFFLINE = "with an offline Stripe. Nothing leaves this machine, and nothing is l
 REAL = """with the Stripe account of your test key. It creates there, in test mode:
    2 customers, each with one of Stripe's test cards
    3 payments (20.00, 35.00 and 12.50 USD), of which the second is declined
-   1 refund (5.00 USD)
+   2 refunds (5.00 and 15.00 USD)
    1 plan of 40.00 USD a month, with its product
    1 coupon (25 % off, once)
    1 subscription with that coupon, which pays 30.00 USD and is canceled: it ends with its month"""

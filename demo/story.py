@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import io
+import json
+import time
 from collections import Counter
 from datetime import datetime, timezone
 from typing import Any
 
 import stripe
+from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.core.management import call_command
 from django.dispatch import receiver
@@ -20,6 +23,7 @@ from aa_stripe.models import (
     StripeCustomer,
     StripeSubscription,
     StripeSubscriptionPlan,
+    StripeWebhook,
 )
 from aa_stripe.money import format_money
 from aa_stripe.signals import (
@@ -27,10 +31,18 @@ from aa_stripe.signals import (
     stripe_charge_refunded,
     stripe_charge_succeeded,
 )
+from aa_stripe.testing import signed
 
 # Stripe's own cards for tests: https://docs.stripe.com/testing
 GOOD_CARD = "pm_card_visa"
 DECLINING_CARD = "pm_card_chargeCustomerFail"  # can be saved, then declines every payment
+
+
+#: How far back cron looks here, and how long an event may take to arrive.
+RECENT = ("--since", "0.01", "--grace", "0")
+
+#: Seconds that Stripe has to list an event.
+EVENTS_WAIT = 30
 
 
 class Unexpected(Exception):
@@ -40,6 +52,7 @@ class Unexpected(Exception):
 def tell() -> None:
     """Tell the story. Raises ``Unexpected``, or the SDK's error when the key is of no use."""
     stripe.Customer.list(limit=1)  # a key that Stripe refuses is told before anything else
+    start = int(time.time())
     users = get_user_model().objects
     ann, bob = users.create_user("ann"), users.create_user("bob")
 
@@ -96,7 +109,21 @@ def tell() -> None:
     end = check_ending(membership)
     say("Ann", f"{membership.status}, and ends on {end:%Y-%m-%d}")
 
-    check("what the signals told", heard, Counter(succeeded=2, card_exception=1, refunded=1))
+    print("\n8. The rest of Ann's first payment is given back in the Dashboard. Stripe tells with")
+    print("   webhooks, which arrive twice and in the wrong order.")
+    stripe.Refund.create(charge=tickets.stripe_charge_id)
+    say("Webhooks", deliver(events_until("charge.refunded", since=start, times=2)))
+    check_refunded(tickets, 20_00)
+    say("Ann", f"{money(20_00)} refunded, {tickets.stripe_charge_id}")
+
+    print("\n9. The coupon gets another name there, and the webhook is lost. Cron looks for such.")
+    stripe.Coupon.modify(welcome.coupon_id, name="aa_stripe demo, renamed")
+    events_until("coupon.updated", since=start)
+    say("check_pending_webhooks", output_of("check_pending_webhooks", *RECENT, "--recover"))
+    check_renamed(welcome, "aa_stripe demo, renamed")
+    say("Coupon", f'now "{welcome.name}"')
+
+    check("what the signals told", heard, Counter(succeeded=2, card_exception=1, refunded=2))
     print("\nAll of this was checked in the database and at Stripe.")
 
 
@@ -140,7 +167,7 @@ def check_refunded(charge: StripeCharge, amount: int) -> None:
     known = stripe.Charge.retrieve(charge.stripe_charge_id)
     check("amount_refunded", charge.amount_refunded, amount)
     check("what Stripe refunded", known.amount_refunded, amount)
-    check("is_refunded", charge.is_refunded, False)
+    check("is_refunded", charge.is_refunded, amount == charge.amount)
 
 
 def check_plan(plan: StripeSubscriptionPlan, amount: int) -> None:
@@ -185,15 +212,51 @@ def check_ending(subscription: StripeSubscription) -> datetime:
     return datetime.fromtimestamp(item.current_period_end, timezone.utc)
 
 
+def check_renamed(coupon: StripeCoupon, name: str) -> None:
+    coupon.refresh_from_db()
+    check(
+        "the coupon's name",
+        (coupon.name, stripe.Coupon.retrieve(coupon.coupon_id).name),
+        (name,) * 2,
+    )
+
+
+def events_until(event_type: str, *, since: int, times: int = 1) -> list[stripe.Event]:
+    """Stripe's events ``since`` then, once there are so many of that type among them."""
+    for _ in range(EVENTS_WAIT):
+        events = list(stripe.Event.list(created={"gte": since}, limit=100).auto_paging_iter())
+        if sum(event.type == event_type for event in events) >= times:
+            return events
+        time.sleep(1)
+    raise Unexpected(f"Stripe lists no event {event_type}.")
+
+
+def deliver(events: list[stripe.Event]) -> str:
+    """Deliver each event twice, the newest first, signed as Stripe signs them."""
+    stripe_itself = Client(SERVER_NAME="127.0.0.1")
+    for event in [*events, *events]:
+        body = json.dumps(event.to_dict(), default=str)
+        answer = stripe_itself.post(
+            reverse("stripe-webhooks"),
+            body,
+            content_type="application/json",
+            headers=signed(body, settings.STRIPE_WEBHOOK_ENDPOINT_SECRET),
+        )
+        check(f"the answer to {event.type}", answer.status_code in (200, 201), True)
+    rows = StripeWebhook.objects.filter(pk__in=[event.id for event in events])
+    check("the number of events applied", rows.filter(is_parsed=True).count(), len(events))
+    return f"{2 * len(events)} deliveries, {len(events)} events stored, each applied once"
+
+
 def check(what: str, found: object, expected: object) -> None:
     if found != expected:
         raise Unexpected(f"Not as expected: {what} is {found!r} and should be {expected!r}.")
 
 
-def output_of(command: str) -> str:
+def output_of(*command: str) -> str:
     output = io.StringIO()
-    call_command(command, stdout=output, stderr=output)
-    return output.getvalue().strip()
+    call_command(*command, stdout=output, stderr=output)
+    return ", ".join(output.getvalue().splitlines())
 
 
 def money(amount: int) -> str:

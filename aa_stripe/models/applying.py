@@ -133,7 +133,7 @@ def _handle(webhook: StripeWebhook, using: str) -> Iterator[str]:
                 handler(webhook)
                 _refuse_swallowed_error(handler, using)
         except StripeWebhookParseError as error:
-            logger.error("Event %s (%s): %s", webhook, webhook.event_type, error)
+            logger.info("Event %s (%s): %s", webhook, webhook.event_type, error)
             yield storable_text(str(error))
         except StripeWebhookAlreadyParsed as error:
             raise RuntimeError(f"{_named(handler)} applies its own event.") from error

@@ -39,10 +39,12 @@ def _take_over_success(charge: StripeCharge, intent: gateway.PaymentIntent) -> N
     if not charge.is_charged:
         write_success(charge, intent)
     elif charge.stripe_payment_intent_id not in ("", intent.id):
-        raise StripeWebhookParseError(
+        said = (
             f"{charge} is paid by {charge.stripe_payment_intent_id}, and was paid by {intent.id} "
             "as well."
         )
+        logger.error(said)  # somebody has to give the money back
+        raise StripeWebhookParseError(said)
 
 
 def _keep_id(charge: StripeCharge, intent: gateway.PaymentIntent) -> None:

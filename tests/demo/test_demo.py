@@ -88,6 +88,10 @@ def test_it_ends_well_and_quietly(demo):
         "Coupon: 25 % off, once, ...",
         "Ann: 30.00 USD collected, active, sub_...",
         "Ann: active, and ends on (date)",
+        "Webhooks: 64 deliveries, 32 events stored, each applied once",
+        "Ann: 20.00 USD refunded, ch_...",
+        "check_pending_webhooks: missing: 1, stored: 32, applied: 1",
+        'Coupon: now "aa_stripe demo, renamed"',
     ],
 )
 def test_it_says_what_happened(demo, line):
@@ -123,8 +127,8 @@ def test_it_creates_on_the_account_what_it_says_before(demo_on_account):
     }
     assert len(objects(account, "payment_intent")) == 4
     assert "3 payments (20.00, 35.00 and 12.50 USD), of which the second is declined" in announced
-    assert [it["amount"] for it in objects(account, "refund")] == [5_00]
-    assert "1 refund (5.00 USD)" in announced
+    assert [it["amount"] for it in objects(account, "refund")] == [5_00, 15_00]
+    assert "2 refunds (5.00 and 15.00 USD)" in announced
 
 
 def test_it_creates_the_subscription_that_it_says_before(demo_on_account):
@@ -137,6 +141,7 @@ def test_it_creates_the_subscription_that_it_says_before(demo_on_account):
     [coupon] = objects(account, "coupon")
     assert (coupon["percent_off"], coupon["duration"]) == (25, "once")
     assert "1 coupon (25 % off, once)" in announced
+    assert coupon["name"] == "aa_stripe demo, renamed"
     [subscription], [invoice] = objects(account, "subscription"), objects(account, "invoice")
     assert (subscription["status"], subscription["cancel_at_period_end"]) == ("active", True)
     assert (invoice["subtotal"], invoice["amount_paid"]) == (40_00, 30_00)
