@@ -1,4 +1,4 @@
-"""What ``charge_stripe`` costs next to a loop around the bare SDK: ``make bench``.
+"""``make bench``: what ``charge_stripe`` costs next to a loop around the bare SDK, and webhooks.
 
 Both charge the same number of rows, in one process, on SQLite, from the same offline Stripe. The
 loop is what one writes without this package: one request that creates and confirms a payment,
@@ -26,6 +26,7 @@ from django.core.management import call_command  # noqa: E402
 from aa_stripe import gateway, jobs  # noqa: E402
 from aa_stripe.models import StripeCharge, StripeCustomer  # noqa: E402
 from aa_stripe.testing import FakeStripe, Fault  # noqa: E402
+from bench import webhooks  # noqa: E402
 
 #: How many rows each way charges, by how long Stripe takes to answer (seconds).
 SIZES = {0: 200, 0.1: 20}
@@ -47,6 +48,7 @@ def main() -> None:
         print(f"  the SDK in a loop   {describe(by_hand)}")
         print(f"  charge_stripe       {describe(by_job)}")
         print(f"  ratio               {by_job.seconds / by_hand.seconds:7.2f}")
+    webhooks.compare()
 
 
 def describe(measured: Measurement) -> str:
