@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from random import Random
 from types import TracebackType
 from typing import Any
 
@@ -20,7 +21,7 @@ from aa_stripe.testing.http_client import FakeHTTPClient
 from aa_stripe.testing.request import Request
 from aa_stripe.testing.resources import tokens
 from aa_stripe.testing.server import Server
-from aa_stripe.testing.webhooks import Client, send
+from aa_stripe.testing.webhooks import Client, send, sendings
 
 TEST_KEY = "sk_test_fake"
 """A key that only a fake takes."""
@@ -141,16 +142,40 @@ class FakeStripe:
         *,
         events: Iterable[JSON] | None = None,
         client: Client | None = None,
+        shuffled: bool = False,
+        copies: int = 1,
+        dropped: float = 0,
+        random: Random | None = None,
     ) -> list[int]:
-        """Send events to the webhook at ``url``, signed; return the HTTP status of each answer.
+        """Send events to the webhook at ``url``, signed; return the HTTP status of each sending.
 
         ``events`` are by default those that were not delivered so before, oldest first. With
-        Django's test client as ``client``, ``url`` is a path.
+        Django's test client as ``client``, ``url`` is a path. Over HTTP the status is 0 where
+        Stripe would have got no answer: the connection was refused or broke off, or nothing came
+        for 30 seconds.
+
+        On request it is done as badly as Stripe may: ``shuffled`` sends in random order; each event
+        is sent 1 to ``copies`` times, and with the probability ``dropped`` (0 to 1) never, also not
+        by the next ``deliver()``. ``random`` decides; give it a seed for a test that is to be
+        repeatable, ``None`` is a new one without. Raises ``ValueError`` for less than one copy, or
+        a ``dropped`` that is no probability; nothing is sent then.
         """
+        if copies < 1:
+            raise ValueError("copies is at least 1.")
+        if not 0 <= dropped <= 1:
+            raise ValueError("dropped is a probability, from 0 to 1.")
+        chance = Random() if random is None else random  # noqa: S311 - not a secret
         if events is None:
+            events = self._undelivered()
+        sent = sendings(events, shuffled=shuffled, copies=copies, dropped=dropped, random=chance)
+        return send(url, sent, secret, client=client)
+
+    def _undelivered(self) -> list[JSON]:
+        """Return the events that nobody took before; two threads take none twice."""
+        with self.account.lock:
             happened = self.events
-            events, self._delivered = happened[self._delivered :], len(happened)
-        return send(url, events, secret, client=client)
+            taken, self._delivered = self._delivered, len(happened)
+        return happened[taken:]
 
     # Time.
 

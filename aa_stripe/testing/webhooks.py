@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import http.client
 import json
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterable
+from random import Random
 from typing import Any, Protocol
 
 from aa_stripe.testing.account import API_VERSION, JSON
@@ -17,6 +19,17 @@ from aa_stripe.testing.samples import sample
 
 TIMEOUT = 30
 """Seconds we wait for an answer to a webhook."""
+
+NO_ANSWER = 0
+"""Stands for the HTTP status where there was no answer."""
+
+LOSSES = (
+    ConnectionError,
+    TimeoutError,
+    http.client.BadStatusLine,  # closed before an answer began
+    http.client.IncompleteRead,  # closed in the middle of it
+)
+"""What becomes of a request to a server that goes away or takes too long."""
 
 
 class Client(Protocol):
@@ -70,27 +83,57 @@ def signed(
     return {"Stripe-Signature": f"t={at},{signatures}"}
 
 
+def sendings(
+    events: Iterable[JSON], *, shuffled: bool, copies: int, dropped: float, random: Random
+) -> list[JSON]:
+    """Return each event as often as it is sent, in the order of sending.
+
+    With the probability ``dropped`` that is never, else 1 to ``copies`` times in a row, unless
+    all is ``shuffled``.
+    """
+    kept = [each for each in events if random.random() >= dropped]
+    sent = [each for each in kept for _ in range(random.randint(1, copies))]
+    if shuffled:
+        random.shuffle(sent)
+    return sent
+
+
 def send(url: str, events: Iterable[JSON], secret: str, *, client: Client | None) -> list[int]:
     """Send each event to ``url``, signed; return the HTTP status of each answer.
 
-    With a ``client`` (Django's test client) ``url`` is a path.
+    With a ``client`` (Django's test client) ``url`` is a path. Without, ``NO_ANSWER`` stands for
+    an answer that did not come.
     """
     return [_send_one(url, json.dumps(each, indent=2).encode(), secret, client) for each in events]
 
 
 def _send_one(url: str, body: bytes, secret: str, client: Client | None) -> int:
     headers = signed(body, secret)
-    if client is not None:
-        answer = client.post(url, body, content_type="application/json", headers=headers)
-        return int(answer.status_code)
-    headers["Content-Type"] = "application/json"
+    if client is None:
+        return _post(url, body, {**headers, "Content-Type": "application/json"})
+    answer = client.post(url, body, content_type="application/json", headers=headers)
+    return int(answer.status_code)
+
+
+def _post(url: str, body: bytes, headers: dict[str, str]) -> int:
     request = urllib.request.Request(url, data=body, headers=headers)  # noqa: S310 - a test's own
     try:
         with urllib.request.urlopen(request, timeout=TIMEOUT) as answer:  # noqa: S310
+            answer.read()  # one that breaks off is none
             return int(answer.status)
     except urllib.error.HTTPError as error:
         error.close()
         return int(error.code)
+    except (OSError, http.client.HTTPException) as error:
+        if not _is_loss(error):
+            raise
+        return NO_ANSWER
+
+
+def _is_loss(error: Exception) -> bool:
+    """Whether the server went away, rather than that there is no such URL."""
+    cause = error.reason if isinstance(error, urllib.error.URLError) else error
+    return isinstance(cause, LOSSES)
 
 
 def _signature(body: bytes, secret: str, timestamp: int) -> str:

@@ -1,15 +1,27 @@
 from __future__ import annotations
 
+import copy
+import itertools
 import json
+import socket
+import struct
 import threading
-from http.server import BaseHTTPRequestHandler, HTTPServer
+import time
+import urllib.error
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from random import Random
 
 import pytest
 import stripe
 
-from aa_stripe.testing import event, signed
+from aa_stripe.testing import event, signed, webhooks
 
 SECRET = "whsec_one"
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
 
 
 class Site:
@@ -106,9 +118,150 @@ def test_chosen_events_are_delivered_as_often_as_wanted(fake, customer):
     assert len(fake.deliver("/hook", SECRET, client=site)) == 2
 
 
-@pytest.mark.parametrize("status", [200, 400])
-def test_events_are_delivered_over_http(fake, customer, status):
-    received = []
+def several(number=30):
+    """Events of the types "0", "1" and so on."""
+    return [event(str(index), {}) for index in range(number)]
+
+
+def received_of(fake, events, **options):
+    """Deliver the events with a ``Site`` as the client; return the types that came."""
+    site = Site()
+    fake.deliver("/hook", SECRET, events=events, client=site, **options)
+    return [type for _, _, type in site.received]
+
+
+def without_repetition(types):
+    return [type for type, _ in itertools.groupby(types)]
+
+
+def test_shuffled_events_all_come_in_another_order(fake):
+    events = several()
+
+    received = received_of(fake, events, shuffled=True, random=Random(1))
+
+    types = [each["type"] for each in events]
+    assert received != types
+    assert Counter(received) == Counter(types)
+
+
+def test_each_copy_follows_its_original(fake):
+    events = several()
+
+    received = received_of(fake, events, copies=3, random=Random(1))
+
+    assert without_repetition(received) == [each["type"] for each in events]
+    assert set(Counter(received).values()) == {1, 2, 3}
+
+
+def test_a_copy_is_the_same_event(fake):
+    bodies = []
+
+    class Reader(Site):
+        def post(self, path, data, content_type, **extra):
+            bodies.append(json.loads(data))
+            return super().post(path, data, content_type, **extra)
+
+    made = event("charge.refunded", {"id": "ch_1"})
+    fake.deliver("/hook", SECRET, events=[made] * 5, client=Reader(), copies=2, random=Random(1))
+
+    assert len(bodies) > 5
+    assert all(body == made for body in bodies)
+
+
+def test_shuffled_copies_come_between_other_events(fake):
+    received = received_of(fake, several(), shuffled=True, copies=3, random=Random(1))
+
+    assert len(without_repetition(received)) > 30
+    assert set(Counter(received).values()) == {1, 2, 3}
+
+
+def test_about_the_share_that_is_to_be_dropped_never_comes(fake):
+    events = several(1000)
+
+    received = received_of(fake, events, dropped=0.2, random=Random(1))
+
+    assert 750 < len(received) < 850
+    assert received == sorted(received, key=int)
+    assert len(set(received)) == len(received)
+
+
+def test_what_was_dropped_is_not_delivered_later_either(fake, customer):
+    site = Site()
+
+    assert fake.deliver("/hook", SECRET, client=site, dropped=1) == []
+    assert fake.deliver("/hook", SECRET, client=site) == []
+    assert site.received == []
+
+
+def test_there_is_a_status_for_each_sending_in_the_order_sent(fake):
+    class Moody(Site):
+        @property
+        def status_code(self):
+            return 200 + int(self.received[-1][2])
+
+    site = Moody()
+    statuses = fake.deliver(
+        "/hook",
+        SECRET,
+        events=several(),
+        client=site,
+        shuffled=True,
+        copies=2,
+        dropped=0.5,
+        random=Random(1),
+    )
+
+    assert statuses == [200 + int(type) for _, _, type in site.received]
+    assert statuses != sorted(statuses)
+
+
+BADLY = {"shuffled": True, "copies": 3, "dropped": 0.3}
+
+
+def test_the_same_chance_delivers_the_same(fake):
+    events = several()
+
+    first, again, other = (
+        received_of(fake, events, random=Random(seed), **BADLY) for seed in (1, 1, 2)
+    )
+
+    assert first == again != other
+
+
+def test_chance_is_another_each_time(fake):
+    events = several()
+
+    first, second = (received_of(fake, events, **BADLY) for _ in range(2))
+
+    assert first != second
+
+
+def test_events_that_are_handed_over_stay_as_they_are(fake):
+    events = several()
+    before = copy.deepcopy(events)
+
+    received_of(fake, events, random=Random(1), **BADLY)
+
+    assert events == before
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"copies": 0}, {"copies": -1}, {"dropped": -0.1}, {"dropped": 1.1}, {"dropped": float("nan")}],
+    ids=str,
+)
+def test_what_makes_no_sense_is_refused_and_nothing_is_lost(fake, customer, options):
+    site = Site()
+
+    with pytest.raises(ValueError, match=f"^{next(iter(options))} is "):
+        fake.deliver("/hook", SECRET, client=site, **options)
+
+    assert fake.deliver("/hook", SECRET, client=site) == [200, 200]
+
+
+@contextmanager
+def listening(answer):
+    """A server that calls ``answer(event, handler)``, which writes to ``handler.wfile``."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self):
@@ -116,22 +269,115 @@ def test_events_are_delivered_over_http(fake, customer, status):
             stripe.WebhookSignature.verify_header(
                 body.decode(), self.headers["Stripe-Signature"], SECRET, tolerance=300
             )
-            received.append(json.loads(body)["type"])
-            self.send_response(status)
-            self.send_header("Content-Length", "0")
-            self.end_headers()
+            answer(json.loads(body), self)
 
-        def log_message(self, format, *args):
-            pass
+    class Server(ThreadingHTTPServer):
+        shutdown_request = ThreadingHTTPServer.close_request  # at once, also if it is a reset
 
-    with HTTPServer(("127.0.0.1", 0), Handler) as site:
+    with Server(("127.0.0.1", 0), Handler) as site:
         thread = threading.Thread(target=site.serve_forever, args=(0.05,))
         thread.start()
         try:
-            answers = fake.deliver(f"http://127.0.0.1:{site.server_port}/hook", SECRET)
+            yield f"http://127.0.0.1:{site.server_port}/hook"
         finally:
             site.shutdown()
             thread.join()
 
-    assert answers == [status, status]
+
+@pytest.mark.parametrize("status", [200, 400])
+def test_events_are_delivered_over_http(fake, customer, status):
+    received = []
+
+    def answer(event, handler):
+        received.append(event["type"])
+        handler.wfile.write(OK.replace(b"200", b"%d" % status))
+
+    with listening(answer) as url:
+        statuses = fake.deliver(url, SECRET)
+
+    assert statuses == [status, status]
     assert received == ["customer.created", "payment_method.attached"]
+
+
+@pytest.mark.parametrize(
+    "beginning",
+    [b"", b"HTT", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nThanks"],
+    ids=["nothing", "half a word", "half a body"],
+)
+def test_a_delivery_whose_answer_breaks_off_has_no_status(fake, beginning):
+    def answer(event, handler):
+        handler.wfile.write(beginning if event["type"] == "1" else OK)
+
+    with listening(answer) as url:
+        statuses = fake.deliver(url, SECRET, events=several(3))
+
+    assert statuses == [200, 0, 200]
+
+
+@pytest.mark.parametrize("beginning", [b"", OK[:20]], ids=["nothing", "half a header"])
+def test_a_delivery_whose_connection_is_reset_has_no_status(fake, beginning):
+    def answer(event, handler):
+        handler.wfile.write(beginning)
+        reset = struct.pack("ii", 1, 0)
+        handler.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, reset)
+
+    with listening(answer) as url:
+        statuses = fake.deliver(url, SECRET, events=several(1))
+
+    assert statuses == [0]
+
+
+def test_a_delivery_to_nobody_has_no_status(fake):
+    with listening(None) as url:
+        pass
+
+    assert fake.deliver(url, SECRET, events=several(2)) == [0, 0]
+
+
+def test_a_delivery_that_is_never_answered_has_no_status(fake, monkeypatch):
+    monkeypatch.setattr(webhooks, "TIMEOUT", 0.2)
+    over = threading.Event()
+
+    with listening(lambda event, handler: over.wait(10)) as url:
+        statuses = fake.deliver(url, SECRET, events=several(1))
+        over.set()
+
+    assert statuses == [0]
+
+
+def test_what_is_no_url_is_not_taken_for_a_lost_delivery(fake):
+    with pytest.raises(urllib.error.URLError, match="unknown url type"):
+        fake.deliver("htp://127.0.0.1/hook", SECRET, events=several(1))
+
+
+def test_several_threads_deliver_over_http_at_once(fake):
+    together = threading.Barrier(8, timeout=10)
+    received = []
+
+    def answer(event, handler):
+        together.wait()  # had they waited for each other, nobody would come through
+        received.append(event["type"])
+        handler.wfile.write(OK)
+
+    with listening(answer) as url, ThreadPoolExecutor(8) as threads:
+        sent = [threads.submit(fake.deliver, url, SECRET, events=[it] * 3) for it in several(8)]
+        statuses = [each.result() for each in sent]
+
+    assert statuses == [[200] * 3] * 8
+    assert Counter(received) == {str(index): 3 for index in range(8)}
+
+
+def test_two_threads_do_not_deliver_the_same_twice(fake, customer, monkeypatch):
+    class SlowList(list):
+        def __len__(self):
+            time.sleep(0.1)
+            return super().__len__()
+
+    everything = fake.account.all
+    monkeypatch.setattr(fake.account, "all", lambda kind: SlowList(everything(kind)))
+
+    with ThreadPoolExecutor(2) as threads:
+        sent = [threads.submit(fake.deliver, "/hook", SECRET, client=Site()) for _ in range(2)]
+        statuses = [each.result() for each in sent]
+
+    assert sorted(statuses) == [[], [200, 200]]
