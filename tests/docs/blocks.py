@@ -53,6 +53,14 @@ def python_blocks(page):
     return [block for block in blocks_of(page) if block.language == "python"]
 
 
+def table_below(page, title):
+    """The rows of the table in the section of that title, without its heading."""
+    tree = docutils.core.publish_doctree(page.read_text("utf-8"), settings_overrides=LENIENT)
+    [section] = [it for it in tree.findall(nodes.section) if it[0].astext() == title]
+    [body] = section.findall(nodes.tbody)
+    return [[entry.astext() for entry in row] for row in body]
+
+
 def count_of_python_blocks(page):
     """How many there are to somebody who only looks for their first line."""
     return len(re.findall(r"^ *\.\. code(?:-block)?:: python$", page.read_text("utf-8"), re.M))

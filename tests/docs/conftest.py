@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from queue import SimpleQueue
 from types import SimpleNamespace
 from unittest.mock import Mock, patch
 
@@ -14,7 +15,9 @@ from aa_stripe.models import (
     StripeSubscription,
     StripeSubscriptionPlan,
 )
+from aa_stripe.signals import webhook_pre_parse
 from aa_stripe.testing import FakeStripe
+from aa_stripe.webhooks import registry
 from tests.builders import make_charge, make_customer, make_user
 
 
@@ -22,6 +25,16 @@ from tests.builders import make_charge, make_customer, make_user
 def admin_as_it_was():
     """Afterwards; a page may show how to register another."""
     with patch.dict(admin.site._registry):
+        yield
+
+
+@pytest.fixture(autouse=True)
+def handlers_as_they_were():
+    """Afterwards; a page shows how to register others."""
+    with (
+        patch.object(registry, "_registered", list(registry._registered)),
+        patch.object(webhook_pre_parse, "receivers", list(webhook_pre_parse.receivers)),
+    ):
         yield
 
 
@@ -91,3 +104,18 @@ def ship():
 @pytest.fixture
 def write_to():
     return Mock()
+
+
+@pytest.fixture
+def grant():
+    return Mock()
+
+
+@pytest.fixture
+def book():
+    return Mock()
+
+
+@pytest.fixture
+def my_queue():
+    return SimpleQueue()

@@ -3,19 +3,26 @@
 Its code makes customers with a card token as their source, so it needs an account on which Stripe
 still allows that. Two things in it cannot be run as they are, and are mended here: the body of the
 webhook receiver is a comment, which Python does not take, and a field's name is misspelt.
+What it says of webhooks and of customers' cards is tried at the endpoint, with signed events.
 """
 
 from __future__ import annotations
 
 import re
+import time
 from datetime import date
 from types import SimpleNamespace
+from unittest.mock import patch
 
 import pytest
 import stripe
+from django.contrib.sites.models import Site
 from django.core.management import call_command
 from django.test import Client
 
+from aa_stripe.exceptions import StripePendingWebhooksLimitExceeded
+from aa_stripe.jobs import events
+from aa_stripe.management.commands import check_pending_webhooks
 from aa_stripe.models import (
     StripeCharge,
     StripeCoupon,
@@ -27,14 +34,24 @@ from aa_stripe.models import (
     webhook_pre_parse,
 )
 from aa_stripe.signals import stripe_charge_card_exception, stripe_charge_succeeded
-from aa_stripe.testing import FakeStripe
-from tests.builders import make_user
+from aa_stripe.testing import FakeStripe, event
+from tests.builders import make_customer, make_user
 from tests.docs.blocks import ROOT, blocks_of
 
 #: It can be saved, and then declines every payment.
 DECLINING_CARD = "4000000000000341"
 
 PAGE = ROOT / "tests" / "docs" / "reference_readme.rst"
+
+URL = "/aa-stripe/webhooks"
+
+#: Of each type an event, with what the README says its two parts are.
+TYPES = [
+    ("coupon.created", "coupon", "created"),
+    ("invoice.payment_failed", "invoice", "payment_failed"),
+    ("charge.dispute.updated", "charge.dispute", "updated"),
+    ("ping", None, None),
+]
 
 [
     CREATE,
@@ -351,10 +368,22 @@ def test_the_command_brings_coupons_that_were_created_and_deleted_at_stripe(acco
 
 
 @pytest.fixture
+def deliver(account, client):
+    """Deliver these events, or what has happened at Stripe; the answers' statuses."""
+
+    def deliver(*told, secret="whsec_test"):
+        return account.deliver(URL, secret, events=told or None, client=client)
+
+    return deliver
+
+
+@pytest.fixture
 def receiver():
     """What the README connects, with something to do in the place of its comment."""
-    names = {"seen": []}
-    run(RECEIVER, names, mend=lambda code: code.replace("# parse", "seen.append(event_type)"))
+    seen = []
+    doing = "seen.append((event_type, event_model, event_action))"
+    names = {"seen": seen}
+    run(RECEIVER, names, mend=lambda code: code.replace("# parse", doing))
     yield names
     webhook_pre_parse.disconnect(names["stripewebhook_pre_parse"], sender=StripeWebhook)
 
@@ -364,15 +393,183 @@ def test_the_receivers_body_is_a_comment_which_python_does_not_take():
         run(RECEIVER, {})
 
 
-@pytest.mark.parametrize(("is_parsed", "seen"), [(False, ["coupon.created"]), (True, [])])
-def test_the_receiver_hears_the_signal_with_its_arguments(receiver, is_parsed, seen):
-    # Sent by hand: this release applies no webhooks, so nothing else sends it.
-    webhook_pre_parse.send(
-        sender=StripeWebhook,
-        instance=StripeWebhook(id="evt_1", is_parsed=is_parsed),
-        event_type="coupon.created",
-        event_model="coupon",
-        event_action="created",
-    )
+@pytest.mark.parametrize("expected", TYPES)
+def test_the_receiver_hears_of_an_event_that_is_delivered(receiver, deliver, expected):
+    told = event(expected[0], {"id": "any", "object": "any"})
 
-    assert receiver["seen"] == seen
+    assert deliver(told) == [201]
+    assert receiver["seen"] == [expected]
+
+
+@pytest.mark.parametrize("expected", TYPES)
+def test_the_receiver_hears_of_an_event_that_is_created(account, receiver, expected):
+    told = event(expected[0], {"id": "any", "object": "any"})
+
+    StripeWebhook.objects.create(id=told["id"], raw_data=told)
+
+    assert receiver["seen"] == [expected]
+
+
+def test_the_receiver_hears_of_an_event_once(receiver, deliver):
+    told = event("ping", {})
+
+    assert deliver(told, told) == [201, 200]
+    assert receiver["seen"] == [("ping", None, None)]
+
+
+def test_each_received_webhook_is_saved(deliver):
+    told = event("invoice.payment_failed", {"id": "in_1", "object": "invoice"})
+
+    deliver(told)
+
+    webhook = StripeWebhook.objects.get()
+    assert (webhook.pk, webhook.raw_data, webhook.is_parsed) == (told["id"], told, True)
+
+
+def test_webhooks_are_verified_with_the_secret(deliver):
+    assert deliver(event("ping", {}), secret="whsec_of_somebody_else") == [400]
+    assert not StripeWebhook.objects.exists()
+
+
+def test_changes_to_coupons_in_the_dashboard_are_seen(account, deliver):
+    account.dashboard_create_coupon(id="SALE10", percent_off=10, duration="forever")
+    deliver()
+    assert StripeCoupon.objects.get().percent_off == 10
+
+    account.dashboard_edit_coupon("SALE10", metadata={"campaign": "spring"})
+    deliver()
+    assert StripeCoupon.objects.get().metadata == {"campaign": "spring"}
+
+    account.dashboard_delete_coupon("SALE10")
+    deliver()
+    assert StripeCoupon.objects.deleted().get().coupon_id == "SALE10"
+
+
+def test_a_subscription_can_be_verified_while_a_webhook_is_parsed(subscription, account, deliver):
+    heard = []
+
+    def verify(sender, instance, event_model, **kwargs):
+        if event_model == "customer.subscription":
+            subscription.refresh_from_stripe()
+            heard.append(subscription.status)
+
+    webhook_pre_parse.connect(verify, sender=StripeWebhook)
+    account.dashboard_cancel_subscription(subscription.stripe_subscription_id)
+
+    deliver()
+
+    webhook_pre_parse.disconnect(verify, sender=StripeWebhook)
+    assert heard[-1] == "canceled"
+
+
+# The check_pending_webhooks command
+
+
+@pytest.fixture
+def mails():
+    """The subject and the text of each mail to the admins."""
+    sent = []
+
+    def keep(subject, message, **options):
+        sent.append((subject, message))
+
+    with patch.object(check_pending_webhooks, "mail_admins", autospec=True, side_effect=keep):
+        yield sent
+
+
+@pytest.fixture
+def missing(account, monkeypatch):
+    """The ids of more events than are allowed, none of which has arrived within ten minutes."""
+    for number in range(22):
+        account.dashboard_create_coupon(id=f"C{number}", percent_off=10, duration="once")
+    later = time.time() + 600
+    monkeypatch.setattr(events.time, "time", lambda: later)
+    return [it["id"] for it in account.events]
+
+
+def look(*arguments):
+    with pytest.raises(StripePendingWebhooksLimitExceeded) as failed:
+        call_command("check_pending_webhooks", *arguments, verbosity=0)
+    return str(failed.value)
+
+
+def test_too_many_pending_webhooks_are_mailed_to_the_admins_and_fail(missing, mails):
+    look()
+
+    [(subject, text)] = mails
+    assert subject == "Stripe webhooks pending threshold exceeded"
+    assert all(event_id in text for event_id in missing)
+    assert "Server environment" not in text
+
+
+def test_the_threshold_is_20_unless_it_is_set(missing, mails, settings):
+    settings.STRIPE_PENDING_WEBHOOKS_THRESHOLD = len(missing)
+    call_command("check_pending_webhooks", verbosity=0)
+    assert mails == []
+
+    del settings.STRIPE_PENDING_WEBHOOKS_THRESHOLD
+    arrived = missing[:-20]
+    StripeWebhook.objects.bulk_create(StripeWebhook(id=it, is_parsed=True) for it in arrived)
+    call_command("check_pending_webhooks", verbosity=0)
+    assert mails == []
+
+    StripeWebhook.objects.filter(id=arrived[0]).delete()
+    look()
+    assert len(mails) == 1
+
+
+def test_the_mail_says_which_server_it_comes_from(missing, mails, settings):
+    settings.ENV_PREFIX = "staging"
+
+    look()
+
+    [(_, text)] = mails
+    assert "Server environment: staging" in text
+
+
+def test_the_site_is_the_first_one_or_the_one_that_is_named(missing, mails):
+    other = Site.objects.create(domain="other.example.com", name="other")
+
+    look()
+    look("--site", str(other.pk))
+
+    [(_, first), (_, named)] = mails
+    assert Site.objects.order_by("pk").first().domain in first
+    assert "other.example.com" in named
+
+
+# Customers' cards
+
+
+@pytest.fixture
+def customer(account):
+    return make_customer()
+
+
+@pytest.fixture
+def another_card(customer):
+    """One that was saved at Stripe and not by us."""
+    method = stripe.PaymentMethod.attach("pm_card_mastercard", customer=customer.stripe_customer_id)
+    stripe.Customer.modify(
+        customer.stripe_customer_id, invoice_settings={"default_payment_method": method.id}
+    )
+    return method.id
+
+
+def test_sources_are_updated_by_a_webhook_about_the_customer(
+    customer, another_card, account, deliver
+):
+    [told] = [it for it in account.events if it["type"] == "customer.updated"][-1:]
+
+    assert deliver(told) == [201]
+
+    customer.refresh_from_db()
+    assert another_card in [source["id"] for source in customer.sources]
+    assert customer.default_source == another_card
+
+
+def test_sources_are_updated_by_the_command(customer, another_card):
+    call_command("refresh_customers", verbosity=0)
+
+    customer.refresh_from_db()
+    assert customer.default_source == another_card

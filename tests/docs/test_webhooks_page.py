@@ -1,0 +1,734 @@
+"""What docs/webhooks.rst shows does what the page says of it, and what it says is true."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import json
+import re
+import time
+from datetime import timedelta
+from unittest.mock import patch
+
+import django
+import pytest
+import stripe
+from django.contrib.auth import get_user_model
+from django.core.management import call_command, get_commands, load_command_class
+from django.db import DatabaseError, transaction
+from django.utils import timezone
+from django.utils.module_loading import import_string
+from stripe.params import WebhookEndpointCreateParams
+
+from aa_stripe import checks, stripe_webhooks
+from aa_stripe.exceptions import StripeWebhookAlreadyParsed, StripeWebhookParseError
+from aa_stripe.jobs import events as looking
+from aa_stripe.models import (
+    StripeCharge,
+    StripeCoupon,
+    StripeRefund,
+    StripeSubscription,
+    StripeWebhook,
+    applying,
+    webhook_pre_parse,
+)
+from aa_stripe.settings import DEFAULTS
+from aa_stripe.testing import Fault, event, signed
+from aa_stripe.webhooks import is_of, on, registry
+from tests.builders import make_charge, make_customer, make_user
+from tests.docs.blocks import ROOT, blocks_of, run, table_below, the_block
+
+PAGE = "webhooks.rst"
+PATH = ROOT / "docs" / PAGE
+TEXT = " ".join(PATH.read_text("utf-8").split())
+
+User = get_user_model()
+
+URL = "/aa-stripe/webhooks"
+SECRET = "whsec_test"
+
+#: Nothing of this app's listens to it.
+PAYOUT = {"id": "po_1", "object": "payout"}
+
+
+@pytest.fixture
+def deliver(fake, client):
+    """Deliver these events, or what has happened at Stripe; the answers' statuses."""
+
+    def deliver(*told, **how):
+        return fake.deliver(URL, SECRET, events=told or None, client=client, **how)
+
+    return deliver
+
+
+def post(client, body, **how):
+    headers = how.pop("headers", None) or signed(body, how.pop("secret", SECRET), **how)
+    return client.post(URL, body, content_type="application/json", headers=headers).status_code
+
+
+def body_of(told):
+    return json.dumps(told)
+
+
+def invoice_of(customer):
+    return {"id": "in_1", "object": "invoice", "customer": customer.stripe_customer_id}
+
+
+def literal(text):
+    """The one block without a language that contains ``text``."""
+    [found] = [it for it in blocks_of(PATH) if it.language == "" and text in it.code]
+    return found.code
+
+
+def listed_types():
+    return ast.literal_eval(literal("STRIPE_WEBHOOK_EVENT_TYPES = [").split(" = ")[1])
+
+
+def patterns_of_ours():
+    return {it for it, handler in registry._registered if is_ours(handler)}
+
+
+def is_ours(handler):
+    return handler.__module__ == stripe_webhooks.__name__
+
+
+def types_of_stripe():
+    source = inspect.getsource(WebhookEndpointCreateParams)
+    return set(re.findall(r'"([a-z0-9_]+(?:\.[a-z0-9_]+)+)"', source))
+
+
+# Setting it up
+
+
+def test_the_list_has_each_type_that_something_here_listens_to():
+    ours = patterns_of_ours()
+
+    wanted = {type for type in types_of_stripe() if any(is_of(type, it) for it in ours)}
+
+    assert listed_types() == sorted(wanted)
+
+
+def test_the_list_is_a_setting_that_the_checks_accept(settings):
+    settings.STRIPE_WEBHOOK_EVENT_TYPES = listed_types()
+
+    assert list(checks.webhook_event_types_are_some()) == []
+
+
+def test_the_version_is_ours_and_one_that_an_endpoint_can_have():
+    code = literal("stripe.WebhookEndpoint.create")
+    [version] = re.findall(r'api_version="(.*)"', code)
+
+    assert version == DEFAULTS["API_VERSION"]
+    assert set(re.findall(r"^    (\w+)=", code, re.MULTILINE)) <= set(
+        WebhookEndpointCreateParams.__annotations__
+    )
+
+
+def test_two_secrets_are_in_use_while_one_is_rolled(db, client, settings):
+    settings.STRIPE_WEBHOOK_ENDPOINT_SECRET = ["whsec_new", "whsec_old"]
+    body = body_of(event("payout.paid", PAYOUT))
+
+    assert post(client, body, secret="whsec_new") == 201
+    assert post(client, body, secret="whsec_old") == 200
+    assert post(client, body, secret="whsec_other") == 400
+
+
+# What is answered
+
+
+def test_each_status_is_answered_when_the_table_says(db, client, settings):
+    def fail(webhook):
+        raise RuntimeError("Not today.")
+
+    body = body_of(event("payout.paid", PAYOUT))
+    on("payout.failed")(fail)
+    failing = body_of(event("payout.failed", PAYOUT))
+    thin = body_of({"id": "evt_1", "object": "v2.core.event", "type": "v1.billing.meter"})
+    nested = body_of(event("payout.paid", json.loads('{"a":' * 40 + "1" + "}" * 40)))
+    six_minutes_ago = int(time.time()) - 6 * 60
+    statuses = {
+        201: [post(client, body)],
+        200: [post(client, body)],
+        400: [
+            post(client, body, headers={"Stripe-Signature": ""}),
+            post(client, body, secret="whsec_other"),
+            post(client, body, timestamp=six_minutes_ago),
+            post(client, "not JSON"),
+            post(client, thin),
+            post(client, nested),
+        ],
+        405: [client.get(URL).status_code, client.options(URL).status_code],
+        500: [post(client, failing)],
+    }
+    settings.DATA_UPLOAD_MAX_MEMORY_SIZE = 10
+    statuses[413] = [post(client, body)]
+    settings.STRIPE_WEBHOOK_ENDPOINT_SECRET = ""
+    settings.DATA_UPLOAD_MAX_MEMORY_SIZE = None
+    statuses[503] = [post(client, body)]
+
+    assert {status for status, answered in statuses.items() if set(answered) == {status}} == {
+        int(status) for status, _ in table_below(PATH, "What is answered")
+    }
+    assert StripeWebhook.objects.count() == 2
+
+
+def test_an_event_that_cannot_be_stored_is_answered_with_500(db, client):
+    with patch.object(StripeWebhook, "store", autospec=True, side_effect=DatabaseError):
+        assert post(client, body_of(event("payout.paid", PAYOUT))) == 500
+
+
+def test_a_delivery_that_finds_the_event_unapplied_applies_it(deliver):
+    @on("payout.paid")
+    def fail_at_first(webhook):
+        if webhook.attempts == 1:
+            raise RuntimeError
+
+    told = event("payout.paid", PAYOUT)
+
+    assert deliver(told, told, told) == [500, 200, 200]
+    assert StripeWebhook.objects.get().is_parsed
+
+
+def test_a_slash_at_the_end_does_no_harm(fake, client):
+    assert fake.deliver(f"{URL}/", SECRET, events=[event("ping", {})], client=client) == [201]
+
+
+# What is built in
+
+
+def test_the_table_has_each_type_that_we_listen_to():
+    shown = set()
+    for types, _ in table_below(PATH, "What is built in"):
+        model = ""
+        for name in types.replace("\n", " ").split(", "):
+            model = model if name.startswith(".") else name.rpartition(".")[0]
+            shown.add(model + name if name.startswith(".") else name)
+
+    assert shown == patterns_of_ours()
+
+
+def test_a_payment_that_was_finished_in_a_browser_is_settled(fake, deliver):
+    charge = make_charge(make_customer(card="tok_authenticationRequired"))
+    charge.charge()
+    deliver()
+    intent = charge.stripe_payment_intent_id
+    stripe.PaymentIntent.confirm(intent, payment_method=charge.customer.default_source)
+    fake.complete_authentication(intent)
+
+    deliver()
+
+    charge.refresh_from_db()
+    assert charge.is_charged
+
+
+def test_a_payment_canceled_in_the_dashboard_is_told(fake, user, deliver):
+    charge = make_charge(user.stripe_customers.get())
+    fake.fail_next("POST /v1/payment_intents/*/confirm", Fault.REQUEST_LOST, times=None)
+    call_command_that_fails("charge_stripe")
+    charge.refresh_from_db()
+    fake.dashboard_cancel(charge.stripe_payment_intent_id)
+
+    deliver()
+
+    charge.refresh_from_db()
+    assert charge.failure_code == "canceled"
+
+
+def call_command_that_fails(*arguments):
+    with pytest.raises(SystemExit):
+        call_command(*arguments, verbosity=0)
+
+
+def test_a_refund_whose_answer_was_lost_is_settled(fake, charge, deliver):
+    fake.fail_next("POST /v1/refunds", Fault.ANSWER_LOST)
+    with pytest.raises(Exception, match="Stripe API returned an error"):
+        charge.refund(300)
+
+    deliver()
+
+    charge.refresh_from_db()
+    assert charge.amount_refunded == 300
+    assert charge.refunds.get().status == StripeRefund.STATUS_SUCCEEDED
+
+
+def test_a_subscription_whose_answer_was_lost_gets_its_id(fake, user, plan, deliver):
+    subscription = StripeSubscription.objects.create(user=user, plan=plan)
+    fake.fail_next("POST /v1/subscriptions", Fault.ANSWER_LOST)
+    with pytest.raises(stripe.APIConnectionError):
+        subscription.create_at_stripe()
+
+    deliver()
+
+    subscription.refresh_from_db()
+    [known] = fake.account.all("subscription")
+    assert (subscription.stripe_subscription_id, subscription.status) == (known["id"], "active")
+
+
+def test_a_dispute_is_a_warning_and_nothing_else(charge, deliver, caplog):
+    before = StripeCharge.objects.values().get()
+    dispute = {"id": "dp_1", "object": "dispute", "charge": charge.stripe_charge_id}
+
+    deliver(event("charge.dispute.created", dispute))
+
+    [record] = [it for it in caplog.records if "dp_1" in it.getMessage()]
+    assert record.levelname == "WARNING"
+    assert StripeCharge.objects.values().get() == before
+
+
+def test_a_customer_follows_its_cards_and_its_end(fake, customer, deliver):
+    stripe.PaymentMethod.attach("pm_card_mastercard", customer=customer.stripe_customer_id)
+    deliver()
+    customer.refresh_from_db()
+    assert {it["card"]["brand"] for it in customer.sources} == {"visa", "mastercard"}
+
+    fake.dashboard_delete_customer(customer.stripe_customer_id)
+    deliver()
+    customer.refresh_from_db()
+    assert not customer.is_active
+
+
+def test_coupons_come_in_any_order(fake, deliver):
+    fake.dashboard_create_coupon(id="SUMMER", percent_off=25, duration="once")
+    fake.dashboard_edit_coupon("SUMMER", name="Summer sale")
+    fake.dashboard_create_coupon(id="OLD", percent_off=5, duration="once")
+    fake.dashboard_delete_coupon("OLD")
+
+    deliver(*reversed(fake.events))
+
+    assert [(it.coupon_id, it.name) for it in StripeCoupon.objects.all()] == [
+        ("SUMMER", "Summer sale")
+    ]
+    [gone] = StripeWebhook.objects.failed()
+    assert (gone.is_parsed, gone.stripe_object["id"]) == (True, "OLD")
+
+
+def test_what_has_no_row_here_is_passed_over(fake, deliver):
+    stripe.Customer.create(description="Nobody of ours", payment_method="pm_card_visa")
+
+    assert set(deliver()) == {201}
+    assert not StripeWebhook.objects.unapplied().exists()
+    assert not StripeWebhook.objects.failed().exists()
+
+
+@pytest.fixture
+def lost(customer):
+    """The ``uuid`` of a charge that is paid and has no row any more."""
+    charge = make_charge(customer)
+    charge.charge()
+    StripeCharge.objects.all().delete()
+    return charge.uuid
+
+
+def test_a_payment_without_its_row_is_reported_and_settled_once_it_has_one(
+    lost, customer, deliver, caplog
+):
+    assert set(deliver()) == {201}
+    [reported] = StripeWebhook.objects.failed()
+    assert str(lost) in reported.parse_error
+    assert "ERROR" in {it.levelname for it in caplog.records if str(lost) in it.getMessage()}
+    assert reported.stripe_object["id"] in reported.parse_error
+    StripeCharge.objects.create(uuid=lost, user=customer.user, amount=1000)
+
+    call_command("process_webhooks", "--id", reported.pk, verbosity=0)
+
+    assert StripeCharge.objects.get().is_charged
+    assert not StripeWebhook.objects.failed().exists()
+
+
+def test_a_site_does_not_report_the_payments_of_another(customer, deliver, settings):
+    settings.PAYMENT_ORIGIN = "shop"
+    make_charge(customer).charge()
+    StripeCharge.objects.all().delete()
+    settings.PAYMENT_ORIGIN = "school"
+
+    deliver()
+
+    assert not StripeWebhook.objects.failed().exists()
+
+
+# Handlers of your own
+
+
+def test_a_handler_is_called_once_for_an_event(customer, write_to, deliver, request):
+    run(the_block(PAGE, "def ask_to_pay"), request, write_to=write_to)
+    told = event("invoice.payment_failed", invoice_of(customer))
+
+    assert deliver(told, told) == [201, 200]
+    write_to.assert_called_once_with(customer.user, "We could not collect.")
+
+
+def test_a_handler_gets_what_is_listed(db, deliver):
+    heard = []
+
+    @on("payout.*", "payout.paid")
+    def hear(webhook):
+        heard.append((webhook.event_type, webhook.stripe_object, webhook.raw_data))
+
+    told = event("payout.paid", PAYOUT, previous_attributes={"status": "pending"})
+    deliver(told)
+
+    [(event_type, stripe_object, raw_data)] = heard
+    assert (event_type, stripe_object) == ("payout.paid", PAYOUT)
+    assert raw_data == told
+    assert raw_data["data"].get("previous_attributes") == {"status": "pending"}
+
+
+def test_a_wildcard_stands_for_all_that_begins_so():
+    @on("charge.*")
+    def of_charges(webhook): ...
+
+    @on("*")
+    def of_all(webhook): ...
+
+    assert registry.handlers_of("charge.dispute.created")[-2:] == [of_charges, of_all]
+    assert registry.handlers_of("chargeback.created") == [of_all]
+
+
+def test_ours_have_run_when_a_later_apps_handler_is_called(
+    subscription, fake, grant, deliver, request
+):
+    deliver()
+    run(the_block(PAGE, "def give_or_take_access"), request, grant=grant)
+    fake.dashboard_cancel_subscription(subscription.stripe_subscription_id)
+
+    deliver()
+
+    grant.assert_called_with(subscription.user, False)
+
+
+def test_what_stripe_says_now_counts_and_not_what_the_event_says(customer, deliver, request):
+    run(the_block(PAGE, "def copy_email"), request)
+    for email in ("old@example.com", "new@example.com"):
+        stripe.Customer.modify(customer.stripe_customer_id, email=email)
+    known = {"id": customer.stripe_customer_id, "object": "customer"}
+    late = event("customer.updated", {**known, "email": "old@example.com"})
+
+    deliver(late)
+
+    customer.user.refresh_from_db()
+    assert customer.user.email == "new@example.com"
+
+
+def test_a_deleted_customer_leaves_the_email_as_it_is(customer, fake, deliver, request):
+    run(the_block(PAGE, "def copy_email"), request)
+    stripe.Customer.modify(customer.stripe_customer_id, email="ada@example.com")
+    deliver()
+    late = fake.events[-1] | {"id": "evt_late"}
+    fake.dashboard_delete_customer(customer.stripe_customer_id)
+
+    assert deliver(late) == [201]
+    customer.user.refresh_from_db()
+    assert customer.user.email == "ada@example.com"
+
+
+def test_a_handler_that_cannot_follow_says_so(charge, deliver, request):
+    names = run(the_block(PAGE, "def note_dispute"), request)
+    dispute = {"id": "dp_1", "object": "dispute", "charge": charge.stripe_charge_id}
+
+    known = deliver(event("charge.dispute.created", dispute))
+    unknown = deliver(event("charge.dispute.created", {**dispute, "charge": "ch_other"}))
+
+    charge.refresh_from_db()
+    assert names["note_dispute"]
+    assert (charge.comment, known, unknown) == ("Disputed", [201], [201])
+    [failed] = StripeWebhook.objects.failed()
+    assert failed.is_parsed
+    assert failed.parse_error == "ch_other is no charge of this site."
+
+
+def test_what_such_a_handler_wrote_is_undone_and_the_others_go_on(db, deliver):
+    sent = []
+
+    @on("payout.paid")
+    def give_up(webhook):
+        make_user(email="undone")
+        webhook.after_commit(lambda: sent.append("undone"))
+        raise StripeWebhookParseError("No.")
+
+    @on("payout.paid")
+    def go_on(webhook):
+        make_user(email="kept")
+        webhook.after_commit(lambda: sent.append("kept"))
+
+    deliver(event("payout.paid", PAYOUT))
+
+    assert emails() == ["kept"]
+    assert sent == ["kept"]
+
+
+def emails():
+    return list(User.objects.exclude(email="").values_list("email", flat=True))
+
+
+def test_any_other_exception_undoes_everything(db, deliver):
+    sent = []
+
+    @on("payout.paid")
+    def write(webhook):
+        make_user(email="undone")
+        webhook.after_commit(lambda: sent.append("undone"))
+
+    @on("payout.paid")
+    def fail(webhook):
+        raise RuntimeError("Not today.")
+
+    assert deliver(event("payout.paid", PAYOUT)) == [500]
+    row = StripeWebhook.objects.get()
+    assert (row.is_parsed, row.parse_error) == (False, "RuntimeError: Not today.")
+    assert emails() == sent == []
+
+
+def test_a_database_error_has_to_be_caught_outside_of_a_transaction_of_its_own(db, deliver):
+    taken = make_user().username
+
+    @on("payout.paid")
+    def swallow(webhook):
+        with pytest.raises(DatabaseError):
+            User.objects.create(username=taken)
+
+    @on("payout.failed")
+    def wrap(webhook):
+        with pytest.raises(DatabaseError), transaction.atomic():
+            User.objects.create(username=taken)
+
+    assert deliver(event("payout.paid", PAYOUT), event("payout.failed", PAYOUT)) == [500, 201]
+
+
+def test_an_error_after_the_commit_is_logged_and_answered_as_a_success(db, deliver, caplog):
+    @on("payout.paid")
+    def fail_later(webhook):
+        webhook.after_commit(lambda: 1 / 0)
+
+    assert deliver(event("payout.paid", PAYOUT)) == [201]
+    assert any(it.exc_info and it.exc_info[0] is ZeroDivisionError for it in caplog.records)
+
+
+# The signal of 0.14
+
+
+def test_the_receiver_hears_what_it_did(customer, book, deliver, request):
+    names = run(the_block(PAGE, "webhook_pre_parse.connect"), request, book=book)
+    invoice = invoice_of(customer)
+
+    deliver(event("invoice.payment_failed", invoice), event("ping", {}))
+
+    assert names["stripewebhook_pre_parse"]
+    book.assert_called_once_with("payment_failed", invoice)
+
+
+def test_the_signal_has_the_arguments_that_are_listed(db, deliver):
+    heard = []
+
+    def hear(signal, **arguments):
+        heard.append(arguments)
+
+    webhook_pre_parse.connect(hear)
+    deliver(event("charge.dispute.created", {"id": "dp_1"}), event("ping", {}))
+
+    dispute, ping = heard
+    assert [it for it in dispute if f"``{it}``" not in TEXT] == []
+    assert dispute["sender"] is StripeWebhook
+    assert (dispute["event_model"], dispute["event_action"]) == ("charge.dispute", "created")
+    assert (ping["event_model"], ping["event_action"]) == (None, None)
+
+
+def test_creating_a_row_applies_it_once(db):
+    told = event("ping", {})
+
+    webhook = StripeWebhook.objects.create(id=told["id"], raw_data=told)
+
+    assert webhook.is_parsed
+    with pytest.raises(StripeWebhookAlreadyParsed):
+        webhook.parse()
+
+
+# When an event fails
+
+
+def test_it_is_put_off_from_a_minute_to_six_hours():
+    delays = [applying.delay_after(attempts) - timezone.now() for attempts in (1, 2, 3, 30)]
+
+    minutes = [round(delay.total_seconds() / 60) for delay in delays]
+    assert minutes == [1, 2, 4, 6 * 60]
+
+
+def test_it_is_left_alone_until_its_time_has_come_unless_you_name_it(db, deliver):
+    @on("payout.paid")
+    def fail(webhook):
+        raise RuntimeError
+
+    deliver(event("payout.paid", PAYOUT))
+    row = StripeWebhook.objects.get()
+
+    call_command("process_webhooks", verbosity=0)
+    call_command_that_fails("process_webhooks", "--failed")
+    call_command_that_fails("process_webhooks", "--id", row.pk)
+
+    row.refresh_from_db()
+    assert row.attempts == 3
+
+
+# When it is applied
+
+
+def test_deferred_events_are_applied_by_the_command(fake, charge, deliver, settings):
+    exec(literal('STRIPE_WEBHOOK_PROCESSOR = "deferred"').split("\n\n")[0], names := {})
+    settings.STRIPE_WEBHOOK_PROCESSOR = names["STRIPE_WEBHOOK_PROCESSOR"]
+    fake.dashboard_refund(charge.stripe_charge_id, 300)
+
+    deliver()
+    charge.refresh_from_db()
+    assert charge.amount_refunded == 0
+    call_command("process_webhooks", verbosity=0)
+
+    charge.refresh_from_db()
+    assert charge.amount_refunded == 300
+
+
+def test_the_schedule_names_tasks_that_take_these_arguments(charge, request):
+    celery = pytest.importorskip("celery")
+    names = run(the_block(PAGE, "CELERY_BEAT_SCHEDULE"), request)
+    for module in names["CELERY_IMPORTS"]:
+        __import__(module)
+
+    app = celery.Celery(set_as_current=False)
+    for entry in names["CELERY_BEAT_SCHEDULE"].values():
+        assert isinstance(app.tasks[entry["task"]](*entry.get("args", ())), str)
+
+
+def test_each_command_for_cron_is_a_task():
+    celery = pytest.importorskip("celery")
+    __import__("aa_stripe.contrib.celery")
+
+    app = celery.Celery(set_as_current=False)
+    for command in re.findall(r"manage\.py (\w+)", (ROOT / "README.rst").read_text("utf-8")):
+        if command not in ("migrate", "check", "shell"):
+            assert f"aa_stripe.{command}" in app.tasks
+
+
+@pytest.mark.skipif(django.VERSION < (6, 0), reason="Django has no Tasks")
+def test_the_backend_of_djangos_tasks_is_one():
+    pytest.importorskip("django_tasks_db")
+    [backend] = re.findall(r'"BACKEND": "(.*?)"', literal("TASKS = "))
+
+    assert import_string(backend)
+
+
+def test_a_queue_of_your_own_gets_each_event(
+    fake, charge, my_queue, deliver, settings, request, django_capture_on_commit_callbacks
+):
+    names = run(the_block(PAGE, "def enqueue"), request, my_queue=my_queue)
+    settings.STRIPE_WEBHOOK_PROCESSOR = names["enqueue"]
+    fake.dashboard_refund(charge.stripe_charge_id, 300)
+    with django_capture_on_commit_callbacks(execute=True):
+        deliver()
+    assert StripeWebhook.objects.unapplied().count() == len(fake.events)
+
+    names["work"]()
+
+    charge.refresh_from_db()
+    assert charge.amount_refunded == 300
+
+
+def test_what_a_queue_has_lost_is_due_five_minutes_later(db, deliver, settings):
+    settings.STRIPE_WEBHOOK_PROCESSOR = lambda webhook_id: None
+
+    deliver(event("payout.paid", PAYOUT))
+
+    waits = StripeWebhook.objects.get().retry_at - timezone.now()
+    assert timedelta(minutes=4) < waits <= timedelta(minutes=5)
+
+
+# Events that never came
+
+
+@pytest.fixture
+def ten_minutes_later(fake, monkeypatch):
+    fake.advance(600)
+    later = time.time() + 600
+    monkeypatch.setattr(looking.time, "time", lambda: later)
+
+
+def test_the_command_fetches_what_never_came(fake, charge, ten_minutes_later, deliver):
+    call_command("check_pending_webhooks", "--recover", verbosity=0)
+
+    assert StripeWebhook.objects.filter(is_parsed=True).count() == len(fake.events)
+    assert set(deliver()) == {200}
+
+
+@pytest.mark.parametrize(
+    ("types", "asked"),
+    [(["charge.refunded"], True), (["charge.*"], False), (None, False), ("the list", False)],
+)
+def test_stripe_is_asked_for_up_to_20_types_by_their_names(
+    fake, charge, ten_minutes_later, settings, types, asked
+):
+    settings.STRIPE_WEBHOOK_EVENT_TYPES = listed_types() if types == "the list" else types
+
+    call_command("check_pending_webhooks", verbosity=0)
+
+    [listing] = [it for it in fake.requests if it.path == "/v1/events"]
+    assert ("types" in listing.params) == asked
+
+
+def test_each_option_is_there_and_has_the_default_that_is_said():
+    for name in ("check_pending_webhooks", "process_webhooks"):
+        command = load_command_class(get_commands()[name], name)
+        parser = command.create_parser("manage.py", name)
+        for line in re.findall(rf"{name} ((?:--[\w-]+)(?: --[\w-]+)*)", TEXT):
+            assert set(line.split()) <= set(parser._option_string_actions), line
+
+    assert f"{looking.WINDOW.days} days, unless you say otherwise" in TEXT
+    assert f"{looking.LONGEST_WINDOW.days} at most" in TEXT
+    assert f"{looking.GRACE.total_seconds():.0f} seconds" in TEXT
+    assert (
+        f"``STRIPE_PENDING_WEBHOOKS_THRESHOLD`` ({DEFAULTS['PENDING_WEBHOOKS_THRESHOLD']})" in TEXT
+    )
+
+
+# Keeping, and watching
+
+
+def test_secrets_are_left_out_and_what_cannot_be_stored_is_escaped(db, deliver):
+    told = event("ping", {"client_secret": "pi_1_secret_2", "text": "a\0b", "number": 1})
+
+    deliver(told)
+
+    assert StripeWebhook.objects.get().stripe_object == {"text": "a\\u0000b", "number": 1}
+
+
+def test_an_event_of_the_other_mode_is_stored_and_not_applied(db, deliver):
+    assert deliver(event("payout.paid", PAYOUT, livemode=True)) == [201]
+
+    row = StripeWebhook.objects.get()
+    assert (row.is_wrong_mode, row.is_parsed) == (True, False)
+    assert not StripeWebhook.objects.unapplied().exists()
+
+
+def test_old_events_are_pruned_that_were_applied_without_an_error(db, deliver):
+    deliver(event("payout.paid", PAYOUT), event("payout.failed", PAYOUT), event("ping", {}))
+    new, failed, old = StripeWebhook.objects.order_by("created")
+    long_ago = timezone.now() - timedelta(days=61)
+    StripeWebhook.objects.exclude(pk=new.pk).update(created=long_ago)
+    StripeWebhook.objects.filter(pk=failed.pk).update(parse_error="No.")
+    command = literal("--prune").split()
+
+    call_command(*command[1:], verbosity=0)
+
+    assert set(StripeWebhook.objects.all()) == {new, failed}
+    assert old
+
+
+def test_what_is_stuck_is_found(db, deliver, request):
+    @on("payout.paid")
+    def fail(webhook):
+        raise RuntimeError
+
+    deliver(event("payout.paid", PAYOUT), event("ping", {}))
+    two_hours_ago = timezone.now() - timedelta(hours=2)
+    StripeWebhook.objects.update(created=two_hours_ago)
+
+    names = run(the_block(PAGE, "stuck = "), request)
+
+    assert [it.event_type for it in names["stuck"]] == ["payout.paid"]
+    assert list(names["failed"]) == list(names["stuck"])
