@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from django.apps import AppConfig
-from django.utils.module_loading import autodiscover_modules
+from django.utils.module_loading import autodiscover_modules, import_string
 from django.utils.translation import gettext_lazy as _
 
 
@@ -18,3 +20,12 @@ class AaStripeConfig(AppConfig):
 
         gateway.configure_sdk()
         autodiscover_modules("stripe_webhooks")
+        self._introduce_celery_task()
+
+    def _introduce_celery_task(self) -> None:
+        """A worker of Celery's throws away the messages of a task that it was not told of."""
+        from aa_stripe.settings import PROCESSOR_PATHS, stripe_settings
+
+        if stripe_settings.WEBHOOK_PROCESSOR == "celery":
+            with suppress(ImportError):  # which the system checks report
+                import_string(PROCESSOR_PATHS["celery"])

@@ -119,7 +119,8 @@ def _refuse_unknown_payment(intent: dict[str, Any]) -> None:
     """Money was collected for a row of ours that is not here: its transaction was rolled back."""
     metadata = intent.get("metadata") or {}
     uuid = _uuid_in(intent, CHARGE_KEY)
-    is_of_another_site = metadata.get("origin") != stripe_settings.PAYMENT_ORIGIN
+    # Metadata holds texts, and no empty ones.
+    is_of_another_site = metadata.get("origin", "") != str(stripe_settings.PAYMENT_ORIGIN or "")
     if uuid is None or is_of_another_site:
         return
     said = (

@@ -49,7 +49,7 @@ class WebhookRegistry:
 
     def off(self, handler: Handler) -> None:
         """Call ``handler`` no more, whatever it was registered for."""
-        self._registered = [it for it in self._registered if it[1] is not handler]
+        self._registered = [it for it in self._registered if it[1] != handler]
 
     def handlers_of(self, event_type: str) -> list[Handler]:
         """Whom to call for an event of that type, each once."""

@@ -134,9 +134,9 @@ def receive(event: dict[str, Any]) -> Received:
 def _new(event: dict[str, Any], processor: object) -> StripeWebhook:
     webhook = StripeWebhook(id=event["id"], raw_data=event)
     if processor == INLINE:
-        webhook.attempts, webhook.retry_at = 1, delay_after(1)
         # One statement for all that nobody listens to, which is most of what Stripe sends.
         webhook.is_parsed = not webhook.has_listeners and not webhook.is_of_wrong_mode()
+        webhook.attempts, webhook.retry_at = 1, None if webhook.is_parsed else delay_after(1)
     elif processor != DEFERRED:
         webhook.retry_at = timezone.now() + QUEUE_TIME
     return webhook

@@ -34,15 +34,18 @@ def in_order(rows: models.QuerySet[Any], *fields: str) -> Iterator[tuple[Any, ..
 
 def oldest_first(rows: models.QuerySet[Any]) -> Iterator[tuple[Any, ...]]:
     """The primary key of each row, in the order of ``created``; otherwise as ``in_order()``."""
-    by_age = rows.order_by("created", "pk").values_list("pk", "created")
-    chunk = list(by_age[:CHUNK_SIZE])
-    newest = rows.order_by("-created", "-pk").values_list("created", flat=True).first()
+    newest = rows.order_by("-created", "-pk").values_list("pk", "created").first()
+    if newest is None:
+        return
+    ahead = rows.filter(created__lte=newest[1]).order_by("created", "pk")
+    ahead = ahead.values_list("pk", "created")
+    chunk = list(ahead[:CHUNK_SIZE])
     while chunk:
         for key, _created in chunk:
             yield (key,)
         key, created = chunk[-1]
         after = models.Q(created__gt=created) | models.Q(created=created, pk__gt=key)
-        chunk = list(by_age.filter(after, created__lte=newest)[:CHUNK_SIZE])
+        chunk = list(ahead.filter(after)[:CHUNK_SIZE]) if chunk[-1] != newest else []
 
 
 def write_unchanged(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from datetime import timedelta
+from functools import partial
 from itertools import islice
 from typing import cast
 
@@ -12,7 +13,7 @@ from django.utils import timezone
 from aa_stripe.jobs.pace import at_rate
 from aa_stripe.jobs.report import Outcome, Report
 from aa_stripe.jobs.rows import CHUNK_SIZE, in_order, oldest_first
-from aa_stripe.jobs.run import Run, Watcher
+from aa_stripe.jobs.run import Run, Watcher, attempt
 from aa_stripe.models import StripeWebhook
 from aa_stripe.models.locking import stored
 from aa_stripe.models.webhook import StripeWebhookQuerySet
@@ -54,17 +55,14 @@ def process_webhooks(
     No event stops the others. ``limit`` is how many may be tried; ``rate`` is how many requests
     per second may go to Stripe, ``None`` for ``STRIPE_REQUESTS_PER_SECOND``.
 
-    Running it twice at once is safe. Raises ``ValueError`` for a rate that is not above 0.
+    Running it twice at once is safe. Raises ``StripeWebhook.DoesNotExist`` if one of the ``ids``
+    is not stored, and ``ValueError`` for a rate that is not above 0.
     """
-    even_if_parsed = failed or bool(ids)
-
-    def act(key: str) -> Outcome:
-        return _apply(key, even_if_parsed=even_if_parsed)
-
+    act = partial(_apply, even_if_parsed=failed or bool(ids))
     run = Run(watcher)
     rows = _chosen(ids, failed, older_than)
     with at_rate(rate):
-        run.each("Webhooks", "Webhook", rows, act, limit=limit, order=oldest_first)
+        _each(run, rows, act, limit)
     return run.report
 
 
@@ -78,12 +76,7 @@ def preview_webhooks(
 ) -> Report:
     """What ``process_webhooks`` would do now; writes nothing, and asks Stripe nothing."""
     run = Run(watcher)
-    rows = _chosen(ids, failed, older_than)
-    with run.series("Webhooks", rows):
-        for (key,) in oldest_first(rows):
-            if run.is_over() or run.report.done[WOULD_APPLY] == limit:
-                break
-            run.note(f"Webhook id: {key}", Outcome(done=WOULD_APPLY))
+    _each(run, _chosen(ids, failed, older_than), lambda it: Outcome(done=WOULD_APPLY), limit)
     return run.report
 
 
@@ -101,12 +94,21 @@ def prune_webhooks(
     applied = _webhooks().filter(is_parsed=True, parse_error="")
     old = applied.filter(created__lt=timezone.now() - older_than)
     keys = (key for (key,) in in_order(old))
+
+    def prune(chunk: list[str]) -> Outcome:
+        if dry_run:
+            return Outcome(done=WOULD_PRUNE)
+        old.filter(pk__in=chunk).delete()
+        return Outcome(done=PRUNED)
+
     with run.series("Old webhooks", old):
         while not run.is_over() and (chunk := list(islice(keys, CHUNK_SIZE))):
-            if not dry_run:
-                old.filter(pk__in=chunk).delete()
+            outcome = attempt(prune, chunk)
+            if outcome.error is not None:  # a project's own table may point to one of them
+                run.note(f"Webhook ids: {chunk[0]} to {chunk[-1]}", outcome)
+                continue
             for key in chunk:
-                run.note(f"Webhook id: {key}", Outcome(done=WOULD_PRUNE if dry_run else PRUNED))
+                run.note(f"Webhook id: {key}", outcome)
     return run.report
 
 
@@ -120,6 +122,7 @@ def _chosen(
     rows = _webhooks()
     if ids:
         rows = rows.filter(pk__in=ids)
+        _refuse_unknown(set(ids) - set(rows.values_list("pk", flat=True)))
     if failed:
         rows = rows.failed()
     elif not ids:
@@ -129,14 +132,33 @@ def _chosen(
     return rows
 
 
-def _apply(key: str, *, even_if_parsed: bool) -> Outcome:
-    webhook = _webhooks().filter(pk=key).first()
-    if webhook is None:
-        return Outcome(skipped=SETTLED_MEANWHILE)
-    if webhook.is_parsed and not (even_if_parsed and webhook.parse_error):
-        return Outcome(skipped=APPLIED_BEFORE if even_if_parsed else SETTLED_MEANWHILE)
-    if webhook.is_of_wrong_mode():
-        return Outcome(skipped=OTHER_MODE)
+def _refuse_unknown(ids: set[str]) -> None:
+    if ids:
+        raise StripeWebhook.DoesNotExist(f"Not stored here: {', '.join(sorted(ids))}.")
+
+
+def _each(
+    run: Run,
+    rows: StripeWebhookQuerySet,
+    act: Callable[[StripeWebhook], Outcome],
+    limit: int | None,
+) -> None:
+    """``act`` on each of the rows, as it is by then, that is not to be left alone."""
+
+    def decide(key: str) -> Outcome:
+        webhook = rows.filter(pk=key).first()
+        if webhook is None:
+            return Outcome(skipped=SETTLED_MEANWHILE)
+        if webhook.is_parsed and not webhook.parse_error:
+            return Outcome(skipped=APPLIED_BEFORE)
+        if webhook.is_of_wrong_mode():
+            return Outcome(skipped=OTHER_MODE)
+        return act(webhook)
+
+    run.each("Webhooks", "Webhook", rows, decide, limit=limit, order=oldest_first)
+
+
+def _apply(webhook: StripeWebhook, *, even_if_parsed: bool) -> Outcome:
     if not webhook.retry(even_if_parsed=even_if_parsed):
         return Outcome(skipped=SETTLED_MEANWHILE)
     return Outcome(done=NOT_FOLLOWED if webhook.parse_error else APPLIED)

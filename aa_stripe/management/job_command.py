@@ -13,6 +13,7 @@ from types import FrameType
 from typing import Any, TextIO
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.utils import timezone
 from tqdm import tqdm
 
 from aa_stripe.jobs import Outcome, Report, Watcher
@@ -126,13 +127,18 @@ def _sums(report: Report, what: str) -> str:
 
 
 def length_of_time(name: str, number: float | None, unit: timedelta) -> timedelta | None:
-    """What the option ``name`` says in that unit; raises ``CommandError`` for what is no length."""
+    """What the option ``name`` says in that unit.
+
+    Raises ``CommandError`` for what is no length, and for one that takes us back before the first
+    date that there is.
+    """
     if number is None:
         return None
     try:
         length = number * unit
+        timezone.now() - length
     except (OverflowError, ValueError) as error:
-        raise CommandError(f"{name} is not a length of time: {number}.") from error
+        raise CommandError(f"{name} is not a length of time, or too long: {number}.") from error
     if length < timedelta(0):
         raise CommandError(f"{name} is a length of time, so it is not below 0: {number}.")
     return length

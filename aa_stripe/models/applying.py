@@ -13,9 +13,9 @@ import traceback
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
-from django.db import DatabaseError, connections, transaction
+from django.db import DatabaseError, Error, connections, transaction
 from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
@@ -27,6 +27,8 @@ from aa_stripe.webhooks import Handler, registry
 
 if TYPE_CHECKING:
     from aa_stripe.models.webhook import StripeWebhook
+
+T = TypeVar("T")
 
 logger = logging.getLogger("aa-stripe")
 
@@ -62,7 +64,8 @@ def count_attempt(
     if only_as_read:
         rows = rows.filter(attempts=webhook.attempts)
     retry_at = delay_after(webhook.attempts + 1)
-    is_counted = rows.update(attempts=F("attempts") + 1, retry_at=retry_at) == 1
+    count = partial(rows.update, attempts=F("attempts") + 1, retry_at=retry_at)
+    is_counted = _despite_conflicts(webhook, count) == 1
     if is_counted:
         _take_over(webhook, attempts=webhook.attempts + 1, retry_at=retry_at)
     return is_counted
@@ -70,11 +73,15 @@ def count_attempt(
 
 def apply(webhook: StripeWebhook, *, even_if_parsed: bool = False) -> None:
     """Let the event take effect. See ``StripeWebhook.parse``."""
+    counted_as_parsed = webhook.is_parsed
+    _take_over(webhook, is_parsed=False)  # receivers ask whether there is anything to be done
     try:
-        parse_error = _applied(webhook, even_if_parsed)
+        parse_error = _despite_conflicts(webhook, partial(_apply, webhook, even_if_parsed))
     except StripeWebhookAlreadyParsed:
+        _take_over(webhook, is_parsed=True)
         raise
     except Exception as error:
+        _take_over(webhook, is_parsed=counted_as_parsed)
         _record_failure(webhook, error, even_if_parsed)
         raise
     _take_over(webhook, is_parsed=True, is_wrong_mode=False, parse_error=parse_error, retry_at=None)
@@ -82,14 +89,14 @@ def apply(webhook: StripeWebhook, *, even_if_parsed: bool = False) -> None:
         _call(action, webhook)
 
 
-def _applied(webhook: StripeWebhook, even_if_parsed: bool) -> str:
-    """``_apply``, begun again when another transaction was in the way."""
+def _despite_conflicts(webhook: StripeWebhook, act: Callable[[], T]) -> T:
+    """``act()``, begun again when another transaction was in the way."""
     is_inside = connections[database_of(webhook)].in_atomic_block
     tries = 0
     while True:
         tries += 1
         try:
-            return _apply(webhook, even_if_parsed)
+            return act()
         except DatabaseError as error:
             if tries == TRIES or is_inside or not is_conflict(error):
                 raise
@@ -128,11 +135,13 @@ def _handle(webhook: StripeWebhook, using: str) -> Iterator[str]:
         yield "This is no event of Stripe's."
         return
     for handler in _listeners(webhook):
+        actions = list(webhook.actions_after_commit)
         try:
             with transaction.atomic(using=using):
                 handler(webhook)
                 _refuse_swallowed_error(handler, using)
         except StripeWebhookParseError as error:
+            webhook.actions_after_commit = actions  # as its writes, what is to follow them
             logger.info("Event %s (%s): %s", webhook, webhook.event_type, error)
             yield storable_text(str(error))
         except StripeWebhookAlreadyParsed as error:
@@ -173,7 +182,7 @@ def _record_failure(webhook: StripeWebhook, error: Exception, even_if_parsed: bo
     values = {"parse_error": said, "retry_at": delay_after(webhook.attempts)}
     try:
         is_ours = _open(webhook, even_if_parsed).update(**values, updated=timezone.now())
-    except DatabaseError:  # which may be what has failed before
+    except Error:  # the database's, which may be what has failed before
         logger.exception("What became of event %s could not be recorded.", webhook)
         return
     if is_ours:

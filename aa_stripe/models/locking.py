@@ -11,9 +11,10 @@ from django.db import DatabaseError, connections, models, router, transaction
 M = TypeVar("M", bound=models.Model)
 
 #: Another transaction was in the way: the same may well succeed a moment later. PostgreSQL's
-#: serialization_failure and deadlock_detected, MariaDB's lock wait timeout and deadlock.
+#: serialization_failure and deadlock_detected; MariaDB's lock wait timeout, deadlock, and a row
+#: that was changed since the transaction began (``innodb_snapshot_isolation``).
 SQLSTATES = frozenset({"40001", "40P01"})
-MYSQL_ERRORS = frozenset({1205, 1213})
+MYSQL_ERRORS = frozenset({1205, 1213, 1020})
 
 
 @contextmanager

@@ -11,6 +11,7 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeAlias
+from uuid import UUID
 
 from django.db import transaction
 from django.utils import timezone
@@ -178,14 +179,25 @@ def _repeated(
 def _restore(charge: StripeCharge, known: Known) -> list[tuple[StripeRefund, gateway.Refund]]:
     """Give the refunds their rows back that a transaction took when it rolled back."""
     restored = []
-    uuids = {str(uuid) for uuid in charge.refunds.values_list("uuid", flat=True)}
+    uuids = set(charge.refunds.values_list("uuid", flat=True))
     for made in known.values():
-        uuid = gateway.metadata_of(made).get(UUID_KEY)
-        if uuid is not None and uuid not in uuids:
-            order, _ = charge.refunds.get_or_create(uuid=uuid, defaults={"amount": made.amount})
+        uuid = _uuid_in(made)
+        if uuid is None or uuid in uuids:
+            continue
+        as_made = {"charge": charge, "amount": made.amount}
+        order, _ = StripeRefund.objects.get_or_create(uuid=uuid, defaults=as_made)
+        if order.charge_id == charge.pk:  # or somebody has copied another refund's metadata
             _record(order, made)
             restored.append((order, made))
     return restored
+
+
+def _uuid_in(made: gateway.Refund) -> UUID | None:
+    """The row's ``uuid`` in the refund's metadata, which anybody may have written."""
+    try:
+        return UUID(gateway.metadata_of(made).get(UUID_KEY) or "")
+    except ValueError:
+        return None
 
 
 def _make(charge: StripeCharge, amount: int | None, known: Known) -> gateway.Refund:
@@ -248,7 +260,7 @@ def _keep(order: StripeRefund, made: gateway.Refund, known: Known) -> bool:
 
 def _found(order: StripeRefund, known: Known) -> gateway.Refund | None:
     for made in known.values():
-        if gateway.metadata_of(made).get(UUID_KEY) == str(order.uuid):
+        if _uuid_in(made) == order.uuid:
             return made
     return None
 

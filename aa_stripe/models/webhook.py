@@ -132,10 +132,10 @@ class StripeWebhook(SavesOnlyChanges):
         if it is one of the other mode than the API key, and whatever else a receiver or a handler
         raises; then all is undone, ``parse_error`` says why, and it will be tried again.
         """
+        self._refuse_wrong_mode()
         if self._state.adding:
             self.save()
             return
-        self._refuse_wrong_mode()
         count_attempt(self)
         apply(self)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import timedelta
 from typing import Any
 
@@ -15,6 +16,8 @@ from aa_stripe.jobs import Report, Watcher, check_pending_webhooks
 from aa_stripe.jobs.events import GRACE, LONGEST_WINDOW, WINDOW
 from aa_stripe.management.job_command import JobCommand, length_of_time
 from aa_stripe.settings import stripe_settings
+
+logger = logging.getLogger("aa-stripe")
 
 #: 0.14's spelling.
 StripePendingWebooksLimitExceeded = StripePendingWebhooksLimitExceeded
@@ -84,10 +87,11 @@ class Command(JobCommand):
             return
         try:
             mail_admins(SUBJECT, _message(self._missing, self._domain))
-        finally:
-            raise StripePendingWebhooksLimitExceeded(
-                f"{len(self._missing)} events of Stripe's have not arrived at {self._domain}."
-            )
+        except Exception:
+            logger.exception("The admins could not be told of the missing events.")
+        raise StripePendingWebhooksLimitExceeded(
+            f"{len(self._missing)} events of Stripe's have not arrived at {self._domain}."
+        )
 
 
 def _domain_of(site_id: int | None) -> str:

@@ -16,6 +16,7 @@ from aa_stripe.jobs import (
 )
 from aa_stripe.jobs.webhooks import KEPT_FOR
 from aa_stripe.management.job_command import JobCommand, length_of_time
+from aa_stripe.models import StripeWebhook
 
 
 class Command(JobCommand):
@@ -55,12 +56,16 @@ class Command(JobCommand):
         keep_for = length_of_time("--prune", options["prune"], timedelta(days=1))
         if keep_for is not None and keep_for < KEPT_FOR:
             raise CommandError(f"--prune keeps events for {KEPT_FOR.days} days at least.")
-        report = self._apply(options, watcher)
+        try:
+            report = self._apply(options, watcher)
+        except StripeWebhook.DoesNotExist as error:
+            raise CommandError(f"--id: {error}") from error
         if keep_for is not None and not report.stopped:
             pruned = prune_webhooks(
                 older_than=keep_for, dry_run=options["dry_run"], watcher=watcher
             )
             report.done += pruned.done
+            report.failed += pruned.failed
             report.stopped = pruned.stopped
         return report
 

@@ -1,0 +1,157 @@
+"""Real processes, on the database of this run: killed in the middle, or two at once."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from aa_stripe.jobs import process_webhooks, receive
+from aa_stripe.models import StripeWebhook
+from tests.webhooks.effects import TYPE, effects_of, make_due, make_event, other, take_effect
+
+KILLED = -signal.SIGKILL
+TIMEOUT = 60  # seconds
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def made():
+    return make_event()
+
+
+@pytest.fixture
+def stored(made):
+    """The row of the event, tried once and left alone since."""
+    webhook = StripeWebhook(id=made["id"], raw_data=made, attempts=1)
+    webhook.store()
+    return webhook
+
+
+@pytest.fixture
+def start(child_environment):
+    """Start a process that works on the event; it waits for ``go`` when it is ready."""
+    children = []
+
+    def start(what, id, how="wait"):
+        child = subprocess.Popen(
+            [sys.executable, "-m", "tests.webhooks.child", what, id, how],
+            env=child_environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        children.append(child)
+        return child
+
+    yield start
+    for child in children:
+        child.kill()
+        child.communicate()
+
+
+def run(*children):
+    """Let all begin at once; what each printed in the end."""
+    for child in children:
+        assert child.stdout.readline() == "ready\n", child.stdout.read()
+    for child in children:
+        child.stdin.write("go\n")
+        child.stdin.flush()
+    return [child.communicate(timeout=TIMEOUT)[0].strip() for child in children]
+
+
+@pytest.mark.parametrize("what", ["create", "receive"])
+def test_a_new_event_that_kills_its_process_is_stored_and_put_off(made, start, what):
+    child = start(what, made["id"], "die")
+
+    run(child)
+
+    row = StripeWebhook.objects.get(pk=made["id"])
+    assert child.returncode == KILLED
+    assert (row.is_parsed, row.attempts, row.parse_error) == (False, 1, "")
+    assert timedelta() < row.retry_at - timezone.now() <= timedelta(minutes=1)
+    assert list(StripeWebhook.objects.all().due()) == []
+    assert effects_of(row) == []
+
+
+@pytest.mark.parametrize("what", ["parse", "retry"])
+def test_a_stored_event_that_kills_its_process_is_counted_and_put_off(stored, start, what):
+    child = start(what, stored.pk, "die")
+
+    run(child)
+
+    row = other(stored)
+    assert child.returncode == KILLED
+    assert (row.is_parsed, row.attempts) == (False, 2)
+    assert timedelta(minutes=1) < row.retry_at - timezone.now() <= timedelta(minutes=2)
+    assert effects_of(row) == []
+
+
+def test_an_event_that_killed_a_process_takes_effect_once_when_its_time_has_come(made, start, on):
+    run(start("receive", made["id"], "die"))
+    on(TYPE)(take_effect)
+    webhook = StripeWebhook.objects.get(pk=made["id"])
+    process_webhooks()
+    assert effects_of(webhook) == []
+    make_due(webhook)
+
+    process_webhooks()
+    process_webhooks()
+
+    row = other(webhook)
+    assert (row.is_parsed, row.attempts, row.retry_at) == (True, 2, None)
+    assert effects_of(webhook) == ["handler"]
+
+
+def test_an_event_that_killed_a_process_is_applied_by_its_next_delivery(made, start, on):
+    run(start("receive", made["id"], "die"))
+    on(TYPE)(take_effect)
+
+    received = receive(made)
+
+    row = other(received.webhook)
+    assert not received.is_new
+    assert row.is_parsed
+    assert effects_of(row) == ["handler"]
+
+
+def test_two_processes_that_get_the_same_delivery_apply_it_once(made, start):
+    children = [start("receive", made["id"]) for _ in range(2)]
+
+    said = run(*children)
+
+    [row] = StripeWebhook.objects.all()
+    assert [child.returncode for child in children] == [0, 0], said
+    assert sorted(said) == ["False", "True"]
+    assert (row.is_parsed, row.parse_error, row.retry_at) == (True, "", None)
+    assert effects_of(row) == ["handler"]
+
+
+def test_of_two_processes_that_retry_an_event_one_wins(stored, start):
+    children = [start("retry", stored.pk) for _ in range(2)]
+
+    said = run(*children)
+
+    row = other(stored)
+    assert [child.returncode for child in children] == [0, 0], said
+    assert sorted(said) == ["False", "True"]
+    assert (row.is_parsed, row.attempts) == (True, 2)
+    assert effects_of(row) == ["handler"]
+
+
+def test_of_two_processes_that_parse_an_event_one_is_told_that_it_was_done(stored, start):
+    children = [start("parse", stored.pk) for _ in range(2)]
+
+    said = run(*children)
+
+    row = other(stored)
+    assert sorted(child.returncode for child in children) == [0, 1], said
+    assert "".join(said).count("StripeWebhookAlreadyParsed: ") == 1
+    assert (row.is_parsed, row.parse_error) == (True, "")
+    assert effects_of(row) == ["handler"]
