@@ -1,0 +1,64 @@
+"""The app's handlers; aa_stripe finds them at start-up as it finds any project's.
+
+``BUSY_TROUBLE`` is how likely a call of theirs goes wrong, from 0 to 1.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+
+from django.db import DatabaseError, connection
+
+from aa_stripe.exceptions import StripeWebhookParseError
+from aa_stripe.signals import stripe_charge_succeeded
+from aa_stripe.webhooks import on
+from tests.webhooks.busy import tables
+
+
+@on("*")
+def count(webhook):
+    get_into_trouble()
+    tables.note("busy_applied", webhook.pk)
+    get_into_trouble()
+
+
+@on("charge.*")
+def cannot_follow(webhook):
+    if is_likely():
+        raise StripeWebhookParseError("There is nothing to be done about it.")
+
+
+def hear_success(sender, instance, **kwargs):
+    tables.note("busy_signals", instance.uuid)
+    if is_likely():
+        raise RuntimeError("A receiver fails.")
+
+
+stripe_charge_succeeded.connect(hear_success)
+
+
+def get_into_trouble():
+    if is_likely():
+        random.choice([fail, swallow_an_error, swallow_an_error, fail, fail, die])()
+
+
+def is_likely():
+    return random.random() < float(os.environ.get("BUSY_TROUBLE", "0"))
+
+
+def fail():
+    raise RuntimeError("A handler fails.")
+
+
+def swallow_an_error():
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1 FROM there_is_no_such_table")
+    except DatabaseError:
+        pass
+
+
+def die():
+    os.kill(os.getpid(), signal.SIGKILL)

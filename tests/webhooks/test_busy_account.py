@@ -1,0 +1,313 @@
+"""A busy account, deliveries as bad as they get, handlers that fail, a server that is killed.
+
+When all is over, each event is stored once and has taken effect once, and every row says what
+Stripe says.
+"""
+
+from __future__ import annotations
+
+import random
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+
+import pytest
+import stripe
+from django.db import connection
+
+from aa_stripe.exceptions import StripeInternalError
+from aa_stripe.models import (
+    StripeCharge,
+    StripeCoupon,
+    StripeCustomer,
+    StripeSubscription,
+    StripeSubscriptionPlan,
+    StripeWebhook,
+)
+from aa_stripe.signals import stripe_charge_succeeded
+from aa_stripe.testing import FakeStripe, Fault
+from tests.builders import make_charge, make_customer
+from tests.webhooks.busy import tables
+
+SECRET = "whsec_test"
+TIMEOUT = 300  # seconds
+CUSTOMERS = 60
+ROUNDS = 6
+SENDERS = 4
+DROPPED = 0.1
+TROUBLE = "0.01"
+
+CONFIRM = "POST /v1/payment_intents/*/confirm"
+CARDS = [
+    "pm_card_visa",
+    "pm_card_visa",
+    "pm_card_chargeCustomerFail",
+    "pm_card_authenticationRequired",
+]
+
+pytestmark = pytest.mark.skipif(
+    connection.vendor != "postgresql", reason="A site this busy runs on PostgreSQL."
+)
+
+
+@pytest.fixture
+def chance():
+    return random.Random(20261124)
+
+
+@pytest.fixture
+def fake():
+    with FakeStripe() as fake, fake.serve() as url:
+        fake.url = url
+        yield fake
+
+
+@pytest.fixture
+def noted(transactional_db):
+    """The tables in which the site notes what it was told, also by this process."""
+
+    def hear_success(sender, instance, **kwargs):
+        tables.note("busy_signals", instance.uuid)
+
+    tables.create()
+    stripe_charge_succeeded.connect(hear_success)
+    yield tables.noted
+    stripe_charge_succeeded.disconnect(hear_success)
+    tables.drop()
+
+
+@pytest.fixture
+def environment(child_environment, fake):
+    return child_environment | {
+        "DJANGO_SETTINGS_MODULE": "tests.webhooks.busy.settings",
+        "SERVED_STRIPE": fake.url,
+        "BUSY_TROUBLE": TROUBLE,
+    }
+
+
+class Site:
+    """A server that is started again whenever it has died, of itself or by ``kill()``."""
+
+    def __init__(self, environment):
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.deaths = 0
+        self._environment = environment
+        self._is_open = True
+        self._start()
+        self._watcher = threading.Thread(target=self._watch, daemon=True)
+        self._watcher.start()
+
+    def _start(self):
+        command = [sys.executable, "-m", "tests.webhooks.busy.server", str(self.port)]
+        self._process = subprocess.Popen(
+            command, env=self._environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+
+    def _watch(self):
+        while self._is_open:
+            if self._process.poll() is not None:
+                self.deaths += 1
+                self._start()
+            time.sleep(0.05)
+
+    def wait(self):
+        """Return when somebody listens."""
+        while True:
+            with socket.socket() as caller:
+                if caller.connect_ex(("127.0.0.1", self.port)) == 0:
+                    return
+            time.sleep(0.05)
+
+    def kill(self):
+        self._process.kill()
+
+    def close(self):
+        self._is_open = False
+        self._watcher.join()
+        self._process.kill()
+        self._process.wait()
+
+
+@pytest.fixture
+def site(environment):
+    site = Site(environment)
+    yield site
+    site.close()
+
+
+def free_port():
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return found.getsockname()[1]
+
+
+def run_command(environment, *words):
+    """The command's exit status; killed by a handler it is negative."""
+    ran = subprocess.run(
+        [sys.executable, "-m", "django", *words],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT,
+        check=False,
+    )
+    assert ran.returncode in (0, 1, -9), ran.stdout + ran.stderr
+    return ran.returncode
+
+
+# What happens at Stripe
+
+
+def make_business(fake, chance):
+    """Some thousands of events, of which our rows know a part."""
+    plan = StripeSubscriptionPlan.objects.create(name="gold", amount=900, interval="month")
+    plan.create_at_stripe()
+    customers = [make_customer(card=chance.choice(CARDS)) for _ in range(CUSTOMERS)]
+    for customer in customers:
+        for _ in range(ROUNDS):
+            do_business(fake, chance, customer, plan)
+    for customer in chance.sample(customers, 5):
+        fake.dashboard_delete_customer(customer.stripe_customer_id)
+    for number in range(20):
+        deal_with_coupon(fake, chance, f"SALE{number}")
+
+
+def do_business(fake, chance, customer, plan):
+    charge = make_charge(customer, amount=chance.randrange(100, 100_000))
+    if chance.random() < 0.3:
+        fake.fail_next(CONFIRM, Fault.ANSWER_LOST)
+    with suppress(StripeInternalError):  # a webhook will tell
+        charge.charge()
+    fake.clear_faults()
+    intent = fake.account.get("payment_intent", charge.stripe_payment_intent_id)
+    if intent["status"] == "succeeded" and chance.random() < 0.5:
+        fake.dashboard_refund(intent["latest_charge"], chance.choice([None, 50]))
+    elif charge.failure_code == "authentication_required" and chance.random() < 0.7:
+        stripe.PaymentIntent.confirm(intent["id"], payment_method=customer.default_source)
+        fake.complete_authentication(intent["id"])
+    elif intent["status"] == "requires_payment_method" and chance.random() < 0.3:
+        fake.dashboard_cancel(intent["id"])
+    if chance.random() < 0.2:
+        stripe.Customer.modify(customer.stripe_customer_id, description="somebody else")
+        stripe.PaymentMethod.attach("pm_card_mastercard", customer=customer.stripe_customer_id)
+    if chance.random() < 0.2 and "Fail" not in str(customer.stripe_js_response):
+        subscribe(fake, chance, customer, plan)
+
+
+def subscribe(fake, chance, customer, plan):
+    subscription = StripeSubscription.objects.create(user=customer.user, plan=plan)
+    if chance.random() < 0.3:
+        fake.fail_next("POST /v1/subscriptions", Fault.ANSWER_LOST)
+    try:
+        subscription.create_at_stripe()
+    except stripe.StripeError:
+        fake.clear_faults()
+        return
+    if subscription.has_access and chance.random() < 0.5:
+        fake.dashboard_cancel_subscription(
+            subscription.stripe_subscription_id, at_period_end=chance.random() < 0.5
+        )
+
+
+def deal_with_coupon(fake, chance, coupon_id):
+    fake.dashboard_create_coupon(id=coupon_id, percent_off=10, duration="once")
+    if chance.random() < 0.5:
+        fake.dashboard_edit_coupon(coupon_id, name="Sale", metadata={"number": coupon_id})
+    if chance.random() < 0.3:
+        fake.dashboard_delete_coupon(coupon_id)
+
+
+# How it is delivered
+
+
+def deliver_badly(fake, chance, site):
+    """Each event one to three times, shuffled, some never, by several senders at once."""
+    sent = [event for event in fake.events for _ in range(copies(chance))]
+    chance.shuffle(sent)
+
+    def send(event):
+        site.wait()
+        [answer] = fake.deliver(f"{site.url}/aa-stripe/webhooks", SECRET, events=[event])
+        return answer
+
+    with ThreadPoolExecutor(SENDERS) as senders:
+        answers = [senders.submit(send, event) for event in sent]
+        while not all(it.done() for it in answers):
+            time.sleep(chance.uniform(5, 15))
+            site.kill()
+        return Counter(it.result() for it in answers)
+
+
+def copies(chance):
+    return 0 if chance.random() < DROPPED else chance.randint(1, 3)
+
+
+def make_good(environment):
+    """What cron does until all is applied; time, which the delays wait for, is passed over."""
+    while run_command(environment, "check_pending_webhooks", "--recover", "--grace", "0") < 0:
+        pass
+    for trouble in (TROUBLE, TROUBLE, "0"):
+        StripeWebhook.objects.filter(is_parsed=False).update(retry_at=None)
+        run_command(environment | {"BUSY_TROUBLE": trouble}, "process_webhooks")
+
+
+# How it has to end
+
+
+def assert_rows_are_as_stripe_says(fake):
+    for charge in StripeCharge.objects.all():
+        intent = fake.account.get("payment_intent", charge.stripe_payment_intent_id)
+        is_paid = intent["status"] == "succeeded"
+        assert charge.is_charged == is_paid, charge
+        assert charge.charge_attempt_failed == (not is_paid), charge
+        if is_paid:
+            assert charge.stripe_charge_id == intent["latest_charge"], charge
+            made = fake.account.get("charge", intent["latest_charge"])
+            assert charge.amount_refunded == made["amount_refunded"], charge
+            assert charge.is_refunded == made["refunded"], charge
+    for customer in StripeCustomer.objects.all():
+        known = fake.account.find("customer", customer.stripe_customer_id)
+        assert customer.is_active != bool(known.get("deleted")), customer
+        if customer.is_active:
+            listed = stripe.Customer.list_payment_methods(customer.stripe_customer_id, limit=100)
+            assert {it["id"] for it in customer.sources} == {it.id for it in listed.data}
+    for subscription in StripeSubscription.objects.all():
+        known = fake.account.get("subscription", subscription.stripe_subscription_id)
+        assert subscription.status == known["status"], subscription
+        assert subscription.at_period_end == known["cancel_at_period_end"], subscription
+    stored = {it.coupon_id: it for it in StripeCoupon.objects.all()}
+    known = {it["id"]: it for it in fake.account.all("coupon")}
+    assert stored.keys() == known.keys()
+    for coupon_id, coupon in stored.items():
+        assert (coupon.name, coupon.metadata) == (
+            known[coupon_id]["name"] or "",
+            known[coupon_id]["metadata"],
+        )
+
+
+def test_each_event_is_stored_once_and_applied_once_whatever_happens(
+    noted, fake, chance, environment, site
+):
+    make_business(fake, chance)
+    events = {event["id"] for event in fake.events}
+    assert len(events) >= 2000
+
+    answers = deliver_badly(fake, chance, site)
+    site.close()
+    make_good(environment)
+    run_command(environment | {"BUSY_TROUBLE": "0"}, "charge_stripe")  # signals that are due
+
+    assert {200, 201, 500, 0} <= answers.keys()
+    assert site.deaths > 3
+    assert set(StripeWebhook.objects.values_list("pk", flat=True)) == events
+    assert not StripeWebhook.objects.filter(is_parsed=False).exists()
+    assert noted("busy_applied") == dict.fromkeys(events, 1)
+    assert_rows_are_as_stripe_says(fake)
+    charged = StripeCharge.objects.filter(is_charged=True).values_list("uuid", flat=True)
+    assert noted("busy_signals") == {str(uuid): 1 for uuid in charged}
