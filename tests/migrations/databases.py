@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -98,6 +99,16 @@ class Database:
 
     def migrate(self, *arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
         return self.run("migrate", *arguments, **options)
+
+    def killed_at(self, what: str, number: int, *target: str) -> bool:
+        """Migrate, and be killed there (see ``killed.py``); False when there is no such place."""
+        ran = self.run(
+            *(what, str(number), "migrate", "aa_stripe", *target, "-v0"),
+            module="tests.migrations.killed",
+            check=False,
+        )
+        assert ran.returncode in (-signal.SIGKILL, 0), ran.stderr
+        return ran.returncode != 0
 
     # Looking at it
 

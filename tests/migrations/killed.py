@@ -1,7 +1,8 @@
 """``python -m tests.migrations.killed WHAT NUMBER command``: dies at the NUMBER-th time of WHAT.
 
-``WHAT`` is ``row`` (a row's JSON is looked at), ``uuid`` (a row is given its uuid) or
-``statement`` (one that changes the schema). Exits normally where there is no such time.
+``WHAT`` is ``row`` (a row's JSON is looked at), ``uuid`` (a row is given its uuid), ``update``
+(one of many rows) or ``statement`` (one that changes the schema). Exits normally where there is no
+such time.
 """
 
 import itertools
@@ -13,12 +14,14 @@ from importlib import import_module
 import django
 from django.core.management import execute_from_command_line
 from django.db import connection
+from django.db.models import QuerySet
 
 from aa_stripe.migrations import _rows
 
 PLACES = {
     "row": lambda: (import_module("aa_stripe.migrations.0024_storable_json"), "storable"),
     "uuid": lambda: (import_module("aa_stripe.migrations.0027_fill_new_columns").uuid, "uuid4"),
+    "update": lambda: (QuerySet, "update"),
     "statement": lambda: (connection.SchemaEditorClass, "execute"),
 }
 

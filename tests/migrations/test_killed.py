@@ -3,24 +3,12 @@
 from __future__ import annotations
 
 import json
-import signal
 
 import pytest
 
 from tests.migrations.old_site import JSON_COLUMNS
 
 MARIADB_ONLY = "the other databases take back what a killed process did to the schema"
-
-
-def killed(database, what, number):
-    """Let a migration be killed there; False when there is no such place."""
-    ran = database.run(
-        *(what, str(number), "migrate", "aa_stripe", "-v0"),
-        module="tests.migrations.killed",
-        check=False,
-    )
-    assert ran.returncode in (-signal.SIGKILL, 0), ran.stderr
-    return ran.returncode != 0
 
 
 def assert_same(database, upgraded_once):
@@ -41,11 +29,11 @@ def assert_same(database, upgraded_once):
 
 
 def test_killed_while_rows_are_filled_and_made_storable(filled, upgraded_once):
-    assert killed(filled, "row", 2)
-    assert killed(filled, "row", 150)
+    assert filled.killed_at("row", 2)
+    assert filled.killed_at("row", 150)
     assert filled.one("SELECT sources FROM aa_stripe_stripecustomer ORDER BY id DESC") != ("",)
-    assert killed(filled, "uuid", 15)
-    assert killed(filled, "uuid", 100)
+    assert filled.killed_at("uuid", 15)
+    assert filled.killed_at("uuid", 100)
 
     filled.migrate("aa_stripe", "-v0")
 
@@ -58,7 +46,7 @@ def test_killed_at_any_statement_that_changes_the_schema(filled, upgraded_once):
 
     # Each process gets a little further than the one before it.
     for number in (1, 9, 14, 17, 3):
-        assert killed(filled, "statement", number)
+        assert filled.killed_at("statement", number)
     filled.migrate("aa_stripe", "-v0")
 
     assert_same(filled, upgraded_once)
@@ -68,8 +56,8 @@ def test_killed_at_a_statement_of_one_transaction(filled, upgraded_once):
     if filled.vendor == "mysql":
         pytest.skip("MariaDB commits each statement")
 
-    assert killed(filled, "statement", 5)
-    assert killed(filled, "statement", 40)
+    assert filled.killed_at("statement", 5)
+    assert filled.killed_at("statement", 40)
     filled.migrate("aa_stripe", "-v0")
 
     assert_same(filled, upgraded_once)

@@ -53,13 +53,19 @@ def names_of(untouched, table, column):
     return {pk: called[row[column]] for pk, row in untouched[table].items()}
 
 
+def meant_today(old):
+    """The row of 0.14 in today's terms: a webhook with an error counts as parsed."""
+    return {**old, "is_parsed": True} if old.get("parse_error") else old
+
+
 @pytest.mark.parametrize("table", JSON_COLUMNS)
 def test_every_row_keeps_what_it_holds(upgraded_once, untouched, table):
     upgraded = upgraded_once.rows(table)
 
     assert upgraded.keys() == untouched[table].keys()
     for pk, old in untouched[table].items():
-        others = {name: old[name] for name in old if name not in JSON_COLUMNS[table]}
+        meant = meant_today(old)
+        others = {name: meant[name] for name in meant if name not in JSON_COLUMNS[table]}
         assert {name: upgraded[pk][name] for name in others} == others
 
 
@@ -135,9 +141,9 @@ def test_plans_at_stripe_keep_the_id_that_0_13_gave_them(upgraded_once):
         assert plan["stripe_plan_id"] == (str(pk) if plan["is_created_at_stripe"] else "")
 
 
-def test_old_webhooks_were_never_tried_again(upgraded_once):
+def test_old_webhooks_wait_for_nothing(upgraded_once):
     for webhook in upgraded_once.rows("aa_stripe_stripewebhook").values():
-        assert (webhook["attempts"], webhook["retry_at"]) == (0, None)
+        assert webhook["retry_at"] is None
         assert not webhook["is_wrong_mode"]
 
 
