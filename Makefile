@@ -26,7 +26,7 @@ demo: $(VENV)/.ready
 demo-server: $(VENV)/.ready
 	$(BIN)/python -m demo --serve
 
-test: $(VENV)/.ready-test
+test: $(VENV)/.ready-test-tasks
 	$(BIN)/python -m tests.on_each_database
 
 tox-ends: $(VENV)/.ready-ci

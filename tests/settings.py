@@ -12,8 +12,11 @@ import atexit
 import os
 import shutil
 import tempfile
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+
+import django
 
 SECRET_KEY = "only for tests"
 DEBUG = False
@@ -38,6 +41,13 @@ INSTALLED_APPS = [
     "rest_framework",
     "aa_stripe",
 ]
+
+# A backend of Django's Tasks that has a worker. The benchmark, which has these settings too, runs
+# without it.
+if django.VERSION >= (6, 0) and find_spec("django_tasks_db"):
+    INSTALLED_APPS.append("django_tasks_db")
+    # Its tables are made from its models; twenty migrations for each database take their time.
+    MIGRATION_MODULES = {"django_tasks_database": None}
 
 MIDDLEWARE = [
     "django.contrib.sessions.middleware.SessionMiddleware",

@@ -1,0 +1,10 @@
+"""Settings of a worker: the app's handlers, and what its test wants (``QUEUES_PROCESSOR``)."""
+
+import os
+
+from tests.jobs.served import *  # noqa: F403
+
+INSTALLED_APPS = [*INSTALLED_APPS, "tests.webhooks.queues"]  # noqa: F405
+STRIPE_WEBHOOK_PROCESSOR = os.environ["QUEUES_PROCESSOR"]
+STRIPE_PENDING_WEBHOOKS_THRESHOLD = 0
+TASKS = {"default": {"BACKEND": "django_tasks_db.DatabaseBackend"}}

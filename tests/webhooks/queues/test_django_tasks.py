@@ -1,0 +1,159 @@
+"""Django's Tasks: workers that are processes, on this test's database."""
+
+from __future__ import annotations
+
+import django
+import pytest
+from django.db import transaction
+
+from aa_stripe.checks import check_settings
+from aa_stripe.jobs import process_webhooks, receive
+from aa_stripe.models import StripeWebhook
+from tests.webhooks.deliveries import deliver
+from tests.webhooks.effects import effects_of, make_due, make_event, stored_event
+from tests.webhooks.queues import TYPE_THAT_HANGS
+from tests.webhooks.queues.conftest import TIMEOUT, kill
+
+pytestmark = pytest.mark.skipif(
+    django.VERSION < (6, 0), reason="Django has Tasks from version 6.0 on."
+)
+
+
+@pytest.fixture
+def immediate(settings):
+    """Django's own backend for development, which runs a task when it is enqueued."""
+    settings.STRIPE_WEBHOOK_PROCESSOR = "django_tasks"
+    settings.TASKS = {"default": {"BACKEND": "django.tasks.backends.immediate.ImmediateBackend"}}
+
+
+@pytest.fixture
+def queue(settings, transactional_db):
+    """The queue that workers of this test read: a table."""
+    from django_tasks_db.models import DBTaskResult
+
+    settings.STRIPE_WEBHOOK_PROCESSOR = "django_tasks"
+    settings.TASKS = {"default": {"BACKEND": "django_tasks_db.DatabaseBackend"}}
+    return DBTaskResult.objects
+
+
+@pytest.fixture
+def start_worker(start):
+    def start_worker(*options):
+        return start(
+            *("django", "db_worker", "--no-startup-delay", "--interval", "0.1", *options),
+            QUEUES_PROCESSOR="django_tasks",
+        )
+
+    return start_worker
+
+
+def only_webhook():
+    return StripeWebhook.objects.get()
+
+
+def test_an_immediate_task_applies_an_event_before_it_is_answered(
+    client, immediate, handled_here, transactional_db
+):
+    assert deliver(client, make_event()).status_code == 201
+
+    assert only_webhook().is_parsed
+    assert effects_of(only_webhook()) == ["here"]
+    assert check_settings() == []
+
+
+def test_a_worker_applies_each_delivered_event_once(client, queue, start_worker):
+    events = [make_event() for _ in range(5)]
+    answers = [deliver(client, event).status_code for event in events for _ in range(2)]
+
+    worker = start_worker("--max-tasks", "10")
+
+    assert worker.wait(TIMEOUT) == 0
+    assert answers == [201, 200] * 5
+    assert [task.status for task in queue.all()] == ["SUCCESSFUL"] * 10
+    for webhook in StripeWebhook.objects.all():
+        assert effects_of(webhook) == ["worker"]
+        assert (webhook.attempts, webhook.retry_at) == (1, None)
+
+
+def test_a_worker_that_is_running_applies_what_is_delivered(
+    client, queue, start_worker, wait_until
+):
+    start_worker()
+
+    deliver(client, make_event())
+
+    wait_until(lambda: only_webhook().is_parsed)
+    assert effects_of(only_webhook()) == ["worker"]
+
+
+def test_two_workers_apply_once_what_was_enqueued_twice(queue, start_worker):
+    from aa_stripe.contrib.django_tasks import enqueue
+
+    webhooks = [stored_event() for _ in range(10)]
+    for webhook in webhooks:
+        enqueue(webhook.pk)
+        enqueue(webhook.pk)
+
+    workers = [start_worker("--batch") for _ in range(2)]
+
+    assert [worker.wait(TIMEOUT) for worker in workers] == [0, 0]
+    assert [task.status for task in queue.all()] == ["SUCCESSFUL"] * 20
+    assert [effects_of(webhook) for webhook in webhooks] == [["worker"]] * 10
+
+
+def test_a_task_is_enqueued_when_the_event_is_committed(queue):
+    with transaction.atomic():
+        receive(make_event())
+        assert not queue.exists()
+
+    assert [task.args_kwargs["args"] for task in queue.all()] == [[only_webhook().pk]]
+
+
+def test_no_task_is_enqueued_for_an_event_that_was_rolled_back(queue):
+    with transaction.atomic():
+        receive(make_event())
+        transaction.set_rollback(True)
+
+    assert not queue.exists()
+
+
+def test_an_event_whose_worker_was_killed_is_applied_by_process_webhooks(
+    client, queue, start_worker, wait_until, hanging, handled_here
+):
+    """The backend takes the task for one that is running, for ever."""
+    deliver(client, make_event(TYPE_THAT_HANGS))
+    worker = start_worker()
+    wait_until(hanging.exists)
+
+    kill(worker)
+
+    assert not only_webhook().is_parsed
+    assert effects_of(only_webhook()) == []
+    assert process_webhooks().done == {}  # the worker would still have time
+    make_due(only_webhook())
+    assert process_webhooks().done == {"applied": 1}
+    assert effects_of(only_webhook()) == ["here"]
+
+
+def test_an_event_whose_task_is_lost_is_applied_by_process_webhooks(client, queue, handled_here):
+    deliver(client, make_event())
+    queue.all().delete()
+
+    assert process_webhooks().done == {}  # a worker would still have time
+
+    make_due(only_webhook())
+    assert process_webhooks().done == {"applied": 1}
+    assert effects_of(only_webhook()) == ["here"]
+
+
+def test_an_event_that_the_backend_does_not_take_is_received_and_applied_by_process_webhooks(
+    client, queue, handled_here, caplog, monkeypatch
+):
+    monkeypatch.setattr(queue.model._meta, "db_table", "there_is_no_such_table")
+
+    assert deliver(client, make_event()).status_code == 201
+
+    assert "could not be handed over; it stays stored." in caplog.text
+    make_due(only_webhook())
+    assert process_webhooks().done == {"applied": 1}
+    assert effects_of(only_webhook()) == ["here"]

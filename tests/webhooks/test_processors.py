@@ -1,0 +1,216 @@
+"""``STRIPE_WEBHOOK_PROCESSOR``: when an event is applied, and by whom.
+
+The queues are tested in ``tests/webhooks/queues``.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+from django.db import transaction
+
+from aa_stripe.checks import check_settings
+from aa_stripe.jobs import process_webhooks, receive
+from aa_stripe.models import StripeWebhook
+from tests.webhooks.deliveries import deliver
+from tests.webhooks.effects import TYPE, WentWrong, effects_of, make_due, make_event, take_effect
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+TIMEOUT = 60  # seconds
+
+#: What the processors of these tests were called with: the id, and whether that was committed.
+handed_over = []
+
+
+def processor(webhook_id):
+    is_committed = not transaction.get_connection().in_atomic_block
+    handed_over.append((webhook_id, is_committed))
+
+
+def failing_processor(webhook_id):
+    raise WentWrong("The queue is full.")
+
+
+@pytest.fixture(autouse=True)
+def nothing_handed_over():
+    yield
+    handed_over.clear()
+
+
+@pytest.fixture(autouse=True)
+def handled(on):
+    on(TYPE)(take_effect)
+
+
+def only_webhook():
+    return StripeWebhook.objects.get()
+
+
+def ids_of(messages):
+    return [message.id for message in messages]
+
+
+def test_inline_applies_an_event_before_it_is_answered(client):
+    assert deliver(client, make_event()).status_code == 201
+
+    assert only_webhook().is_parsed
+    assert effects_of(only_webhook()) == ["handler"]
+
+
+def test_deferred_leaves_an_event_to_process_webhooks(client, settings):
+    settings.STRIPE_WEBHOOK_PROCESSOR = "deferred"
+
+    assert deliver(client, make_event()).status_code == 201
+
+    assert not only_webhook().is_parsed
+    assert effects_of(only_webhook()) == []
+    assert process_webhooks().done == {"applied": 1}
+    assert effects_of(only_webhook()) == ["handler"]
+
+
+@pytest.mark.parametrize(
+    "named", [processor, "tests.webhooks.test_processors.processor"], ids=["function", "path"]
+)
+def test_a_function_is_called_with_the_id_of_an_event_that_is_committed(client, settings, named):
+    settings.STRIPE_WEBHOOK_PROCESSOR = named
+    event = make_event()
+
+    assert deliver(client, event).status_code == 201
+
+    assert handed_over == [(event["id"], True)]
+    assert not only_webhook().is_parsed
+    assert check_settings() == []
+
+
+def test_a_function_is_called_again_for_an_event_that_comes_again_unapplied(client, settings):
+    settings.STRIPE_WEBHOOK_PROCESSOR = processor
+    event = make_event()
+
+    assert [deliver(client, event).status_code for _ in range(2)] == [201, 200]
+
+    assert handed_over == [(event["id"], True)] * 2
+
+
+def test_a_function_is_not_called_for_an_event_that_was_applied(client, settings):
+    event = make_event()
+    deliver(client, event)
+    settings.STRIPE_WEBHOOK_PROCESSOR = processor
+
+    assert deliver(client, event).status_code == 200
+
+    assert handed_over == []
+
+
+def test_a_function_is_called_when_the_transaction_around_it_is_committed(settings):
+    settings.STRIPE_WEBHOOK_PROCESSOR = processor
+    event = make_event()
+
+    with transaction.atomic():
+        receive(event)
+        assert handed_over == []
+
+    assert handed_over == [(event["id"], True)]
+
+
+def test_a_function_is_not_called_for_an_event_that_was_rolled_back(settings):
+    settings.STRIPE_WEBHOOK_PROCESSOR = processor
+
+    with transaction.atomic():
+        receive(make_event())
+        transaction.set_rollback(True)
+
+    assert handed_over == []
+    assert not StripeWebhook.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("named", "reason"),
+    [
+        (failing_processor, "The queue is full."),
+        ("tests.webhooks.test_processors.failing_processor", "The queue is full."),
+        ("tests.webhooks.no_such_module.processor", "No module named"),
+        ("tests.webhooks.test_processors.no_such_function", "does not define"),
+        ("no path", "doesn't look like a module path"),
+    ],
+)
+def test_an_event_that_cannot_be_handed_over_is_received_and_applied_by_process_webhooks(
+    client, settings, caplog, named, reason
+):
+    settings.STRIPE_WEBHOOK_PROCESSOR = named
+
+    assert deliver(client, make_event()).status_code == 201
+
+    assert "could not be handed over; it stays stored." in caplog.text
+    assert reason in caplog.text
+    assert process_webhooks().done == {}  # a queue would still have time
+    make_due(only_webhook())
+    assert process_webhooks().done == {"applied": 1}
+    assert effects_of(only_webhook()) == ["handler"]
+
+
+@pytest.mark.parametrize(
+    "named",
+    [
+        "Celery",
+        "tests.webhooks.no_such_module.processor",
+        "tests.webhooks.test_processors.no_such_function",
+        "tests.webhooks.test_processors.TIMEOUT",
+        None,
+        17,
+        ["celery"],
+    ],
+)
+def test_a_processor_that_is_none_is_reported_at_start_up(settings, named):
+    settings.STRIPE_WEBHOOK_PROCESSOR = named
+
+    assert ids_of(check_settings()) == ["aa_stripe.E021"]
+
+
+@pytest.fixture
+def started(child_environment):
+    """What a site that has just started says: ``started(program, STRIPE_...=...)``."""
+
+    def started(program, *, without="", **changed):
+        begin = (
+            "import sys, django, tests.settings as ours\n"
+            f"if {without!r}: sys.modules[{without!r}] = None\n"
+            f"vars(ours).update({changed!r})\n"
+            # It is made of Django's Tasks.
+            "ours.INSTALLED_APPS = [it for it in ours.INSTALLED_APPS if it != 'django_tasks_db']\n"
+            "django.setup()\n"
+        )
+        site = subprocess.run(
+            [sys.executable, "-c", begin + program],
+            env=child_environment,
+            capture_output=True,
+            text=True,
+            timeout=TIMEOUT,
+            check=False,
+        )
+        assert site.returncode == 0, site.stderr
+        return site.stdout.strip()
+
+    return started
+
+
+@pytest.mark.parametrize(
+    ("name", "module"), [("celery", "celery"), ("django_tasks", "django.tasks")]
+)
+def test_a_site_without_the_queue_that_it_names_starts_and_is_told(started, name, module):
+    check = "from aa_stripe import checks; print(*[it.id for it in checks.check_settings()])"
+
+    said = started(check, without=module, STRIPE_WEBHOOK_PROCESSOR=name)
+
+    assert said == "aa_stripe.E021"
+
+
+@pytest.mark.parametrize(("name", "is_imported"), [("celery", True), ("inline", False)])
+def test_celery_is_imported_at_start_up_where_it_is_named(started, name, is_imported):
+    look = "print('aa_stripe.contrib.celery' in sys.modules, 'celery' in sys.modules)"
+
+    said = started(look, STRIPE_WEBHOOK_PROCESSOR=name)
+
+    assert said == f"{is_imported} {is_imported}"
