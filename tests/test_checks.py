@@ -10,6 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import django
 import pytest
 from django.core import checks
 from django.core.management import call_command
@@ -444,6 +445,118 @@ def test_a_payer_function_that_cannot_be_called_is_an_error(settings, path):
     assert ids() == ["E014"]
 
 
+# Webhooks
+
+
+def enqueue(webhook_id):
+    """A project's own way to its queue."""
+
+
+@pytest.mark.parametrize("processor", ["inline", "deferred", f"{__name__}.enqueue", enqueue])
+def test_a_processor_that_can_be_called_passes(settings, processor):
+    settings.STRIPE_WEBHOOK_PROCESSOR = processor
+
+    assert ids() == []
+
+
+@pytest.mark.parametrize(
+    "processor",
+    [
+        f"{__name__}.nobody",
+        f"{__name__}.NO_SUCH_FUNCTION",
+        "no_such_module.enqueue",
+        "Inline",
+        "eager",
+        "",
+        None,
+        42,
+        ["inline"],
+    ],
+)
+def test_a_processor_that_cannot_be_called_is_an_error(settings, processor):
+    settings.STRIPE_WEBHOOK_PROCESSOR = processor
+
+    assert ids() == ["E021"]
+    assert repr(processor) in found()[0].msg
+    assert '"inline", "deferred"' in found()[0].hint
+
+
+@pytest.fixture
+def not_imported_yet(monkeypatch):
+    """The modules that need a package are looked at anew."""
+    for name in ("celery", "django_tasks"):
+        monkeypatch.delitem(sys.modules, f"aa_stripe.contrib.{name}", raising=False)
+
+
+def test_celery_without_its_package_is_an_error(settings, monkeypatch, not_imported_yet):
+    monkeypatch.setitem(sys.modules, "celery", None)
+    settings.STRIPE_WEBHOOK_PROCESSOR = "celery"
+
+    assert ids() == ["E021"]
+
+
+def test_celery_with_its_package_passes(settings):
+    pytest.importorskip("celery")
+    settings.STRIPE_WEBHOOK_PROCESSOR = "celery"
+
+    assert ids() == []
+
+
+def test_djangos_tasks_without_them_are_an_error(settings, monkeypatch, not_imported_yet):
+    monkeypatch.setitem(sys.modules, "django.tasks", None)
+    settings.STRIPE_WEBHOOK_PROCESSOR = "django_tasks"
+
+    assert ids() == ["E021"]
+
+
+def test_djangos_tasks_pass_with_a_django_that_has_them(settings):
+    settings.STRIPE_WEBHOOK_PROCESSOR = "django_tasks"
+
+    assert ids() == ([] if django.VERSION >= (6, 0) else ["E021"])
+
+
+@pytest.mark.parametrize(
+    "types",
+    [
+        None,
+        [],
+        ["charge.refunded"],
+        ("charge.dispute.*", "v1.billing.meter.error_report_triggered"),
+        {"customer.*"},
+        frozenset({"*"}),
+    ],
+)
+def test_types_of_events_pass(settings, types):
+    settings.STRIPE_WEBHOOK_EVENT_TYPES = types
+
+    assert ids() == []
+
+
+@pytest.mark.parametrize(
+    "types",
+    [
+        "charge.refunded",
+        {"charge.refunded": True},
+        42,
+        True,
+        [None],
+        [""],
+        ["charge.refunded", 42],
+        ["charge*"],
+        ["*.refunded"],
+        ["charge refunded"],
+        ["Charge.Refunded"],
+        ["charge.refunded\n"],
+        [["charge.refunded"]],
+    ],
+)
+def test_what_are_no_types_of_events_is_an_error(settings, types):
+    settings.STRIPE_WEBHOOK_EVENT_TYPES = types
+
+    assert ids() == ["E022"]
+    assert repr(types) in found()[0].msg
+
+
 # Where to, and in which version
 
 
@@ -604,7 +717,7 @@ def ids_in_the_code():
 
 
 def test_the_ids_are_as_they_were_released():
-    errors = {f"aa_stripe.E{number:03}" for number in range(1, 21)}
+    errors = {f"aa_stripe.E{number:03}" for number in range(1, 23)}
     warnings = {f"aa_stripe.W{number:03}" for number in range(1, 5)}
 
     assert ids_in_the_code() == errors | warnings

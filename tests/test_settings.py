@@ -22,6 +22,24 @@ def test_a_setting_left_out_has_its_default(settings):
     )
 
 
+def test_an_event_is_applied_when_it_is_delivered_unless_the_project_says_otherwise(settings):
+    assert not hasattr(settings, "STRIPE_WEBHOOK_PROCESSOR")
+    assert stripe_settings.WEBHOOK_PROCESSOR == "inline"
+
+    settings.STRIPE_WEBHOOK_PROCESSOR = "deferred"
+
+    assert stripe_settings.WEBHOOK_PROCESSOR == "deferred"
+
+
+def test_events_of_all_types_are_expected_unless_the_project_says_otherwise(settings):
+    assert not hasattr(settings, "STRIPE_WEBHOOK_EVENT_TYPES")
+    assert stripe_settings.WEBHOOK_EVENT_TYPES is None
+
+    settings.STRIPE_WEBHOOK_EVENT_TYPES = ["charge.refunded"]
+
+    assert stripe_settings.WEBHOOK_EVENT_TYPES == ["charge.refunded"]
+
+
 def test_a_setting_can_be_assigned(monkeypatch):
     monkeypatch.setattr(stripe_settings, "PENDING_WEBHOOKS_THRESHOLD", 1, raising=False)
 

@@ -6,9 +6,11 @@ import io
 from dataclasses import dataclass
 
 import pytest
+from django.contrib.auth.models import Group
 from django.core.management import call_command
 
 from aa_stripe.testing import FakeStripe
+from aa_stripe.webhooks import registry
 
 
 @pytest.fixture
@@ -45,3 +47,46 @@ def run():
         return Ran(status, stdout.getvalue(), stderr.getvalue())
 
     return run
+
+
+@pytest.fixture
+def on():
+    """``@on("topup.created")`` registers a handler for this test."""
+    handlers = []
+
+    def on(*event_types):
+        def register(handler):
+            handlers.append(handler)
+            return registry.on(*event_types)(handler)
+
+        return register
+
+    yield on
+    for handler in handlers:
+        registry.off(handler)
+
+
+@pytest.fixture
+def applied(on):
+    """The ids of the events that a handler was called with, in that order."""
+    called = []
+
+    @on("topup.*")
+    def note(webhook):
+        called.append(webhook.pk)
+
+    return called
+
+
+@pytest.fixture
+def failing(on):
+    """Ids of events at which a handler fails, after it has written something."""
+    refused = set()
+
+    @on("topup.*")
+    def fail(webhook):
+        Group.objects.create(name=f"about {webhook.pk}")
+        if webhook.pk in refused:
+            raise RuntimeError(f"{webhook.pk} cannot be followed.")
+
+    return refused

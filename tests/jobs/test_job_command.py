@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import io
+import math
+import re
 import signal
 import threading
+from contextlib import suppress
+from datetime import timedelta
 
 import pytest
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 from django.db import connection
 
 from aa_stripe.jobs import Outcome, Report, Watcher, charge_pending
-from aa_stripe.management.job_command import JobCommand
+from aa_stripe.jobs.run import Run
+from aa_stripe.management.job_command import JobCommand, length_of_time
 from aa_stripe.models import StripeCharge
 from aa_stripe.testing import Fault
 from tests.builders import make_charge, make_customer, make_user
@@ -113,6 +118,82 @@ def test_other_verbosities_show_no_bar(fake, verbosity):
     call_command("charge_stripe", verbosity=verbosity, stdout=io.StringIO(), stderr=terminal)
 
     assert terminal.getvalue() == ""
+
+
+class Counts(JobCommand):
+    """Deals with three things, which may all fail, and has a last word."""
+
+    stealth_options = ("total", "error")
+
+    def run_job(self, options, watcher):
+        run = Run(watcher)
+        with run.counting("Things", lambda: options["total"]):
+            for number in range(3):
+                run.note(f"Thing {number}", Outcome(done="seen", error=options["error"]))
+        return run.report
+
+    def conclude(self, report, options):
+        self.stdout.write(f"That was all: {report.done['seen']}.")
+
+
+def count(total=None, error=None):
+    """What ``Counts`` writes to its standard output and to the terminal."""
+    stdout, terminal = io.StringIO(), Terminal()
+    with suppress(SystemExit):
+        call_command(Counts(), stdout=stdout, stderr=terminal, total=total, error=error)
+    return stdout.getvalue(), terminal.getvalue()
+
+
+def test_a_bar_that_does_not_know_its_end_shows_how_far_it_is():
+    _, seen = count()
+
+    assert "Things: 3it [" in seen
+    assert "%" not in seen
+    assert seen.endswith("\n")
+
+
+def test_a_bar_of_nothing_is_not_shown():
+    _, seen = count(total=0)
+
+    assert seen == ""
+
+
+def test_the_last_word_comes_after_the_report():
+    stdout, _ = count()
+
+    assert stdout == "seen: 3\nThat was all: 3.\n"
+
+
+def test_the_last_word_is_said_after_failures_too():
+    stdout, _ = count(error=RuntimeError("No."))
+
+    assert stdout.startswith("seen: 3\nException happened\nThing 0\n")
+    assert stdout.endswith("failed: 3\nThat was all: 3.\n")
+
+
+# Lengths of time
+
+
+@pytest.mark.parametrize(
+    ("number", "unit", "length"),
+    [
+        (None, timedelta(days=1), None),
+        (0, timedelta(days=1), timedelta(0)),
+        (1.5, timedelta(days=1), timedelta(hours=36)),
+        (300, timedelta(seconds=1), timedelta(minutes=5)),
+    ],
+)
+def test_a_length_of_time_is_a_number_of_its_unit(number, unit, length):
+    assert length_of_time("--since", number, unit) == length
+
+
+@pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf, 1e300, -1, -0.001, 1_000_000])
+def test_what_is_no_length_of_time_is_refused(number):
+    with pytest.raises(CommandError, match=rf"^--since .*: {re.escape(str(number))}\.$"):
+        length_of_time("--since", number, timedelta(days=1))
+
+
+# Signals
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta, timezone
+
 import pytest
 from django.contrib.auth import get_user_model
+from django.db import connection
 
 from aa_stripe.jobs import rows as rows_module
-from aa_stripe.jobs.rows import Keys, in_order
+from aa_stripe.jobs.rows import Keys, in_order, oldest_first
+from aa_stripe.models import StripeWebhook
 from aa_stripe.models.locking import stored
+from tests.jobs.events import ids, store
 
 User = get_user_model()
 pytestmark = pytest.mark.django_db
@@ -68,6 +73,79 @@ def test_what_no_longer_fits_is_passed_over(users):
 def test_a_chunk_is_one_query(users, django_assert_num_queries):
     with django_assert_num_queries(1 + 3):  # the last key, and 3 + 3 + 1 rows
         list(in_order(User.objects.all()))
+
+
+# By age
+
+
+NOON = datetime(2026, 10, 1, 12, tzinfo=timezone.utc)
+
+
+@pytest.fixture
+def webhooks():
+    """Seven, the oldest first, of which the third to the sixth came at the same moment."""
+    minutes = [0, 1, 2, 2, 2, 2, 3]
+    names = ["z", "y", "a", "b", "c", "d", "x"]
+    made = {
+        name: store(id=f"evt_{name}", created=NOON + timedelta(minutes=minute))
+        for name, minute in reversed(list(zip(names, minutes, strict=True)))
+    }
+    return [made[name] for name in names]
+
+
+def keys(rows):
+    return [key for (key,) in rows]
+
+
+def test_every_row_comes_in_the_order_of_its_age_and_then_of_its_key(webhooks):
+    assert keys(oldest_first(StripeWebhook.objects.all())) == ids(webhooks)
+
+
+@pytest.mark.parametrize("number", [0, 1, 3, 6])
+def test_a_last_chunk_by_age_that_is_full_or_empty_is_the_end(number):
+    made = [store(created=NOON + timedelta(minutes=it)) for it in range(number)]
+
+    assert keys(oldest_first(StripeWebhook.objects.all())) == ids(made)
+
+
+def test_what_arrives_meanwhile_is_not_reached(webhooks):
+    found = oldest_first(StripeWebhook.objects.all())
+    next(found)
+    store(id="evt_late", created=NOON + timedelta(minutes=4))
+
+    assert keys(found) == ids(webhooks[1:])
+
+
+def test_what_vanishes_or_is_settled_meanwhile_is_passed_over_by_age(webhooks):
+    found = oldest_first(StripeWebhook.objects.filter(is_parsed=False))
+    next(found)
+    webhooks[4].delete()
+    StripeWebhook.objects.filter(pk=webhooks[6].pk).update(is_parsed=True)
+
+    assert keys(found) == ids([webhooks[1], webhooks[2], webhooks[3], webhooks[5]])
+
+
+def test_rows_that_all_vanish_at_the_start_are_none(webhooks):
+    asked = []
+
+    def delete_after_the_first_question(execute, sql, params, many, context):
+        answer = execute(sql, params, many, context)
+        asked.append(sql)
+        if len(asked) == 1:
+            StripeWebhook.objects.all().delete()
+        return answer
+
+    found = oldest_first(StripeWebhook.objects.all())
+    with connection.execute_wrapper(delete_after_the_first_question):
+        assert keys(found) == []
+
+
+def test_a_chunk_by_age_is_one_query(webhooks, django_assert_num_queries):
+    with django_assert_num_queries(1 + 3):  # the newest, and 3 + 3 + 1 rows
+        list(oldest_first(StripeWebhook.objects.all()))
+
+
+# Where they are
 
 
 def test_rows_are_read_where_they_are_written(settings):

@@ -1,0 +1,861 @@
+"""``check_pending_webhooks`` finds the events that never arrived, tells of them, fetches them."""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+import re
+from datetime import datetime, timedelta
+
+import django
+import pytest
+from django.conf import settings as django_settings
+from django.contrib.sites.models import Site
+from django.core.mail.backends.locmem import EmailBackend
+from django.core.management import CommandError, call_command
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from aa_stripe.exceptions import StripePendingWebhooksLimitExceeded, StripeWebhookParseError
+from aa_stripe.jobs import Watcher, check_pending_webhooks, events
+from aa_stripe.management.commands import check_pending_webhooks as command
+from aa_stripe.models import StripeWebhook
+from aa_stripe.settings import stripe_settings
+from aa_stripe.testing import Fault
+from tests.jobs.events import (
+    LIST,
+    RETRIEVE,
+    TYPE,
+    arrive,
+    calls,
+    happen,
+    statements,
+    store,
+    unapplied,
+)
+from tests.jobs.test_job_command import Terminal
+
+DAY = timedelta(days=1)
+MINUTE = timedelta(minutes=1)
+CHECK = "check_pending_webhooks"
+ADMIN = "ops@example.com"
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def admins(settings):
+    """Written as each Django wants it; mails go nowhere, as in every test."""
+    settings.ADMINS = [ADMIN] if django.VERSION >= (6, 0) else [("Operations", ADMIN)]
+    settings.MAILERS = {"default": {"BACKEND": "django.core.mail.backends.locmem.EmailBackend"}}
+
+
+@pytest.fixture(autouse=True)
+def site():
+    """The one that Django has created, which names no real domain."""
+    site, _ = Site.objects.update_or_create(
+        pk=1, defaults={"domain": "shop.example.com", "name": "Shop"}
+    )
+    return site
+
+
+@pytest.fixture
+def threshold(settings):
+    settings.STRIPE_PENDING_WEBHOOKS_THRESHOLD = 2
+    return 2
+
+
+@pytest.fixture
+def too_many(fake, threshold):
+    """The ids of more missing events than are allowed, the oldest first."""
+    return [happen(fake, age=age * MINUTE) for age in (30, 20, 10)]
+
+
+@pytest.fixture
+def mail(run, mailoutbox):
+    """The mail that the command sends when it fails, for which it is run."""
+
+    def mail(*words, **options):
+        with pytest.raises(StripePendingWebhooksLimitExceeded):
+            run(CHECK, *words, **options)
+        [sent] = mailoutbox
+        return sent
+
+    return mail
+
+
+def still_missing(ran):
+    return re.findall(r"^Still missing: (\w+)$", ran.stdout, re.MULTILINE)
+
+
+def stored_ids():
+    return set(StripeWebhook.objects.values_list("pk", flat=True))
+
+
+# What is missing
+
+
+def test_nothing_is_said_when_there_is_nothing(fake, run):
+    ran = run(CHECK)
+
+    assert (ran.status, ran.stdout, ran.stderr) == (0, "", "")
+
+
+def test_what_has_arrived_is_not_missing(fake, run, mailoutbox):
+    arrive(fake, happen(fake))
+
+    ran = run(CHECK)
+
+    assert (ran.status, ran.stdout) == (0, "stored: 1\n")
+    assert mailoutbox == []
+
+
+def test_an_event_that_is_stored_and_not_applied_is_not_missing(fake, run):
+    id = happen(fake)
+    store(id=id)
+
+    ran = run(CHECK)
+
+    assert ran.stdout == "stored: 1\n"
+
+
+def test_what_has_not_arrived_is_listed_the_oldest_first(fake, threshold, run, mailoutbox):
+    first = happen(fake, age=30 * MINUTE)
+    arrive(fake, happen(fake, age=20 * MINUTE))
+    third = happen(fake, age=10 * MINUTE)
+
+    ran = run(CHECK)
+
+    assert ran.status == 0
+    assert ran.stdout == (
+        f"missing: 2\nstored: 1\nStill missing: {first}\nStill missing: {third}\n"
+    )
+    assert mailoutbox == []
+    assert stored_ids() & {first, third} == set()
+
+
+def test_verbosity_2_lists_the_events(fake, run):
+    stored, missing = happen(fake, age=30 * MINUTE), happen(fake, age=20 * MINUTE)
+    arrive(fake, stored)
+
+    ran = run(CHECK, verbosity=2)
+
+    assert ran.stdout.splitlines() == [
+        f"Webhook id: {missing}: missing",
+        f"Webhook id: {stored}: stored",
+        "missing: 1",
+        "stored: 1",
+        f"Still missing: {missing}",
+    ]
+
+
+def test_verbosity_0_tells_nothing_while_it_is_not_too_much(fake, run):
+    happen(fake)
+
+    ran = run(CHECK, verbosity=0)
+
+    assert (ran.status, ran.stdout, ran.stderr) == (0, "", "")
+
+
+def test_a_terminal_shows_how_many_events_were_seen_of_nobody_knows_how_many(fake):
+    for _ in range(3):
+        happen(fake)
+    terminal = Terminal()
+
+    call_command(CHECK, stdout=io.StringIO(), stderr=terminal)
+
+    assert "Events: 3it" in terminal.getvalue()
+    assert "%" not in terminal.getvalue()
+
+
+def test_a_terminal_shows_how_much_of_it_is_recovered(fake):
+    for _ in range(3):
+        happen(fake)
+    terminal = Terminal()
+
+    call_command(CHECK, "--recover", stdout=io.StringIO(), stderr=terminal)
+
+    assert "Missing events: 100%" in terminal.getvalue()
+    assert "3/3" in terminal.getvalue()
+
+
+# Too much of it
+
+
+def test_the_command_fails_when_too_much_is_missing(too_many, run):
+    with pytest.raises(StripePendingWebhooksLimitExceeded) as failed:
+        run(CHECK)
+
+    said = "3 events of Stripe's have not arrived at shop.example.com."
+    assert str(failed.value) == said
+
+
+def test_the_error_is_found_under_the_name_of_0_14():
+    assert command.StripePendingWebooksLimitExceeded is StripePendingWebhooksLimitExceeded
+
+
+def test_what_is_missing_is_printed_before_the_command_fails(too_many):
+    stdout = io.StringIO()
+
+    with pytest.raises(StripePendingWebhooksLimitExceeded):
+        call_command(CHECK, stdout=stdout)
+
+    assert stdout.getvalue() == (
+        "missing: 3\n" + "".join(f"Still missing: {id}\n" for id in too_many)
+    )
+
+
+def test_the_admins_get_a_mail_with_the_ids(too_many, mail):
+    sent = mail()
+
+    assert sent.to == [ADMIN]
+    assert sent.subject == f"{django_settings.EMAIL_SUBJECT_PREFIX}{command.SUBJECT}"
+    assert command.SUBJECT == "Stripe webhooks pending threshold exceeded"
+    assert sent.body.splitlines()[:2] == [
+        "3 Stripe webhooks have not arrived at shop.example.com.",
+        "STRIPE_PENDING_WEBHOOKS_THRESHOLD allows 2.",
+    ]
+    assert re.findall(r"^evt_\w+$", sent.body, re.MULTILINE) == too_many
+    assert "more" not in sent.body
+
+
+def test_the_mail_says_when(too_many, mail):
+    said = re.search(r"^Time: (.+)$", mail().body, re.MULTILINE)[1]
+
+    assert datetime.fromisoformat(said).tzinfo is not None
+
+
+def test_the_mail_names_the_server_where_it_has_a_name(too_many, mail, settings):
+    settings.ENV_PREFIX = "staging"
+
+    assert "\nServer environment: staging\n" in mail().body
+
+
+def test_the_mail_names_no_server_where_it_has_no_name(too_many, mail):
+    assert "Server environment" not in mail().body
+
+
+def test_a_long_list_is_cut_in_the_mail(fake, mail):
+    for _ in range(1002):
+        happen(fake)
+
+    body = mail().body
+
+    assert len(re.findall(r"^evt_\w+$", body, re.MULTILINE)) == 1000
+    assert "\n... and 2 more\n" in body
+
+
+def test_a_mail_server_that_is_down_does_not_hide_what_is_missing(too_many, run, monkeypatch):
+    def refuse(self, messages):
+        raise ConnectionRefusedError("The mail server is down.")
+
+    monkeypatch.setattr(EmailBackend, "send_messages", refuse)
+
+    with pytest.raises(StripePendingWebhooksLimitExceeded) as failed:
+        run(CHECK)
+
+    assert isinstance(failed.value.__context__, ConnectionRefusedError)
+
+
+def test_the_threshold_itself_is_allowed(fake, threshold, run, mailoutbox):
+    for _ in range(threshold):
+        happen(fake)
+
+    assert run(CHECK).status == 0
+    assert mailoutbox == []
+
+
+def test_twenty_may_be_missing_unless_the_project_says_otherwise(fake, run):
+    for _ in range(20):
+        happen(fake)
+    assert run(CHECK).status == 0
+    happen(fake)
+
+    with pytest.raises(StripePendingWebhooksLimitExceeded):
+        run(CHECK)
+
+
+def test_the_threshold_can_be_assigned(fake, mail, monkeypatch):
+    monkeypatch.setattr(stripe_settings, "PENDING_WEBHOOKS_THRESHOLD", 1, raising=False)
+    for _ in range(2):
+        happen(fake)
+
+    assert "STRIPE_PENDING_WEBHOOKS_THRESHOLD allows 1." in mail().body
+
+
+# Which site it is
+
+
+def test_the_first_site_is_named_by_default(site, too_many, mail):
+    Site.objects.create(pk=2, domain="other.example.com", name="Other")
+
+    assert "arrived at shop.example.com." in mail().body
+
+
+def test_another_site_is_named_by_its_id(too_many, mail):
+    Site.objects.create(pk=7, domain="other.example.com", name="Other")
+
+    assert "arrived at other.example.com." in mail("--site", "7").body
+
+
+def test_another_site_is_named_in_a_call(too_many, mail):
+    Site.objects.create(pk=7, domain="other.example.com", name="Other")
+
+    assert "arrived at other.example.com." in mail(site=7).body
+
+
+@pytest.mark.parametrize("id", ["42", "0", "-1"])
+def test_a_site_that_is_not_there_is_refused_before_anything_is_asked(fake, run, id):
+    with pytest.raises(CommandError, match=rf"^There is no site with the id {id}\.$"):
+        run(CHECK, f"--site={id}")
+
+    assert fake.requests == []
+
+
+def test_what_is_no_id_of_a_site_is_refused(fake, run):
+    with pytest.raises(CommandError, match="--site: invalid int value: 'shop'"):
+        run(CHECK, "--site", "shop")
+
+
+def test_a_project_without_a_site_is_told_too(too_many, mail):
+    Site.objects.all().delete()
+
+    assert "arrived at this site." in mail().body
+
+
+@pytest.fixture
+def no_sites_app(settings):
+    settings.INSTALLED_APPS = [
+        app for app in settings.INSTALLED_APPS if app != "django.contrib.sites"
+    ]
+
+
+def test_a_project_without_the_sites_app_is_told_too(no_sites_app, too_many, mail):
+    assert "arrived at this site." in mail().body
+
+
+def test_a_site_cannot_be_named_without_the_sites_app(no_sites_app, fake, run):
+    with pytest.raises(CommandError, match=r"needs django\.contrib\.sites"):
+        run(CHECK, "--site", "1")
+
+    assert fake.requests == []
+
+
+# How far back, and how soon
+
+
+@pytest.fixture
+def of_all_ages(fake):
+    """Ids of events by their age."""
+    ages = {"40 days": 40, "29 days": 29, "4 days": 4, "2 days": 2}
+    made = {name: happen(fake, age=days * DAY) for name, days in ages.items()}
+    made["1 hour"] = happen(fake, age=60 * MINUTE)
+    made["6 minutes"] = happen(fake, age=6 * MINUTE)
+    made["1 minute"] = happen(fake, age=MINUTE)
+    return made
+
+
+@pytest.mark.parametrize(
+    ("words", "options", "found"),
+    [
+        ([], {}, ["2 days", "1 hour", "6 minutes"]),
+        (["--since", "30"], {}, ["29 days", "4 days", "2 days", "1 hour", "6 minutes"]),
+        ([], {"since": 30}, ["29 days", "4 days", "2 days", "1 hour", "6 minutes"]),
+        (["--since", "0.5"], {}, ["1 hour", "6 minutes"]),
+        ([], {"since": 0.5}, ["1 hour", "6 minutes"]),
+        (["--grace", "600"], {}, ["2 days", "1 hour"]),
+        ([], {"grace": 600}, ["2 days", "1 hour"]),
+        (["--grace", "30"], {}, ["2 days", "1 hour", "6 minutes", "1 minute"]),
+        (["--grace", "0"], {}, ["2 days", "1 hour", "6 minutes", "1 minute"]),
+        ([], {"grace": 0}, ["2 days", "1 hour", "6 minutes", "1 minute"]),
+    ],
+)
+def test_a_window_of_time_is_looked_at(of_all_ages, run, words, options, found):
+    ran = run(CHECK, *words, **options)
+
+    assert still_missing(ran) == [of_all_ages[age] for age in found]
+
+
+def test_stripe_is_asked_for_that_window_only(of_all_ages, fake, run):
+    run(CHECK)
+
+    [request] = fake.requests
+    created = request.params["created"]
+    window = int(created["lte"]) - int(created["gte"])
+    assert window == pytest.approx((3 * DAY - 5 * MINUTE).total_seconds(), abs=1)
+    assert request.params["limit"] == "100"
+
+
+NO_LENGTHS = ["nan", "inf", "-inf", "-1", "1e300"]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [[f"{option}={value}"] for option in ("--since", "--grace") for value in NO_LENGTHS]
+    + [
+        ["--since", "30.1"],
+        ["--since", "0"],
+        ["--since", "abc"],
+        ["--grace", "abc"],
+        ["--since", "1", "--grace", "86400"],
+        ["--since", "1", "--grace", "86401"],
+        ["--limit", "0"],
+        ["--rate", "0"],
+    ],
+)
+def test_a_window_that_makes_no_sense_is_refused_before_anything_is_asked(fake, run, words):
+    with pytest.raises(CommandError, match=words[0].split("=")[0].replace("--rate", "rate")):
+        run(CHECK, *words)
+
+    assert fake.requests == []
+
+
+@pytest.mark.parametrize("name", ["since", "grace"])
+@pytest.mark.parametrize("value", [math.nan, math.inf, -1, 1e300, None])
+def test_a_window_that_makes_no_sense_is_refused_in_a_call_too(fake, run, name, value):
+    with pytest.raises(CommandError, match=f"--{name}"):
+        run(CHECK, **{name: value})
+
+
+@pytest.mark.parametrize(("since", "grace"), [(31 * DAY, MINUTE), (MINUTE, MINUTE), (DAY, -MINUTE)])
+def test_the_job_refuses_a_window_that_makes_no_sense(fake, since, grace):
+    with pytest.raises(ValueError, match="window"):
+        check_pending_webhooks(since=since, grace=grace)
+
+
+# Types
+
+
+def test_every_type_is_looked_at_by_default(fake, run):
+    found = [happen(fake, type) for type in (TYPE, "charge.succeeded", "customer.updated")]
+
+    ran = run(CHECK)
+
+    assert still_missing(ran) == found
+    assert "types" not in fake.requests[0].params
+
+
+@pytest.mark.parametrize("kind", [list, tuple, set, frozenset])
+def test_stripe_is_asked_for_the_types_that_the_project_wants(fake, run, settings, kind):
+    settings.STRIPE_WEBHOOK_EVENT_TYPES = kind([TYPE, "charge.succeeded"])
+    wanted = happen(fake, "charge.succeeded")
+    happen(fake, "charge.refunded")
+
+    ran = run(CHECK)
+
+    assert still_missing(ran) == [wanted]
+    assert sorted(fake.requests[0].params["types"]) == ["charge.succeeded", TYPE]
+
+
+@pytest.mark.parametrize("types", [["charge.*"], ["charge.dispute.created", "charge.*"]])
+def test_types_that_stand_for_several_are_told_apart_here(fake, run, settings, types):
+    settings.STRIPE_WEBHOOK_EVENT_TYPES = types
+    wanted = [happen(fake, "charge.succeeded"), happen(fake, "charge.dispute.created")]
+    happen(fake, "charges.nonsense")
+    happen(fake, TYPE)
+
+    ran = run(CHECK)
+
+    assert still_missing(ran) == wanted
+    assert "types" not in fake.requests[0].params
+
+
+@pytest.mark.parametrize(("number", "are_sent"), [(20, True), (21, False)])
+def test_more_types_than_stripe_takes_are_told_apart_here(fake, run, settings, number, are_sent):
+    types = [f"topup.type_{number}" for number in range(number)]
+    settings.STRIPE_WEBHOOK_EVENT_TYPES = types
+    wanted = happen(fake, types[-1])
+    happen(fake, TYPE)
+
+    ran = run(CHECK)
+
+    assert still_missing(ran) == [wanted]
+    assert ("types" in fake.requests[0].params) is are_sent
+
+
+def test_no_types_at_all_stand_for_every_type(fake, run, settings):
+    settings.STRIPE_WEBHOOK_EVENT_TYPES = []
+    found = happen(fake)
+
+    assert still_missing(run(CHECK)) == [found]
+
+
+# Recovering
+
+
+@pytest.fixture
+def hole(fake):
+    """Of 450 events the 250 in the middle never arrived: their ids, the oldest first."""
+    ids = [happen(fake, age=(500 - number) * MINUTE) for number in range(450)]
+    for id in ids[:100] + ids[350:]:
+        arrive(fake, id)
+    return ids[100:350]
+
+
+def test_a_hole_in_the_past_is_found(hole, run):
+    with pytest.raises(StripePendingWebhooksLimitExceeded, match="250 events"):
+        run(CHECK)
+
+
+def test_a_hole_in_the_past_is_closed_the_oldest_first(hole, applied, fake, run, mailoutbox):
+    ran = run(CHECK, "--recover")
+
+    assert applied == hole
+    assert unapplied() == set()
+    assert StripeWebhook.objects.count() == 450
+    assert ran.status == 0
+    assert ran.stdout.splitlines()[-1] == "applied: 250"
+    assert mailoutbox == []
+    assert calls(fake) == {LIST: 5, RETRIEVE: 250}
+
+
+def test_a_hole_that_is_closed_stays_closed(hole, applied, fake, run):
+    run(CHECK, "--recover")
+    fake.requests.clear()
+
+    ran = run(CHECK, "--recover")
+
+    assert len(applied) == 250
+    assert ran.stdout == "stored: 450\n"
+    assert calls(fake) == {LIST: 5}
+
+
+def enqueue(webhook_id):
+    raise AssertionError("The queue was asked.")
+
+
+@pytest.mark.parametrize("processor", ["inline", "deferred", f"{__name__}.enqueue", enqueue])
+def test_what_is_recovered_is_applied_here_and_once_whatever_the_processor(
+    fake, applied, run, settings, processor
+):
+    settings.STRIPE_WEBHOOK_PROCESSOR = processor
+    id = happen(fake)
+
+    ran = run(CHECK, "--recover")
+
+    assert applied == [id]
+    assert ran.stdout == "missing: 1\napplied: 1\n"
+    assert run("process_webhooks").stdout == ""
+    assert applied == [id]
+
+
+def test_what_nobody_listens_to_is_recovered_as_applied(fake, run):
+    id = happen(fake)
+
+    run(CHECK, "--recover")
+
+    webhook = StripeWebhook.objects.get()
+    assert (webhook.pk, webhook.is_parsed, webhook.parse_error) == (id, True, "")
+
+
+def test_what_is_recovered_is_the_event_without_its_secrets(fake, run):
+    id = happen(fake, about={"object": "topup", "client_secret": "pi_1_secret_doNotStore"})
+
+    run(CHECK, "--recover")
+
+    raw_data = StripeWebhook.objects.get().raw_data
+    assert (raw_data["id"], raw_data["type"]) == (id, TYPE)
+    assert raw_data["data"]["object"] == {"object": "topup"}
+    assert "doNotStore" not in json.dumps(raw_data)
+
+
+def test_a_handler_that_fails_is_reported_and_what_it_fails_at_is_not_missing_any_more(
+    fake, failing, threshold, run, caplog, mailoutbox
+):
+    found = [happen(fake, age=age * MINUTE) for age in (40, 30, 20, 10)]
+    failing.update(found[:3])
+
+    ran = run(CHECK, "--recover")
+
+    assert ran.status == 1
+    assert f"Exception happened\nWebhook id: {found[0]}\nTraceback " in ran.stdout
+    assert ran.stdout.endswith("failed: 3\n")
+    assert still_missing(ran) == []
+    assert mailoutbox == []
+    assert stored_ids() == set(found)
+    assert unapplied() == set(found[:3])
+    assert [it.getMessage() for it in caplog.records if it.exc_info] == [
+        f"Exception happened. Webhook id: {id}" for id in found[:3]
+    ]
+
+
+def test_what_a_handler_cannot_follow_is_counted_apart(fake, on, run):
+    happen(fake)
+
+    @on(TYPE)
+    def refuse(webhook):
+        raise StripeWebhookParseError("There is no such topup.")
+
+    ran = run(CHECK, "--recover")
+
+    assert ran.status == 0
+    assert ran.stdout == "missing: 1\napplied, with an error of a handler's: 1\n"
+    assert StripeWebhook.objects.get().parse_error == "There is no such topup."
+
+
+def after_listing(fake, act):
+    """``act()`` once, when the events are listed and none was fetched."""
+    acted = []
+
+    def hook(request, answer):
+        if request.path == "/v1/events" and not acted:
+            acted.append(act())
+
+    fake.after_request.append(hook)
+
+
+def test_an_event_that_arrives_meanwhile_is_left_alone(fake, applied, run):
+    id = happen(fake)
+    after_retrieval(fake, lambda: arrive(fake, id))
+
+    ran = run(CHECK, "--recover")
+
+    assert applied == []
+    assert ran.status == 0
+    assert ran.stdout == "missing: 1\nleft alone, arrived meanwhile: 1\n"
+    assert StripeWebhook.objects.count() == 1
+
+
+def after_retrieval(fake, act):
+    """``act()`` once, when an event was fetched and is not stored yet."""
+    acted = []
+
+    def hook(request, answer):
+        if request.path.startswith("/v1/events/") and not acted:
+            acted.append(act())
+
+    fake.after_request.append(hook)
+
+
+def test_an_event_that_arrives_meanwhile_and_is_not_applied_is_applied_once(fake, applied, run):
+    id = happen(fake)
+    after_retrieval(fake, lambda: store(id=id))
+
+    ran = run(CHECK, "--recover")
+
+    assert applied == [id]
+    assert ran.stdout == "missing: 1\napplied: 1\n"
+    assert unapplied() == set()
+
+
+def test_an_event_of_the_other_mode_is_stored_and_not_applied(fake, applied, run):
+    id = happen(fake, livemode=True)
+
+    ran = run(CHECK, "--recover")
+
+    assert applied == []
+    assert ran.stdout == f"missing: 1\nleft alone, {events.OTHER_MODE}: 1\n"
+    assert stored_ids() == {id}
+    assert StripeWebhook.objects.get().is_wrong_mode
+
+
+def test_an_event_that_stripe_drops_meanwhile_stays_missing(fake, applied, run):
+    dropped, kept = happen(fake, age=2 * DAY), happen(fake)
+    after_listing(fake, lambda: fake.account.remove("event", dropped))
+
+    ran = run(CHECK, "--recover")
+
+    assert applied == [kept]
+    assert ran.status == 0
+    assert f"left alone, {events.GONE}: 1\n" in ran.stdout
+    assert still_missing(ran) == [dropped]
+
+
+def test_an_event_that_cannot_be_fetched_stays_missing_and_stops_nobody(fake, applied, run):
+    first, second = happen(fake, age=2 * DAY), happen(fake)
+    fake.fail_next(RETRIEVE, Fault.ERROR_500_BEFORE)
+
+    ran = run(CHECK, "--recover")
+
+    assert applied == [second]
+    assert ran.status == 1
+    assert f"Exception happened\nWebhook id: {first}\nTraceback " in ran.stdout
+    assert still_missing(ran) == [first]
+
+
+def fail_second_page(fake):
+    def hook(request):
+        if request.path == "/v1/events" and "starting_after" in request.params:
+            fake.fail_next(LIST, Fault.ERROR_500_BEFORE)
+
+    fake.before_request.append(hook)
+
+
+def test_what_was_listed_before_the_listing_broke_off_is_recovered(fake, applied, run):
+    found = [happen(fake, age=(200 - number) * MINUTE) for number in range(150)]
+    fail_second_page(fake)
+
+    ran = run(CHECK, "--recover")
+
+    assert applied == found[50:]
+    assert ran.status == 1
+    assert "applied: 100\n" in ran.stdout
+    assert "Exception happened\nThe listing of Stripe's events\nTraceback " in ran.stdout
+    assert ran.stdout.endswith("failed: 1\n")
+    assert still_missing(ran) == []
+
+
+def test_a_listing_that_does_not_begin_fails(fake, run):
+    fake.fail_next(LIST, Fault.REQUEST_LOST)
+
+    ran = run(CHECK)
+
+    assert ran.status == 1
+    assert ran.stdout.endswith("failed: 1\n")
+    assert calls(fake) == {LIST: 1}
+
+
+@pytest.mark.parametrize("key", ["sk_wrong", ""])
+def test_a_refused_key_fails_at_once(fake, run, settings, key):
+    happen(fake)
+    settings.STRIPE_API_KEY = key
+
+    ran = run(CHECK, "--recover")
+
+    assert ran.status == 1
+    assert ran.stdout.endswith("failed: 1\n")
+    assert len(fake.requests) <= 1
+
+
+def test_a_key_that_may_not_read_events_ends_the_run_early(fake, run):
+    found = [happen(fake, age=(20 - number) * MINUTE) for number in range(10)]
+
+    def forbid(request):
+        if request.path.startswith("/v1/events/"):
+            request.headers["authorization"] = "Bearer pk_test_publishable"
+
+    fake.before_request.append(forbid)
+
+    ran = run(CHECK, "--recover")
+
+    assert ran.status == 1
+    assert "Stopped early: Stripe refused the API key" in ran.stdout
+    assert calls(fake) == {LIST: 1, RETRIEVE: 3}
+    assert still_missing(ran) == found
+
+
+# Options
+
+
+def test_without_recover_nothing_is_fetched(fake, applied, run):
+    happen(fake)
+
+    run(CHECK)
+
+    assert applied == []
+    assert calls(fake) == {LIST: 1}
+
+
+def test_a_dry_run_lists_what_is_missing_and_changes_nothing(too_many, fake, run, mailoutbox):
+    with CaptureQueriesContext(connection) as captured:
+        ran = run(CHECK, "--recover", "--dry-run")
+
+    assert ran.status == 0
+    assert still_missing(ran) == too_many
+    assert mailoutbox == []
+    assert all(sql.startswith("SELECT") for sql in statements(captured))
+    assert calls(fake) == {LIST: 1}
+
+
+def test_a_limit_is_how_many_are_fetched(fake, applied, run):
+    found = [happen(fake, age=age * MINUTE) for age in (40, 30, 20, 10)]
+
+    ran = run(CHECK, "--recover", "--limit", "2")
+
+    assert applied == found[:2]
+    assert still_missing(ran) == found[2:]
+    assert calls(fake) == {LIST: 1, RETRIEVE: 2}
+
+
+def test_what_a_limit_leaves_may_still_be_too_much(fake, threshold, applied, mail):
+    found = [happen(fake, age=age * MINUTE) for age in (40, 30, 20, 10)]
+
+    body = mail("--recover", "--limit", "1").body
+
+    assert applied == found[:1]
+    assert re.findall(r"^evt_\w+$", body, re.MULTILINE) == found[1:]
+
+
+class StopsAfter(Watcher):
+    """Wants the run to stop after so many events."""
+
+    def __init__(self, number):
+        self.left = number
+
+    @property
+    def stop_reason(self):
+        return "enough" if self.left <= 0 else ""
+
+    def saw(self, label, outcome):
+        self.left -= 1
+
+
+def test_a_run_that_is_told_to_stop_says_what_is_missing_still(fake, applied):
+    found = [happen(fake, age=age * MINUTE) for age in (40, 30, 20, 10)]
+
+    pending = check_pending_webhooks(recover=True, watcher=StopsAfter(len(found) + 1))
+
+    assert applied == found[:1]
+    assert pending.missing == found[1:]
+    assert pending.report.stopped == "enough"
+
+
+def test_a_run_that_is_told_to_stop_reads_no_further_page(fake, applied):
+    for _ in range(150):
+        happen(fake)
+
+    pending = check_pending_webhooks(recover=True, watcher=StopsAfter(1))
+
+    assert applied == []
+    assert len(pending.missing) == 100
+    assert calls(fake) == {LIST: 1}
+
+
+def test_the_rate_is_kept(fake, run, monkeypatch):
+    rates, at_rate = [], events.at_rate
+    monkeypatch.setattr(events, "at_rate", lambda rate: rates.append(rate) or at_rate(rate))
+
+    run(CHECK, "--rate", "250")
+
+    assert rates == [250]
+
+
+# Cost
+
+
+@pytest.mark.parametrize(("number", "pages"), [(1, 1), (99, 1), (100, 1), (101, 2), (250, 3)])
+@pytest.mark.parametrize("are_stored", [False, True])
+def test_a_page_is_one_request_and_one_query(fake, number, pages, are_stored):
+    for _ in range(number):
+        id = happen(fake)
+        if are_stored:
+            arrive(fake, id)
+
+    with CaptureQueriesContext(connection) as captured:
+        pending = check_pending_webhooks()
+
+    assert len(pending.missing) == (0 if are_stored else number)
+    assert len(statements(captured)) == pages
+    assert calls(fake) == {LIST: pages}
+
+
+@pytest.mark.parametrize(
+    ("listens", "cost"),
+    [
+        (False, 1),  # stored as applied
+        (True, 2),  # stored, then marked
+    ],
+)
+def test_each_event_that_is_recovered_costs_the_same_few_statements(fake, request, listens, cost):
+    if listens:
+        request.getfixturevalue("applied")
+    for _ in range(10):
+        happen(fake)
+
+    with CaptureQueriesContext(connection) as captured:
+        check_pending_webhooks(recover=True)
+
+    page = 1
+    assert len(statements(captured)) == page + 10 * cost
+    assert StripeWebhook.objects.filter(is_parsed=True).count() == 10

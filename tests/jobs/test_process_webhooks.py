@@ -1,0 +1,759 @@
+"""``process_webhooks`` applies what is stored, tries again what failed, forgets what is old."""
+
+from __future__ import annotations
+
+import io
+import math
+import re
+import signal
+import subprocess
+import sys
+from datetime import timedelta
+
+import pytest
+from django.contrib.auth.models import Group
+from django.core.management import CommandError, call_command
+from django.db import connection
+from django.db.models.signals import pre_delete
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from aa_stripe import gateway
+from aa_stripe.exceptions import StripeWebhookParseError
+from aa_stripe.jobs import process_webhooks, prune_webhooks, rows, webhooks
+from aa_stripe.models import StripeWebhook
+from tests.jobs.events import TYPE, ids, statements, store, unapplied
+from tests.jobs.noting import noted
+from tests.jobs.test_job_command import Terminal
+
+LIVE_KEY = "rk_live_fake"
+HOUR = timedelta(hours=1)
+DAY = timedelta(days=1)
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """A time that stands still until the test moves it."""
+
+    class Clock:
+        now = timezone.now()
+
+    monkeypatch.setattr(timezone, "now", lambda: Clock.now)
+    return Clock
+
+
+def ago(length):
+    return timezone.now() - length
+
+
+def refuse(on, reason="There is nothing to be done about it."):
+    """Let a handler say of every event that it cannot follow it."""
+
+    @on(TYPE)
+    def handler(webhook):
+        raise StripeWebhookParseError(reason)
+
+    return handler
+
+
+# What is applied
+
+
+def test_what_was_not_applied_is_applied_the_oldest_first(applied, run):
+    newest, oldest, between = (store(created=ago(hours * HOUR)) for hours in (1, 3, 2))
+
+    ran = run("process_webhooks")
+
+    assert applied == ids([oldest, between, newest])
+    assert unapplied() == set()
+    assert (ran.status, ran.stdout, ran.stderr) == (0, "applied: 3\n", "")
+
+
+def test_our_own_handlers_are_called_as_a_projects(run, caplog):
+    store("charge.dispute.created", {"id": "dp_1", "object": "dispute", "charge": "ch_1"})
+
+    run("process_webhooks")
+
+    assert "dispute dp_1 of charge ch_1" in caplog.text
+
+
+def test_an_event_whose_time_has_come_is_applied_and_one_whose_has_not_is_left(applied, run):
+    due = store(retry_at=ago(timedelta(seconds=1)))
+    waiting = store(retry_at=ago(-HOUR))
+
+    run("process_webhooks")
+
+    assert applied == [due.pk]
+    assert unapplied() == {waiting.pk}
+
+
+def test_what_was_applied_is_not_applied_again(applied, run):
+    store(is_parsed=True)
+    store(is_parsed=True, parse_error="Unable to parse webhook.")
+
+    ran = run("process_webhooks")
+
+    assert applied == []
+    assert ran.stdout == ""
+
+
+def test_a_second_run_finds_nothing_to_do(applied, run):
+    store()
+    run("process_webhooks")
+
+    ran = run("process_webhooks")
+
+    assert len(applied) == 1
+    assert ran.stdout == ""
+
+
+def test_an_event_that_is_settled_meanwhile_is_left_alone(applied, on, run):
+    first, second = store(), store()
+
+    @on(TYPE)
+    def settle_second(webhook):
+        StripeWebhook.objects.filter(pk=second.pk).update(is_parsed=True)
+
+    ran = run("process_webhooks")
+
+    assert applied == [first.pk]
+    assert ran.stdout == "applied: 1\nleft alone, settled by somebody else meanwhile: 1\n"
+
+
+def test_an_event_that_vanishes_meanwhile_is_left_alone(applied, on, run):
+    first, second = store(), store()
+    on(TYPE)(lambda webhook: StripeWebhook.objects.filter(pk=second.pk).delete())
+
+    ran = run("process_webhooks")
+
+    assert applied == [first.pk]
+    assert ran.stdout == "applied: 1\nleft alone, settled by somebody else meanwhile: 1\n"
+
+
+def test_an_event_that_somebody_else_has_tried_meanwhile_waits_for_its_time(applied, on, run):
+    first, second = store(), store()
+
+    @on(TYPE)
+    def try_second(webhook):
+        tried = {"attempts": 1, "retry_at": ago(-HOUR), "parse_error": "RuntimeError"}
+        StripeWebhook.objects.filter(pk=second.pk).update(**tried)
+
+    ran = run("process_webhooks")
+
+    second.refresh_from_db()
+    assert applied == [first.pk]
+    assert second.attempts == 1
+    assert ran.stdout == "applied: 1\nleft alone, settled by somebody else meanwhile: 1\n"
+
+
+def test_an_event_that_is_counted_by_somebody_else_at_the_same_time_is_left_alone(
+    applied, run, monkeypatch
+):
+    webhook = store()
+    is_of_wrong_mode = StripeWebhook.is_of_wrong_mode
+
+    def count_meanwhile(self):
+        StripeWebhook.objects.update(attempts=1)
+        return is_of_wrong_mode(self)
+
+    monkeypatch.setattr(StripeWebhook, "is_of_wrong_mode", count_meanwhile)
+
+    ran = run("process_webhooks")
+
+    assert applied == []
+    assert unapplied() == {webhook.pk}
+    assert ran.stdout == "left alone, settled by somebody else meanwhile: 1\n"
+
+
+# Failures
+
+
+def test_one_failing_event_is_reported_and_stops_nobody(failing, run, caplog):
+    first, second, third = store(), store(), store()
+    failing.add(second.pk)
+
+    ran = run("process_webhooks")
+
+    assert ran.status == 1
+    assert ran.stdout.startswith(
+        f"applied: 2\nException happened\nWebhook id: {second.pk}\nTraceback "
+    )
+    assert f"RuntimeError: {second.pk} cannot be followed." in ran.stdout
+    assert ran.stdout.endswith("failed: 1\n")
+    [record] = [it for it in caplog.records if it.levelname == "ERROR"]
+    assert record.name == "aa-stripe"
+    assert record.getMessage() == f"Exception happened. Webhook id: {second.pk}"
+    assert record.exc_info[0] is RuntimeError
+    assert unapplied() == {second.pk}
+    written = set(Group.objects.values_list("name", flat=True))
+    assert written == {f"about {first.pk}", f"about {third.pk}"}
+
+
+def test_a_failure_is_kept_in_the_row(failing, run):
+    webhook = store()
+    failing.add(webhook.pk)
+
+    run("process_webhooks")
+
+    webhook.refresh_from_db()
+    assert webhook.parse_error == f"RuntimeError: {webhook.pk} cannot be followed."
+    assert webhook.attempts == 1
+
+
+def test_each_further_failure_puts_the_next_try_off_for_longer_up_to_six_hours(failing, run, clock):
+    webhook = store()
+    failing.add(webhook.pk)
+
+    for minutes in (1, 2, 4, 8, 16, 32, 64, 128, 256, 360, 360):
+        assert run("process_webhooks").status == 1
+        webhook.refresh_from_db()
+        assert webhook.retry_at == clock.now + timedelta(minutes=minutes)
+        clock.now = webhook.retry_at - timedelta(seconds=1)
+        assert run("process_webhooks").stdout == ""
+        clock.now = webhook.retry_at
+
+    webhook.refresh_from_db()
+    assert webhook.attempts == 11
+
+
+def test_an_event_that_failed_is_applied_once_its_time_has_come(failing, applied, run):
+    webhook = store()
+    failing.add(webhook.pk)
+    run("process_webhooks")
+    failing.clear()
+    StripeWebhook.objects.update(retry_at=timezone.now())
+
+    ran = run("process_webhooks")
+
+    webhook.refresh_from_db()
+    assert (ran.status, ran.stdout) == (0, "applied: 1\n")
+    assert (webhook.is_parsed, webhook.parse_error, webhook.retry_at) == (True, "", None)
+    assert Group.objects.filter(name=f"about {webhook.pk}").count() == 1
+
+
+def test_what_a_handler_cannot_follow_is_counted_apart_and_is_no_failure(on, run, caplog):
+    followed = store("topup.succeeded")
+    refused = store()
+    refuse(on, "There is no such topup.")
+
+    ran = run("process_webhooks")
+
+    assert (ran.status, ran.stdout) == (0, "applied: 1\napplied, with an error of a handler's: 1\n")
+    refused.refresh_from_db()
+    assert (refused.is_parsed, refused.parse_error) == (True, "There is no such topup.")
+    followed.refresh_from_db()
+    assert (followed.is_parsed, followed.parse_error) == (True, "")
+
+
+def test_a_key_that_stripe_refuses_ends_the_run_early(on, fake, run, settings):
+    settings.STRIPE_API_KEY = "sk_wrong"
+    for _ in range(5):
+        store()
+    tried = []
+
+    @on(TYPE)
+    def ask(webhook):
+        tried.append(webhook.pk)
+        gateway.retrieve_customer("cus_1")
+
+    ran = run("process_webhooks")
+
+    assert ran.status == 1
+    assert "Stopped early: Stripe refused the API key" in ran.stdout
+    assert ran.stdout.endswith("failed: 3\n")
+    assert len(tried) == 3
+
+
+# The other mode
+
+
+def test_an_event_of_the_other_mode_is_left_alone(applied, run):
+    webhook = store(livemode=True)
+
+    ran = run("process_webhooks")
+
+    assert webhook.is_wrong_mode
+    assert (applied, ran.stdout) == ([], "")
+
+
+def test_an_event_that_the_key_no_longer_fits_is_left_alone_and_said_to_be(applied, run, settings):
+    webhook = store()
+    settings.STRIPE_API_KEY = LIVE_KEY
+
+    ran = run("process_webhooks")
+
+    assert applied == []
+    assert ran.status == 0
+    assert ran.stdout == f"left alone, {webhooks.OTHER_MODE}: 1\n"
+    webhook.refresh_from_db()
+    assert (webhook.is_parsed, webhook.attempts) == (False, 0)
+
+
+def test_an_event_of_the_other_mode_is_applied_by_its_id_once_the_key_fits(applied, run, settings):
+    webhook = store(livemode=True)
+    by_itself = run("process_webhooks", "--id", webhook.pk)
+    settings.STRIPE_API_KEY = LIVE_KEY
+
+    ran = run("process_webhooks", "--id", webhook.pk)
+
+    assert by_itself.stdout == f"left alone, {webhooks.OTHER_MODE}: 1\n"
+    assert ran.stdout == "applied: 1\n"
+    assert applied == [webhook.pk]
+    webhook.refresh_from_db()
+    assert (webhook.is_parsed, webhook.is_wrong_mode) == (True, False)
+
+
+# --failed
+
+
+def test_what_could_not_be_followed_is_followed_again_when_asked_for(applied, run):
+    parsed = store(is_parsed=True, parse_error="Unable to parse webhook.")
+    unparsed = store(parse_error="RuntimeError", attempts=3, retry_at=ago(-HOUR))
+
+    ran = run("process_webhooks", "--failed")
+
+    assert applied == ids([parsed, unparsed])
+    assert ran.stdout == "applied: 2\n"
+    assert not StripeWebhook.objects.failed().exists()
+    assert unapplied() == set()
+
+
+def test_what_has_no_error_is_not_touched_when_failures_are_asked_for(applied, run):
+    store()
+    store(is_parsed=True)
+    store(parse_error="RuntimeError", livemode=True)
+    before = list(StripeWebhook.objects.order_by("pk").values())
+
+    ran = run("process_webhooks", "--failed")
+
+    assert applied == []
+    assert ran.stdout == ""
+    assert list(StripeWebhook.objects.order_by("pk").values()) == before
+
+
+def test_what_still_cannot_be_followed_keeps_its_mark(on, run):
+    webhook = store(is_parsed=True, parse_error="Before.")
+    refuse(on, "Still not.")
+
+    ran = run("process_webhooks", "--failed")
+
+    webhook.refresh_from_db()
+    assert (ran.status, ran.stdout) == (0, "applied, with an error of a handler's: 1\n")
+    assert (webhook.is_parsed, webhook.parse_error) == (True, "Still not.")
+
+
+def test_what_fails_when_it_is_followed_again_keeps_its_mark(failing, run):
+    webhook = store(is_parsed=True, parse_error="Before.")
+    failing.add(webhook.pk)
+
+    ran = run("process_webhooks", "--failed")
+
+    webhook.refresh_from_db()
+    assert ran.status == 1
+    assert webhook.is_parsed
+    assert webhook.parse_error == f"RuntimeError: {webhook.pk} cannot be followed."
+    assert not Group.objects.exists()
+
+
+# --id
+
+
+def test_only_the_events_that_are_named_are_applied_whatever_their_time(applied, run):
+    first = store(retry_at=ago(-HOUR))
+    store()
+    third = store(is_parsed=True, parse_error="Unable to parse webhook.")
+
+    ran = run("process_webhooks", "--id", third.pk, "--id", first.pk, "--id", first.pk)
+
+    assert applied == ids([first, third])
+    assert ran.stdout == "applied: 2\n"
+
+
+def test_events_are_named_in_a_call_too(applied, run):
+    first, second = store(), store()
+
+    ran = run("process_webhooks", ids=[second.pk])
+
+    assert applied == [second.pk]
+    assert ran.stdout == "applied: 1\n"
+    assert unapplied() == {first.pk}
+
+
+def test_a_named_event_that_was_applied_is_left_alone_and_said_to_be(applied, run):
+    webhook = store(is_parsed=True)
+
+    ran = run("process_webhooks", "--id", webhook.pk)
+
+    assert applied == []
+    assert (ran.status, ran.stdout) == (0, "left alone, applied before: 1\n")
+
+
+@pytest.mark.parametrize("words", [[], ["--dry-run"], ["--failed"], ["--older-than", "1"]])
+def test_an_event_that_is_not_stored_is_an_error_before_anything_is_done(applied, run, words):
+    webhook = store(created=ago(HOUR), parse_error="RuntimeError")
+
+    with pytest.raises(CommandError, match=r"^--id: Not stored here: evt_nobody, evt_nothing\.$"):
+        run(
+            "process_webhooks",
+            *words,
+            *("--id", webhook.pk, "--id", "evt_nothing", "--id", "evt_nobody"),
+        )
+
+    assert applied == []
+    assert unapplied() == {webhook.pk}
+
+
+# Other options
+
+
+def test_younger_events_are_left_for_later(applied, run):
+    old = store(created=ago(timedelta(seconds=61)))
+    store(created=ago(timedelta(seconds=0)))
+
+    ran = run("process_webhooks", "--older-than", "60")
+
+    assert applied == [old.pk]
+    assert ran.stdout == "applied: 1\n"
+
+
+def test_the_limit_counts_what_was_tried_and_not_what_was_left_alone(applied, failing, run):
+    store(livemode=True)
+    StripeWebhook.objects.update(is_wrong_mode=False)
+    failed, done, left = store(), store(), store()
+    failing.add(failed.pk)
+
+    ran = run("process_webhooks", "--limit", "2")
+
+    assert applied == [failed.pk, done.pk]
+    assert f"left alone, {webhooks.OTHER_MODE}: 1\n" in ran.stdout
+    assert left.pk in unapplied()
+
+
+def test_the_rate_is_kept(run, monkeypatch):
+    store()
+    rates, at_rate = [], webhooks.at_rate
+    monkeypatch.setattr(webhooks, "at_rate", lambda rate: rates.append(rate) or at_rate(rate))
+
+    run("process_webhooks", "--rate", "250")
+
+    assert rates == [250]
+
+
+def test_a_dry_run_says_what_would_be_applied_and_writes_nothing(applied, run):
+    due = store()
+    store(retry_at=ago(-HOUR))
+    old = store(is_parsed=True, created=ago(40 * DAY))
+
+    with CaptureQueriesContext(connection) as captured:
+        ran = run("process_webhooks", "--dry-run", "--prune", "31", verbosity=2)
+
+    assert ran.stdout == (
+        f"Webhook id: {due.pk}: would be applied\nWebhook id: {old.pk}: would be pruned\n"
+        "would be applied: 1\nwould be pruned: 1\n"
+    )
+    assert applied == []
+    assert all(sql.startswith("SELECT") for sql in statements(captured))
+
+
+@pytest.mark.parametrize("words", [["--failed"], ["--limit", "1"], ["--older-than", "60"]])
+def test_a_dry_run_heeds_the_other_options(run, words):
+    store(created=ago(HOUR), parse_error="RuntimeError")
+    store()
+
+    ran = run("process_webhooks", "--dry-run", *words)
+
+    assert ran.stdout == "would be applied: 1\n"
+
+
+def test_a_dry_run_says_what_would_be_left_alone(run, settings):
+    done, of_other_mode = store(is_parsed=True), store(livemode=True)
+
+    ran = run("process_webhooks", "--dry-run", "--id", done.pk, "--id", of_other_mode.pk)
+
+    assert ran.stdout == (f"left alone, applied before: 1\nleft alone, {webhooks.OTHER_MODE}: 1\n")
+
+
+def test_a_dry_run_does_not_count_what_would_be_left_alone(run):
+    store(livemode=True)
+    StripeWebhook.objects.update(is_wrong_mode=False)
+    store()
+
+    ran = run("process_webhooks", "--dry-run", "--limit", "1")
+
+    assert ran.stdout == f"would be applied: 1\nleft alone, {webhooks.OTHER_MODE}: 1\n"
+
+
+def test_verbosity_2_lists_the_events(failing, run):
+    done, failed = store(), store()
+    failing.add(failed.pk)
+
+    ran = run("process_webhooks", verbosity=2)
+
+    assert ran.stdout.splitlines()[:3] == [
+        f"Webhook id: {done.pk}: applied",
+        f"Webhook id: {failed.pk}: failed: {failed.pk} cannot be followed.",
+        "applied: 1",
+    ]
+
+
+def test_verbosity_0_tells_failures_only(failing, run):
+    store()
+    failed = store()
+    failing.add(failed.pk)
+
+    ran = run("process_webhooks", verbosity=0)
+
+    assert ran.stdout.startswith(f"Exception happened\nWebhook id: {failed.pk}\nTraceback ")
+    assert "applied" not in ran.stdout
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        [option, value]
+        for option in ("--older-than", "--prune", "--rate")
+        for value in ("nan", "inf", "-1", "1e300", "abc")
+        if (option, value) != ("--rate", "1e300")  # as good as no limit
+    ]
+    + [["--older-than", "1e12"], ["--prune", "1e6"], ["--limit", "0"], ["--limit", "-1"]],
+)
+def test_a_value_that_makes_no_sense_is_refused_before_anything_is_done(applied, run, words):
+    webhook = store()
+    option, value = words
+
+    with pytest.raises(CommandError) as refused:
+        run("process_webhooks", f"{option}={value}")
+
+    assert any(said in str(refused.value) for said in (value, str(float_or_text(value))))
+    assert "\n" not in str(refused.value)
+    assert applied == []
+    assert unapplied() == {webhook.pk}
+
+
+def float_or_text(value):
+    try:
+        return float(value)
+    except ValueError:
+        return value
+
+
+@pytest.mark.parametrize("seconds", [math.nan, math.inf, -1, 1e300])
+def test_a_number_that_makes_no_sense_is_refused_in_a_call_too(run, seconds):
+    with pytest.raises(CommandError, match="--older-than"):
+        run("process_webhooks", older_than=seconds)
+
+
+def test_a_job_refuses_a_rate_that_makes_no_sense():
+    with pytest.raises(ValueError, match="above 0"):
+        process_webhooks(rate=0)
+
+
+# Pruning
+
+
+def test_old_events_that_were_applied_without_an_error_are_deleted(run):
+    old = {"created": ago(32 * DAY)}
+    store(is_parsed=True, **old)
+    kept = {
+        store(is_parsed=True, created=ago(30 * DAY)).pk,
+        store(is_parsed=True, parse_error="Unable to parse webhook.", **old).pk,
+        store(retry_at=ago(-HOUR), **old).pk,
+        store(retry_at=ago(-HOUR), parse_error="RuntimeError", **old).pk,
+        store(livemode=True, **old).pk,
+    }
+
+    ran = run("process_webhooks", "--prune", "31")
+
+    assert set(StripeWebhook.objects.values_list("pk", flat=True)) == kept
+    assert (ran.status, ran.stdout) == (0, "pruned: 1\n")
+
+
+def test_nothing_is_deleted_unless_it_is_asked_for(run):
+    store(is_parsed=True, created=ago(400 * DAY))
+
+    ran = run("process_webhooks")
+
+    assert StripeWebhook.objects.count() == 1
+    assert ran.stdout == ""
+
+
+def test_an_old_event_is_applied_first_and_deleted_then(applied, run):
+    webhook = store(created=ago(40 * DAY))
+
+    ran = run("process_webhooks", "--prune", "40")
+
+    assert applied == [webhook.pk]
+    assert ran.stdout == "applied: 1\npruned: 1\n"
+    assert not StripeWebhook.objects.exists()
+
+
+@pytest.mark.parametrize("days", ["0", "30", "30.99"])
+def test_events_are_kept_for_31_days_at_least(applied, run, days):
+    store(is_parsed=True, created=ago(400 * DAY))
+    store()
+
+    with pytest.raises(CommandError, match="31 days at least"):
+        run("process_webhooks", "--prune", days)
+
+    assert applied == []
+    assert StripeWebhook.objects.count() == 2
+
+
+def test_the_job_refuses_to_forget_too_early_as_well():
+    with pytest.raises(ValueError, match="31 days at least"):
+        prune_webhooks(older_than=30 * DAY)
+
+
+def test_events_are_deleted_in_chunks(run, monkeypatch):
+    monkeypatch.setattr(rows, "CHUNK_SIZE", 3)
+    monkeypatch.setattr(webhooks, "CHUNK_SIZE", 3)
+    for _ in range(7):
+        store(is_parsed=True, created=ago(40 * DAY))
+
+    with CaptureQueriesContext(connection) as captured:
+        ran = run("process_webhooks", "--prune", "31")
+
+    assert ran.stdout == "pruned: 7\n"
+    assert len([sql for sql in statements(captured) if sql.startswith("DELETE")]) == 3
+
+
+def test_a_chunk_that_cannot_be_deleted_is_reported_and_stops_nobody(
+    transactional_db, applied, run, monkeypatch
+):
+    monkeypatch.setattr(rows, "CHUNK_SIZE", 2)
+    monkeypatch.setattr(webhooks, "CHUNK_SIZE", 2)
+    first, second, third = (store(is_parsed=True, created=ago(40 * DAY)) for _ in range(3))
+    store()
+
+    def protect(sender, instance, **kwargs):
+        if instance.pk == second.pk:
+            raise RuntimeError("There is something that points to it.")
+
+    pre_delete.connect(protect, sender=StripeWebhook)
+    try:
+        ran = run("process_webhooks", "--prune", "31")
+    finally:
+        pre_delete.disconnect(protect, sender=StripeWebhook)
+
+    assert ran.status == 1
+    assert ran.stdout.startswith(
+        "applied: 1\npruned: 1\n"
+        f"Exception happened\nWebhook ids: {first.pk} to {second.pk}\nTraceback "
+    )
+    assert not StripeWebhook.objects.filter(pk=third.pk).exists()
+    assert StripeWebhook.objects.filter(pk__in=ids([first, second])).count() == 2
+
+
+def test_a_run_that_ends_early_deletes_nothing(on, fake, run, settings):
+    settings.STRIPE_API_KEY = "sk_wrong"
+    store(is_parsed=True, created=ago(40 * DAY))
+    for _ in range(4):
+        store()
+    on(TYPE)(lambda webhook: gateway.retrieve_customer("cus_1"))
+
+    ran = run("process_webhooks", "--prune", "31")
+
+    assert "Stopped early" in ran.stdout
+    assert StripeWebhook.objects.filter(is_parsed=True).count() == 1
+
+
+def test_a_terminal_shows_how_far_it_has_come():
+    store()
+    store(is_parsed=True, created=ago(40 * DAY))
+    terminal = Terminal()
+
+    call_command("process_webhooks", prune=31, stdout=io.StringIO(), stderr=terminal)
+
+    assert "Webhooks: 100%" in terminal.getvalue()
+    assert "Old webhooks: 100%" in terminal.getvalue()
+
+
+# Cost
+
+
+def test_each_event_costs_the_same_few_statements(applied):
+    def cost(number):
+        for _ in range(number):
+            store()
+        with CaptureQueriesContext(connection) as captured:
+            process_webhooks()
+        return len(statements(captured))
+
+    reading_the_row, counting_the_try, marking_it = 1, 1, 1
+
+    fixed = cost(0)
+    assert cost(1) - 1 * (reading_the_row + counting_the_try + marking_it) <= fixed + 2
+    assert cost(11) - cost(1) == 10 * (reading_the_row + counting_the_try + marking_it)
+    assert len(applied) == 13
+
+
+# Processes
+
+
+TIMEOUT = 60  # seconds
+
+
+@pytest.fixture
+def start(child_environment):
+    """Start the command with a handler that notes each event; it waits for a line of input."""
+    children = []
+
+    def start(**environment):
+        child = subprocess.Popen(
+            [sys.executable, "-m", "tests.jobs.noting", "process_webhooks"],
+            env=child_environment | environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        children.append(child)
+        return child
+
+    yield start
+    for child in children:
+        child.kill()
+        child.communicate()
+
+
+def finish(children):
+    """Let all of them begin; what each has printed."""
+    for child in children:
+        child.stdin.write("\n")
+        child.stdin.flush()
+    return [child.communicate(timeout=TIMEOUT) for child in children]
+
+
+def test_two_runs_at_once_apply_each_event_once(transactional_db, start):
+    stored = [store() for _ in range(60)]
+
+    children = [start() for _ in range(2)]
+    printed = finish(children)
+
+    assert [child.returncode for child in children] == [0, 0]
+    assert [stderr for _, stderr in printed] == ["", ""]
+    counts = [int(it) for out, _ in printed for it in re.findall(r"^applied: (\d+)", out, re.M)]
+    assert sum(counts) == 60
+    assert noted() == dict.fromkeys(ids(stored), 1)
+    assert unapplied() == set()
+
+
+def test_a_run_that_is_killed_is_made_good_by_the_next(transactional_db, start):
+    stored = [store() for _ in range(10)]
+    killed = start(DIES_AT=stored[4].pk)
+    finish([killed])
+    left = unapplied()
+    in_hand = StripeWebhook.objects.get(pk=stored[4].pk)
+    StripeWebhook.objects.update(retry_at=None)  # its time has come
+
+    [(printed, _)] = finish([start()])
+
+    assert killed.returncode == -signal.SIGKILL
+    assert left == set(ids(stored[4:]))
+    assert in_hand.attempts == 1
+    assert in_hand.retry_at is not None
+    assert printed == "applied: 6\n"
+    assert noted() == dict.fromkeys(ids(stored), 1)
+    assert unapplied() == set()
