@@ -295,7 +295,8 @@ def _body_of(request: HttpRequest) -> bytes:
     """The bytes as they were signed. Raises ``RequestDataTooBig``, ``StripeWebhookRefused``."""
     try:
         body: bytes = request.body
-    except UnreadablePostError as error:
+    # Older Djangos raise ValueError for a length that is no number.
+    except (UnreadablePostError, ValueError) as error:
         raise StripeWebhookRefused("The body did not arrive.") from error
     limit: int | None = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
     # Django goes by the length that the request names, if it names one.

@@ -105,7 +105,8 @@ def _charges_of(intent: dict[str, Any]) -> list[StripeCharge]:
     is_payer = Q(stripe_payment_intent_id=intent["id"])
     if uuid := _uuid_in(intent, CHARGE_KEY):
         is_payer |= Q(uuid=uuid)
-    return list(stored(StripeCharge).filter(is_payer).order_by("pk"))
+    found = list(stored(StripeCharge).filter(is_payer).order_by("pk"))
+    return [it for it in found if it.stripe_payment_intent_id == intent["id"]] or found
 
 
 def _charges_with(charge_id: str | None, intent_id: str | None) -> list[StripeCharge]:
@@ -196,7 +197,18 @@ def _subscription_of(invoice: dict[str, Any]) -> str | None:
 def _refresh_subscriptions(is_it: Q, subscription_id: str) -> None:
     for row in stored(StripeSubscription).filter(is_it).order_by("pk"):
         with locked(row), _answers():
-            row.set_stripe_data(gateway.retrieve_subscription(subscription_id))
+            subscription = gateway.retrieve_subscription(subscription_id)
+            if row.customer_id is None:
+                row.customer = _subscriber(row, subscription)
+            row.set_stripe_data(subscription)
+
+
+def _subscriber(
+    row: StripeSubscription, subscription: gateway.Subscription
+) -> StripeCustomer | None:
+    """The user's customer that it is billed to."""
+    known = stored(StripeCustomer).filter(user_id=row.user_id)
+    return known.filter(stripe_customer_id=subscription.customer).last()
 
 
 # Coupons: https://docs.stripe.com/api/coupons

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from decimal import Decimal
 
 import pytest
@@ -10,8 +11,10 @@ import stripe
 
 from aa_stripe import gateway
 from aa_stripe.gateway import Meaning
+from aa_stripe.testing import signed
 
 INTENTS = "https://api.stripe.com/v1/payment_intents"
+EVENTS = "https://api.stripe.com/v1/events"
 
 
 @pytest.fixture
@@ -173,3 +176,132 @@ def test_what_a_project_set_up_in_the_sdk_is_left_alone(untouched_sdk, settings,
     gateway.configure_sdk()
 
     assert (stripe.api_key, stripe.api_base) == ("sk_test_theirs", "https://proxy.example")
+
+
+# Events
+
+
+def answer_with_events(stripe_api, *ids, has_more=False):
+    events = [{"id": id, "object": "event", "type": "payout.paid"} for id in ids]
+    listing = {"object": "list", "url": "/v1/events", "data": events, "has_more": has_more}
+    stripe_api.get(EVENTS, json=listing)
+
+
+def test_events_of_a_time_are_asked_for_by_the_page(stripe_api):
+    answer_with_events(stripe_api, "evt_2", "evt_1")
+
+    events = list(gateway.events(1_800_000_000, 1_800_003_600))
+
+    assert [event.id for event in events] == ["evt_2", "evt_1"]
+    assert stripe_api.calls[0].request.params == {
+        "created[gte]": "1800000000",
+        "created[lte]": "1800003600",
+        "limit": "100",
+    }
+
+
+def test_events_of_some_types_are_asked_for_by_their_names(stripe_api):
+    answer_with_events(stripe_api)
+
+    assert list(gateway.events(1, 2, ("payout.paid", "coupon.*"))) == []
+
+    assert stripe_api.calls[0].request.params == {
+        "created[gte]": "1",
+        "created[lte]": "2",
+        "limit": "100",
+        "types[0]": "payout.paid",
+        "types[1]": "coupon.*",
+    }
+
+
+def test_events_beyond_a_page_are_asked_for_after_the_last_one(stripe_api):
+    answer_with_events(stripe_api, "evt_3", "evt_2", has_more=True)
+    answer_with_events(stripe_api, "evt_1")
+
+    events = list(gateway.events(1, 2, ["payout.paid"]))
+
+    assert [event.id for event in events] == ["evt_3", "evt_2", "evt_1"]
+    first, second = (call.request.params for call in stripe_api.calls)
+    assert second == {**first, "starting_after": "evt_2"}
+
+
+def test_no_event_is_asked_for_before_one_is_wanted(stripe_api):
+    answer_with_events(stripe_api, "evt_2", has_more=True)
+
+    assert next(gateway.events(1, 2)).id == "evt_2"
+
+    assert len(stripe_api.calls) == 1
+
+
+def test_an_event_is_read_by_its_id(stripe_api):
+    event = {"id": "evt_1", "object": "event", "type": "payout.paid", "data": {"object": {}}}
+    stripe_api.get(f"{EVENTS}/evt_1", json=event)
+
+    assert gateway.to_json(gateway.retrieve_event("evt_1")) == event
+
+
+def test_an_event_that_stripe_keeps_no_more_is_missing(stripe_api):
+    stripe_api.get(
+        f"{EVENTS}/evt_1", **answered(404, type="invalid_request_error", code="resource_missing")
+    )
+
+    with pytest.raises(stripe.InvalidRequestError) as raised:
+        gateway.retrieve_event("evt_1")
+
+    assert raised.value.http_status == 404
+
+
+# Signatures
+
+BODY = '{"id": "evt_1", "text": "ü"}'
+
+
+def signature(secret="whsec_1", body=BODY, age=0):
+    return signed(body, secret, int(time.time()) - age)["Stripe-Signature"]
+
+
+@pytest.mark.parametrize(
+    ("secret", "secrets"),
+    [
+        ("whsec_1", ["whsec_1"]),
+        ("whsec_1", ("whsec_0", "whsec_1")),
+        (["whsec_0", "whsec_1"], ["whsec_1"]),
+        (["whsec_1", "whsec_2"], ["whsec_0", "whsec_1"]),
+        ("schlüssel", ["schlüssel"]),
+        ("whsec_1", ["", "  ", "whsec_1"]),
+    ],
+)
+def test_a_body_is_signed_by_any_of_the_secrets(secret, secrets):
+    assert gateway.is_signed(BODY, signature(secret), secrets)
+
+
+def test_a_signature_is_of_its_body_alone():
+    assert not gateway.is_signed(BODY + " ", signature(), ["whsec_1"])
+
+
+@pytest.mark.parametrize("secret", ["whsec_2", "whsec_", "WHSEC_1", "whsec_1 ", ""])
+def test_another_secret_signs_nothing(secret):
+    assert not gateway.is_signed(BODY, signature(secret), ["whsec_1"])
+
+
+@pytest.mark.parametrize("secrets", [[], (), [""], ["", " "], ["\t\n"]])
+@pytest.mark.parametrize("secret", ["", " ", "\t\n"])
+def test_an_empty_secret_signs_nothing(secret, secrets):
+    assert not gateway.is_signed(BODY, signature(secret), secrets)
+
+
+@pytest.mark.parametrize(("age", "is_fresh"), [(0, True), (290, True), (301, False), (-60, True)])
+def test_a_signature_is_good_for_five_minutes(age, is_fresh):
+    assert gateway.is_signed(BODY, signature(age=age), ["whsec_1"]) is is_fresh
+
+
+@pytest.mark.parametrize(
+    "header",
+    ["", " ", ",", "=", "t", "v1", "t,v1", "t=1", "v1=0", "t=,v1=", "t=a,v1=0", "ü", "t=1,v1=é"],
+)
+def test_a_header_that_makes_no_sense_is_no_signature(header):
+    assert not gateway.is_signed(BODY, header, ["whsec_1"])
+
+
+def test_a_header_beyond_ascii_is_no_signature_though_it_holds_one():
+    assert not gateway.is_signed(BODY, signature() + ",v1=é", ["whsec_1"])

@@ -890,6 +890,66 @@ def test_an_event_that_somebody_else_has_claimed_is_left_to_them(webhook, on):
     assert effects_of(webhook) == []
 
 
+def test_a_retry_whose_event_is_applied_after_all_by_somebody_else_returns_false(
+    webhook, on, monkeypatch
+):
+    """``parse()`` asks nobody whether the event is claimed."""
+    on(TYPE)(take_effect)
+
+    def apply_it_meanwhile(webhook, even_if_parsed):
+        monkeypatch.undo()
+        other(webhook).parse()
+        return applying._apply(webhook, even_if_parsed)
+
+    monkeypatch.setattr(applying, "_apply", apply_it_meanwhile)
+
+    assert webhook.retry() is False
+
+    row = other(webhook)
+    assert (row.is_parsed, row.parse_error, row.retry_at) == (True, "", None)
+    assert effects_of(webhook) == ["handler"]
+
+
+def test_receivers_of_an_event_that_is_applied_again_see_it_as_not_parsed(webhook, on, receiver):
+    seen, refusals = [], [StripeWebhookParseError("Not yet.")]
+
+    @receiver
+    def listen(sender, instance, **kwargs):
+        seen.append(instance.is_parsed)
+
+    @on(TYPE)
+    def refuse_once(webhook):
+        if refusals:
+            raise refusals.pop()
+
+    webhook.parse()
+    again = other(webhook)
+
+    assert again.retry(even_if_parsed=True)
+
+    assert seen == [False, False]
+    assert again.is_parsed
+
+
+def test_an_event_that_fails_when_it_is_applied_again_counts_as_parsed_still(webhook, on):
+    errors = [WentWrong(), StripeWebhookParseError("Not yet.")]
+
+    @on(TYPE)
+    def fail(webhook):
+        take_effect(webhook)
+        raise errors.pop()
+
+    webhook.parse()
+
+    with pytest.raises(WentWrong):
+        webhook.retry(even_if_parsed=True)
+
+    for it in (webhook, other(webhook)):
+        assert it.is_parsed
+        assert it.parse_error.endswith("WentWrong")
+    assert effects_of(webhook) == []
+
+
 # Later and later
 
 
@@ -918,22 +978,3 @@ def test_an_event_that_fails_again_and_again_is_tried_less_and_less_often(webhoo
     row = other(webhook)
     assert row.attempts == 1001
     assert timedelta(hours=5) < row.retry_at - timezone.now() <= timedelta(hours=6)
-
-
-def test_who_is_called_once_more_for_an_event_that_counts_as_parsed_finds_it_unparsed(webhook, on):
-    seen = []
-
-    @on(TYPE)
-    def follow(instance):
-        seen.append(instance.is_parsed)
-        if len(seen) == 1:
-            raise StripeWebhookParseError("Not today.")
-
-    webhook.retry()
-    assert webhook.parse_error == "Not today."
-
-    assert webhook.retry(even_if_parsed=True)
-
-    assert seen == [False, False]
-    assert (other(webhook).is_parsed, other(webhook).parse_error) == (True, "")
-    assert not webhook.changed_fields()

@@ -1,0 +1,1158 @@
+"""What becomes of a charge's row when Stripe tells of its payment, its refunds, its disputes."""
+
+from __future__ import annotations
+
+import logging
+import time
+import uuid
+from contextlib import suppress
+from functools import partial
+
+import pytest
+import stripe
+from django.db import connection, transaction
+
+from aa_stripe import signals
+from aa_stripe.exceptions import (
+    StripeInternalError,
+    StripeMethodNotAllowed,
+    StripeWebhookParseError,
+)
+from aa_stripe.jobs import charge_pending, process_webhooks
+from aa_stripe.models import StripeCharge, StripeWebhook, collecting
+from aa_stripe.models.collecting import UUID_KEY
+from aa_stripe.testing import FakeStripe, Fault
+from aa_stripe.testing.webhooks import event
+from tests.builders import make_charge, make_customer
+from tests.charging.stripe_side import (
+    CANCEL,
+    CONFIRM,
+    CREATE,
+    RETRIEVE,
+    authenticate,
+    intent_of,
+    intents,
+    paid,
+)
+from tests.webhooks.account import (
+    AGAIN,
+    NEW,
+    NOT_YET,
+    SILENCES,
+    altered,
+    asked,
+    deliver,
+    error_of,
+    events_of,
+    newest,
+    wait_until,
+)
+from tests.webhooks.effects import InThread
+from tests.webhooks.payments import (
+    CANCELED,
+    FAILED,
+    OF_PAYMENT,
+    OF_REFUND,
+    PROCESSING,
+    REQUIRES_ACTION,
+    SUCCEEDED,
+    as_row_is,
+    assert_as_stripe_says,
+    heard_signals,
+    hearing,
+    lose_answer,
+    lose_id,
+    row_of,
+)
+
+on_servers = pytest.mark.skipif(
+    connection.vendor == "sqlite", reason="SQLite lets one write at a time."
+)
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def fake():
+    with FakeStripe() as fake:
+        yield fake
+
+
+@pytest.fixture
+def heard():
+    with heard_signals() as heard:
+        yield heard
+
+
+@pytest.fixture
+def logged(caplog):
+    """What was logged as an error, once it is called."""
+    caplog.set_level(logging.ERROR, logger="aa-stripe")
+    return lambda: [it.getMessage() for it in caplog.records if it.levelno >= logging.ERROR]
+
+
+@pytest.fixture
+def charge(fake):
+    return make_charge()
+
+
+@pytest.fixture
+def charged(charge, heard):
+    """Ten dollars were collected, and everybody knows."""
+    charge.charge()
+    heard.clear()
+    return charge
+
+
+@pytest.fixture
+def declined(fake):
+    """A pending charge whose card attaches and then declines every payment."""
+    return make_charge(make_customer(card="tok_chargeCustomerFail"))
+
+
+@pytest.fixture
+def unauthenticated(fake, heard):
+    """A charge that failed because its customer has to act."""
+    charge = make_charge(make_customer(card="tok_authenticationRequired"))
+    charge.charge()
+    heard.clear()
+    return charge
+
+
+# A payment that succeeds without us
+
+
+def test_a_payment_finished_in_the_browser_settles_its_row(unauthenticated, fake, heard):
+    authenticate(fake, unauthenticated)
+
+    statuses = deliver(fake, newest(fake, SUCCEEDED))
+
+    assert statuses == [NEW]
+    assert asked(fake) == [RETRIEVE]
+    assert_as_stripe_says(fake, unauthenticated)
+    assert heard == [("succeeded", unauthenticated.pk)]
+
+
+def test_a_payment_whose_answer_was_lost_settles_its_row(charge, fake, heard):
+    lose_answer(fake, charge)
+
+    deliver(fake, newest(fake, SUCCEEDED))
+
+    assert asked(fake) == [RETRIEVE]
+    assert_as_stripe_says(fake, charge)
+    assert heard == [("succeeded", charge.pk)]
+
+
+def test_after_the_webhook_nothing_is_left_to_collect(charge, fake, heard):
+    lose_answer(fake, charge)
+    deliver(fake, newest(fake, SUCCEEDED))
+    settled = as_row_is(charge)
+
+    report = charge_pending()
+    with pytest.raises(StripeMethodNotAllowed, match="Already charged"):
+        charge.charge()
+
+    assert report.done == {}
+    assert as_row_is(charge) == settled
+    assert len(paid(fake)) == 1
+    assert heard == [("succeeded", charge.pk)]
+
+
+def test_the_webhook_of_a_payment_that_we_have_recorded_changes_nothing(charged, fake, heard):
+    before = as_row_is(charged)
+
+    statuses = deliver(fake, *events_of(fake, *OF_PAYMENT))
+
+    assert statuses == [NEW]
+    assert asked(fake) == [RETRIEVE]
+    assert as_row_is(charged) == before
+    assert heard == []
+
+
+def test_the_same_event_again_asks_nothing_and_says_nothing(charge, fake, heard):
+    lose_answer(fake, charge)
+    told = newest(fake, SUCCEEDED)
+    deliver(fake, told)
+    settled = as_row_is(charge)
+
+    statuses = deliver(fake, told, told)
+
+    assert statuses == [AGAIN, AGAIN]
+    assert asked(fake) == []
+    assert as_row_is(charge) == settled
+    assert heard == [("succeeded", charge.pk)]
+
+
+def test_two_events_of_one_payment_are_one_success(charge, fake, heard):
+    lose_answer(fake, charge)
+    told = newest(fake, SUCCEEDED)
+
+    deliver(fake, told, altered(told))
+
+    assert_as_stripe_says(fake, charge)
+    assert heard == [("succeeded", charge.pk)]
+
+
+def test_a_row_that_has_lost_its_intent_is_found_by_its_uuid(charge, fake, heard):
+    lose_answer(fake, charge)
+    lose_id(charge)
+
+    deliver(fake, newest(fake, SUCCEEDED))
+
+    assert_as_stripe_says(fake, charge)
+    assert heard == [("succeeded", charge.pk)]
+
+
+def test_a_payment_without_our_metadata_is_found_by_its_id(charge, fake, heard):
+    lose_answer(fake, charge)
+    told = altered(newest(fake, SUCCEEDED), metadata={})
+
+    deliver(fake, told)
+
+    assert_as_stripe_says(fake, charge)
+    assert heard == [("succeeded", charge.pk)]
+
+
+def test_a_charged_row_without_an_intent_is_not_paid_twice_by_it(charged, fake, heard):
+    StripeCharge.objects.filter(pk=charged.pk).update(stripe_payment_intent_id="")
+    before = as_row_is(charged)
+
+    deliver(fake, newest(fake, SUCCEEDED))
+
+    assert error_of(newest(fake, SUCCEEDED)) == ""
+    assert as_row_is(charged) == before
+    assert heard == []
+
+
+def test_the_row_says_what_was_collected_rather_than_what_was_ordered(charge, fake):
+    lose_answer(fake, charge)
+    StripeCharge.objects.filter(pk=charge.pk).update(amount=1, currency="eur")
+
+    deliver(fake, newest(fake, SUCCEEDED))
+
+    assert_as_stripe_says(fake, charge)
+    assert (row_of(charge).amount, row_of(charge).currency) == (1000, "usd")
+
+
+def test_the_customer_who_has_paid_stays_the_one_who_paid(charge, fake):
+    lose_answer(fake, charge)
+    payer = charge.customer
+    newer = make_customer(charge.user)
+    StripeCharge.objects.filter(pk=charge.pk).update(customer=newer)
+
+    deliver(fake, newest(fake, SUCCEEDED))
+
+    assert row_of(charge).customer == payer
+
+
+def test_a_charge_that_only_a_person_may_collect_is_settled_as_well(fake, heard):
+    charge = make_charge(is_manual_charge=True)
+    lose_answer(fake, charge)
+
+    deliver(fake, newest(fake, SUCCEEDED))
+
+    assert_as_stripe_says(fake, charge)
+    assert heard == [("succeeded", charge.pk)]
+
+
+def before_it_is_written(monkeypatch, act):
+    """``act()`` once after Stripe's answer, when the row's lock is given back, before it is
+    recorded."""
+    write = collecting._write
+
+    def be_slow(*arguments):
+        monkeypatch.setattr(collecting, "_write", write)
+        act()
+        return write(*arguments)
+
+    monkeypatch.setattr(collecting, "_write", be_slow)
+
+
+def test_the_webhook_may_be_faster_than_we_are(charge, fake, heard, monkeypatch):
+    before_it_is_written(monkeypatch, lambda: deliver(fake, newest(fake, SUCCEEDED)))
+
+    collected = charge.charge()
+
+    assert error_of(newest(fake, SUCCEEDED)) == ""
+    assert collected.id == charge.stripe_charge_id
+    assert_as_stripe_says(fake, charge)
+    assert heard == [("succeeded", charge.pk)]
+
+
+def test_the_webhook_of_a_decline_may_be_faster_than_we_are(declined, fake, heard, monkeypatch):
+    before_it_is_written(monkeypatch, lambda: deliver(fake, newest(fake, FAILED)))
+
+    assert declined.charge() is None
+
+    assert error_of(newest(fake, FAILED)) == ""
+    assert declined.charge_attempt_failed
+    assert heard == [("card_exception", declined.pk)]
+
+
+def test_a_success_leaves_other_rows_alone(charge, fake):
+    another = make_charge(charge.user.stripe_customers.get())
+    lose_answer(fake, charge)
+    before = as_row_is(another)
+
+    deliver(fake, newest(fake, SUCCEEDED))
+
+    assert as_row_is(another) == before
+
+
+# A payment that fails
+
+
+def test_a_decline_whose_answer_was_lost_is_recorded_once(declined, fake, heard):
+    lose_answer(fake, declined)
+
+    deliver(fake, newest(fake, FAILED))
+
+    row = row_of(declined)
+    [tried] = fake.account.all("charge")
+    assert asked(fake) == [RETRIEVE]
+    assert (row.is_charged, row.charge_attempt_failed) == (False, True)
+    assert (row.failure_code, row.stripe_charge_id) == ("card_declined", tried["id"])
+    assert row.stripe_response["error"]["decline_code"] == "generic_decline"
+    assert heard == [("card_exception", declined.pk)]
+
+
+def test_a_recorded_decline_is_not_announced_again_when_the_command_runs(declined, fake, heard):
+    lose_answer(fake, declined)
+    deliver(fake, newest(fake, FAILED))
+
+    charge_pending()
+
+    assert len(fake.account.all("charge")) == 1
+    assert heard == [("card_exception", declined.pk)]
+
+
+def test_an_explicit_charge_after_a_recorded_decline_is_a_new_attempt(declined, fake, heard):
+    lose_answer(fake, declined)
+    deliver(fake, newest(fake, FAILED))
+    declined.customer.add_new_source("tok_visa")
+
+    row_of(declined).charge()
+
+    assert_as_stripe_says(fake, declined)
+    assert heard == [("card_exception", declined.pk), ("succeeded", declined.pk)]
+
+
+def test_the_webhook_of_a_decline_that_we_have_recorded_changes_nothing(declined, fake, heard):
+    declined.charge()
+    before = as_row_is(declined)
+
+    deliver(fake, newest(fake, FAILED))
+
+    assert as_row_is(declined) == before
+    assert heard == [("card_exception", declined.pk)]
+
+
+def test_a_lost_decline_of_a_second_attempt_is_recorded_as_well(declined, fake, heard):
+    declined.charge()
+    lose_answer(fake, declined)
+
+    deliver(fake, *events_of(fake, FAILED))
+
+    row = row_of(declined)
+    assert row.charge_attempt_failed
+    assert row.stripe_charge_id == fake.account.all("charge")[-1]["id"]
+    assert heard == [("card_exception", declined.pk)] * 2
+
+
+def test_a_late_decline_says_nothing_about_the_attempt_that_goes_on(declined, fake, heard):
+    declined.charge()
+    late = newest(fake, FAILED)
+    fake.fail_next(CONFIRM, Fault.REQUEST_LOST)
+    with pytest.raises(StripeInternalError):
+        declined.charge()
+
+    deliver(fake, late)
+
+    assert not row_of(declined).charge_attempt_failed
+    assert heard == [("card_exception", declined.pk)]
+
+
+def test_a_decline_that_comes_after_the_success_changes_nothing(declined, fake, heard):
+    declined.charge()
+    declined.customer.add_new_source("tok_visa")
+    declined.charge()
+    before = as_row_is(declined)
+
+    deliver(fake, newest(fake, SUCCEEDED), newest(fake, FAILED))
+
+    assert as_row_is(declined) == before
+    assert heard == [("card_exception", declined.pk), ("succeeded", declined.pk)]
+
+
+def test_a_lost_lack_of_authentication_asks_for_the_customer(fake, heard):
+    charge = make_charge(make_customer(card="tok_authenticationRequired"))
+    lose_answer(fake, charge)
+
+    deliver(fake, newest(fake, FAILED))
+
+    assert row_of(charge).failure_code == "authentication_required"
+    assert heard == [("card_exception", charge.pk), ("requires_action", charge.pk)]
+
+
+def test_the_exception_of_the_signal_is_the_one_that_stripe_raised(declined, fake):
+    raised = []
+
+    def listen(sender, instance, exception, **kwargs):
+        raised.append((sender, exception))
+
+    lose_answer(fake, declined)
+
+    with hearing(signals.stripe_charge_card_exception, listen):
+        deliver(fake, newest(fake, FAILED))
+
+    [(sender, error)] = raised
+    assert sender is StripeCharge
+    assert isinstance(error, stripe.CardError)
+    assert (error.code, error.http_status) == ("card_declined", 402)
+
+
+def test_a_row_that_waits_and_has_lost_its_intent_gets_it_back(declined, fake):
+    lose_answer(fake, declined)
+    lose_id(declined)
+
+    deliver(fake, newest(fake, FAILED))
+
+    row = row_of(declined)
+    assert row.stripe_payment_intent_id == intents(fake)[0]["id"]
+    assert (row.charge_attempt_failed, row.failure_code) == (True, "card_declined")
+
+
+# A payment that is not over
+
+
+def test_a_pending_row_whose_payment_waits_for_the_customer_fails_so(fake, heard):
+    charge = make_charge(make_customer(card="tok_authenticationRequired"))
+    fake.fail_next(CONFIRM, Fault.REQUEST_LOST)
+    with pytest.raises(StripeInternalError):
+        charge.charge()
+    intent = intent_of(fake, charge)
+    stripe.PaymentIntent.confirm(intent["id"], payment_method=charge.customer.default_source)
+
+    deliver(fake, newest(fake, REQUIRES_ACTION))
+
+    row = row_of(charge)
+    assert (row.charge_attempt_failed, row.failure_code) == (True, "authentication_required")
+    assert heard == [("card_exception", charge.pk), ("requires_action", charge.pk)]
+
+
+def test_a_failed_row_whose_customer_acts_is_not_announced_again(unauthenticated, fake, heard):
+    intent = intent_of(fake, unauthenticated)
+    method = unauthenticated.customer.default_source
+    stripe.PaymentIntent.confirm(intent["id"], payment_method=method)
+    before = as_row_is(unauthenticated)
+
+    deliver(fake, *events_of(fake, FAILED, REQUIRES_ACTION))
+
+    assert as_row_is(unauthenticated) == before
+    assert heard == []
+
+
+def test_a_customer_who_fails_to_authenticate_leaves_the_row_failed(unauthenticated, fake, heard):
+    intent = intent_of(fake, unauthenticated)
+    method = unauthenticated.customer.default_source
+    stripe.PaymentIntent.confirm(intent["id"], payment_method=method)
+    fake.fail_authentication(intent["id"])
+
+    deliver(fake, *events_of(fake, *OF_PAYMENT))
+
+    row = row_of(unauthenticated)
+    assert (row.is_charged, row.charge_attempt_failed) == (False, True)
+    assert row.failure_code == "authentication_required"
+    assert heard == []
+
+
+def test_a_payment_that_is_processing_leaves_the_row_as_it_is(fake, heard):
+    charge = make_charge(make_customer(card="tok_fakeProcessing"))
+    assert charge.charge() is None
+    before = as_row_is(charge)
+
+    deliver(fake, newest(fake, PROCESSING))
+
+    assert asked(fake) == [RETRIEVE]
+    assert as_row_is(charge) == before
+    assert heard == []
+
+
+def test_a_processing_payment_whose_intent_was_lost_is_known_again(fake):
+    charge = make_charge(make_customer(card="tok_fakeProcessing"))
+    charge.charge()
+    intent_id = charge.stripe_payment_intent_id
+    lose_id(charge)
+
+    deliver(fake, newest(fake, PROCESSING))
+
+    assert row_of(charge).stripe_payment_intent_id == intent_id
+
+
+def test_the_bank_decides_later_that_it_is_paid(fake, heard):
+    charge = make_charge(make_customer(card="tok_fakeProcessing"))
+    charge.charge()
+    fake.settle(charge.stripe_payment_intent_id)
+
+    deliver(fake, *events_of(fake, *OF_PAYMENT))
+
+    assert_as_stripe_says(fake, charge)
+    assert heard == [("succeeded", charge.pk)]
+
+
+def test_the_bank_decides_later_that_it_is_not_paid(fake, heard):
+    charge = make_charge(make_customer(card="tok_fakeProcessing"))
+    charge.charge()
+    fake.settle(charge.stripe_payment_intent_id, succeed=False)
+
+    deliver(fake, *events_of(fake, *OF_PAYMENT))
+
+    row = row_of(charge)
+    assert (row.charge_attempt_failed, row.failure_code) == (True, "card_declined")
+    assert heard == [("card_exception", charge.pk)]
+
+
+# A payment that is canceled
+
+
+def open_intent(fake, charge):
+    """Let the row have an intent that nobody has tried to pay."""
+    fake.fail_next(CONFIRM, Fault.REQUEST_LOST)
+    with pytest.raises(StripeInternalError):
+        charge.charge()
+    return charge.stripe_payment_intent_id
+
+
+def test_a_payment_canceled_in_the_dashboard_fails_its_row(charge, fake, heard):
+    fake.dashboard_cancel(open_intent(fake, charge))
+
+    deliver(fake, newest(fake, CANCELED))
+
+    row = row_of(charge)
+    assert asked(fake) == [RETRIEVE]
+    assert (row.charge_attempt_failed, row.failure_code) == (True, "canceled")
+    assert heard == [("card_exception", charge.pk)]
+
+
+def test_a_canceled_payment_is_begun_again_only_when_somebody_asks(charge, fake, heard):
+    fake.dashboard_cancel(open_intent(fake, charge))
+    deliver(fake, newest(fake, CANCELED))
+
+    charge_pending()
+    assert paid(fake) == []
+    row_of(charge).charge()
+
+    assert_as_stripe_says(fake, charge)
+    assert heard == [("card_exception", charge.pk), ("succeeded", charge.pk)]
+
+
+def test_a_canceled_payment_whose_intent_was_lost_fails_its_row(charge, fake):
+    fake.dashboard_cancel(open_intent(fake, charge))
+    lose_id(charge)
+
+    deliver(fake, newest(fake, CANCELED))
+
+    row = row_of(charge)
+    assert (row.failure_code, row.stripe_payment_intent_id) == ("canceled", "")
+    row.charge()
+    assert_as_stripe_says(fake, charge)
+
+
+def test_a_cancellation_that_is_known_does_not_stop_the_next_attempt(charge, fake, heard):
+    fake.dashboard_cancel(open_intent(fake, charge))
+    deliver(fake, newest(fake, CANCELED))
+    fake.fail_next(CREATE, Fault.REQUEST_LOST)
+    with pytest.raises(StripeInternalError):
+        row_of(charge).charge()
+
+    deliver(fake, altered(newest(fake, CANCELED)))
+
+    assert list(StripeCharge.objects.pending()) == [charge]
+    assert heard == [("card_exception", charge.pk)]
+
+
+def test_a_second_canceled_payment_is_told_of_as_well(charge, fake, heard):
+    fake.dashboard_cancel(open_intent(fake, charge))
+    deliver(fake, newest(fake, CANCELED))
+    fake.dashboard_cancel(open_intent(fake, charge))
+
+    deliver(fake, newest(fake, CANCELED))
+
+    assert row_of(charge).failure_code == "canceled"
+    assert heard == [("card_exception", charge.pk)] * 2
+
+
+def change_currency(fake, charge):
+    """Let the row's intent be canceled, and another one be paid in its place."""
+    replaced = open_intent(fake, charge)
+    charge.currency = "eur"
+    charge.charge()
+    return replaced
+
+
+def test_a_payment_that_we_have_canceled_ourselves_is_no_failure(charge, fake, heard):
+    change_currency(fake, charge)
+    before = as_row_is(charge)
+
+    statuses = deliver(fake, newest(fake, CANCELED))
+
+    assert statuses == [NEW]
+    assert as_row_is(charge) == before
+    assert heard == [("succeeded", charge.pk)]
+
+
+def test_a_crash_right_after_we_canceled_a_payment_is_no_failure(charge, fake, heard):
+    open_intent(fake, charge)
+    charge.currency = "eur"
+    fake.fail_next(CANCEL, Fault.ANSWER_LOST)
+    with pytest.raises(StripeInternalError):
+        charge.charge()
+
+    deliver(fake, newest(fake, CANCELED))
+
+    row = row_of(charge)
+    assert not row.charge_attempt_failed
+    assert heard == []
+    row.charge()
+    assert_as_stripe_says(fake, charge)
+
+
+@pytest.mark.parametrize("status", ["requires_payment_method", "requires_action", "canceled"])
+def test_events_of_a_replaced_payment_change_nothing(charge, fake, heard, status):
+    replaced = open_intent(fake, charge)
+    charge.currency = "eur"
+    open_intent(fake, charge)
+    fake.account.get("payment_intent", replaced).update(
+        status=status, last_payment_error={"type": "card_error", "code": "card_declined"}
+    )
+    late = altered(newest(fake, CANCELED), status=status)
+    late["type"] = FAILED
+    before = as_row_is(charge)
+
+    statuses = deliver(fake, late)
+
+    assert statuses == [NEW]
+    assert as_row_is(charge) == before
+    assert heard == []
+
+
+def test_a_replaced_payment_that_was_paid_all_the_same_pays_the_row(charge, fake, heard):
+    first = open_intent(fake, charge)
+    stripe.PaymentIntent.confirm(first, payment_method=charge.customer.default_source)
+    StripeCharge.objects.filter(pk=charge.pk).update(stripe_payment_intent_id="pi_unpaid")
+
+    deliver(fake, newest(fake, SUCCEEDED))
+
+    assert_as_stripe_says(fake, charge)
+    assert heard == [("succeeded", charge.pk)]
+
+
+# A payment of nobody here
+
+
+def pay_again(fake, charge):
+    """Pay another intent for the same row."""
+    method = charge.customer.default_source
+    return stripe.PaymentIntent.create(
+        amount=1000,
+        currency="usd",
+        customer=charge.customer.stripe_customer_id,
+        payment_method=method,
+        off_session=True,
+        confirm=True,
+        automatic_payment_methods={"enabled": True, "allow_redirects": "never"},
+        metadata={UUID_KEY: str(charge.uuid)},
+    )
+
+
+def test_a_second_payment_for_a_row_is_reported(charged, fake, heard, logged):
+    second = pay_again(fake, charged)
+    before = as_row_is(charged)
+
+    statuses = deliver(fake, newest(fake, SUCCEEDED))
+
+    reported = error_of(newest(fake, SUCCEEDED))
+    assert statuses == [NEW]
+    assert second.id in reported
+    assert charged.stripe_payment_intent_id in reported
+    assert any(second.id in it for it in logged())
+    assert as_row_is(charged) == before
+    assert heard == []
+
+
+def test_of_two_payments_that_nobody_knew_of_the_second_is_reported(charge, fake, heard):
+    lose_answer(fake, charge)
+    pay_again(fake, charge)
+    first, second = events_of(fake, SUCCEEDED)
+
+    deliver(fake, second, first)
+
+    assert error_of(second) == ""
+    assert first["data"]["object"]["id"] in error_of(first)
+    assert row_of(charge).stripe_payment_intent_id == second["data"]["object"]["id"]
+    assert heard == [("succeeded", charge.pk)]
+
+
+def test_one_payment_does_not_pay_the_row_that_its_metadata_was_copied_to(charge, fake, heard):
+    other = make_charge(charge.user.stripe_customers.get())
+    lose_answer(fake, charge)
+    intent_of(fake, charge)["metadata"][UUID_KEY] = str(other.uuid)
+    told = altered(newest(fake, SUCCEEDED), metadata={UUID_KEY: str(other.uuid)})
+    before = as_row_is(other)
+
+    deliver(fake, told)
+
+    assert row_of(charge).is_charged
+    assert as_row_is(other) == before
+    assert heard == [("succeeded", charge.pk)]
+
+
+def test_what_is_given_back_of_a_second_payment_is_not_counted(charged, fake, heard):
+    second = pay_again(fake, charged)
+    fake.dashboard_refund(second.latest_charge)
+    before = as_row_is(charged)
+
+    deliver(fake, *events_of(fake, *OF_REFUND))
+
+    assert asked(fake) == []
+    assert as_row_is(charged) == before
+    assert heard == []
+
+
+def test_a_payment_for_a_row_that_is_gone_is_reported(charge, fake, heard, logged):
+    lose_answer(fake, charge)
+    told = newest(fake, SUCCEEDED)
+    StripeCharge.objects.all().delete()
+
+    statuses = deliver(fake, told)
+
+    assert statuses == [NEW]
+    assert asked(fake) == []
+    assert str(charge.uuid) in error_of(told)
+    assert told["data"]["object"]["id"] in error_of(told)
+    assert any(str(charge.uuid) in it for it in logged())
+    assert heard == []
+
+
+def test_a_payment_that_was_reported_settles_its_row_once_it_is_here(charge, fake, heard):
+    lose_answer(fake, charge)
+    told, row = newest(fake, SUCCEEDED), StripeCharge.objects.get()
+    StripeCharge.objects.all().delete()
+    deliver(fake, told)
+    row.save(force_insert=True)
+
+    process_webhooks(failed=True)
+
+    assert error_of(told) == ""
+    assert_as_stripe_says(fake, charge)
+    assert heard == [("succeeded", charge.pk)]
+
+
+@pytest.mark.parametrize("origin", [None, "", "shop.example"])
+def test_a_payment_of_this_site_is_reported_however_the_site_is_named(fake, settings, origin):
+    settings.PAYMENT_ORIGIN = origin
+    charge = make_charge()
+    lose_answer(fake, charge)
+    StripeCharge.objects.all().delete()
+
+    deliver(fake, newest(fake, SUCCEEDED))
+
+    assert str(charge.uuid) in error_of(newest(fake, SUCCEEDED))
+
+
+@pytest.mark.parametrize("ours", [None, "", "shop.example"])
+def test_a_payment_of_another_site_is_none_of_our_business(fake, settings, logged, ours):
+    settings.PAYMENT_ORIGIN = "blog.example"
+    charge = make_charge()
+    lose_answer(fake, charge)
+    StripeCharge.objects.all().delete()
+    settings.PAYMENT_ORIGIN = ours
+
+    deliver(fake, newest(fake, SUCCEEDED))
+
+    assert error_of(newest(fake, SUCCEEDED)) == ""
+    assert asked(fake) == logged() == []
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        {},
+        None,
+        {UUID_KEY: ""},
+        {UUID_KEY: "garbage"},
+        {UUID_KEY: "x" * 500},
+        {UUID_KEY: "' OR 1=1 --"},
+    ],
+    ids=["none", "null", "empty", "garbage", "long", "sql"],
+)
+def test_a_payment_that_names_no_row_is_none_of_our_business(charge, fake, logged, metadata):
+    lose_answer(fake, charge)
+    told = altered(newest(fake, SUCCEEDED), id="pi_of_somebody", metadata=metadata)
+    before = as_row_is(charge)
+
+    statuses = deliver(fake, told)
+
+    assert statuses == [NEW]
+    assert error_of(told) == ""
+    assert asked(fake) == logged() == []
+    assert as_row_is(charge) == before
+
+
+@pytest.mark.parametrize("type", [FAILED, CANCELED, REQUIRES_ACTION, PROCESSING])
+def test_only_collected_money_is_missed(charge, fake, type):
+    lose_answer(fake, charge)
+    told = altered(newest(fake, SUCCEEDED))
+    told["type"] = type
+    StripeCharge.objects.all().delete()
+
+    deliver(fake, told)
+
+    assert error_of(told) == ""
+    assert asked(fake) == []
+
+
+# Signals
+
+
+class WentWrong(Exception):
+    pass
+
+
+@pytest.fixture
+def failing_receiver():
+    """A receiver of the success that fails until it is told not to."""
+
+    class Receiver:
+        fails = True
+        heard = 0
+
+        def __call__(self, sender, instance, **kwargs):
+            self.heard += 1
+            if self.fails:
+                raise WentWrong
+
+    receiver = Receiver()
+    with hearing(signals.stripe_charge_succeeded, receiver):
+        yield receiver
+
+
+def test_a_receiver_that_fails_leaves_the_signal_due(charge, fake, failing_receiver, logged):
+    lose_answer(fake, charge)
+
+    statuses = deliver(fake, newest(fake, SUCCEEDED))
+
+    row = row_of(charge)
+    assert statuses == [NEW]
+    assert (row.is_charged, row.signal_due) == (True, "succeeded")
+    assert error_of(newest(fake, SUCCEEDED)) == ""
+    assert any(newest(fake, SUCCEEDED)["id"] in it for it in logged())
+
+
+def test_the_command_sends_a_signal_that_is_still_due(charge, fake, failing_receiver):
+    lose_answer(fake, charge)
+    deliver(fake, newest(fake, SUCCEEDED))
+    failing_receiver.fails = False
+
+    charge_pending()
+
+    assert failing_receiver.heard == 2
+    assert_as_stripe_says(fake, charge)
+
+
+def test_the_next_event_sends_a_signal_that_is_still_due(charge, fake, failing_receiver, heard):
+    lose_answer(fake, charge)
+    deliver(fake, newest(fake, SUCCEEDED))
+    failing_receiver.fails = False
+    heard.clear()
+    fake.dashboard_refund(row_of(charge).stripe_charge_id, 300)
+
+    deliver(fake, newest(fake, "charge.refunded"))
+
+    assert_as_stripe_says(fake, charge)
+    assert heard == [("succeeded", charge.pk), ("refunded", charge.pk)]
+
+
+def test_a_receiver_of_the_decline_that_fails_is_logged(declined, fake, logged):
+    def fail(sender, instance, **kwargs):
+        raise WentWrong
+
+    lose_answer(fake, declined)
+
+    with hearing(signals.stripe_charge_card_exception, fail):
+        statuses = deliver(fake, newest(fake, FAILED))
+
+    assert statuses == [NEW]
+    assert row_of(declined).charge_attempt_failed
+    assert any(newest(fake, FAILED)["id"] in it for it in logged())
+
+
+@pytest.mark.django_db(transaction=True)
+def test_receivers_are_called_when_everybody_can_see_the_success(fake):
+    seen = []
+
+    def look(sender, instance, **kwargs):
+        seen.append(InThread(partial(what_is_committed, instance)).join())
+
+    def what_is_committed(instance):
+        return row_of(instance).is_charged, StripeWebhook.objects.get(pk=told["id"]).is_parsed
+
+    charge = make_charge()
+    lose_answer(fake, charge)
+    told = newest(fake, SUCCEEDED)
+
+    with hearing(signals.stripe_charge_succeeded, look):
+        deliver(fake, told)
+
+    assert seen == [(True, True)]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_receivers_are_called_when_everybody_can_see_the_decline(fake):
+    seen = []
+
+    def look(sender, instance, **kwargs):
+        assert not connection.in_atomic_block
+        seen.append(InThread(lambda: row_of(instance).failure_code).join())
+
+    declined = make_charge(make_customer(card="tok_chargeCustomerFail"))
+    lose_answer(fake, declined)
+
+    with hearing(signals.stripe_charge_card_exception, look):
+        deliver(fake, newest(fake, FAILED))
+
+    assert seen == ["card_declined"]
+
+
+def test_nobody_hears_of_a_success_that_another_handler_undoes(charge, fake, heard, on):
+    failures = [WentWrong]
+
+    @on(SUCCEEDED)
+    def fail_once(webhook):
+        if failures:
+            raise failures.pop()
+
+    lose_answer(fake, charge)
+    told = newest(fake, SUCCEEDED)
+
+    statuses = deliver(fake, told)
+
+    assert statuses == [NOT_YET]
+    assert not row_of(charge).is_charged
+    assert heard == []
+    assert deliver(fake, told) == [AGAIN]
+    assert_as_stripe_says(fake, charge)
+    assert heard == [("succeeded", charge.pk)]
+
+
+def test_nobody_hears_of_a_decline_that_another_handler_undoes(declined, fake, heard, on):
+    failures = [WentWrong]
+
+    @on(FAILED)
+    def fail_once(webhook):
+        if failures:
+            raise failures.pop()
+
+    lose_answer(fake, declined)
+    told = newest(fake, FAILED)
+
+    statuses = deliver(fake, told)
+
+    assert statuses == [NOT_YET]
+    assert not row_of(declined).charge_attempt_failed
+    assert heard == []
+    assert deliver(fake, told) == [AGAIN]
+    assert row_of(declined).charge_attempt_failed
+    assert heard == [("card_exception", declined.pk)]
+
+
+# Stripe, when it is asked
+
+
+@pytest.mark.parametrize("fault", SILENCES, ids=lambda fault: fault.name)
+def test_while_stripe_is_down_nothing_is_concluded(charge, fake, heard, fault):
+    lose_answer(fake, charge)
+    told = newest(fake, SUCCEEDED)
+    before = as_row_is(charge)
+    fake.fail_next(RETRIEVE, fault)
+
+    statuses = deliver(fake, told)
+
+    assert statuses == [NOT_YET]
+    assert as_row_is(charge) == before
+    assert heard == []
+    assert deliver(fake, told) == [AGAIN]
+    assert_as_stripe_says(fake, charge)
+    assert error_of(told) == ""
+    assert heard == [("succeeded", charge.pk)]
+
+
+def test_a_payment_that_stripe_does_not_know_is_recorded_as_such(charge, fake, heard):
+    lose_answer(fake, charge)
+    told, before = newest(fake, SUCCEEDED), as_row_is(charge)
+    fake.account.remove("payment_intent", charge.stripe_payment_intent_id)
+
+    statuses = deliver(fake, told)
+
+    assert statuses == [NEW]
+    assert "No such payment_intent" in error_of(told)
+    assert as_row_is(charge) == before
+    assert heard == []
+
+
+def test_a_refused_key_is_our_mistake_and_tried_again(charge, fake, settings, heard):
+    lose_answer(fake, charge)
+    told, before = newest(fake, SUCCEEDED), as_row_is(charge)
+    settings.STRIPE_API_KEY = "rubbish"
+
+    statuses = deliver(fake, told)
+
+    assert statuses == [NOT_YET]
+    assert as_row_is(charge) == before
+    settings.STRIPE_API_KEY = "sk_test_fake"
+    assert deliver(fake, told) == [AGAIN]
+    assert_as_stripe_says(fake, charge)
+    assert heard == [("succeeded", charge.pk)]
+
+
+# Two at once
+
+
+@on_servers
+def test_two_deliveries_and_a_charge_at_once_are_one_payment(transactional_db, fake, heard):
+    charge = make_charge()
+    lose_answer(fake, charge)
+    told = newest(fake, SUCCEEDED)
+    fake.dashboard_refund(intent_of(fake, charge)["latest_charge"], 300)
+
+    def collect():
+        try:
+            row_of(charge).charge()
+        except StripeMethodNotAllowed:
+            return
+
+    threads = [
+        InThread(lambda: deliver(fake, told)),
+        InThread(lambda: deliver(fake, altered(told))),
+        InThread(lambda: deliver(fake, newest(fake, "refund.created"))),
+        InThread(lambda: deliver(fake, newest(fake, "charge.refunded"))),
+        InThread(collect),
+    ]
+    for thread in threads:
+        thread.join()
+
+    assert_as_stripe_says(fake, charge)
+    assert not StripeWebhook.objects.exclude(is_parsed=True, parse_error="").exists()
+    assert sorted(heard) == [("refunded", charge.pk), ("succeeded", charge.pk)]
+
+
+class RolledBack(Exception):
+    pass
+
+
+@on_servers
+@pytest.mark.parametrize("error", [None, RolledBack])
+def test_a_webhook_waits_for_the_transaction_that_collects(transactional_db, fake, heard, error):
+    charge = make_charge()
+
+    with suppress(RolledBack), transaction.atomic():
+        charge.charge()
+        delivery = InThread(lambda: deliver(fake, newest(fake, SUCCEEDED)))
+        wait_until(StripeWebhook.objects.exists)
+        time.sleep(0.2)
+        assert delivery.is_alive()
+        if error is not None:
+            raise error
+
+    assert delivery.join() == [NEW]
+    assert error_of(newest(fake, SUCCEEDED)) == ""
+    assert_as_stripe_says(fake, charge)
+    # What a transaction has sent that is undone, is sent again.
+    assert heard == [("succeeded", charge.pk)] * (1 if error is None else 2)
+
+
+# Disputes
+
+
+@pytest.mark.parametrize("action", ["created", "updated", "closed", "funds_withdrawn"])
+def test_a_dispute_is_logged(charged, fake, caplog, action):
+    dispute = {
+        "id": "du_1",
+        "object": "dispute",
+        "charge": charged.stripe_charge_id,
+        "status": "needs_response",
+    }
+    told, before = event(f"charge.dispute.{action}", dispute), as_row_is(charged)
+
+    with caplog.at_level(logging.WARNING, logger="aa-stripe"):
+        statuses = deliver(fake, told)
+
+    [record] = [it for it in caplog.records if it.name == "aa-stripe"]
+    assert statuses == [NEW]
+    assert record.levelno == logging.WARNING
+    for part in (action, "du_1", charged.stripe_charge_id, "needs_response"):
+        assert part in record.getMessage()
+    assert asked(fake) == []
+    assert as_row_is(charged) == before
+
+
+# The methods by themselves
+
+
+def test_settling_a_success_says_that_a_signal_is_due(charge, fake, heard):
+    lose_answer(fake, charge)
+
+    refused = charge.settle(charge.stripe_payment_intent_id)
+
+    assert refused is None
+    assert (charge.is_charged, charge.signal_due) == (True, "succeeded")
+    assert heard == []
+    charge.send_due_signals()
+    assert heard == [("succeeded", charge.pk)]
+
+
+def test_settling_a_decline_returns_it_once(declined, fake, heard):
+    lose_answer(fake, declined)
+
+    first = declined.settle(declined.stripe_payment_intent_id)
+    second = declined.settle(declined.stripe_payment_intent_id)
+
+    assert first.code == "card_declined"
+    assert second is None
+    assert heard == []
+
+
+def test_settling_reads_the_row_anew(charge, fake, heard):
+    stale = row_of(charge)
+    charge.charge()
+
+    stale.settle(charge.stripe_payment_intent_id)
+
+    assert stale.is_charged
+    assert heard == [("succeeded", charge.pk)]
+
+
+def test_settling_a_second_payment_is_refused(charged, fake):
+    second = pay_again(fake, charged)
+
+    with pytest.raises(StripeWebhookParseError, match="as well"):
+        charged.settle(second.id)
+
+
+def test_settling_a_payment_that_waits_for_its_capture_only_keeps_its_id(charge, fake, heard):
+    intent_id = open_intent(fake, charge)
+    lose_id(charge)
+    fake.account.get("payment_intent", intent_id)["status"] = "requires_capture"
+
+    assert charge.settle(intent_id) is None
+
+    row = row_of(charge)
+    assert row.stripe_payment_intent_id == intent_id
+    assert (row.is_charged, row.charge_attempt_failed) == (False, False)
+
+
+def test_a_payment_that_is_read_as_unknown_raises_the_cause(charge, fake):
+    with pytest.raises(stripe.InvalidRequestError):
+        charge.settle(f"pi_{uuid.uuid4().hex}")
+
+    assert not row_of(charge).charge_attempt_failed

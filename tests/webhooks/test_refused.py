@@ -1,0 +1,372 @@
+"""What is no event that Stripe has signed: refused with a word of why, and nothing is stored."""
+
+from __future__ import annotations
+
+import json
+import time
+from io import BytesIO
+
+import pytest
+from django.core.handlers.asgi import ASGIRequest
+
+from aa_stripe.api import WebhookAPI
+from aa_stripe.models import StripeWebhook
+from tests.webhooks.deliveries import (
+    ADDRESS,
+    SECRET,
+    body_of,
+    deliver,
+    is_empty,
+    nested,
+    post,
+    post_over_asgi,
+    post_signed,
+    signature_of,
+)
+from tests.webhooks.effects import TYPE, effects_of, make_event, stored_event, take_effect
+
+NOT_SIGNED = "The signature is missing, wrong or too old."
+NOT_UTF8 = "The body is not UTF-8."
+NO_JSON = "The body is no JSON that can be read."
+NO_EVENT = "The body is no event of the kind that is applied here."
+NO_ID = "The event has no id."
+NO_TYPE = "The event has no type."
+TOO_DEEP = "The event is nested too deeply."
+TOO_LARGE = "Request body exceeded settings.DATA_UPLOAD_MAX_MEMORY_SIZE."
+
+EXAMPLE = b'{"id": "evt_1", "object": "event", "type": "payout.paid", "data": {"object": {}}}'
+
+
+pytestmark = pytest.mark.django_db
+
+
+def now():
+    return int(time.time())
+
+
+def v1(body=EXAMPLE, secret=SECRET, timestamp=None):
+    """The signature alone, without its time."""
+    return signature_of(body, secret, timestamp).partition("v1=")[2]
+
+
+# Signatures
+
+#: What is sent as the header with ``EXAMPLE``.
+SIGNATURES = {
+    "missing": lambda: None,
+    "empty": lambda: "",
+    "of another secret": lambda: signature_of(EXAMPLE, "whsec_other"),
+    "of an empty secret": lambda: signature_of(EXAMPLE, ""),
+    "of two other secrets": lambda: signature_of(EXAMPLE, ["whsec_a", "whsec_b"]),
+    "of another body": lambda: signature_of(EXAMPLE + b" "),
+    "of an empty body": lambda: signature_of(b""),
+    "forged": lambda: f"t={now()},v1={'0' * 64}",
+    "forged and empty": lambda: f"t={now()},v1=",
+    "of another time": lambda: f"t={now()},v1={v1(timestamp=now() - 1)}",
+    "too old": lambda: signature_of(EXAMPLE, timestamp=now() - 301),
+    "a year old": lambda: signature_of(EXAMPLE, timestamp=now() - 365 * 24 * 3600),
+    "of 1970": lambda: signature_of(EXAMPLE, timestamp=0),
+    "of before 1970": lambda: signature_of(EXAMPLE, timestamp=-1),
+    "of long before 1970": lambda: signature_of(EXAMPLE, timestamp=-(10**400)),
+    "of a time to come, forged": lambda: f"t={10**400},v1={'0' * 64}",
+    "of a time of 5000 digits": lambda: f"t={'9' * 5000},v1={v1()}",
+    "in milliseconds": lambda: f"t={now() * 1000},v1={v1()}",
+    "without a time": lambda: f"v1={v1()}",
+    "with an empty time": lambda: f"t=,v1={v1()}",
+    "with a time that is none": lambda: f"t=noon,v1={v1()}",
+    "with a fraction of a second": lambda: f"t={now()}.5,v1={v1()}",
+    "without v1": lambda: f"t={now()}",
+    "v0 only": lambda: signature_of(EXAMPLE).replace("v1=", "v0="),
+    "V1": lambda: signature_of(EXAMPLE).replace("v1=", "V1="),
+    "half of it": lambda: signature_of(EXAMPLE)[:-32],
+    "more than it": lambda: signature_of(EXAMPLE) + "0",
+    "in capitals": lambda: signature_of(EXAMPLE).replace(v1(), v1().upper()),
+    "other separators": lambda: signature_of(EXAMPLE).replace(",", ";"),
+    "no pairs": lambda: "t,v1",
+    "commas": lambda: ",,,",
+    "garbage": lambda: "Basic d2hzZWNfdGVzdA==",
+    "the secret": lambda: SECRET,
+    "not ASCII": lambda: f"t={now()},v1=é",
+    "not ASCII beside a right one": lambda: signature_of(EXAMPLE) + ",é=ü",
+    "not ASCII, and no text": lambda: f"t={now()},v1=\udcff",
+    "digits that are not ASCII": lambda: f"t=١٢٣,v1={v1()}",
+    "NUL": lambda: "\0",
+    "NUL within": lambda: signature_of(EXAMPLE).replace("v1=", "v1=\0"),
+    "huge": lambda: f"t={now()}" + ",v1=0" * 100_000,
+    "huge and without pairs": lambda: "=" * 1_000_000,
+}
+
+
+@pytest.mark.parametrize("make_signature", SIGNATURES.values(), ids=SIGNATURES)
+def test_a_body_that_is_not_signed_by_stripe_is_refused(client, make_signature):
+    answer = post(client, EXAMPLE, make_signature())
+
+    assert (answer.status_code, answer.json()) == (400, {"detail": NOT_SIGNED})
+    assert is_empty()
+
+
+def test_the_same_body_is_stored_when_it_is_signed(client):
+    """Else the tests around this one would say nothing."""
+
+    assert post(client, EXAMPLE, signature_of(EXAMPLE)).status_code == 201
+
+
+#: What becomes of ``EXAMPLE`` after it was signed.
+CHANGES = {
+    "cut off": EXAMPLE[:-10],
+    "a byte less": EXAMPLE[:-1],
+    "a byte more": EXAMPLE + b"\n",
+    "another id": EXAMPLE.replace(b"evt_1", b"evt_2"),
+    "written in another way": json.dumps(json.loads(EXAMPLE), indent=1).encode(),
+    "with a BOM": b"\xef\xbb\xbf" + EXAMPLE,
+    "in UTF-16": EXAMPLE.decode().encode("utf-16"),
+    "nothing": b"",
+}
+
+
+@pytest.mark.parametrize("changed", CHANGES.values(), ids=CHANGES)
+def test_a_body_that_was_changed_on_its_way_is_refused(client, changed):
+    answer = post(client, changed, signature_of(EXAMPLE))
+
+    assert answer.status_code == 400
+    assert is_empty()
+
+
+def test_what_somebody_has_kept_to_send_it_again_is_refused_when_it_is_old(client, monkeypatch):
+    signature = signature_of(EXAMPLE, timestamp=now() - 290)
+    first = post(client, EXAMPLE, signature)
+    at = time.time()
+    monkeypatch.setattr("time.time", lambda: at + 20)
+
+    replayed = post(client, EXAMPLE, signature)
+
+    assert (first.status_code, replayed.status_code) == (201, 400)
+
+
+def test_a_refused_delivery_does_not_apply_an_event_that_is_stored(client, on):
+    webhook = stored_event()
+    on(TYPE)(take_effect)
+
+    answer = deliver(client, webhook.raw_data, secret="whsec_other")
+
+    webhook.refresh_from_db()
+    assert answer.status_code == 400
+    assert (webhook.is_parsed, webhook.attempts, effects_of(webhook)) == (False, 0, [])
+
+
+def test_a_refusal_is_logged_without_what_was_sent(client, caplog):
+    post(client, b'{"number": "4242424242424242"}', "t=1,v1=guessed")
+
+    [record] = (it for it in caplog.records if it.name == "aa-stripe")
+    assert record.levelname == "WARNING"
+    assert record.getMessage() == f"A webhook was refused: {NOT_SIGNED}"
+
+
+# Bodies
+
+
+def having(**fields):
+    """An event with other fields than it should have; those that are ``...`` are left out."""
+    changed = {**json.loads(EXAMPLE), **fields}
+    return json.dumps({name: it for name, it in changed.items() if it is not ...}).encode()
+
+
+def with_data(text):
+    """An event whose data is JSON that is written just so."""
+    return EXAMPLE.replace(b'{"object": {}}', text.encode())
+
+
+#: All of them are signed as they should be.
+BODIES = {
+    "empty": (b"", NO_JSON),
+    "blank": (b" \n", NO_JSON),
+    "not UTF-8": (EXAMPLE.replace(b"evt_1", b"evt_\xff"), NOT_UTF8),
+    "half a surrogate pair in UTF-8": (EXAMPLE.replace(b"evt_1", b"evt_\xed\xa0\x80"), NOT_UTF8),
+    "UTF-8, cut off": (EXAMPLE + "ü".encode()[:1], NOT_UTF8),
+    "UTF-16": (EXAMPLE.decode().encode("utf-16"), NOT_UTF8),
+    "UTF-16 without a BOM": (EXAMPLE.decode().encode("utf-16-le"), NO_JSON),
+    "UTF-8 with a BOM": (b"\xef\xbb\xbf" + EXAMPLE, NO_JSON),
+    "NUL": (b"\0", NO_JSON),
+    "no JSON": (b"stripe", NO_JSON),
+    "a form": (b"id=evt_1&object=event&type=payout.paid", NO_JSON),
+    "XML": (b"<event><id>evt_1</id></event>", NO_JSON),
+    "half of it": (EXAMPLE[:40], NO_JSON),
+    "two of them": (EXAMPLE * 2, NO_JSON),
+    "a line break within a text": (EXAMPLE.replace(b"evt_1", b"evt_\n1"), NO_JSON),
+    "an integer of 5000 digits": (with_data("9" * 5000), NO_JSON),
+    "100,000 levels": (nested(100_000).encode(), NO_JSON),
+    "100,000 levels of an object": (b'{"a":' * 100_000 + b"1" + b"}" * 100_000, NO_JSON),
+    "100,000 levels in an event": (with_data(nested(100_000)), NO_JSON),
+    "100,000 levels without an end": (with_data("[" * 100_000), NO_JSON),
+    "900 levels": (with_data(nested(900)), None),
+    "40 levels": (with_data(nested(39)), TOO_DEEP),
+    "32 levels": (with_data(nested(31)), TOO_DEEP),
+    "null": (b"null", NO_EVENT),
+    "true": (b"true", NO_EVENT),
+    "a number": (b"17", NO_EVENT),
+    "NaN": (b"NaN", NO_EVENT),
+    "a text": (b'"evt_1"', NO_EVENT),
+    "a list": (b"[" + EXAMPLE + b"]", NO_EVENT),
+    "an empty object": (b"{}", NO_EVENT),
+    "another object": (having(object="charge"), NO_EVENT),
+    "no object": (having(object=...), NO_EVENT),
+    "object is null": (having(object=None), NO_EVENT),
+    "object is a list": (having(object=["event"]), NO_EVENT),
+    "object is an object": (having(object={"event": "event"}), NO_EVENT),
+    "a thin event": (having(object="v2.core.event"), NO_EVENT),
+    "an event in an envelope": (b'{"detail": ' + EXAMPLE + b"}", NO_EVENT),
+    "no id": (having(id=...), NO_ID),
+    "id is null": (having(id=None), NO_ID),
+    "id is a number": (having(id=1), NO_ID),
+    "id is a boolean": (having(id=True), NO_ID),
+    "id is a list": (having(id=["evt_1"]), NO_ID),
+    "id is an object": (having(id={"id": "evt_1"}), NO_ID),
+    "id is empty": (having(id=""), NO_ID),
+    "id of 256 characters": (having(id="evt_" + "x" * 252), NO_ID),
+    "id with NUL": (having(id="evt_\0"), NO_ID),
+    "id with a space": (having(id="evt_1 "), NO_ID),
+    "id with a line break": (having(id="evt_1\n"), NO_ID),
+    "id with an umlaut": (having(id="evt_ü"), NO_ID),
+    "id with half a surrogate pair": (having(id="evt_\ud800"), NO_ID),
+    "two ids": (EXAMPLE.replace(b'"type"', b'"id": 1, "type"'), NO_ID),
+    "no type": (having(type=...), NO_TYPE),
+    "type is null": (having(type=None), NO_TYPE),
+    "type is empty": (having(type=""), NO_TYPE),
+    "type is a number": (having(type=1), NO_TYPE),
+    "type is a list": (having(type=[TYPE]), NO_TYPE),
+    "type is an object": (having(type={}), NO_TYPE),
+}
+
+
+@pytest.mark.parametrize(("body", "said"), BODIES.values(), ids=BODIES)
+def test_a_signed_body_that_is_no_event_is_refused(client, body, said):
+    answer = post_signed(client, body)
+
+    assert answer.status_code == 400
+    assert said is None or answer.json() == {"detail": said}
+    assert is_empty()
+
+
+@pytest.mark.parametrize("number", range(0, len(EXAMPLE), 7))
+def test_an_event_that_was_cut_off_before_it_was_signed_is_refused(client, number):
+    assert post_signed(client, EXAMPLE[:number]).status_code == 400
+    assert is_empty()
+
+
+# Size
+
+
+def test_a_body_over_djangos_limit_is_too_large(client):
+    body = with_data('"' + "x" * 2_621_440 + '"')
+
+    answer = post_signed(client, body)
+
+    assert (answer.status_code, answer.json()) == (413, {"detail": TOO_LARGE})
+    assert is_empty()
+
+
+def test_a_body_over_the_projects_limit_is_too_large(client, settings):
+    settings.DATA_UPLOAD_MAX_MEMORY_SIZE = len(EXAMPLE) - 1
+
+    answer = post_signed(client, EXAMPLE)
+
+    assert (answer.status_code, answer.json()) == (413, {"detail": TOO_LARGE})
+    assert is_empty()
+
+
+@pytest.mark.parametrize("limit", [len(EXAMPLE), None])
+def test_a_body_within_the_limit_is_not_too_large(client, settings, limit):
+    settings.DATA_UPLOAD_MAX_MEMORY_SIZE = limit
+
+    assert post_signed(client, EXAMPLE).status_code == 201
+
+
+@pytest.mark.parametrize("signature", [None, "", "t=1,v1=0"])
+def test_a_large_body_is_refused_for_its_size_whoever_has_sent_it(client, settings, signature):
+    settings.DATA_UPLOAD_MAX_MEMORY_SIZE = len(EXAMPLE) - 1
+
+    assert post(client, EXAMPLE, signature).status_code == 413
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("length", [None, b"", b"0", b"5"])
+def test_a_large_body_is_refused_whatever_its_length_is_said_to_be(settings, length):
+    settings.DATA_UPLOAD_MAX_MEMORY_SIZE = len(EXAMPLE) - 1
+    headers = [] if length is None else [(b"content-length", length)]
+
+    # Under ASGI the length that a request names does not end its body.
+    status = post_over_asgi(
+        EXAMPLE[:50], EXAMPLE[50:], signature=signature_of(EXAMPLE), headers=headers
+    )
+
+    assert status == 413
+    assert is_empty()
+
+
+class Pipe(BytesIO):
+    """A body whose size nobody knows before it is read."""
+
+    def seekable(self):
+        return False
+
+
+def test_a_large_body_is_refused_though_its_size_was_not_known_before(settings):
+    settings.DATA_UPLOAD_MAX_MEMORY_SIZE = len(EXAMPLE) - 1
+    headers = [(b"stripe-signature", signature_of(EXAMPLE).encode())]
+    scope = {"type": "http", "method": "POST", "path": ADDRESS, "headers": headers}
+
+    answer = WebhookAPI.as_view()(ASGIRequest(scope, Pipe(EXAMPLE)))
+
+    assert answer.status_code == 413
+    assert is_empty()
+
+
+def test_a_length_over_the_limit_is_too_large_whatever_is_sent(client):
+    answer = post_signed(client, EXAMPLE, CONTENT_LENGTH="99999999")
+
+    assert answer.status_code == 413
+
+
+@pytest.mark.parametrize("length", ["", "0", "1", "-1", "50", "many", "1e3", "٣", "9" * 5000])
+def test_a_body_that_is_longer_than_it_is_said_to_be_is_refused(client, length):
+    answer = post_signed(client, EXAMPLE, CONTENT_LENGTH=length, **{"wsgi.input": BytesIO(EXAMPLE)})
+
+    assert answer.status_code == 400
+    assert is_empty()
+
+
+# A client that goes away
+
+
+class Broken(BytesIO):
+    """What a server hands over when the connection is lost."""
+
+    def read(self, size=-1):
+        raise ConnectionResetError("Connection reset by peer.")
+
+
+class BrokenLater(BytesIO):
+    """The first bytes, and then an end."""
+
+    def read(self, size=-1):
+        return super().read(20 if size < 0 else min(size, 20))
+
+
+@pytest.mark.parametrize(
+    ("stream", "said"), [(Broken, "The body did not arrive."), (BrokenLater, NOT_SIGNED)]
+)
+def test_a_body_that_does_not_arrive_is_refused(client, stream, said):
+    answer = post_signed(client, EXAMPLE, **{"wsgi.input": stream(EXAMPLE)})
+
+    assert (answer.status_code, answer.json()) == (400, {"detail": said})
+    assert is_empty()
+
+
+def test_an_event_whose_delivery_broke_off_is_applied_when_it_comes_again(client, on):
+    on(TYPE)(take_effect)
+    event = make_event()
+    body = body_of(event)
+    deliver(client, event, **{"wsgi.input": Broken(body)})
+
+    assert deliver(client, event).status_code == 201
+    assert effects_of(StripeWebhook.objects.get()) == ["handler"]
