@@ -152,7 +152,7 @@ def _recover(event_id: str) -> Outcome:
         return Outcome(skipped=GONE)
     received = store_event(gateway.to_json(event))
     webhook = received.webhook
-    if webhook.is_wrong_mode:
+    if webhook.is_of_wrong_mode():
         return Outcome(skipped=OTHER_MODE)
     if not webhook.is_parsed:
         apply_first_or_again(received)

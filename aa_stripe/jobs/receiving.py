@@ -122,7 +122,7 @@ def receive(event: dict[str, Any]) -> Received:
     processor = stripe_settings.WEBHOOK_PROCESSOR
     received = store_event(event, processor)
     webhook = received.webhook
-    if webhook.is_parsed or webhook.is_wrong_mode:
+    if webhook.is_parsed or webhook.is_of_wrong_mode():
         return received
     if processor == INLINE:
         apply_first_or_again(received)
@@ -194,8 +194,8 @@ def apply_webhook(webhook_id: str) -> bool:
     An error is logged, recorded in the row and tried again by ``process_webhooks``. The same id
     may come twice, late, or after somebody else has applied the event.
     """
-    webhook = stored(StripeWebhook).unapplied().filter(pk=webhook_id).first()  # type: ignore[attr-defined]
-    if webhook is None:
+    webhook = stored(StripeWebhook).filter(pk=webhook_id, is_parsed=False).first()
+    if webhook is None or webhook.is_of_wrong_mode():
         return False
     try:
         return bool(webhook.retry())
