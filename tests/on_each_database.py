@@ -19,8 +19,15 @@ from tests import settings
 
 CONNECT_TIMEOUT = 5  # seconds
 
-#: Tests that know nothing of the database, or bring one of their own: run on SQLite alone.
-WITHOUT_DATABASE = ("tests/testing", "tests/demo", "tests/docs", "tests/test_money.py")
+#: Tests that know nothing of the database, bring one of their own, or hardly use it: run on SQLite
+#: alone.
+WITHOUT_DATABASE = (
+    "tests/testing",
+    "tests/demo",
+    "tests/docs",
+    "tests/test_money.py",
+    "tests/webhooks/queues/test_celery_commands.py",
+)
 
 
 def main(arguments: list[str]) -> int:

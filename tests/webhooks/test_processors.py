@@ -11,7 +11,6 @@ import sys
 import pytest
 from django.db import transaction
 
-from aa_stripe.checks import check_settings
 from aa_stripe.jobs import process_webhooks, receive
 from aa_stripe.models import StripeWebhook
 from tests.webhooks.deliveries import deliver
@@ -49,10 +48,6 @@ def only_webhook():
     return StripeWebhook.objects.get()
 
 
-def ids_of(messages):
-    return [message.id for message in messages]
-
-
 def test_inline_applies_an_event_before_it_is_answered(client):
     assert deliver(client, make_event()).status_code == 201
 
@@ -82,7 +77,6 @@ def test_a_function_is_called_with_the_id_of_an_event_that_is_committed(client, 
 
     assert handed_over == [(event["id"], True)]
     assert not only_webhook().is_parsed
-    assert check_settings() == []
 
 
 def test_a_function_is_called_again_for_an_event_that_comes_again_unapplied(client, settings):
@@ -149,24 +143,6 @@ def test_an_event_that_cannot_be_handed_over_is_received_and_applied_by_process_
     make_due(only_webhook())
     assert process_webhooks().done == {"applied": 1}
     assert effects_of(only_webhook()) == ["handler"]
-
-
-@pytest.mark.parametrize(
-    "named",
-    [
-        "Celery",
-        "tests.webhooks.no_such_module.processor",
-        "tests.webhooks.test_processors.no_such_function",
-        "tests.webhooks.test_processors.TIMEOUT",
-        None,
-        17,
-        ["celery"],
-    ],
-)
-def test_a_processor_that_is_none_is_reported_at_start_up(settings, named):
-    settings.STRIPE_WEBHOOK_PROCESSOR = named
-
-    assert ids_of(check_settings()) == ["aa_stripe.E021"]
 
 
 @pytest.fixture

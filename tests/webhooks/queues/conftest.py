@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import os
-import signal
 import subprocess
 import sys
-import time
-from contextlib import suppress
 
 import pytest
+from celery import Celery, _state
+from redis import Redis, RedisError
 
 from aa_stripe.testing import FakeStripe
 from tests.webhooks.effects import TYPE, take_effect
 from tests.webhooks.queues import TYPE_THAT_HANGS
+from tests.webhooks.queues.broker import Site
+from tests.webhooks.queues.processes import kill
 
-TIMEOUT = 60  # seconds
+CONNECT_TIMEOUT = 5  # seconds
 
 
 @pytest.fixture
@@ -42,14 +44,12 @@ def environment(child_environment, fake, hanging):
 
 @pytest.fixture
 def start(environment):
-    """Start a Python module as a process, with its children in a group of its own."""
+    """Start a Python module as a process that leads a group."""
     processes = []
 
     def start(*words, **more):
         process = subprocess.Popen(
-            [sys.executable, "-m", *words],
-            env=environment | more,
-            start_new_session=True,
+            [sys.executable, "-m", *words], env=environment | more, start_new_session=True
         )
         processes.append(process)
         return process
@@ -59,26 +59,6 @@ def start(environment):
         kill(process)
 
 
-def kill(process):
-    """End the process and its children at once."""
-    with suppress(ProcessLookupError):  # all are gone already
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait(TIMEOUT)
-
-
-@pytest.fixture
-def wait_until():
-    """Look until something has become true, for longer than it ever takes."""
-
-    def wait_until(is_true):
-        deadline = time.monotonic() + TIMEOUT
-        while not is_true():
-            assert time.monotonic() < deadline, "It did not happen."
-            time.sleep(0.05)
-
-    return wait_until
-
-
 @pytest.fixture
 def handled_here(on):
     """The handlers of this process, for when it applies an event itself."""
@@ -86,3 +66,72 @@ def handled_here(on):
     @on(TYPE, TYPE_THAT_HANGS)
     def note(webhook):
         take_effect(webhook, by="here")
+
+
+# Celery
+
+
+@pytest.fixture(scope="session")
+def redis():
+    """The server at ``TEST_REDIS_URL``. Where it is missing, ``TEST_BROKER_REQUIRED`` says whether
+    that is a failure."""
+    url = os.environ.get("TEST_REDIS_URL", "redis://127.0.0.1:6379/0")
+    client = Redis.from_url(url, socket_connect_timeout=CONNECT_TIMEOUT)
+    try:
+        client.ping()
+    except RedisError as error:
+        absent = f"No Redis answers at {url} (TEST_REDIS_URL names another): {error}"
+        if "TEST_BROKER_REQUIRED" in os.environ:
+            pytest.fail(absent)
+        pytest.skip(absent)
+    client.url = url
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def site(redis):
+    site = Site(redis.url)
+    yield site
+    for key in redis.scan_iter(f"{site.prefix}*"):
+        redis.delete(key)
+
+
+@pytest.fixture
+def celery(settings, monkeypatch):
+    """Have this process send its tasks where a ``Site`` says, as a site's own Celery does."""
+    settings.STRIPE_WEBHOOK_PROCESSOR = "celery"
+    # Put back what the new app takes the place of: the app of this thread, and of all others.
+    monkeypatch.setattr(_state._tls, "current_app", None)
+    monkeypatch.setattr(_state, "default_app", None)
+    apps = []
+
+    def celery(site):
+        apps.append(Celery("queues"))
+        apps[-1].conf.update(site.settings)
+        return apps[-1]
+
+    yield celery
+    for app in apps:
+        app.close()
+
+
+@pytest.fixture
+def celery_queue(celery, site):
+    """The queue that workers of this test read."""
+    return celery(site)
+
+
+@pytest.fixture
+def start_celery(start, site):
+    """Start a worker."""
+
+    def start_celery():
+        return start(
+            *("celery", "--app", "tests.webhooks.queues.worker", "worker", "--loglevel=INFO"),
+            *("--concurrency=1", "--without-gossip", "--without-mingle", "--without-heartbeat"),
+            QUEUES_PROCESSOR="celery",
+            QUEUES_CELERY=json.dumps(site.settings),
+        )
+
+    return start_celery

@@ -12,7 +12,7 @@ from aa_stripe.models import StripeWebhook
 from tests.webhooks.deliveries import deliver
 from tests.webhooks.effects import effects_of, make_due, make_event, stored_event
 from tests.webhooks.queues import TYPE_THAT_HANGS
-from tests.webhooks.queues.conftest import TIMEOUT, kill
+from tests.webhooks.queues.processes import TIMEOUT, kill, wait_until
 
 pytestmark = pytest.mark.skipif(
     django.VERSION < (6, 0), reason="Django has Tasks from version 6.0 on."
@@ -27,7 +27,7 @@ def immediate(settings):
 
 
 @pytest.fixture
-def queue(settings, transactional_db):
+def tasks_queue(settings, transactional_db):
     """The queue that workers of this test read: a table."""
     from django_tasks_db.models import DBTaskResult
 
@@ -37,14 +37,14 @@ def queue(settings, transactional_db):
 
 
 @pytest.fixture
-def start_worker(start):
-    def start_worker(*options):
+def start_db_worker(start):
+    def start_db_worker(*options):
         return start(
             *("django", "db_worker", "--no-startup-delay", "--interval", "0.1", *options),
             QUEUES_PROCESSOR="django_tasks",
         )
 
-    return start_worker
+    return start_db_worker
 
 
 def only_webhook():
@@ -61,24 +61,22 @@ def test_an_immediate_task_applies_an_event_before_it_is_answered(
     assert check_settings() == []
 
 
-def test_a_worker_applies_each_delivered_event_once(client, queue, start_worker):
+def test_a_worker_applies_each_delivered_event_once(client, tasks_queue, start_db_worker):
     events = [make_event() for _ in range(5)]
     answers = [deliver(client, event).status_code for event in events for _ in range(2)]
 
-    worker = start_worker("--max-tasks", "10")
+    worker = start_db_worker("--max-tasks", "10")
 
     assert worker.wait(TIMEOUT) == 0
     assert answers == [201, 200] * 5
-    assert [task.status for task in queue.all()] == ["SUCCESSFUL"] * 10
+    assert [task.status for task in tasks_queue.all()] == ["SUCCESSFUL"] * 10
     for webhook in StripeWebhook.objects.all():
         assert effects_of(webhook) == ["worker"]
         assert (webhook.attempts, webhook.retry_at) == (1, None)
 
 
-def test_a_worker_that_is_running_applies_what_is_delivered(
-    client, queue, start_worker, wait_until
-):
-    start_worker()
+def test_a_worker_that_is_running_applies_what_is_delivered(client, tasks_queue, start_db_worker):
+    start_db_worker()
 
     deliver(client, make_event())
 
@@ -86,7 +84,7 @@ def test_a_worker_that_is_running_applies_what_is_delivered(
     assert effects_of(only_webhook()) == ["worker"]
 
 
-def test_two_workers_apply_once_what_was_enqueued_twice(queue, start_worker):
+def test_two_workers_apply_once_what_was_enqueued_twice(tasks_queue, start_db_worker):
     from aa_stripe.contrib.django_tasks import enqueue
 
     webhooks = [stored_event() for _ in range(10)]
@@ -94,35 +92,35 @@ def test_two_workers_apply_once_what_was_enqueued_twice(queue, start_worker):
         enqueue(webhook.pk)
         enqueue(webhook.pk)
 
-    workers = [start_worker("--batch") for _ in range(2)]
+    workers = [start_db_worker("--batch") for _ in range(2)]
 
     assert [worker.wait(TIMEOUT) for worker in workers] == [0, 0]
-    assert [task.status for task in queue.all()] == ["SUCCESSFUL"] * 20
+    assert [task.status for task in tasks_queue.all()] == ["SUCCESSFUL"] * 20
     assert [effects_of(webhook) for webhook in webhooks] == [["worker"]] * 10
 
 
-def test_a_task_is_enqueued_when_the_event_is_committed(queue):
+def test_a_task_is_enqueued_when_the_event_is_committed(tasks_queue):
     with transaction.atomic():
         receive(make_event())
-        assert not queue.exists()
+        assert not tasks_queue.exists()
 
-    assert [task.args_kwargs["args"] for task in queue.all()] == [[only_webhook().pk]]
+    assert [task.args_kwargs["args"] for task in tasks_queue.all()] == [[only_webhook().pk]]
 
 
-def test_no_task_is_enqueued_for_an_event_that_was_rolled_back(queue):
+def test_no_task_is_enqueued_for_an_event_that_was_rolled_back(tasks_queue):
     with transaction.atomic():
         receive(make_event())
         transaction.set_rollback(True)
 
-    assert not queue.exists()
+    assert not tasks_queue.exists()
 
 
 def test_an_event_whose_worker_was_killed_is_applied_by_process_webhooks(
-    client, queue, start_worker, wait_until, hanging, handled_here
+    client, tasks_queue, start_db_worker, hanging, handled_here
 ):
     """The backend takes the task for one that is running, for ever."""
     deliver(client, make_event(TYPE_THAT_HANGS))
-    worker = start_worker()
+    worker = start_db_worker()
     wait_until(hanging.exists)
 
     kill(worker)
@@ -135,9 +133,11 @@ def test_an_event_whose_worker_was_killed_is_applied_by_process_webhooks(
     assert effects_of(only_webhook()) == ["here"]
 
 
-def test_an_event_whose_task_is_lost_is_applied_by_process_webhooks(client, queue, handled_here):
+def test_an_event_whose_task_is_lost_is_applied_by_process_webhooks(
+    client, tasks_queue, handled_here
+):
     deliver(client, make_event())
-    queue.all().delete()
+    tasks_queue.all().delete()
 
     assert process_webhooks().done == {}  # a worker would still have time
 
@@ -147,9 +147,9 @@ def test_an_event_whose_task_is_lost_is_applied_by_process_webhooks(client, queu
 
 
 def test_an_event_that_the_backend_does_not_take_is_received_and_applied_by_process_webhooks(
-    client, queue, handled_here, caplog, monkeypatch
+    client, tasks_queue, handled_here, caplog, monkeypatch
 ):
-    monkeypatch.setattr(queue.model._meta, "db_table", "there_is_no_such_table")
+    monkeypatch.setattr(tasks_queue.model._meta, "db_table", "there_is_no_such_table")
 
     assert deliver(client, make_event()).status_code == 201
 
