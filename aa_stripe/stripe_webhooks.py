@@ -50,7 +50,7 @@ logger = logging.getLogger("aa-stripe")
 )
 def settle_charge(webhook: StripeWebhook) -> None:
     """Let the row say what became of its payment: finished in a browser, or its answer lost."""
-    intent = webhook.stripe_object
+    intent = _about(webhook)
     charges = _charges_of(intent)
     for charge in charges:
         _settle(charge, intent["id"], webhook)
@@ -67,7 +67,7 @@ def settle_charge(webhook: StripeWebhook) -> None:
 )
 def count_refunds(webhook: StripeWebhook) -> None:
     """Let the row say how much was given back, by whomever."""
-    about = webhook.stripe_object
+    about = _about(webhook)
     charge_id = about["id"] if about.get("object") == "charge" else about.get("charge")
     intent_id = about.get("payment_intent")
     for charge in _charges_with(charge_id, intent_id):
@@ -153,7 +153,7 @@ def refresh_customer(webhook: StripeWebhook) -> None:
 
 def _customers_in(webhook: StripeWebhook) -> set[str]:
     """The customer that the event is about; of a detached card, the one that it was detached of."""
-    about = webhook.stripe_object
+    about = _about(webhook)
     if about.get("object") == "customer":
         return {about["id"]}
     before = webhook.raw_data["data"].get("previous_attributes") or {}
@@ -166,7 +166,7 @@ def _customers_in(webhook: StripeWebhook) -> set[str]:
 @on("customer.subscription.*")
 def refresh_subscription(webhook: StripeWebhook) -> None:
     """Let the row say how the subscription stands; one whose answer was lost gets its id."""
-    subscription = webhook.stripe_object
+    subscription = _about(webhook)
     is_it = Q(stripe_subscription_id=subscription["id"])
     if uuid := _uuid_in(subscription, SUBSCRIPTION_KEY):
         is_it |= Q(uuid=uuid, stripe_subscription_id="")
@@ -182,7 +182,7 @@ def refresh_subscription(webhook: StripeWebhook) -> None:
 )
 def refresh_invoiced_subscription(webhook: StripeWebhook) -> None:
     """What becomes of its invoice decides what a subscription's status is."""
-    subscription_id = _subscription_of(webhook.stripe_object)
+    subscription_id = _subscription_of(_about(webhook))
     if subscription_id:
         _refresh_subscriptions(Q(stripe_subscription_id=subscription_id), subscription_id)
 
@@ -217,7 +217,7 @@ def _subscriber(
 @on("coupon.created")
 def store_coupon(webhook: StripeWebhook) -> None:
     """Store a coupon that was made in the Dashboard."""
-    coupon = StripeCoupon(coupon_id=webhook.stripe_object["id"])
+    coupon = StripeCoupon(coupon_id=_about(webhook)["id"])
     try:
         with _answers():
             coupon.save(force_retrieve=True)
@@ -228,7 +228,7 @@ def store_coupon(webhook: StripeWebhook) -> None:
 @on("coupon.updated", "coupon.deleted")
 def refresh_coupon(webhook: StripeWebhook) -> None:
     """Let the row say what the coupon is now, or that it is deleted."""
-    about = webhook.stripe_object
+    about = _about(webhook)
     same = stored(StripeCoupon).filter(
         coupon_id=about["id"],
         created=to_datetime(about["created"]),
@@ -240,6 +240,14 @@ def refresh_coupon(webhook: StripeWebhook) -> None:
 
 
 # What all have in common
+
+
+def _about(webhook: StripeWebhook) -> dict[str, Any]:
+    """What the event is about; raises ``StripeWebhookParseError`` if it does not say so."""
+    about = webhook.stripe_object
+    if not isinstance(about.get("id"), str):
+        raise ParseError("The event does not say what it is about.")
+    return about
 
 
 @contextmanager

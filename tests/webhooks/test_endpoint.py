@@ -591,3 +591,27 @@ def test_a_secret_that_is_added_is_used_at_once(db, client, settings):
     accepted = post_signed(client, body_of(event), secret="whsec_new").status_code
 
     assert (refused, accepted) == (400, 201)
+
+
+@pytest.mark.parametrize("data", [None, {}, {"object": None}, {"object": {"id": 1}}])
+@pytest.mark.parametrize(
+    "event_type",
+    [
+        "payment_intent.succeeded",
+        "charge.refunded",
+        "customer.updated",
+        "customer.subscription.updated",
+        "invoice.paid",
+        "coupon.created",
+        "coupon.updated",
+    ],
+)
+def test_an_event_that_does_not_say_what_it_is_about_is_not_tried_again(
+    db, client, event_type, data
+):
+    answer = deliver(client, make_event(event_type, data=data))
+
+    assert answer.status_code == 201
+    webhook = only_webhook()
+    assert webhook.is_parsed
+    assert webhook.parse_error == "The event does not say what it is about."

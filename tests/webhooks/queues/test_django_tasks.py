@@ -107,14 +107,6 @@ def test_a_task_is_enqueued_when_the_event_is_committed(tasks_queue):
     assert [task.args_kwargs["args"] for task in tasks_queue.all()] == [[only_webhook().pk]]
 
 
-def test_no_task_is_enqueued_for_an_event_that_was_rolled_back(tasks_queue):
-    with transaction.atomic():
-        receive(make_event())
-        transaction.set_rollback(True)
-
-    assert not tasks_queue.exists()
-
-
 def test_an_event_whose_worker_was_killed_is_applied_by_process_webhooks(
     client, tasks_queue, start_db_worker, hanging, handled_here
 ):
