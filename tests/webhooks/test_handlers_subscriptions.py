@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import uuid
 from datetime import timedelta
 
 import pytest
@@ -330,7 +329,7 @@ def test_a_row_that_has_its_subscription_takes_no_other_one(active, fake):
     assert as_row_is(active) == before
 
 
-@pytest.mark.parametrize("text", ["", "garbage", "x" * 500, str(uuid.uuid4())])
+@pytest.mark.parametrize("text", ["", "garbage", "x" * 500, "6f1c24b1-6b0e-4c1a-9b62-6a2f7c1f0d11"])
 def test_a_subscription_of_nobody_here_asks_nothing(active, fake, text):
     unborn = StripeSubscription.objects.create(user=active.user, plan=active.plan)
     stranger = stripe.Subscription.create(
