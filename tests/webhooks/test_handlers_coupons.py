@@ -303,6 +303,7 @@ def test_the_deletion_of_the_old_coupon_leaves_the_new_one_alone(coupon, fake):
 
     deliver(fake, newest(fake, DELETED))
 
+    assert asked(fake) == []
     assert_as_stripe_says(fake)
     assert other(coupon).is_deleted
 
