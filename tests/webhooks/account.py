@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import copy
 import time
+from contextlib import contextmanager
 
+from django.db import transaction
 from django.test import Client
 
 from aa_stripe.models import StripeWebhook
@@ -79,3 +81,11 @@ def wait_until(is_so):
     while not is_so():
         assert time.monotonic() < end
         time.sleep(0.02)
+
+
+@contextmanager
+def row_locked(row):
+    """Somebody else holds the row's lock within the block."""
+    with transaction.atomic():
+        type(row).objects.select_for_update().get(pk=row.pk)
+        yield

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import random
+import time
 
 import pytest
 import stripe
 from django.db import connection
 
-from aa_stripe.models import StripeCustomer
+from aa_stripe.models import StripeCustomer, StripeWebhook
 from aa_stripe.testing import FakeStripe, Fault
 from tests.builders import make_charge, make_customer, make_user
 from tests.webhooks.account import (
@@ -24,6 +25,8 @@ from tests.webhooks.account import (
     errors,
     events_of,
     newest,
+    row_locked,
+    wait_until,
 )
 from tests.webhooks.effects import InThread
 
@@ -388,7 +391,28 @@ def test_a_customer_that_stripe_does_not_know_is_recorded_as_such(customer, fake
     assert as_row_is(customer) == before
 
 
-@pytest.mark.skipif(connection.vendor == "sqlite", reason="SQLite lets one write at a time.")
+on_servers = pytest.mark.skipif(
+    connection.vendor == "sqlite", reason="SQLite lets one write at a time."
+)
+
+
+@on_servers
+def test_stripe_is_asked_under_the_lock_of_the_row(transactional_db, fake):
+    customer = make_customer()
+    choose(customer, save_card(customer))
+
+    with row_locked(customer):
+        delivery = InThread(lambda: deliver(fake, newest(fake, UPDATED)))
+        wait_until(StripeWebhook.objects.exists)
+        time.sleep(0.2)
+        assert asked(fake) == []
+        fake.account.get("customer", customer.stripe_customer_id).update(description="changed")
+
+    assert delivery.join() == [NEW]
+    assert row_of(customer).stripe_response["description"] == "changed"
+
+
+@on_servers
 def test_events_of_one_customer_at_once_do_not_stand_in_each_others_way(transactional_db, fake):
     customer = make_customer()
     for _ in range(2):

@@ -102,6 +102,18 @@ def test_all_the_events_of_one_refund_are_one_signal(charged, fake, heard):
     assert heard == [("refunded", charged.pk)]
 
 
+@pytest.mark.parametrize("type", [it for it in OF_REFUND if it != "charge.refunded"])
+def test_each_kind_of_event_about_a_refund_is_enough(charged, fake, heard, type):
+    fake.dashboard_refund(charged.stripe_charge_id, 300)
+    told = {**newest(fake, "refund.created"), "type": type}
+
+    deliver(fake, told)
+
+    assert asked(fake) == [REFUNDS]
+    assert row_of(charged).amount_refunded == 300
+    assert heard == [("refunded", charged.pk)]
+
+
 def test_a_charge_of_which_all_is_given_back_is_refunded(charged, fake, heard):
     fake.dashboard_refund(charged.stripe_charge_id, 300)
     fake.dashboard_refund(charged.stripe_charge_id)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 from datetime import timedelta
 
 import pytest
@@ -29,6 +30,7 @@ from tests.webhooks.account import (
     errors,
     events_of,
     newest,
+    row_locked,
     wait_until,
 )
 from tests.webhooks.effects import InThread
@@ -493,7 +495,28 @@ def test_what_was_changed_here_meanwhile_is_kept(active, fake):
     assert row_of(active).metadata == {"a": "b"}
 
 
-@pytest.mark.skipif(connection.vendor == "sqlite", reason="SQLite lets one write at a time.")
+on_servers = pytest.mark.skipif(
+    connection.vendor == "sqlite", reason="SQLite lets one write at a time."
+)
+
+
+@on_servers
+def test_stripe_is_asked_under_the_lock_of_the_row(transactional_db, fake):
+    subscription = make_subscription()
+    subscription.create_at_stripe()
+
+    with row_locked(subscription):
+        delivery = InThread(lambda: deliver(fake, newest(fake, CREATED)))
+        wait_until(StripeWebhook.objects.exists)
+        time.sleep(0.2)
+        assert asked(fake) == []
+        fake.dashboard_cancel_subscription(subscription.stripe_subscription_id)
+
+    assert delivery.join() == [NEW]
+    assert_as_stripe_says(fake, subscription, "canceled")
+
+
+@on_servers
 def test_the_webhook_waits_for_whoever_is_creating_it(transactional_db, fake):
     subscription = make_subscription()
     deliveries = []
