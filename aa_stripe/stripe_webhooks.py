@@ -32,6 +32,7 @@ from aa_stripe.models.collecting import announce_failure
 from aa_stripe.models.coupon_terms import to_datetime
 from aa_stripe.models.locking import locked, stored
 from aa_stripe.models.subscribing import UUID_KEY as SUBSCRIPTION_KEY
+from aa_stripe.money import StripeMoneyError
 from aa_stripe.settings import stripe_settings
 from aa_stripe.webhooks import on
 
@@ -265,6 +266,8 @@ def _answers() -> Iterator[None]:
         if meaning is Meaning.UNKNOWN:
             raise StripeInternalError from error
         raise ParseError(f"Stripe refused the request: {error}") from error
+    except StripeMoneyError as error:  # a currency that we cannot count
+        raise ParseError(str(error)) from error
 
 
 def _uuid_in(stripe_object: dict[str, Any], key: str) -> UUID | None:

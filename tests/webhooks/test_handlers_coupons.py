@@ -483,3 +483,14 @@ def test_a_refresh_is_a_change_of_the_row(coupon, fake):
     coupon.refresh_from_stripe()
 
     assert other(coupon).updated > moment
+
+
+def test_a_coupon_in_a_currency_that_cannot_be_counted_is_not_tried_again(db, fake):
+    made = fake.dashboard_create_coupon(id="ODD", amount_off=100, currency="usd", duration="once")
+    fake.account.get("coupon", made["id"])["currency"] = "zzz"
+
+    statuses = deliver(fake, newest(fake, CREATED))
+
+    assert statuses == [NEW]
+    assert not StripeCoupon.objects.exists()
+    assert "zzz" in errors(fake)[CREATED].lower()
