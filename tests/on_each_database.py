@@ -27,6 +27,8 @@ WITHOUT_DATABASE = (
     "tests/docs",
     "tests/test_money.py",
     "tests/webhooks/queues/test_celery_commands.py",
+    "tests/webhooks/test_fuzz.py",
+    "tests/webhooks/test_refused.py",
 )
 
 
