@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
-from uuid import UUID
 
 from django.db.models import Q
 
@@ -34,6 +33,7 @@ from aa_stripe.models.locking import locked, stored
 from aa_stripe.models.subscribing import UUID_KEY as SUBSCRIPTION_KEY
 from aa_stripe.money import StripeMoneyError
 from aa_stripe.settings import stripe_settings
+from aa_stripe.utils import uuid_in
 from aa_stripe.webhooks import on
 
 logger = logging.getLogger("aa-stripe")
@@ -104,7 +104,7 @@ def _settle(charge: StripeCharge, intent_id: str, webhook: StripeWebhook) -> Non
 def _charges_of(intent: dict[str, Any]) -> list[StripeCharge]:
     """The row whose payment it is; by the row's ``uuid`` if it has lost the intent's id."""
     is_payer = Q(stripe_payment_intent_id=intent["id"])
-    if uuid := _uuid_in(intent, CHARGE_KEY):
+    if uuid := uuid_in(intent.get("metadata"), CHARGE_KEY):
         is_payer |= Q(uuid=uuid)
     found = list(stored(StripeCharge).filter(is_payer).order_by("pk"))
     return [it for it in found if it.stripe_payment_intent_id == intent["id"]] or found
@@ -120,7 +120,7 @@ def _charges_with(charge_id: str | None, intent_id: str | None) -> list[StripeCh
 def _refuse_unknown_payment(intent: dict[str, Any]) -> None:
     """Money was collected for a row of ours that is not here: its transaction was rolled back."""
     metadata = intent.get("metadata") or {}
-    uuid = _uuid_in(intent, CHARGE_KEY)
+    uuid = uuid_in(intent.get("metadata"), CHARGE_KEY)
     # Metadata holds texts, and no empty ones.
     is_of_another_site = metadata.get("origin", "") != str(stripe_settings.PAYMENT_ORIGIN or "")
     if uuid is None or is_of_another_site:
@@ -169,7 +169,7 @@ def refresh_subscription(webhook: StripeWebhook) -> None:
     """Let the row say how the subscription stands; one whose answer was lost gets its id."""
     subscription = _about(webhook)
     is_it = Q(stripe_subscription_id=subscription["id"])
-    if uuid := _uuid_in(subscription, SUBSCRIPTION_KEY):
+    if uuid := uuid_in(subscription.get("metadata"), SUBSCRIPTION_KEY):
         is_it |= Q(uuid=uuid, stripe_subscription_id="")
     _refresh_subscriptions(is_it, subscription["id"])
 
@@ -268,11 +268,3 @@ def _answers() -> Iterator[None]:
         raise ParseError(f"Stripe refused the request: {error}") from error
     except StripeMoneyError as error:  # a currency that we cannot count
         raise ParseError(str(error)) from error
-
-
-def _uuid_in(stripe_object: dict[str, Any], key: str) -> UUID | None:
-    """The row's ``uuid`` in the metadata, which anybody may have written."""
-    try:
-        return UUID((stripe_object.get("metadata") or {}).get(key) or "")
-    except ValueError:
-        return None

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Mapping
 from datetime import datetime, timezone
 from typing import Any
+from uuid import UUID
 
 # NUL, and halves of surrogate pairs: JSON can spell them, PostgreSQL refuses them.
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
@@ -19,6 +21,14 @@ def timestamp_to_timezone_aware_date(seconds: float) -> datetime:
     ``USE_TZ = False`` gets an aware value too.
     """
     return datetime.fromtimestamp(seconds, tz=timezone.utc)
+
+
+def uuid_in(metadata: Mapping[str, str] | None, key: str) -> UUID | None:
+    """The row's ``uuid`` in Stripe's metadata, which anybody may have written; else ``None``."""
+    try:
+        return UUID((metadata or {}).get(key) or "")
+    except ValueError:
+        return None
 
 
 def storable_json(value: Any) -> Any:

@@ -11,7 +11,6 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeAlias
-from uuid import UUID
 
 from django.db import transaction
 from django.utils import timezone
@@ -21,6 +20,7 @@ from aa_stripe.exceptions import StripeInternalError, StripeMethodNotAllowed
 from aa_stripe.gateway import Meaning
 from aa_stripe.models.locking import database_of, locked, reread, write_if
 from aa_stripe.models.refund import StripeRefund
+from aa_stripe.utils import uuid_in
 
 if TYPE_CHECKING:
     from aa_stripe.models.charge import StripeCharge
@@ -181,7 +181,7 @@ def _restore(charge: StripeCharge, known: Known) -> list[tuple[StripeRefund, gat
     restored = []
     uuids = set(charge.refunds.values_list("uuid", flat=True))
     for made in known.values():
-        uuid = _uuid_in(made)
+        uuid = uuid_in(gateway.metadata_of(made), UUID_KEY)
         if uuid is None or uuid in uuids:
             continue
         as_made = {"charge": charge, "amount": made.amount}
@@ -190,14 +190,6 @@ def _restore(charge: StripeCharge, known: Known) -> list[tuple[StripeRefund, gat
             _record(order, made)
             restored.append((order, made))
     return restored
-
-
-def _uuid_in(made: gateway.Refund) -> UUID | None:
-    """The row's ``uuid`` in the refund's metadata, which anybody may have written."""
-    try:
-        return UUID(gateway.metadata_of(made).get(UUID_KEY) or "")
-    except ValueError:
-        return None
 
 
 def _make(charge: StripeCharge, amount: int | None, known: Known) -> gateway.Refund:
@@ -260,7 +252,7 @@ def _keep(order: StripeRefund, made: gateway.Refund, known: Known) -> bool:
 
 def _found(order: StripeRefund, known: Known) -> gateway.Refund | None:
     for made in known.values():
-        if _uuid_in(made) == order.uuid:
+        if uuid_in(gateway.metadata_of(made), UUID_KEY) == order.uuid:
             return made
     return None
 
