@@ -5,7 +5,8 @@ from __future__ import annotations
 import copy
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from aa_stripe.testing.ids import new_id
@@ -29,7 +30,7 @@ class Account:
     used. ``currency_options`` are a coupon's amounts in further currencies, and ``redeemed`` the
     coupon that a discount was made of, whatever became of it. ``warned`` are the subscriptions
     whose trial was said to end. ``consequences`` are called with the object of an event of their
-    type. ``lock`` guards all of it.
+    type. Whoever reads or changes any of it does so while it is ``held``.
     """
 
     def __init__(
@@ -43,7 +44,6 @@ class Account:
         self.api_version = api_version
         self.after_last_retry = after_last_retry
         self.consequences: dict[str, Callable[[Account, JSON], None]] = {}
-        self.lock = threading.RLock()
         self.cards: dict[str, TestCard] = {}
         self.authenticated: set[str] = set()
         self.spent: set[str] = set()
@@ -53,12 +53,26 @@ class Account:
         self.request: Request | None = None
         self._objects: dict[str, dict[str, JSON]] = {}
         self._births: dict[str, tuple[int, int]] = {}
+        self._lock = threading.RLock()
+        self._stopped_at: float | None = None
         self._offset = 0.0
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Let nobody else at the account, and its clock stand still: it all happens at once."""
+        with self._lock:
+            outer = self._stopped_at
+            self._stopped_at = time.time() if outer is None else outer
+            try:
+                yield
+            finally:
+                self._stopped_at = outer
 
     @property
     def now(self) -> int:
         """The account's time, in whole seconds since 1970: real time plus what was advanced."""
-        return int(time.time() + self._offset)
+        stopped_at = self._stopped_at
+        return int((time.time() if stopped_at is None else stopped_at) + self._offset)
 
     def advance(self, seconds: float) -> None:
         """Move the clock; what falls due meanwhile does not happen, unlike in ``renewal``."""

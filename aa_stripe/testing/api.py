@@ -70,7 +70,7 @@ class Api:
         params = schema.read(route.params, request.params)
         expand = params.get("expand", [])
         expansion.check(route.kind, expand)
-        with self.account.lock:
+        with self.account.held():
             self.account.request = request
             try:
                 shown = route.handler(self.account, params, *ids)

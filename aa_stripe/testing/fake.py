@@ -132,7 +132,7 @@ class FakeStripe:
     @property
     def events(self) -> list[JSON]:
         """Every event so far, oldest first."""
-        with self.account.lock:
+        with self.account.held():
             return self.account.all("event")
 
     def deliver(
@@ -172,7 +172,7 @@ class FakeStripe:
 
     def _undelivered(self) -> list[JSON]:
         """Return the events that nobody took before; two threads take none twice."""
-        with self.account.lock:
+        with self.account.held():
             happened = self.events
             taken, self._delivered = self._delivered, len(happened)
         return happened[taken:]
@@ -190,7 +190,7 @@ class FakeStripe:
         Trials end, subscriptions are renewed or canceled, and what was not paid is tried again,
         each at its own time. Raises ``ValueError`` for negative seconds.
         """
-        with self.account.lock:
+        with self.account.held():
             renewal.pass_time(self.account, seconds)
 
     # Things that go wrong.
@@ -217,7 +217,7 @@ class FakeStripe:
 
         Raises ``Refusal`` for what is not the number of a test card.
         """
-        with self.account.lock:
+        with self.account.held():
             return str(tokens.make(self.account, CardDetails.from_params({"number": number}))["id"])
 
     def complete_authentication(self, intent: str) -> JSON:
@@ -226,12 +226,12 @@ class FakeStripe:
         ``intent`` is the id of a PaymentIntent or a SetupIntent. Raises ``ValueError`` if it
         does not wait for that; so does ``fail_authentication()``.
         """
-        with self.account.lock:
+        with self.account.held():
             return authentication.complete(self.account, intent)
 
     def fail_authentication(self, intent: str) -> JSON:
         """The card's owner fails 3-D Secure; returns the intent as it is then."""
-        with self.account.lock:
+        with self.account.held():
             return authentication.fail(self.account, intent)
 
     # What happens at a bank.
@@ -241,7 +241,7 @@ class FakeStripe:
 
         Raises ``ValueError`` if it is not ``processing``.
         """
-        with self.account.lock:
+        with self.account.held():
             return settlement.settle_payment(self.account, intent, succeed=succeed)
 
     def settle_refund(self, refund: str, status: str) -> JSON:
@@ -250,7 +250,7 @@ class FakeStripe:
         That is "succeeded", "failed", "canceled" or "requires_action". A refund that had
         succeeded may still fail. Raises ``ValueError`` if it has failed or been canceled.
         """
-        with self.account.lock:
+        with self.account.held():
             return settlement.settle_refund(self.account, refund, status)
 
     # What people do in the Dashboard.
@@ -261,39 +261,39 @@ class FakeStripe:
         Returns the refund. Raises ``Refusal`` where Stripe would refuse a program as well; so do
         all that follow.
         """
-        with self.account.lock:
+        with self.account.held():
             return dashboard.refund(self.account, charge, amount)
 
     def dashboard_cancel(self, intent: str) -> JSON:
         """Cancel a PaymentIntent; returns it."""
-        with self.account.lock:
+        with self.account.held():
             return dashboard.cancel(self.account, intent)
 
     def dashboard_delete_customer(self, customer: str) -> JSON:
         """Delete a customer; returns what is left."""
-        with self.account.lock:
+        with self.account.held():
             return dashboard.delete_customer(self.account, customer)
 
     def dashboard_create_coupon(self, **params: Any) -> JSON:
         """Create a coupon of the API's parameters, as in ``percent_off=25``; returns it."""
-        with self.account.lock:
+        with self.account.held():
             return dashboard.create_coupon(self.account, params)
 
     def dashboard_edit_coupon(self, coupon: str, **params: Any) -> JSON:
         """Change a coupon's name, metadata or amounts in further currencies; returns it."""
-        with self.account.lock:
+        with self.account.held():
             return dashboard.edit_coupon(self.account, coupon, params)
 
     def dashboard_delete_coupon(self, coupon: str) -> JSON:
         """Delete a coupon; returns what is left."""
-        with self.account.lock:
+        with self.account.held():
             return dashboard.delete_coupon(self.account, coupon)
 
     def dashboard_cancel_subscription(
         self, subscription: str, *, at_period_end: bool = False
     ) -> JSON:
         """End a subscription, at once or with the period that it is in; returns it."""
-        with self.account.lock:
+        with self.account.held():
             return dashboard.cancel_subscription(
                 self.account, subscription, at_period_end=at_period_end
             )

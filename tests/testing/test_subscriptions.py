@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from itertools import count
+from types import SimpleNamespace
+
 import pytest
 import stripe
 
@@ -62,6 +65,18 @@ def test_its_period_is_on_the_item(api, subscription):
     assert "current_period_end" not in subscription
     assert (item.price.id, item.plan.id, item.quantity) == ("gold", "gold", 1)
     assert item.subscription == subscription.id
+
+
+def test_all_that_one_request_makes_is_of_one_moment(fake, api, subscriber, plan, monkeypatch):
+    a_second_each_look = SimpleNamespace(time=count(fake.now).__next__)
+    monkeypatch.setattr("aa_stripe.testing.account.time", a_second_each_look)
+    before = len(fake.events)
+
+    subscription = subscribe(api, subscriber)
+
+    (item,) = subscription["items"].data
+    assert item.created == item.current_period_start == subscription.created
+    assert {event["created"] for event in fake.events[before:]} == {subscription.created}
 
 
 @pytest.mark.parametrize("name", ["plan", "price"])
@@ -538,12 +553,14 @@ def test_they_are_listed_by_price_and_by_time(fake, api, subscriber, subscriptio
 
 
 def test_a_subscription_is_canceled_at_once(fake, api, subscription):
+    at = fake.now
+
     canceled = api.subscriptions.cancel(
         subscription.id, {"cancellation_details": {"comment": "Bye", "feedback": "unused"}}
     )
 
     assert canceled.status == "canceled"
-    assert canceled.canceled_at == canceled.ended_at == fake.now
+    assert at <= canceled.canceled_at == canceled.ended_at <= fake.now
     assert (canceled.cancel_at, canceled.cancel_at_period_end) == (None, False)
     details = canceled.cancellation_details
     assert (details.comment, details.feedback) == ("Bye", "unused")
@@ -576,11 +593,13 @@ def test_at_period_end_is_no_parameter_of_canceling(api, subscription):
 def test_it_ends_with_its_period(fake, api, subscription):
     (item,) = subscription["items"].data
     fake.advance(5 * DAY)
+    at = fake.now
 
     asked = api.subscriptions.update(subscription.id, {"cancel_at_period_end": True})
 
     assert (asked.status, asked.cancel_at_period_end) == ("active", True)
-    assert (asked.canceled_at, asked.ended_at) == (fake.now, None)
+    assert at <= asked.canceled_at <= fake.now
+    assert asked.ended_at is None
     assert asked.cancel_at == item.current_period_end
     assert types_of(fake)[-1] == "customer.subscription.updated"
     fake.advance(40 * DAY)
@@ -605,10 +624,11 @@ def test_it_can_go_on_after_all(fake, api, subscription):
 def test_it_can_be_canceled_at_once_after_all(fake, api, subscription):
     api.subscriptions.update(subscription.id, {"cancel_at_period_end": True})
     fake.advance(DAY)
+    at = fake.now
 
     canceled = api.subscriptions.cancel(subscription.id)
 
-    assert canceled.canceled_at == canceled.ended_at == fake.now
+    assert at <= canceled.canceled_at == canceled.ended_at <= fake.now
     assert not canceled.cancel_at_period_end
 
 
