@@ -6,10 +6,15 @@ import ipaddress
 import os
 import signal
 import socket
+import subprocess
+import sys
 
 import pytest
 from django.conf import settings as django_settings
 from django.db import connection
+
+from aa_stripe.testing import FakeStripe
+from aa_stripe.webhooks import registry
 
 
 def pytest_configure(config):
@@ -74,6 +79,37 @@ def refuse_remote(family, host):
 
 
 @pytest.fixture
+def fake():
+    with FakeStripe() as fake:
+        yield fake
+
+
+@pytest.fixture
+def served(fake):
+    """The same, also over HTTP for other processes, at its ``url``."""
+    with fake.serve() as url:
+        fake.url = url
+        yield fake
+
+
+@pytest.fixture
+def on():
+    """``@on("payout.paid")``, for this test."""
+    handlers = []
+
+    def on(*event_types):
+        def register(handler):
+            handlers.append(handler)
+            return registry.on(*event_types)(handler)
+
+        return register
+
+    yield on
+    for handler in handlers:
+        registry.off(handler)
+
+
+@pytest.fixture
 def child_environment(transactional_db):
     """The environment for a process that works in this test's database.
 
@@ -84,3 +120,29 @@ def child_environment(transactional_db):
         "DJANGO_SETTINGS_MODULE": "tests.settings",
         "TEST_DATABASE_OPEN": str(connection.settings_dict["NAME"]),
     }
+
+
+@pytest.fixture
+def start_module(child_environment):
+    """``start_module("tests.coupons.child", url)``: a process that runs that module.
+
+    Its output is piped unless told otherwise; it is ended with the test.
+    """
+    children = []
+
+    def start_module(*words, env=None, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **more):
+        child = subprocess.Popen(
+            [sys.executable, "-m", *words],
+            env=child_environment | (env or {}),
+            stdout=stdout,
+            stderr=stderr,
+            text=True,
+            **more,
+        )
+        children.append(child)
+        return child
+
+    yield start_module
+    for child in children:
+        child.kill()
+        child.communicate()

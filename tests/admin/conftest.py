@@ -6,15 +6,8 @@ import pytest
 from django.urls import reverse
 
 from aa_stripe.models import StripeCoupon, StripeWebhook
-from aa_stripe.testing import FakeStripe
 from tests.builders import make_charge, make_customer
 from tests.subscriptions.conftest import make_plan
-
-
-@pytest.fixture
-def fake():
-    with FakeStripe() as fake:
-        yield fake
 
 
 def list_url(model):

@@ -5,14 +5,7 @@ from __future__ import annotations
 import pytest
 from rest_framework.test import APIClient
 
-from aa_stripe.testing import FakeStripe
 from tests.builders import make_user
-
-
-@pytest.fixture
-def fake():
-    with FakeStripe() as fake:
-        yield fake
 
 
 @pytest.fixture

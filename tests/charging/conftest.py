@@ -5,14 +5,7 @@ from __future__ import annotations
 import pytest
 
 from aa_stripe import signals
-from aa_stripe.testing import FakeStripe
 from tests.builders import make_charge, make_customer
-
-
-@pytest.fixture
-def fake():
-    with FakeStripe() as fake:
-        yield fake
 
 
 @pytest.fixture

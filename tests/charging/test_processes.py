@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import signal
-import subprocess
-import sys
 
 import pytest
 
 from aa_stripe.exceptions import StripeInternalError
 from aa_stripe.models import StripeCharge
-from aa_stripe.testing import FakeStripe, Fault
+from aa_stripe.testing import Fault
 from aa_stripe.testing.faults import ConnectionLost
 from tests.builders import make_charge, make_customer
 from tests.charging.stripe_side import (
@@ -31,38 +29,18 @@ TIMEOUT = 60  # seconds
 
 
 @pytest.fixture
-def fake():
-    with FakeStripe() as fake, fake.serve() as url:
-        fake.url = url
-        yield fake
-
-
-@pytest.fixture
 def charge(transactional_db, fake):
     return make_charge(make_customer())
 
 
 @pytest.fixture
-def start(child_environment, fake):
+def start(start_module, served):
     """Start a process that works on the row."""
-    children = []
 
     def start(what, charge, *more):
-        command = [sys.executable, "-m", "tests.charging.child", fake.url, what, str(charge.pk)]
-        child = subprocess.Popen(
-            [*command, *more],
-            env=child_environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        children.append(child)
-        return child
+        return start_module("tests.charging.child", served.url, what, str(charge.pk), *more)
 
-    yield start
-    for child in children:
-        child.kill()
-        child.communicate()
+    return start
 
 
 def kill_at(fake, endpoint, moment, children):

@@ -4,14 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from aa_stripe.testing import FakeStripe
 from tests.coupons.stripe_side import make_coupon
-
-
-@pytest.fixture
-def fake():
-    with FakeStripe() as fake:
-        yield fake
 
 
 @pytest.fixture

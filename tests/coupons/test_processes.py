@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import signal
-import subprocess
-import sys
+from functools import partial
 
 import pytest
 import stripe
 
 from aa_stripe.jobs import refresh_coupons
 from aa_stripe.models import StripeCoupon
-from aa_stripe.testing import FakeStripe
 from aa_stripe.testing.faults import ConnectionLost
 from tests.coupons.stripe_side import (
     CREATE,
@@ -33,31 +31,9 @@ at_each_moment = pytest.mark.parametrize("moment", ["before", "after"])
 
 
 @pytest.fixture
-def fake(transactional_db):
-    with FakeStripe() as fake, fake.serve() as url:
-        fake.url = url
-        yield fake
-
-
-@pytest.fixture
-def start(child_environment, fake):
-    children = []
-
-    def start(what):
-        child = subprocess.Popen(
-            [sys.executable, "-m", "tests.coupons.child", fake.url, what],
-            env=child_environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        children.append(child)
-        return child
-
-    yield start
-    for child in children:
-        child.kill()
-        child.communicate()
+def start(start_module, served):
+    """Start a process that works on coupons."""
+    return partial(start_module, "tests.coupons.child", served.url)
 
 
 def run_killed(fake, start, what, endpoint, moment):

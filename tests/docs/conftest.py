@@ -16,7 +16,6 @@ from aa_stripe.models import (
     StripeSubscriptionPlan,
 )
 from aa_stripe.signals import webhook_pre_parse
-from aa_stripe.testing import FakeStripe
 from aa_stripe.webhooks import registry
 from tests.builders import make_charge, make_customer, make_user
 
@@ -39,13 +38,7 @@ def handlers_as_they_were():
 
 
 @pytest.fixture
-def fake(db):
-    with FakeStripe() as fake:
-        yield fake
-
-
-@pytest.fixture
-def user(fake):
+def user(db, fake):
     """Somebody who has saved a good card."""
     return make_customer().user
 

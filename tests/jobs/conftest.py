@@ -9,15 +9,6 @@ import pytest
 from django.contrib.auth.models import Group
 from django.core.management import call_command
 
-from aa_stripe.testing import FakeStripe
-from aa_stripe.webhooks import registry
-
-
-@pytest.fixture
-def fake():
-    with FakeStripe() as fake:
-        yield fake
-
 
 @pytest.fixture(autouse=True)
 def unhurried(settings):
@@ -47,23 +38,6 @@ def run():
         return Ran(status, stdout.getvalue(), stderr.getvalue())
 
     return run
-
-
-@pytest.fixture
-def on():
-    """``@on("topup.created")`` registers a handler for this test."""
-    handlers = []
-
-    def on(*event_types):
-        def register(handler):
-            handlers.append(handler)
-            return registry.on(*event_types)(handler)
-
-        return register
-
-    yield on
-    for handler in handlers:
-        registry.off(handler)
 
 
 @pytest.fixture

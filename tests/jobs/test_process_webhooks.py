@@ -7,7 +7,6 @@ import math
 import re
 import signal
 import subprocess
-import sys
 from datetime import timedelta
 
 import pytest
@@ -696,26 +695,14 @@ TIMEOUT = 60  # seconds
 
 
 @pytest.fixture
-def start(child_environment):
+def start(start_module):
     """Start the command with a handler that notes each event; it waits for a line of input."""
-    children = []
+    streams = {"stdin": subprocess.PIPE, "stderr": subprocess.PIPE}
 
     def start(**environment):
-        child = subprocess.Popen(
-            [sys.executable, "-m", "tests.jobs.noting", "process_webhooks"],
-            env=child_environment | environment,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        children.append(child)
-        return child
+        return start_module("tests.jobs.noting", "process_webhooks", **streams, env=environment)
 
-    yield start
-    for child in children:
-        child.kill()
-        child.communicate()
+    return start
 
 
 def finish(children):

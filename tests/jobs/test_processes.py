@@ -8,7 +8,6 @@ import pty
 import signal
 import struct
 import subprocess
-import sys
 import termios
 import threading
 from contextlib import suppress
@@ -18,18 +17,11 @@ import pytest
 from django.db import connection
 
 from aa_stripe.models import StripeCharge, StripeCustomer
-from aa_stripe.testing import FakeStripe, Fault
+from aa_stripe.testing import Fault
 from tests.builders import make_charge, make_customer
 
 TIMEOUT = 60  # seconds
 CONFIRMATION = "/confirm"
-
-
-@pytest.fixture
-def fake():
-    with FakeStripe() as fake, fake.serve() as url:
-        fake.url = url
-        yield fake
 
 
 @pytest.fixture
@@ -38,28 +30,14 @@ def customer(transactional_db, fake):
 
 
 @pytest.fixture
-def environment(child_environment, fake):
-    return child_environment | {
-        "DJANGO_SETTINGS_MODULE": "tests.jobs.served",
-        "SERVED_STRIPE": fake.url,
-    }
-
-
-@pytest.fixture
-def start(environment):
+def start(start_module, served):
     """Start a command; its output is piped unless told otherwise."""
-    children = []
+    environment = {"DJANGO_SETTINGS_MODULE": "tests.jobs.served", "SERVED_STRIPE": served.url}
 
-    def start(*words, **streams):
-        streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **streams}
-        command = [sys.executable, "-m", "django", *words]
-        children.append(subprocess.Popen(command, env=environment, text=True, **streams))
-        return children[-1]
+    def start(*words, stderr=subprocess.PIPE):
+        return start_module("django", *words, stderr=stderr, env=environment)
 
-    yield start
-    for child in children:
-        child.kill()
-        child.communicate()
+    return start
 
 
 def test_without_a_terminal_there_is_only_the_report(customer, start):

@@ -16,12 +16,6 @@ CREATE = "POST /v1/customers"
 
 
 @pytest.fixture
-def fake():
-    with FakeStripe() as fake:
-        yield fake
-
-
-@pytest.fixture
 def old_account():
     """An account that may still use card tokens as sources."""
     with FakeStripe(allow_card_tokens=True) as fake:

@@ -5,14 +5,7 @@ from __future__ import annotations
 import pytest
 
 from aa_stripe.models import StripeSubscription, StripeSubscriptionPlan
-from aa_stripe.testing import FakeStripe
 from tests.builders import make_customer
-
-
-@pytest.fixture
-def fake():
-    with FakeStripe() as fake:
-        yield fake
 
 
 def make_plan(**fields):

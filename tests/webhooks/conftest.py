@@ -1,28 +1,31 @@
-"""Handlers and receivers that are taken off again when the test is over."""
+"""Charges, who hears their signals, and receivers that are taken off again after the test."""
 
 from __future__ import annotations
 
 import pytest
 
 from aa_stripe.signals import webhook_pre_parse
-from aa_stripe.webhooks import registry
+from tests.builders import make_charge
+from tests.webhooks.payments import heard_signals
 
 
 @pytest.fixture
-def on():
-    """``@on("payout.paid")``, for this test."""
-    handlers = []
+def heard():
+    with heard_signals() as heard:
+        yield heard
 
-    def on(*event_types):
-        def register(handler):
-            handlers.append(handler)
-            return registry.on(*event_types)(handler)
 
-        return register
+@pytest.fixture
+def charge(fake):
+    return make_charge()
 
-    yield on
-    for handler in handlers:
-        registry.off(handler)
+
+@pytest.fixture
+def charged(charge, heard):
+    """Ten dollars were collected, and everybody knows."""
+    charge.charge()
+    heard.clear()
+    return charge
 
 
 @pytest.fixture

@@ -30,7 +30,7 @@ from aa_stripe.models import (
     StripeWebhook,
 )
 from aa_stripe.signals import stripe_charge_succeeded
-from aa_stripe.testing import FakeStripe, Fault
+from aa_stripe.testing import Fault
 from tests.builders import make_charge, make_customer
 from tests.webhooks.busy import tables
 
@@ -61,13 +61,6 @@ def chance():
 
 
 @pytest.fixture
-def fake():
-    with FakeStripe() as fake, fake.serve() as url:
-        fake.url = url
-        yield fake
-
-
-@pytest.fixture
 def noted(transactional_db):
     """The tables in which the site notes what it was told, also by this process."""
 
@@ -82,10 +75,10 @@ def noted(transactional_db):
 
 
 @pytest.fixture
-def environment(child_environment, fake):
+def environment(child_environment, served):
     return child_environment | {
         "DJANGO_SETTINGS_MODULE": "tests.webhooks.busy.settings",
-        "SERVED_STRIPE": fake.url,
+        "SERVED_STRIPE": served.url,
         "BUSY_TROUBLE": TROUBLE,
     }
 

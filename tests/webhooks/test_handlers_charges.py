@@ -21,7 +21,7 @@ from aa_stripe.exceptions import (
 from aa_stripe.jobs import charge_pending, process_webhooks
 from aa_stripe.models import StripeCharge, StripeWebhook, collecting
 from aa_stripe.models.collecting import UUID_KEY
-from aa_stripe.testing import FakeStripe, Fault
+from aa_stripe.testing import Fault
 from aa_stripe.testing.webhooks import event
 from tests.builders import make_charge, make_customer
 from tests.charging.stripe_side import (
@@ -58,7 +58,6 @@ from tests.webhooks.payments import (
     SUCCEEDED,
     as_row_is,
     assert_as_stripe_says,
-    heard_signals,
     hearing,
     lose_answer,
     lose_id,
@@ -73,35 +72,10 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def fake():
-    with FakeStripe() as fake:
-        yield fake
-
-
-@pytest.fixture
-def heard():
-    with heard_signals() as heard:
-        yield heard
-
-
-@pytest.fixture
 def logged(caplog):
     """What was logged as an error, once it is called."""
     caplog.set_level(logging.ERROR, logger="aa-stripe")
     return lambda: [it.getMessage() for it in caplog.records if it.levelno >= logging.ERROR]
-
-
-@pytest.fixture
-def charge(fake):
-    return make_charge()
-
-
-@pytest.fixture
-def charged(charge, heard):
-    """Ten dollars were collected, and everybody knows."""
-    charge.charge()
-    heard.clear()
-    return charge
 
 
 @pytest.fixture

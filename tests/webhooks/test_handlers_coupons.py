@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from aa_stripe.models import StripeCoupon
 from aa_stripe.models.coupon_terms import to_timestamp
-from aa_stripe.testing import FakeStripe, Fault
+from aa_stripe.testing import Fault
 from tests.coupons.stripe_side import (
     CREATE,
     RETRIEVE,
@@ -44,12 +44,6 @@ CREATED, UPDATED, DELETED = "coupon.created", "coupon.updated", "coupon.deleted"
 ALREADY = "already exists"
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def fake():
-    with FakeStripe() as fake:
-        yield fake
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import stripe
 from aa_stripe.exceptions import StripeInternalError
 from aa_stripe.models import StripeCharge, StripeRefund
 from aa_stripe.models.refunding import UUID_KEY
-from aa_stripe.testing import FakeStripe, Fault
+from aa_stripe.testing import Fault
 from tests.builders import make_charge, make_customer
 from tests.charging.stripe_side import (
     REFUND,
@@ -42,38 +42,12 @@ from tests.webhooks.payments import (
     SUCCEEDED,
     as_row_is,
     assert_as_stripe_says,
-    heard_signals,
     lose_answer,
     lose_id,
     row_of,
 )
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def fake():
-    with FakeStripe() as fake:
-        yield fake
-
-
-@pytest.fixture
-def heard():
-    with heard_signals() as heard:
-        yield heard
-
-
-@pytest.fixture
-def charge(fake):
-    return make_charge()
-
-
-@pytest.fixture
-def charged(charge, heard):
-    """Ten dollars were collected, and everybody knows."""
-    charge.charge()
-    heard.clear()
-    return charge
 
 
 # Money that was given back

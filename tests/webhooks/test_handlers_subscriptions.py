@@ -56,12 +56,6 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def fake():
-    with FakeStripe() as fake:
-        yield fake
-
-
-@pytest.fixture
 def active(fake):
     """A subscription that is paid for."""
     subscription = make_subscription()

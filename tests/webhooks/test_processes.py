@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 import subprocess
-import sys
 from datetime import timedelta
 
 import pytest
@@ -34,26 +33,13 @@ def stored(made):
 
 
 @pytest.fixture
-def start(child_environment):
+def start(start_module):
     """Start a process that works on the event; it waits for ``go`` when it is ready."""
-    children = []
 
     def start(what, id, how="wait"):
-        child = subprocess.Popen(
-            [sys.executable, "-m", "tests.webhooks.child", what, id, how],
-            env=child_environment,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        children.append(child)
-        return child
+        return start_module("tests.webhooks.child", what, id, how, stdin=subprocess.PIPE)
 
-    yield start
-    for child in children:
-        child.kill()
-        child.communicate()
+    return start
 
 
 def run(*children):

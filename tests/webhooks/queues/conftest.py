@@ -11,7 +11,6 @@ import pytest
 from celery import Celery, _state
 from redis import Redis, RedisError
 
-from aa_stripe.testing import FakeStripe
 from tests.webhooks.effects import TYPE, take_effect
 from tests.webhooks.queues import TYPE_THAT_HANGS
 from tests.webhooks.queues.broker import Site
@@ -21,23 +20,16 @@ CONNECT_TIMEOUT = 5  # seconds
 
 
 @pytest.fixture
-def fake():
-    with FakeStripe() as fake, fake.serve() as url:
-        fake.url = url
-        yield fake
-
-
-@pytest.fixture
 def hanging(tmp_path):
     """The file in which a handler that hangs says so."""
     return tmp_path / "hanging"
 
 
 @pytest.fixture
-def environment(child_environment, fake, hanging):
+def environment(child_environment, served, hanging):
     return child_environment | {
         "DJANGO_SETTINGS_MODULE": "tests.webhooks.queues.settings",
-        "SERVED_STRIPE": fake.url,
+        "SERVED_STRIPE": served.url,
         "QUEUES_HANGING": str(hanging),
     }
 
