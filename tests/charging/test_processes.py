@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import signal
+from functools import partial
 
 import pytest
 
 from aa_stripe.exceptions import StripeInternalError
 from aa_stripe.models import StripeCharge
 from aa_stripe.testing import Fault
-from aa_stripe.testing.faults import ConnectionLost
 from tests.builders import make_charge, make_customer
 from tests.charging.stripe_side import (
     CANCEL,
@@ -19,13 +18,10 @@ from tests.charging.stripe_side import (
     REFUNDS,
     RETRIEVE,
     UPDATE,
-    endpoint_of,
     paid,
     refunds_of,
 )
-
-KILLED = -signal.SIGKILL
-TIMEOUT = 60  # seconds
+from tests.processes import KILLED, TIMEOUT, run_killed
 
 
 @pytest.fixture
@@ -43,28 +39,6 @@ def start(start_module, served):
     return start
 
 
-def kill_at(fake, endpoint, moment, children):
-    """Kill the process when its request arrives, or when it has taken effect."""
-
-    def kill(request, answer=None):
-        if endpoint_of(request) != endpoint or children[0].poll() is not None:
-            return
-        children[0].kill()
-        children[0].wait(TIMEOUT)
-        if moment == "before":
-            raise ConnectionLost("The process was killed before it could ask.")
-
-    hooks = fake.before_request if moment == "before" else fake.after_request
-    hooks.append(kill)
-
-
-def run_killed(fake, start, what, charge, endpoint, moment):
-    children = []
-    kill_at(fake, endpoint, moment, children)
-    children.append(start(what, charge))
-    assert children[0].wait(TIMEOUT) == KILLED
-
-
 at_each_moment = pytest.mark.parametrize("moment", ["before", "after"])
 
 
@@ -73,7 +47,7 @@ at_each_moment = pytest.mark.parametrize("moment", ["before", "after"])
 def test_a_charge_whose_process_was_killed_is_paid_once(
     charge, fake, start, heard, endpoint, moment
 ):
-    run_killed(fake, start, "charge", charge, endpoint, moment)
+    run_killed(fake, partial(start, "charge", charge), endpoint, moment)
     row = StripeCharge.objects.get(pk=charge.pk)
     assert not row.is_charged
 
@@ -93,7 +67,7 @@ def test_a_charge_killed_while_its_currency_is_changed_is_paid_once(
     with pytest.raises(StripeInternalError):
         charge.charge()
     StripeCharge.objects.update(currency="eur")
-    run_killed(fake, start, "charge", charge, endpoint, moment)
+    run_killed(fake, partial(start, "charge", charge), endpoint, moment)
 
     StripeCharge.objects.get(pk=charge.pk).charge()
 
@@ -111,7 +85,7 @@ def test_a_refund_whose_process_was_killed_is_made_once(
 ):
     charge.charge()
     heard.clear()
-    run_killed(fake, start, "refund", charge, endpoint, moment)
+    run_killed(fake, partial(start, "refund", charge), endpoint, moment)
 
     StripeCharge.objects.get(pk=charge.pk).refund(400)
 

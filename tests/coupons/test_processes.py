@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from functools import partial
 
 import pytest
@@ -10,7 +9,6 @@ import stripe
 
 from aa_stripe.jobs import refresh_coupons
 from aa_stripe.models import StripeCoupon
-from aa_stripe.testing.faults import ConnectionLost
 from tests.coupons.stripe_side import (
     CREATE,
     DELETE,
@@ -18,14 +16,11 @@ from tests.coupons.stripe_side import (
     RETRIEVE,
     UPDATE,
     at_stripe,
-    endpoint_of,
     make_coupon,
     other,
     rows,
 )
-
-KILLED = -signal.SIGKILL
-TIMEOUT = 60  # seconds
+from tests.processes import TIMEOUT, run_killed
 
 at_each_moment = pytest.mark.parametrize("moment", ["before", "after"])
 
@@ -36,28 +31,9 @@ def start(start_module, served):
     return partial(start_module, "tests.coupons.child", served.url)
 
 
-def run_killed(fake, start, what, endpoint, moment):
-    """Run a process that is killed when its request arrives, or when it has taken effect."""
-    children = []
-
-    def kill(request, answer=None):
-        if endpoint_of(request) != endpoint or children[0].poll() is not None:
-            return
-        children[0].kill()
-        children[0].wait(TIMEOUT)
-        if moment == "before":
-            raise ConnectionLost("The process was killed before it could ask.")
-
-    hooks = fake.before_request if moment == "before" else fake.after_request
-    hooks.append(kill)
-    children.append(start(what))
-    assert children[0].wait(TIMEOUT) == KILLED
-    hooks.clear()
-
-
 @at_each_moment
 def test_a_coupon_whose_process_was_killed_is_made_once(fake, start, moment):
-    run_killed(fake, start, "make", CREATE, moment)
+    run_killed(fake, partial(start, "make"), CREATE, moment)
     assert not rows().exists()
 
     make_coupon()
@@ -67,7 +43,7 @@ def test_a_coupon_whose_process_was_killed_is_made_once(fake, start, moment):
 
 
 def test_a_coupon_whose_process_was_killed_is_found_by_the_next_refresh(fake, start):
-    run_killed(fake, start, "make", CREATE, "after")
+    run_killed(fake, partial(start, "make"), CREATE, "after")
 
     refresh_coupons()
 
@@ -78,7 +54,7 @@ def test_a_coupon_whose_process_was_killed_is_found_by_the_next_refresh(fake, st
 @pytest.mark.parametrize("endpoint", [RETRIEVE, UPDATE])
 def test_an_edit_whose_process_was_killed_can_be_made_again(fake, start, endpoint, moment):
     coupon = make_coupon()
-    run_killed(fake, start, "edit", endpoint, moment)
+    run_killed(fake, partial(start, "edit"), endpoint, moment)
 
     assert start("edit").communicate(timeout=TIMEOUT)[0] == "done\n"
 
@@ -89,7 +65,7 @@ def test_an_edit_whose_process_was_killed_can_be_made_again(fake, start, endpoin
 @pytest.mark.parametrize("endpoint", [RETRIEVE, DELETE])
 def test_a_deletion_whose_process_was_killed_can_be_made_again(fake, start, endpoint, moment):
     coupon = make_coupon()
-    run_killed(fake, start, "delete", endpoint, moment)
+    run_killed(fake, partial(start, "delete"), endpoint, moment)
     assert not other(coupon).is_deleted
 
     assert start("delete").communicate(timeout=TIMEOUT)[0] == "done\n"
@@ -101,7 +77,7 @@ def test_a_deletion_whose_process_was_killed_can_be_made_again(fake, start, endp
 def test_a_refresh_that_was_killed_has_deleted_nothing(fake, start):
     coupon = make_coupon()
     stripe.Coupon.delete("SALE10")
-    run_killed(fake, start, "refresh", LIST, "after")
+    run_killed(fake, partial(start, "refresh"), LIST, "after")
     assert not other(coupon).is_deleted
 
     refresh_coupons()

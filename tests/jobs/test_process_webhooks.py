@@ -24,6 +24,7 @@ from aa_stripe.models import StripeWebhook
 from tests.jobs.events import TYPE, ids, statements, store, unapplied
 from tests.jobs.noting import noted
 from tests.jobs.test_job_command import Terminal
+from tests.processes import TIMEOUT
 
 LIVE_KEY = "rk_live_fake"
 HOUR = timedelta(hours=1)
@@ -689,9 +690,6 @@ def test_each_event_costs_the_same_few_statements(applied):
 
 
 # Processes
-
-
-TIMEOUT = 60  # seconds
 
 
 @pytest.fixture

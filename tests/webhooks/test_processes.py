@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import subprocess
 from datetime import timedelta
 
@@ -11,10 +10,8 @@ from django.utils import timezone
 
 from aa_stripe.jobs import process_webhooks, receive
 from aa_stripe.models import StripeWebhook
+from tests.processes import KILLED, TIMEOUT
 from tests.webhooks.effects import TYPE, effects_of, make_due, make_event, other, take_effect
-
-KILLED = -signal.SIGKILL
-TIMEOUT = 60  # seconds
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
