@@ -145,7 +145,10 @@ def _handle(webhook: StripeWebhook, using: str) -> Iterator[str]:
             logger.info("Event %s (%s): %s", webhook, webhook.event_type, error)
             yield storable_text(str(error))
         except StripeWebhookAlreadyParsed as error:
-            raise RuntimeError(f"{_named(handler)} applies its own event.") from error
+            raise RuntimeError(
+                f"{_named(handler)} called parse() of an event that is applied already; its own "
+                "is, as soon as it is handed to it."
+            ) from error
 
 
 def _listeners(webhook: StripeWebhook) -> list[Handler]:
