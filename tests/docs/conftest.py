@@ -38,7 +38,13 @@ def handlers_as_they_were():
 
 
 @pytest.fixture
-def user(db, fake):
+def fake(db, fake):
+    """Every page works in the database."""
+    return fake
+
+
+@pytest.fixture
+def user(fake):
     """Somebody who has saved a good card."""
     return make_customer().user
 
