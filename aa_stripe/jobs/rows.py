@@ -14,6 +14,9 @@ from aa_stripe.models.locking import lockable
 #: How many rows are read by one statement.
 CHUNK_SIZE = 500
 
+#: How many keys are, by one that has to sort all that are left.
+SORTED_CHUNK_SIZE = 10_000
+
 
 def in_order(rows: models.QuerySet[Any], *fields: str) -> Iterator[tuple[Any, ...]]:
     """The primary key and the ``fields`` of each row, in the order of the primary keys.
@@ -39,13 +42,13 @@ def oldest_first(rows: models.QuerySet[Any]) -> Iterator[tuple[Any, ...]]:
         return
     ahead = rows.filter(created__lte=newest[1]).order_by("created", "pk")
     ahead = ahead.values_list("pk", "created")
-    chunk = list(ahead[:CHUNK_SIZE])
+    chunk = list(ahead[:SORTED_CHUNK_SIZE])
     while chunk:
         for key, _created in chunk:
             yield (key,)
         key, created = chunk[-1]
         after = models.Q(created__gt=created) | models.Q(created=created, pk__gt=key)
-        chunk = list(ahead.filter(after)[:CHUNK_SIZE]) if chunk[-1] != newest else []
+        chunk = list(ahead.filter(after)[:SORTED_CHUNK_SIZE]) if chunk[-1] != newest else []
 
 
 def write_unchanged(

@@ -21,6 +21,7 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture(autouse=True)
 def small_chunks(monkeypatch):
     monkeypatch.setattr(rows_module, "CHUNK_SIZE", 3)
+    monkeypatch.setattr(rows_module, "SORTED_CHUNK_SIZE", 3)
 
 
 @pytest.fixture
