@@ -14,7 +14,7 @@ from aa_stripe.models.locking import lockable
 #: How many rows are read by one statement.
 CHUNK_SIZE = 500
 
-#: How many keys are, by one that has to sort all that are left.
+#: How many keys are read by one statement that has to sort all the rows that are left.
 SORTED_CHUNK_SIZE = 10_000
 
 

@@ -16,6 +16,13 @@ def fake():
 
 
 @pytest.fixture
+def still(fake):
+    """Stripe's clock moves only when it is advanced."""
+    with fake.account.held():
+        yield
+
+
+@pytest.fixture
 def legacy_fake():
     """An account on which card tokens may still be used as ``source``."""
     return FakeStripe(allow_card_tokens=True)

@@ -271,6 +271,20 @@ def test_a_receiver_that_applies_its_own_event_is_an_error(webhook, receiver):
     assert "of an event that is applied already" in row.parse_error
 
 
+def test_a_handler_that_applies_another_event_again_is_an_error(webhook, on):
+    applied = StripeWebhook(id="evt_applied", raw_data={"type": "ping"}, is_parsed=True)
+    applied.store()
+
+    @on(TYPE)
+    def apply(webhook):
+        applied.parse()
+
+    with pytest.raises(RuntimeError, match="of an event that is applied already"):
+        webhook.parse()
+
+    assert not other(webhook).is_parsed
+
+
 # A handler that cannot follow
 
 
