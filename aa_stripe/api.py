@@ -39,7 +39,7 @@ from aa_stripe.exceptions import (
 from aa_stripe.gateway import Meaning
 from aa_stripe.jobs import read_event, receive
 from aa_stripe.models import StripeCharge, StripeCoupon, StripeCustomer
-from aa_stripe.models.coupon_rules import is_usable_text
+from aa_stripe.models.coupon.rules import is_usable_text
 from aa_stripe.serializers import (
     StripeChargeSerializer,
     StripeCouponSerializer,

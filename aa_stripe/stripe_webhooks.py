@@ -26,11 +26,11 @@ from aa_stripe.models import (
     StripeSubscription,
     StripeWebhook,
 )
-from aa_stripe.models.collecting import UUID_KEY as CHARGE_KEY
-from aa_stripe.models.collecting import announce_failure
-from aa_stripe.models.coupon_terms import to_datetime
-from aa_stripe.models.locking import locked, stored
-from aa_stripe.models.subscribing import UUID_KEY as SUBSCRIPTION_KEY
+from aa_stripe.models.charge.collect import UUID_KEY as CHARGE_KEY
+from aa_stripe.models.charge.collect import announce_failure
+from aa_stripe.models.coupon.terms import to_datetime
+from aa_stripe.models.rows import locked, stored
+from aa_stripe.models.subscription.subscribe import UUID_KEY as SUBSCRIPTION_KEY
 from aa_stripe.money import StripeMoneyError
 from aa_stripe.settings import stripe_settings
 from aa_stripe.utils import uuid_in

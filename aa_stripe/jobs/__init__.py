@@ -3,11 +3,11 @@
 The management commands are thin over these; a project's task queue may call them as well.
 """
 
+from aa_stripe.inbox import Received, apply_webhook, read_event, receive
 from aa_stripe.jobs.charges import charge_pending, preview_pending
 from aa_stripe.jobs.coupons import refresh_coupons
 from aa_stripe.jobs.customers import refresh_customers
 from aa_stripe.jobs.events import Pending, check_pending_webhooks
-from aa_stripe.jobs.receiving import Received, apply_webhook, read_event, receive
 from aa_stripe.jobs.report import Failure, Outcome, Report
 from aa_stripe.jobs.run import Watcher
 from aa_stripe.jobs.subscriptions import end_due_subscriptions, preview_due_subscriptions

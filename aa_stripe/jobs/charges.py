@@ -12,8 +12,8 @@ from aa_stripe.jobs.report import Outcome, Report
 from aa_stripe.jobs.rows import in_order
 from aa_stripe.jobs.run import Run, Watcher
 from aa_stripe.models import StripeCharge, StripeCustomer
-from aa_stripe.models.charge import StripeChargeQuerySet
-from aa_stripe.models.locking import stored
+from aa_stripe.models.charge.model import StripeChargeQuerySet
+from aa_stripe.models.rows import stored
 
 # What is done, as the report counts it.
 COLLECTED = "collected"

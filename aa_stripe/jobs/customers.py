@@ -17,7 +17,7 @@ from aa_stripe.jobs.report import Outcome, Report
 from aa_stripe.jobs.rows import Keys, in_order, write_unchanged
 from aa_stripe.jobs.run import Run, Watcher, attempt, close_broken_connections
 from aa_stripe.models import StripeCustomer
-from aa_stripe.models.locking import stored
+from aa_stripe.models.rows import stored
 
 # What is done, as the report counts it.
 UPDATED = "updated"

@@ -12,14 +12,14 @@ from datetime import timedelta
 from functools import partial
 
 from aa_stripe import gateway
+from aa_stripe.inbox import apply_first_or_again, store_event
 from aa_stripe.jobs.pace import at_rate
 from aa_stripe.jobs.pages import pages
-from aa_stripe.jobs.receiving import apply_first_or_again, store_event
 from aa_stripe.jobs.report import Outcome, Report
 from aa_stripe.jobs.run import Run, Watcher, attempt
 from aa_stripe.jobs.webhooks import APPLIED, NOT_FOLLOWED
 from aa_stripe.models import StripeWebhook
-from aa_stripe.models.locking import stored
+from aa_stripe.models.rows import stored
 from aa_stripe.settings import stripe_settings
 from aa_stripe.webhooks import is_of
 

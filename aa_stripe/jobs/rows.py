@@ -9,7 +9,7 @@ from typing import Any
 from django.db import models
 from django.utils import timezone
 
-from aa_stripe.models.locking import lockable
+from aa_stripe.models.rows import lockable
 
 #: How many rows are read by one statement.
 CHUNK_SIZE = 500

@@ -9,8 +9,8 @@ from aa_stripe.jobs.report import Outcome, Report
 from aa_stripe.jobs.rows import in_order
 from aa_stripe.jobs.run import Run, Watcher
 from aa_stripe.models import StripeSubscription
-from aa_stripe.models.locking import stored
-from aa_stripe.models.subscription import ENDED, StripeSubscriptionQuerySet
+from aa_stripe.models.rows import stored
+from aa_stripe.models.subscription.model import ENDED, StripeSubscriptionQuerySet
 
 # What is done, as the report counts it.
 CANCELED = "canceled"

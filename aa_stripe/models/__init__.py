@@ -1,14 +1,15 @@
-"""The models, each in a file of its own, under the names of 0.14."""
+"""The models under the names of 0.14: all that code outside this package imports from it.
+
+Each noun has a room of its own, with what happens to it inside.
+"""
 
 from aa_stripe.exceptions import StripeMethodNotAllowed
 from aa_stripe.models.base import USER_MODEL, StripeBasicModel
-from aa_stripe.models.charge import StripeCharge
+from aa_stripe.models.charge import StripeCharge, StripeRefund
 from aa_stripe.models.coupon import StripeCoupon, StripeCouponManager, StripeCouponQuerySet
-from aa_stripe.models.customer import StripeCustomer
+from aa_stripe.models.customer import StripeCustomer, StripeToken
 from aa_stripe.models.plan import StripeSubscriptionPlan
-from aa_stripe.models.refund import StripeRefund
 from aa_stripe.models.subscription import StripeSubscription
-from aa_stripe.models.token import StripeToken
 from aa_stripe.models.webhook import StripeWebhook
 from aa_stripe.signals import webhook_pre_parse
 

@@ -14,7 +14,8 @@ from django.db import OperationalError, connection, connections, transaction
 from aa_stripe import gateway, signals
 from aa_stripe.exceptions import StripeInternalError, StripeMethodNotAllowed
 from aa_stripe.jobs import charge_pending
-from aa_stripe.models import StripeCharge, StripeCustomer, collecting, refunding
+from aa_stripe.models import StripeCharge, StripeCustomer
+from aa_stripe.models.charge import collect, refunds
 from aa_stripe.testing import Fault
 from tests.builders import make_charge, make_customer
 from tests.charging.stripe_side import (
@@ -210,14 +211,14 @@ def test_a_receiver_refunds_once_though_another_one_raises(charge, fake):
 
 
 def test_a_refund_made_between_looking_and_asking_is_counted(charged, fake, monkeypatch):
-    order = refunding._order
+    order = refunds._order
 
     def be_slow(charge, amount):
-        monkeypatch.setattr(refunding, "_order", order)
+        monkeypatch.setattr(refunds, "_order", order)
         other(charge).refund(600)
         return order(charge, amount)
 
-    monkeypatch.setattr(refunding, "_order", be_slow)
+    monkeypatch.setattr(refunds, "_order", be_slow)
 
     charged.refund(400)
 
@@ -275,16 +276,16 @@ def test_a_payment_that_another_worker_makes_at_the_last_moment_is_not_called_fa
 
 
 def test_an_old_decline_does_not_overwrite_a_newer_try(declined, fake, monkeypatch):
-    write = collecting._write
+    write = collect._write
 
     def be_slow(*arguments):
-        monkeypatch.setattr(collecting, "_write", write)
+        monkeypatch.setattr(collect, "_write", write)
         other(declined).charge()  # takes note of the decline
         declined.customer.add_new_source("pm_card_fakeProcessing")
         other(declined).charge()
         return write(*arguments)
 
-    monkeypatch.setattr(collecting, "_write", be_slow)
+    monkeypatch.setattr(collect, "_write", be_slow)
 
     declined.charge()
 
@@ -345,7 +346,7 @@ def test_a_refund_that_the_key_may_not_make_is_refused_for_good(charged, fake, m
 
 
 def test_a_database_that_fails_after_the_refund_does_not_make_it_twice(charged, fake, monkeypatch):
-    write, calls = refunding.write_if, []
+    write, calls = refunds.write_if, []
 
     def fail_once(*arguments):
         calls.append(arguments)
@@ -353,7 +354,7 @@ def test_a_database_that_fails_after_the_refund_does_not_make_it_twice(charged, 
             raise OperationalError("database is locked")
         return write(*arguments)
 
-    monkeypatch.setattr(refunding, "write_if", fail_once)
+    monkeypatch.setattr(refunds, "write_if", fail_once)
     with pytest.raises(OperationalError):
         charged.refund(300)
 

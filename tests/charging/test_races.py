@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from aa_stripe.models import StripeCharge, collecting
+from aa_stripe.models import StripeCharge
+from aa_stripe.models.charge import collect
 from tests.charging.stripe_side import CONFIRM, CREATE, REFUND, endpoint_of, paid, refunds_of
 
 
@@ -22,14 +23,14 @@ def when_done(fake, endpoint, act):
 def before_it_is_written(monkeypatch, act):
     """``act()`` once after Stripe's answer, when the row's lock is given back, before it is
     recorded."""
-    write = collecting._write
+    write = collect._write
 
     def be_slow(*arguments):
-        monkeypatch.setattr(collecting, "_write", write)
+        monkeypatch.setattr(collect, "_write", write)
         act()
         return write(*arguments)
 
-    monkeypatch.setattr(collecting, "_write", be_slow)
+    monkeypatch.setattr(collect, "_write", be_slow)
 
 
 def other(row):

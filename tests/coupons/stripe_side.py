@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from aa_stripe.models import StripeCoupon
-from aa_stripe.models.coupon_terms import identity_of
+from aa_stripe.models.coupon.terms import identity_of
 
 CREATE = "POST /v1/coupons"
 LIST = "GET /v1/coupons"

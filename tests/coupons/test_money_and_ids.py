@@ -16,7 +16,7 @@ from rest_framework.test import APIClient
 from aa_stripe.currencies import CURRENCIES, decimal_places, smallest_step
 from aa_stripe.forms import StripeCouponForm
 from aa_stripe.models import StripeCoupon
-from aa_stripe.models.coupon_terms import wanted
+from aa_stripe.models.coupon.terms import wanted
 from aa_stripe.money import to_major_units
 from tests.builders import make_user
 from tests.coupons.stripe_side import TEN_DOLLARS, at_stripe, make_coupon, new_coupon, other, rows

@@ -29,9 +29,9 @@ from aa_stripe.models import (
     StripeRefund,
     StripeSubscription,
     StripeWebhook,
-    applying,
     webhook_pre_parse,
 )
+from aa_stripe.models.webhook.apply import delay_after
 from aa_stripe.settings import DEFAULTS
 from aa_stripe.testing import Fault, event, signed
 from aa_stripe.webhooks import is_of, on, registry
@@ -546,7 +546,7 @@ def test_creating_a_row_applies_it_once(db):
 
 
 def test_it_is_put_off_from_a_minute_to_six_hours():
-    delays = [applying.delay_after(attempts) - timezone.now() for attempts in (1, 2, 3, 30)]
+    delays = [delay_after(attempts) - timezone.now() for attempts in (1, 2, 3, 30)]
 
     minutes = [round(delay.total_seconds() / 60) for delay in delays]
     assert minutes == [1, 2, 4, 6 * 60]

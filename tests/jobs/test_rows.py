@@ -11,7 +11,7 @@ from django.db import connection
 from aa_stripe.jobs import rows as rows_module
 from aa_stripe.jobs.rows import Keys, in_order, oldest_first
 from aa_stripe.models import StripeWebhook
-from aa_stripe.models.locking import stored
+from aa_stripe.models.rows import stored
 from tests.jobs.events import ids, store
 
 User = get_user_model()

@@ -22,9 +22,10 @@ from django.utils import timezone
 
 from aa_stripe.exceptions import StripeWebhookAlreadyParsed, StripeWebhookParseError
 from aa_stripe.jobs import apply_webhook, receive
-from aa_stripe.models import StripeWebhook, applying
-from aa_stripe.models.applying import SwallowedDatabaseError, delay_after
-from aa_stripe.models.locking import is_conflict
+from aa_stripe.models import StripeWebhook
+from aa_stripe.models.rows import is_conflict
+from aa_stripe.models.webhook import apply as apply_module
+from aa_stripe.models.webhook.apply import SwallowedDatabaseError, delay_after
 from tests.webhooks.effects import (
     TIMEOUT,
     TYPE,
@@ -72,7 +73,7 @@ def repeatable_read(transactional_db):
 
 @pytest.fixture
 def no_pause(monkeypatch):
-    monkeypatch.setattr(applying, "PAUSE", 0)
+    monkeypatch.setattr(apply_module, "PAUSE", 0)
 
 
 def execute(*statements):
@@ -395,7 +396,7 @@ def lose_the_connection():
 def test_what_failed_comes_out_though_the_database_is_away(
     transactional_db, on, caplog, monkeypatch, away
 ):
-    webhook, record = stored_event(), applying._record_failure
+    webhook, record = stored_event(), apply_module._record_failure
 
     def refuse_to_connect():
         raise away("The server is away.")
@@ -411,7 +412,7 @@ def test_what_failed_comes_out_though_the_database_is_away(
         take_effect(webhook)
         raise WentWrong
 
-    monkeypatch.setattr(applying, "_record_failure", record_without_a_database)
+    monkeypatch.setattr(apply_module, "_record_failure", record_without_a_database)
 
     with pytest.raises(WentWrong):
         webhook.parse()
@@ -581,7 +582,7 @@ def test_an_event_is_begun_again_when_another_transaction_was_in_the_way(
         tries.append(webhook)
         webhook.after_commit(lambda: called.append("action"))
         take_effect(webhook)
-        if len(tries) < applying.TRIES:
+        if len(tries) < apply_module.TRIES:
             be_in_the_way()
 
     webhook.parse()
@@ -895,7 +896,7 @@ def test_a_retry_that_waited_for_another_one_fails_at_no_isolation(repeatable_re
 
 def test_an_event_that_somebody_else_has_claimed_is_left_to_them(webhook, on):
     on(TYPE)(take_effect)
-    assert applying.count_attempt(other(webhook), only_as_read=True)
+    assert apply_module.count_attempt(other(webhook), only_as_read=True)
 
     assert webhook.retry() is False
 
@@ -913,9 +914,9 @@ def test_a_retry_whose_event_is_applied_after_all_by_somebody_else_returns_false
     def apply_it_meanwhile(webhook, even_if_parsed):
         monkeypatch.undo()
         other(webhook).parse()
-        return applying._apply(webhook, even_if_parsed)
+        return apply_module._apply(webhook, even_if_parsed)
 
-    monkeypatch.setattr(applying, "_apply", apply_it_meanwhile)
+    monkeypatch.setattr(apply_module, "_apply", apply_it_meanwhile)
 
     assert webhook.retry() is False
 

@@ -19,8 +19,9 @@ from aa_stripe.exceptions import (
     StripeWebhookParseError,
 )
 from aa_stripe.jobs import charge_pending, process_webhooks
-from aa_stripe.models import StripeCharge, StripeWebhook, collecting
-from aa_stripe.models.collecting import UUID_KEY
+from aa_stripe.models import StripeCharge, StripeWebhook
+from aa_stripe.models.charge import collect
+from aa_stripe.models.charge.collect import UUID_KEY
 from aa_stripe.testing import Fault
 from aa_stripe.testing.webhooks import event
 from tests.builders import make_charge, make_customer
@@ -232,14 +233,14 @@ def test_a_charge_that_only_a_person_may_collect_is_settled_as_well(fake, heard)
 def before_it_is_written(monkeypatch, act):
     """``act()`` once after Stripe's answer, when the row's lock is given back, before it is
     recorded."""
-    write = collecting._write
+    write = collect._write
 
     def be_slow(*arguments):
-        monkeypatch.setattr(collecting, "_write", write)
+        monkeypatch.setattr(collect, "_write", write)
         act()
         return write(*arguments)
 
-    monkeypatch.setattr(collecting, "_write", be_slow)
+    monkeypatch.setattr(collect, "_write", be_slow)
 
 
 def test_the_webhook_may_be_faster_than_we_are(charge, fake, heard, monkeypatch):

@@ -12,7 +12,7 @@ from django.db import connection
 from django.utils import timezone
 
 from aa_stripe.models import StripeCoupon
-from aa_stripe.models.coupon_terms import to_timestamp
+from aa_stripe.models.coupon.terms import to_timestamp
 from aa_stripe.testing import Fault
 from tests.coupons.stripe_side import (
     CREATE,

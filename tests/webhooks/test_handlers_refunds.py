@@ -10,7 +10,7 @@ import stripe
 
 from aa_stripe.exceptions import StripeInternalError
 from aa_stripe.models import StripeCharge, StripeRefund
-from aa_stripe.models.refunding import UUID_KEY
+from aa_stripe.models.charge.refunds import UUID_KEY
 from aa_stripe.testing import Fault
 from tests.builders import make_charge, make_customer
 from tests.charging.stripe_side import (

@@ -12,7 +12,7 @@ from django.db import connection
 
 from aa_stripe.exceptions import StripeMethodNotAllowed
 from aa_stripe.models import StripeSubscription, StripeWebhook
-from aa_stripe.models.subscribing import UUID_KEY
+from aa_stripe.models.subscription.subscribe import UUID_KEY
 from aa_stripe.testing import FakeStripe, Fault
 from tests.builders import make_customer
 from tests.charging.stripe_side import endpoint_of

@@ -22,12 +22,12 @@ from aa_stripe.exceptions import (
     StripeNoActiveCustomer,
 )
 from aa_stripe.gateway import Meaning
-from aa_stripe.models.customer import StripeCustomer
-from aa_stripe.models.locking import locked, reread, write_if
+from aa_stripe.models.customer.model import StripeCustomer
+from aa_stripe.models.rows import locked, reread, write_if
 from aa_stripe.signals import stripe_charge_card_exception, stripe_charge_requires_action
 
 if TYPE_CHECKING:
-    from aa_stripe.models.charge import StripeCharge
+    from aa_stripe.models.charge.model import StripeCharge
 
 #: How far Stripe's clock and ours may differ.
 CLOCK_SKEW = timedelta(hours=1)

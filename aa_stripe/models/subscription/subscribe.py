@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING
 from aa_stripe import gateway
 from aa_stripe.exceptions import StripeMethodNotAllowed, StripeNoActiveCustomer
 from aa_stripe.gateway import Meaning
-from aa_stripe.models.customer import StripeCustomer
-from aa_stripe.models.locking import locked, write_if
+from aa_stripe.models.customer.model import StripeCustomer
+from aa_stripe.models.rows import locked, write_if
 from aa_stripe.settings import stripe_settings
 
 if TYPE_CHECKING:
-    from aa_stripe.models.subscription import StripeSubscription
+    from aa_stripe.models.subscription.model import StripeSubscription
 
 #: In the metadata of every subscription: the ``uuid`` of its row.
 UUID_KEY = "aa_stripe_subscription_uuid"

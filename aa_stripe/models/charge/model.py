@@ -12,11 +12,11 @@ from model_utils import FieldTracker
 
 from aa_stripe import gateway
 from aa_stripe.models.base import USER_MODEL, SavesOnlyChanges, StripeBasicModel
-from aa_stripe.models.collecting import collect
-from aa_stripe.models.customer import StripeCustomer
-from aa_stripe.models.locking import database_of, reread, write_if
-from aa_stripe.models.refunding import refund, settle_refunds, take_over_refunds
-from aa_stripe.models.settling import settle
+from aa_stripe.models.charge.collect import collect
+from aa_stripe.models.charge.refunds import refund, settle_refunds, take_over_refunds
+from aa_stripe.models.charge.settle import settle
+from aa_stripe.models.customer.model import StripeCustomer
+from aa_stripe.models.rows import database_of, reread, write_if
 from aa_stripe.settings import default_currency, stripe_settings
 from aa_stripe.signals import stripe_charge_refunded, stripe_charge_succeeded
 

@@ -13,11 +13,11 @@ from model_utils import Choices, FieldTracker
 
 from aa_stripe import gateway
 from aa_stripe.currencies import CURRENCY_CHOICES
-from aa_stripe.models import issuing
 from aa_stripe.models.base import StripeBasicModel
-from aa_stripe.models.coupon_rules import check_changes, check_new
-from aa_stripe.models.coupon_terms import fields_of, identity_of
-from aa_stripe.models.exact_text import ExactCharField
+from aa_stripe.models.coupon import sync
+from aa_stripe.models.coupon.rules import check_changes, check_new
+from aa_stripe.models.coupon.terms import fields_of, identity_of
+from aa_stripe.models.text import ExactCharField
 
 if TYPE_CHECKING:
     from model_utils.tracker import FieldInstanceTracker
@@ -141,11 +141,11 @@ class StripeCoupon(StripeBasicModel):
         it is one of the other mode (live or test) than the API key; and the SDK's errors.
         """
         if self.is_created_at_stripe:
-            issuing.push(self, **kwargs)
+            sync.push(self, **kwargs)
         elif force_retrieve:
-            issuing.fetch(self, **kwargs)
+            sync.fetch(self, **kwargs)
         else:
-            issuing.create(self, **kwargs)
+            sync.create(self, **kwargs)
 
     save.alters_data = True  # type: ignore[attr-defined]
 
@@ -167,7 +167,7 @@ class StripeCoupon(StripeBasicModel):
         ``StripeMethodNotAllowed`` for a coupon of the other mode than the API key, and the SDK's
         errors; nothing is marked then, and deleting again is safe.
         """
-        issuing.delete(self)
+        sync.delete(self)
         return 0, {LABEL: 0}
 
     delete.alters_data = True  # type: ignore[attr-defined]
@@ -177,7 +177,7 @@ class StripeCoupon(StripeBasicModel):
 
         Raises the SDK's errors.
         """
-        issuing.pull(self)
+        sync.pull(self)
 
     refresh_from_stripe.alters_data = True  # type: ignore[attr-defined]
 

@@ -12,10 +12,10 @@ from model_utils import Choices, FieldTracker
 from aa_stripe import gateway
 from aa_stripe.exceptions import StripeMethodNotAllowed
 from aa_stripe.models.base import USER_MODEL, SavesOnlyChanges, StripeBasicModel
-from aa_stripe.models.coupon import StripeCoupon
-from aa_stripe.models.customer import StripeCustomer
+from aa_stripe.models.coupon.model import StripeCoupon
+from aa_stripe.models.customer.model import StripeCustomer
 from aa_stripe.models.plan import StripeSubscriptionPlan
-from aa_stripe.models.subscribing import subscribe
+from aa_stripe.models.subscription.subscribe import subscribe
 from aa_stripe.utils import timestamp_to_timezone_aware_date
 
 

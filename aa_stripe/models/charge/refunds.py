@@ -18,12 +18,12 @@ from django.utils import timezone
 from aa_stripe import gateway
 from aa_stripe.exceptions import StripeInternalError, StripeMethodNotAllowed
 from aa_stripe.gateway import Meaning
-from aa_stripe.models.locking import database_of, locked, reread, write_if
-from aa_stripe.models.refund import StripeRefund
+from aa_stripe.models.charge.refund import StripeRefund
+from aa_stripe.models.rows import database_of, locked, reread, write_if
 from aa_stripe.utils import uuid_in
 
 if TYPE_CHECKING:
-    from aa_stripe.models.charge import StripeCharge
+    from aa_stripe.models.charge.model import StripeCharge
 
 logger = logging.getLogger("aa-stripe")
 

@@ -19,18 +19,18 @@ from django.utils.translation import gettext_lazy as _
 from aa_stripe import gateway
 from aa_stripe.exceptions import StripeCouponAlreadyExists, StripeMethodNotAllowed
 from aa_stripe.gateway import Meaning
-from aa_stripe.models.coupon_rules import check_changes, check_new
-from aa_stripe.models.coupon_terms import (
+from aa_stripe.models.coupon.rules import check_changes, check_new
+from aa_stripe.models.coupon.terms import (
     identity_of,
     is_as_wanted,
     metadata_changes,
     to_timestamp,
     wanted,
 )
-from aa_stripe.models.locking import database_of, held, lockable
+from aa_stripe.models.rows import database_of, held, lockable
 
 if TYPE_CHECKING:
-    from aa_stripe.models.coupon import StripeCoupon, StripeCouponQuerySet
+    from aa_stripe.models.coupon.model import StripeCoupon, StripeCouponQuerySet
 
 #: What a new coupon does not say of itself yet.
 TOLD_BY_STRIPE = frozenset({"created", "livemode", "times_redeemed", "valid"})

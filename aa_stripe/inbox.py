@@ -26,8 +26,8 @@ from aa_stripe.exceptions import (
     StripeWebhookRefused,
 )
 from aa_stripe.models import StripeWebhook
-from aa_stripe.models.applying import apply, delay_after
-from aa_stripe.models.locking import database_of, stored
+from aa_stripe.models.rows import database_of, stored
+from aa_stripe.models.webhook.apply import apply, delay_after
 from aa_stripe.settings import DEFERRED, INLINE, PROCESSOR_PATHS, stripe_settings
 
 logger = logging.getLogger("aa-stripe")

@@ -20,7 +20,7 @@ from aa_stripe.money import to_major_units, to_minor_units
 from aa_stripe.utils import timestamp_to_timezone_aware_date
 
 if TYPE_CHECKING:
-    from aa_stripe.models.coupon import StripeCoupon
+    from aa_stripe.models.coupon.model import StripeCoupon
 
 #: What Stripe makes a coupon of, and never changes. ``currency`` belongs to ``amount_off``.
 FIXED = ("amount_off", "percent_off", "duration", "duration_in_months", "max_redemptions")

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from django.db import models
 from django.db.models import Q
 
-from aa_stripe.models.customer import StripeCustomer
+from aa_stripe.models.customer.model import StripeCustomer
 
 #: The README's names, and the fields that they stand for.
 FIELD_NAMES = {"content": "stripe_js_response", "customer_id": "stripe_customer_id"}

@@ -20,13 +20,13 @@ from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
 from aa_stripe.exceptions import StripeWebhookAlreadyParsed, StripeWebhookParseError
-from aa_stripe.models.locking import database_of, is_conflict
+from aa_stripe.models.rows import database_of, is_conflict
 from aa_stripe.signals import webhook_pre_parse
 from aa_stripe.utils import storable_text
 from aa_stripe.webhooks import Handler, registry
 
 if TYPE_CHECKING:
-    from aa_stripe.models.webhook import StripeWebhook
+    from aa_stripe.models.webhook.model import StripeWebhook
 
 T = TypeVar("T")
 

@@ -13,8 +13,8 @@ from model_utils.fields import AutoCreatedField, AutoLastModifiedField
 
 from aa_stripe import gateway
 from aa_stripe.exceptions import StripeMethodNotAllowed, StripeWebhookAlreadyParsed
-from aa_stripe.models.applying import apply, count_attempt, delay_after
 from aa_stripe.models.base import SavesOnlyChanges
+from aa_stripe.models.webhook.apply import apply, count_attempt, delay_after
 from aa_stripe.signals import webhook_pre_parse
 from aa_stripe.utils import storable_json
 from aa_stripe.webhooks import registry

@@ -23,7 +23,7 @@ from aa_stripe.currencies import CURRENCIES
 from aa_stripe.money import StripeMoneyError, to_minor_units
 
 if TYPE_CHECKING:
-    from aa_stripe.models.coupon import StripeCoupon
+    from aa_stripe.models.coupon.model import StripeCoupon
 
 Complaints = Iterator[tuple[str, "str | Promise"]]
 Rule = Callable[["StripeCoupon"], Complaints]

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 from aa_stripe import gateway
 from aa_stripe.exceptions import StripeWebhookParseError
-from aa_stripe.models.collecting import is_news, is_replaced, write_failure, write_success
-from aa_stripe.models.locking import locked
+from aa_stripe.models.charge.collect import is_news, is_replaced, write_failure, write_success
+from aa_stripe.models.rows import locked
 
 if TYPE_CHECKING:
-    from aa_stripe.models.charge import StripeCharge
+    from aa_stripe.models.charge.model import StripeCharge
 
 logger = logging.getLogger("aa-stripe")
 

@@ -13,7 +13,7 @@ from aa_stripe import gateway
 from aa_stripe.exceptions import StripeMethodNotAllowed
 from aa_stripe.gateway import Meaning
 from aa_stripe.models.base import USER_MODEL, SavesOnlyChanges, StripeBasicModel
-from aa_stripe.models.locking import locked
+from aa_stripe.models.rows import locked
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

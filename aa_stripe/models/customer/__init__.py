@@ -1,0 +1,6 @@
+"""A customer: a payer's cards and other payment methods at Stripe."""
+
+from aa_stripe.models.customer.model import StripeCustomer
+from aa_stripe.models.customer.token import StripeToken
+
+__all__ = ["StripeCustomer", "StripeToken"]

@@ -1,0 +1,5 @@
+"""A subscription: a plan that a customer pays for at each interval."""
+
+from aa_stripe.models.subscription.model import StripeSubscription
+
+__all__ = ["StripeSubscription"]

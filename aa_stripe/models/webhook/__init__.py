@@ -1,0 +1,5 @@
+"""A webhook: an event from Stripe, stored as it was delivered and applied once."""
+
+from aa_stripe.models.webhook.model import StripeWebhook, StripeWebhookQuerySet
+
+__all__ = ["StripeWebhook", "StripeWebhookQuerySet"]
