@@ -1,4 +1,4 @@
-"""Collecting everything that waits, and finishing what a crash left behind."""
+"""The job that collects pending charges and completes what a crash interrupted."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from django.db.models import Exists, OuterRef, QuerySet
 
 from aa_stripe.exceptions import StripeMethodNotAllowed, StripeNoActiveCustomer
 from aa_stripe.jobs.pace import at_rate
-from aa_stripe.jobs.report import Outcome, Report
+from aa_stripe.jobs.report import SETTLED_MEANWHILE, Outcome, Report
 from aa_stripe.jobs.rows import in_order
 from aa_stripe.jobs.run import Run, Watcher
 from aa_stripe.models import StripeCharge, StripeCustomer
 from aa_stripe.models.charge.model import StripeChargeQuerySet
 from aa_stripe.models.rows import stored
 
-# What is done, as the report counts it.
+# Actions in the report.
 COLLECTED = "collected"
 DECLINED = "declined"
 SIGNALS_SENT = "signals of an earlier run sent"
@@ -24,11 +24,10 @@ WOULD_COLLECT = "would be collected"
 WOULD_SEND_SIGNALS = "signals of an earlier run would be sent"
 WOULD_SETTLE_REFUNDS = "refunds of an earlier run would be settled"
 
-# Why a charge is left alone.
+# Reasons in the report why a charge is skipped.
 NO_AMOUNT = "no amount"
 NO_CUSTOMER = "no active customer"
-SETTLED_MEANWHILE = "settled by somebody else meanwhile"
-WAITING = "waiting for the bank, or for its capture"
+WAITING = "waiting for the bank or for its capture"
 
 
 def charge_pending(
@@ -36,12 +35,12 @@ def charge_pending(
 ) -> Report:
     """Collect every pending charge, one after the other, in the order of their ids.
 
-    First sends the signals, and settles the refunds, that a crash left behind. No row stops the
-    others, unless Stripe refuses the API key for several in a row. ``limit`` is how many charges
-    may be tried (one that is skipped is free); ``rate`` is how many requests per second may go
-    to Stripe, ``None`` for ``STRIPE_REQUESTS_PER_SECOND``.
+    Signals and refunds that a crash interrupted come first. A row that fails does not stop the
+    others, unless Stripe rejects the API key several times in a row. ``limit`` is the maximum
+    number of charges to try; skipped rows do not count. ``rate`` is the maximum number of
+    requests to Stripe per second; ``None`` means ``STRIPE_REQUESTS_PER_SECOND``.
 
-    Running it twice at once is safe. Raises ``ValueError`` for a rate that is not above 0.
+    Two runs at the same time are safe. Raises ``ValueError`` if the rate is not above 0.
     """
     run = Run(watcher)
     with at_rate(rate):
@@ -52,7 +51,7 @@ def charge_pending(
 
 
 def preview_pending(*, limit: int | None = None, watcher: Watcher | None = None) -> Report:
-    """What ``charge_pending`` would do now; writes nothing, and asks Stripe nothing."""
+    """Return what ``charge_pending`` would do now; write nothing, do not call Stripe."""
     run = Run(watcher)
     run.report.done[WOULD_SEND_SIGNALS] = _charges().with_signal_due().count()
     run.report.done[WOULD_SETTLE_REFUNDS] = _charges().with_unknown_refund().count()
@@ -70,7 +69,7 @@ def _charges() -> StripeChargeQuerySet:
 
 
 def _payers() -> QuerySet[StripeCustomer]:
-    """As a subquery of charges: who ``charge()`` could collect from."""
+    """Return a subquery of charges: the customers that ``charge()`` could collect from."""
     active = StripeCustomer.objects.filter(user_id=OuterRef("user_id"), is_active=True)
     return active.exclude(stripe_customer_id="")
 
@@ -83,7 +82,7 @@ def _preview(amount: int | None, currency: str, has_payer: bool) -> Outcome:
     return Outcome(done=WOULD_COLLECT, amount=amount, currency=currency.lower())
 
 
-# One row each. They share nothing, so that several threads may run them.
+# One row each. They share no state, so that several threads may run them.
 
 
 def _send_signals(key: int) -> Outcome:
@@ -103,13 +102,13 @@ def _settle_refunds(key: int) -> Outcome:
 
 
 def _collect(key: int) -> Outcome:
-    # Read one by one: what was read with the chunk may have been charged minutes ago.
+    # Each row is read again: it may have been charged since its chunk was listed.
     charge = _charges().pending().select_related("user").filter(pk=key).first()
     if charge is None:
         return Outcome(skipped=SETTLED_MEANWHILE)
     try:
         paid = charge.charge_if_pending()
-    except Exception as error:  # noqa: BLE001 (whoever runs this logs it)
+    except Exception as error:  # noqa: BLE001 (the caller logs it)
         return _failed(charge, error)
     if paid is not None:
         return _collected(charge)
@@ -119,8 +118,11 @@ def _collect(key: int) -> Outcome:
 
 
 def _failed(charge: StripeCharge, error: Exception) -> Outcome:
-    """``error`` may be a receiver's, raised after the charge was settled."""
-    reason = _why_left_alone(charge, error)
+    """Return the outcome of a row whose ``charge()`` raised ``error``.
+
+    A receiver may have raised it after the charge was settled.
+    """
+    reason = _reason_to_skip(charge, error)
     if reason:
         return Outcome(skipped=reason)
     if charge.is_charged:
@@ -128,8 +130,8 @@ def _failed(charge: StripeCharge, error: Exception) -> Outcome:
     return Outcome(done=DECLINED if charge.charge_attempt_failed else "", error=error)
 
 
-def _why_left_alone(charge: StripeCharge, error: Exception) -> str:
-    """The reason why there was nothing to collect; ``""`` when ``error`` is a failure."""
+def _reason_to_skip(charge: StripeCharge, error: Exception) -> str:
+    """Return why there was nothing to collect; ``""`` if ``error`` is a failure."""
     if not isinstance(error, StripeMethodNotAllowed) or charge.charge_attempt_failed:
         return ""
     if isinstance(error, StripeNoActiveCustomer):

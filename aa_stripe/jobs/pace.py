@@ -1,4 +1,4 @@
-"""Keeping below Stripe's rate limit. https://docs.stripe.com/rate-limits"""
+"""The rate of requests, below Stripe's limit. https://docs.stripe.com/rate-limits"""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from aa_stripe.settings import stripe_settings
 
 
 class Pace:
-    """At most ``rate`` turns per second, evenly spaced, among all threads that share it."""
+    """A limit of ``rate`` turns per second, evenly spaced, for all threads that share it."""
 
     def __init__(self, rate: float) -> None:
         if not 0 < rate < math.inf:
-            raise ValueError(f"A rate is a number of requests per second above 0, not {rate}.")
+            raise ValueError(f"rate must be a number of requests per second above 0 (got {rate}).")
         self._interval = 1 / rate
         self._next_turn = 0.0
         self._lock = threading.Lock()
 
     def wait(self) -> None:
-        """Return when it is the caller's turn."""
+        """Wait for the caller's turn."""
         with self._lock:
             now = time.monotonic()
             turn = max(now, self._next_turn)
@@ -32,10 +32,10 @@ class Pace:
 
 
 def at_rate(rate: float | None) -> AbstractContextManager[None]:
-    """Within the block at most ``rate`` requests per second go to Stripe.
+    """Limit the block to ``rate`` requests per second to Stripe.
 
-    ``None`` stands for ``STRIPE_REQUESTS_PER_SECOND``. Raises ``ValueError`` for a rate that is
-    not above 0.
+    ``None`` means ``STRIPE_REQUESTS_PER_SECOND``. Raises ``ValueError`` if the rate is not above
+    0.
     """
     return gateway.before_each_request(
         Pace(stripe_settings.REQUESTS_PER_SECOND if rate is None else rate).wait

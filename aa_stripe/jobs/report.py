@@ -1,4 +1,4 @@
-"""What a job says about its run."""
+"""The report of a job's run: counts of rows, sums of money, and the failures."""
 
 from __future__ import annotations
 
@@ -6,17 +6,21 @@ import traceback
 from collections import Counter
 from dataclasses import dataclass, field
 
-#: So many failures are kept with their traceback, the others with their message only: when
-#: Stripe is down, every one of 100,000 rows fails. The log has all the tracebacks.
+#: Number of failures that keep their traceback; later ones keep their message only. When Stripe
+#: is down, every row of 100,000 fails. The log has all tracebacks.
 TRACEBACKS_KEPT = 100
+
+#: Why a row is skipped that was pending when it was listed and no longer is.
+SETTLED_MEANWHILE = "already settled by another process"
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of one row: ``done`` says what was done, ``skipped`` why nothing was.
+    """The result for one row: ``done`` names the action, ``skipped`` the reason for no action.
 
-    ``amount`` is the money that was moved, in the smallest unit of ``currency``. A row with an
-    ``error`` may be ``done`` as well: its money was collected, and then a receiver failed.
+    ``amount`` is the money that was moved, in the smallest unit of ``currency``; ``None`` if no
+    money was moved. A row with an ``error`` may be ``done`` as well: its money was collected, and
+    then a receiver failed.
     """
 
     done: str = ""
@@ -28,7 +32,10 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Failure:
-    """``label`` names what failed; ``traceback`` is ``""`` beyond the first failures."""
+    """A row that failed: its ``label``, the error's message and its traceback.
+
+    ``traceback`` is ``""`` after the first ``TRACEBACKS_KEPT`` failures.
+    """
 
     label: str
     error: str
@@ -37,11 +44,11 @@ class Failure:
 
 @dataclass
 class Report:
-    """Counts of rows, and details of failures only, so that it stays small.
+    """Counts of rows, with details of failures only, so that it stays small.
 
-    ``done`` counts by what was done, ``skipped`` by the reason. ``amounts`` are sums of money by
-    what was done and the currency, in its smallest unit. ``stopped`` says why the run ended
-    before its last row, ``""`` when it did not.
+    ``done`` counts rows by action, ``skipped`` by reason. ``amounts`` sums money by action and
+    currency, in the currency's smallest unit. ``stopped`` is the reason why the run ended before
+    its last row; ``""`` if it reached the last row.
     """
 
     done: Counter[str] = field(default_factory=Counter)
@@ -61,12 +68,12 @@ class Report:
             self._add_failure(label, outcome.error)
 
     def _add_failure(self, label: str, error: Exception) -> None:
-        # Only texts are kept: the error itself would keep its frames alive, with all they hold.
-        is_told_in_full = len(self.failed) < TRACEBACKS_KEPT
+        # Only texts are kept: the exception would keep its frames, and all their objects, alive.
+        keeps_traceback = len(self.failed) < TRACEBACKS_KEPT
         self.failed.append(
             Failure(
                 label,
                 error="".join(traceback.format_exception_only(error)).strip(),
-                traceback="".join(traceback.format_exception(error)) if is_told_in_full else "",
+                traceback="".join(traceback.format_exception(error)) if keeps_traceback else "",
             )
         )

@@ -1,4 +1,4 @@
-"""One run of a job: what it has done so far, who watches, and when it is over."""
+"""One run of a job: it collects the report, informs the watcher and decides when to stop."""
 
 from __future__ import annotations
 
@@ -17,39 +17,39 @@ T = TypeVar("T")
 
 logger = logging.getLogger("aa-stripe")
 
-#: A key that Stripe refuses so many times in a row will be refused for every other row too.
-#: More than once, so that a single row cannot keep the rows behind it from being reached.
-REFUSALS_IN_A_ROW = 3
+#: Number of consecutive errors about the API key after which a run stops: every further row would
+#: fail in the same way. More than one, so that a single row never blocks the rows behind it.
+KEY_ERRORS_IN_A_ROW = 3
 
 
 class Watcher:
-    """Is told what a job does while it does it, in the thread that started the job.
+    """Callbacks during a run, in the thread that started the job. This class does nothing.
 
-    This one looks away. ``stop_reason`` ends the run before the next row when it is not ``""``.
+    The run ends before the next row if ``stop_reason`` is not ``""``.
     """
 
     stop_reason = ""
 
     def begin(self, title: str, count: Callable[[], int | None]) -> None:
-        """A series of rows begins; ``count()`` asks the database how many there are.
+        """Announce a series of rows.
 
-        ``None`` is a number that nobody knows.
+        ``count()`` queries the number of rows; it returns ``None`` if the number is unknown.
         """
 
     def saw(self, label: str, outcome: Outcome) -> None:
-        """The row of that ``label`` was dealt with."""
+        """Report the ``outcome`` of the row named ``label``."""
 
     def end(self) -> None:
-        """The series is over."""
+        """Announce the end of the series."""
 
 
 class Run:
-    """Gathers the report, and knows when to end early."""
+    """A run in progress, with its report and its watcher."""
 
     def __init__(self, watcher: Watcher | None) -> None:
         self.report = Report()
         self.watcher = watcher or Watcher()
-        self._refusals = 0
+        self._key_errors = 0
 
     def each(
         self,
@@ -61,10 +61,10 @@ class Run:
         limit: int | None = None,
         order: Callable[[models.QuerySet[Any]], Iterator[tuple[Any, ...]]] = in_order,
     ) -> None:
-        """``act`` on the primary key of each row, in that ``order``, until the run is over.
+        """Call ``act`` with each row's primary key, in that ``order``, until the run is over.
 
-        ``limit`` is how many rows may be done or fail; a row that is skipped is free, so that
-        it never keeps the rows behind it from being reached.
+        ``limit`` is the maximum number of rows that are done or fail. Skipped rows do not count
+        towards it, so that they never block the rows behind them.
         """
         with self.series(title, rows):
             for (key,) in order(rows):
@@ -77,13 +77,13 @@ class Run:
 
     @contextmanager
     def series(self, title: str, rows: models.QuerySet[Any]) -> Iterator[None]:
-        """Let the watcher know that ``rows`` are dealt with inside the block."""
+        """Announce to the watcher that the block works on ``rows``."""
         with self.counting(title, rows.count):
             yield
 
     @contextmanager
     def counting(self, title: str, count: Callable[[], int | None]) -> Iterator[None]:
-        """The same for what is no row of ours."""
+        """Announce a series of objects that are not rows, such as Stripe's events."""
         self.watcher.begin(title, count)
         try:
             yield
@@ -91,31 +91,31 @@ class Run:
             self.watcher.end()
 
     def is_over(self) -> bool:
-        """Whether the next row is left for another run; the report says why."""
+        """Return whether the run ends before the next row; the report gets the reason."""
         if self.watcher.stop_reason:
             self.report.stopped = self.watcher.stop_reason
-        elif self._refusals >= REFUSALS_IN_A_ROW:
+        elif self._key_errors >= KEY_ERRORS_IN_A_ROW:
             self.report.stopped = (
-                f"Stripe refused the API key, or it lacks rights, {self._refusals} times in a row"
+                f"Stripe rejected the API key or its permissions {self._key_errors} times in a row"
             )
         return bool(self.report.stopped)
 
     def note(self, label: str, outcome: Outcome) -> None:
-        """Count what came of a row. An error is logged, which is what error trackers hear."""
+        """Count the outcome of a row. Log an error with its exception, for error trackers."""
         self.report.add(label, outcome)
         if outcome.error is not None:
             logger.error("Exception happened. %s", label, exc_info=outcome.error)
         if _is_about_the_key(outcome.error):
-            self._refusals += 1
+            self._key_errors += 1
         elif outcome.done:
-            self._refusals = 0
+            self._key_errors = 0
         self.watcher.saw(label, outcome)
 
 
 def attempt(act: Callable[[T], Outcome], subject: T) -> Outcome:
-    """``act(subject)``, whatever it raises being part of the outcome.
+    """Return the outcome of ``act(subject)``, with the exception if it raises one.
 
-    After an error a database connection that broke is closed: the next row gets another one.
+    After an error, broken database connections are closed; the next row opens a new one.
     """
     try:
         outcome = act(subject)

@@ -1,25 +1,22 @@
-"""Ending the subscriptions whose time is up."""
+"""The job that cancels the subscriptions whose end date is reached."""
 
 from __future__ import annotations
 
 from typing import cast
 
 from aa_stripe.jobs.pace import at_rate
-from aa_stripe.jobs.report import Outcome, Report
+from aa_stripe.jobs.report import SETTLED_MEANWHILE, Outcome, Report
 from aa_stripe.jobs.rows import in_order
 from aa_stripe.jobs.run import Run, Watcher
 from aa_stripe.models import StripeSubscription
 from aa_stripe.models.rows import stored
 from aa_stripe.models.subscription.model import ENDED, StripeSubscriptionQuerySet
 
-# What is done, as the report counts it.
+# Actions in the report.
 CANCELED = "canceled"
 ENDING = "set to end with the period"
-ENDED_ALREADY = "ended at Stripe already"
+ENDED_ALREADY = "already ended at Stripe"
 WOULD_CANCEL = "would be canceled"
-
-# Why a subscription is left alone.
-SETTLED_MEANWHILE = "settled by somebody else meanwhile"
 
 
 def end_due_subscriptions(
@@ -31,12 +28,12 @@ def end_due_subscriptions(
 ) -> Report:
     """Cancel every active subscription whose end date is reached, in the order of their ids.
 
-    With ``at_period_end`` each goes on until the end of what is paid for, otherwise it ends now.
-    No row stops the others, unless Stripe refuses the API key for several in a row. ``limit`` is
-    how many may be tried; ``rate`` is how many requests per second may go to Stripe, ``None``
-    for ``STRIPE_REQUESTS_PER_SECOND``.
+    With ``at_period_end`` a subscription ends with its paid period, otherwise it ends now. A row
+    that fails does not stop the others, unless Stripe rejects the API key several times in a row.
+    ``limit`` is the maximum number of subscriptions to try. ``rate`` is the maximum number of
+    requests to Stripe per second; ``None`` means ``STRIPE_REQUESTS_PER_SECOND``.
 
-    Running it twice at once is safe. Raises ``ValueError`` for a rate that is not above 0.
+    Two runs at the same time are safe. Raises ``ValueError`` if the rate is not above 0.
     """
 
     def end(key: int) -> Outcome:
@@ -51,7 +48,7 @@ def end_due_subscriptions(
 def preview_due_subscriptions(
     *, limit: int | None = None, watcher: Watcher | None = None
 ) -> Report:
-    """What ``end_due_subscriptions`` would do now; writes nothing, and asks Stripe nothing."""
+    """Return what ``end_due_subscriptions`` would do now; write nothing, do not call Stripe."""
     run = Run(watcher)
     with run.series("Subscriptions", _due()):
         for (key,) in in_order(_due()):

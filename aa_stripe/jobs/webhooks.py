@@ -28,7 +28,7 @@ WOULD_PRUNE = "would be pruned"
 # Why an event is left alone.
 APPLIED_BEFORE = "applied before"
 OTHER_MODE = "of the other mode (live or test) than the API key"
-SETTLED_MEANWHILE = "settled by somebody else meanwhile"
+SETTLED_MEANWHILE = "already settled by another process"
 
 #: Stripe lists events for 30 days. One that was forgotten before would look like one that never
 #: arrived.

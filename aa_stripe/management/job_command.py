@@ -1,4 +1,4 @@
-"""What the commands that run a job have in common: options, progress, report, exit status."""
+"""The base of the commands that run a job: options, progress, report, exit status."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from aa_stripe.jobs import Outcome, Report, Watcher
 from aa_stripe.money import format_money
 from aa_stripe.settings import stripe_settings
 
-#: A run that one of these ends says so, finishes the row in hand, and reports as ever.
+#: Signals that stop a run after the current row. The report is printed as usual.
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class JobCommand(BaseCommand):
-    """A command that is thin over a job; ``run_job`` is all that a subclass has to say."""
+    """A command that runs a job. A subclass defines ``run_job``."""
 
-    #: Completes "--limit N: ..."
+    #: The help text of ``--limit N``.
     limit_help = ""
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -40,14 +40,14 @@ class JobCommand(BaseCommand):
             "(default: the setting STRIPE_REQUESTS_PER_SECOND).",
         )
         parser.add_argument(
-            "--dry-run", action="store_true", help="Say what would be done, and change nothing."
+            "--dry-run", action="store_true", help="Show what would be done; change nothing."
         )
 
     def run_job(self, options: dict[str, Any], watcher: Watcher) -> Report:
         raise NotImplementedError
 
     def conclude(self, report: Report, options: dict[str, Any]) -> None:
-        """What else there is to say when the report is printed."""
+        """Do what is left to do after the report is printed."""
 
     def handle(self, *args: Any, **options: Any) -> None:
         _check_options(options["limit"], options["rate"])
@@ -70,7 +70,7 @@ class JobCommand(BaseCommand):
                 self.stdout.write(f"{what}: {count}" + (f" ({money})" if money else ""))
         for why, count in report.skipped.items():
             if count:
-                self.stdout.write(f"left alone, {why}: {count}")
+                self.stdout.write(f"skipped ({why}): {count}")
         if report.stopped:
             self.stdout.write(f"Stopped early: {report.stopped}.")
 
@@ -83,7 +83,7 @@ class JobCommand(BaseCommand):
 
 
 class _CommandWatcher(Watcher):
-    """Shows progress on a terminal: a bar, or with ``--verbosity 2`` a line for each row."""
+    """Progress on a terminal: a bar, or with ``--verbosity 2`` a line for each row."""
 
     def __init__(self, command: BaseCommand, options: dict[str, Any]) -> None:
         self.stop_signal = 0
@@ -110,12 +110,12 @@ class _CommandWatcher(Watcher):
 
 
 def _described(outcome: Outcome) -> str:
-    said = [outcome.done or outcome.skipped]
+    parts = [outcome.done or outcome.skipped]
     if outcome.amount is not None:
-        said.append(format_money(outcome.amount, outcome.currency))
+        parts.append(format_money(outcome.amount, outcome.currency))
     if outcome.error is not None:
-        said.append(f"failed: {outcome.error}")
-    return ", ".join(filter(None, said))
+        parts.append(f"failed: {outcome.error}")
+    return ", ".join(filter(None, parts))
 
 
 def _sums(report: Report, what: str) -> str:
@@ -127,10 +127,10 @@ def _sums(report: Report, what: str) -> str:
 
 
 def length_of_time(name: str, number: float | None, unit: timedelta) -> timedelta | None:
-    """What the option ``name`` says in that unit.
+    """Return the value of the option ``name`` as a ``timedelta``; ``None`` stays ``None``.
 
-    Raises ``CommandError`` for what is no length, and for one that takes us back before the first
-    date that there is.
+    Raises ``CommandError`` if the value is not a length of time, or reaches back before the
+    earliest date.
     """
     if number is None:
         return None
@@ -138,26 +138,30 @@ def length_of_time(name: str, number: float | None, unit: timedelta) -> timedelt
         length = number * unit
         timezone.now() - length
     except (OverflowError, ValueError) as error:
-        raise CommandError(f"{name} is not a length of time, or too long: {number}.") from error
+        raise CommandError(
+            f"{name} must be a length of time, and not too long (got {number})."
+        ) from error
     if length < timedelta(0):
-        raise CommandError(f"{name} is a length of time, so it is not below 0: {number}.")
+        raise CommandError(f"{name} must not be negative (got {number}).")
     return length
 
 
 def _check_options(limit: int | None, rate: float | None) -> None:
     if limit is not None and limit < 1:
-        raise CommandError(f"--limit is how many rows to take, at least 1, not {limit}.")
+        raise CommandError(f"--limit must be at least 1 (got {limit}).")
     if rate is None:
         rate = stripe_settings.REQUESTS_PER_SECOND
     if not 0 < rate < math.inf:
-        raise CommandError(f"The rate is a number of requests per second above 0, not {rate}.")
+        raise CommandError(
+            f"The rate must be a number of requests per second above 0 (got {rate})."
+        )
 
 
 @contextmanager
 def _stopping(watcher: _CommandWatcher) -> Iterator[None]:
-    """Let the first signal stop the run after the row in hand, and a second one at once."""
+    """Stop the run after the current row at the first signal, and at once at a second one."""
     if threading.current_thread() is not threading.main_thread():
-        yield  # Python takes signals in its main thread only
+        yield  # Python handles signals in its main thread only
         return
 
     def stop(number: int, frame: FrameType | None) -> None:

@@ -472,7 +472,7 @@ def test_a_listed_coupon_that_the_webhook_stores_first_has_one_row(many, run, mo
     ran = run("refresh_coupons")
 
     assert ran.status == 0
-    assert ran.stdout == f"created: 2\nleft alone, {job.CHANGED_MEANWHILE}: 1\n"
+    assert ran.stdout == f"created: 2\nskipped ({job.CHANGED_MEANWHILE}): 1\n"
     assert rows().count() == 3
     assert not rows(is_deleted=True).exists()
 
@@ -488,7 +488,7 @@ def test_an_edit_made_while_listing_is_not_overwritten(coupon, fake, run):  # no
     ran = run("refresh_coupons")
 
     assert other(coupon).metadata == {"a": "b"}
-    assert ran.stdout == f"left alone, {job.CHANGED_MEANWHILE}: 1\n"
+    assert ran.stdout == f"skipped ({job.CHANGED_MEANWHILE}): 1\n"
 
 
 def test_an_edit_made_between_reading_and_writing_is_not_overwritten(
@@ -511,7 +511,7 @@ def test_an_edit_made_between_reading_and_writing_is_not_overwritten(
     ran = run("refresh_coupons")
 
     assert other(coupon).metadata == {"a": "b"}
-    assert ran.stdout == f"left alone, {job.CHANGED_MEANWHILE}: 1\n"
+    assert ran.stdout == f"skipped ({job.CHANGED_MEANWHILE}): 1\n"
 
 
 def test_a_coupon_deleted_here_while_listing_does_not_come_back(coupon, fake):

@@ -136,7 +136,7 @@ def test_who_has_no_active_customer_is_skipped(customer, fake, run):
     ran = run("charge_stripe")
 
     assert fake.requests == []
-    assert (ran.status, ran.stdout) == (0, "left alone, no active customer: 2\n")
+    assert (ran.status, ran.stdout) == (0, "skipped (no active customer): 2\n")
 
 
 def test_a_charge_without_an_amount_is_skipped(customer, run):
@@ -144,7 +144,7 @@ def test_a_charge_without_an_amount_is_skipped(customer, run):
 
     ran = run("charge_stripe")
 
-    assert (ran.status, ran.stdout) == (0, "left alone, no amount: 1\n")
+    assert (ran.status, ran.stdout) == (0, "skipped (no amount): 1\n")
 
 
 def test_a_payment_that_is_processing_is_left_to_the_bank(customer, fake, run):
@@ -154,7 +154,7 @@ def test_a_payment_that_is_processing_is_left_to_the_bank(customer, fake, run):
 
     ran = run("charge_stripe")
 
-    assert (ran.status, ran.stdout) == (0, f"left alone, {charges.WAITING}: 1\n")
+    assert (ran.status, ran.stdout) == (0, f"skipped ({charges.WAITING}): 1\n")
     assert list(StripeCharge.objects.pending()) == [charge]
 
 
@@ -277,7 +277,7 @@ def test_a_refused_key_ends_the_run_early(customer, fake, run, settings, key):
     ran = run("charge_stripe")
 
     assert ran.status == 1
-    assert "Stopped early: Stripe refused the API key" in ran.stdout
+    assert "Stopped early: Stripe rejected the API key" in ran.stdout
     assert ran.stdout.endswith("failed: 3\n")
     assert len(fake.requests) <= 3
     assert StripeCharge.objects.pending().count() == 10
@@ -400,7 +400,7 @@ def test_what_somebody_else_has_finished_meanwhile_is_skipped(
 
     assert (ran.status, ran.stdout) == (
         0,
-        f"signals of an earlier run sent: 1\nleft alone, {charges.SETTLED_MEANWHILE}: 2\n",
+        f"signals of an earlier run sent: 1\nskipped ({charges.SETTLED_MEANWHILE}): 2\n",
     )
 
 
@@ -428,7 +428,7 @@ def test_a_row_that_vanishes_is_skipped(customer, run, monkeypatch):
 
     assert charged() == {first.pk, third.pk}
     assert ran.status == 0
-    assert f"left alone, {charges.SETTLED_MEANWHILE}: 1" in ran.stdout
+    assert f"skipped ({charges.SETTLED_MEANWHILE}): 1" in ran.stdout
 
 
 @pytest.mark.parametrize("field", ["is_charged", "charge_attempt_failed", "is_manual_charge"])
@@ -440,7 +440,7 @@ def test_a_row_that_is_no_longer_pending_is_skipped(customer, fake, run, monkeyp
     ran = run("charge_stripe")
 
     assert ran.status == 0
-    assert f"left alone, {charges.SETTLED_MEANWHILE}: 1" in ran.stdout
+    assert f"skipped ({charges.SETTLED_MEANWHILE}): 1" in ran.stdout
     assert len(paid(fake)) == 1
     assert first.pk in charged()
 
@@ -466,7 +466,7 @@ def test_a_row_that_somebody_charges_in_the_last_moment_is_skipped(customer, run
 
     ran = run("charge_stripe")
 
-    assert (ran.status, ran.stdout) == (0, f"left alone, {charges.SETTLED_MEANWHILE}: 1\n")
+    assert (ran.status, ran.stdout) == (0, f"skipped ({charges.SETTLED_MEANWHILE}): 1\n")
 
 
 def test_a_decline_that_somebody_else_made_up_for_is_skipped(customer, run, monkeypatch):
@@ -480,7 +480,7 @@ def test_a_decline_that_somebody_else_made_up_for_is_skipped(customer, run, monk
 
     ran = run("charge_stripe")
 
-    assert (ran.status, ran.stdout) == (0, f"left alone, {charges.SETTLED_MEANWHILE}: 1\n")
+    assert (ran.status, ran.stdout) == (0, f"skipped ({charges.SETTLED_MEANWHILE}): 1\n")
 
 
 def test_a_row_that_is_added_is_left_to_the_next_run(customer, run, receive):
@@ -540,8 +540,8 @@ def test_a_dry_run_tells_and_does_nothing(customer, fake, run, django_assert_num
     assert ran.stdout.splitlines() == [
         "signals of an earlier run would be sent: 1",
         "would be collected: 3 (500 JPY, 20.00 USD)",
-        "left alone, no amount: 1",
-        "left alone, no active customer: 1",
+        "skipped (no amount): 1",
+        "skipped (no active customer): 1",
     ]
     assert ran.status == 0
     assert fake.requests == []
@@ -556,7 +556,7 @@ def test_a_dry_run_knows_who_cannot_pay(customer, run, fields):
 
     ran = run("charge_stripe", "--dry-run")
 
-    assert ran.stdout == "left alone, no active customer: 1\n"
+    assert ran.stdout == "skipped (no active customer): 1\n"
 
 
 def test_a_dry_run_keeps_to_the_limit(customer, run):

@@ -615,7 +615,7 @@ def test_an_event_that_arrives_meanwhile_is_left_alone(fake, applied, run):
 
     assert applied == []
     assert ran.status == 0
-    assert ran.stdout == "missing: 1\nleft alone, arrived meanwhile: 1\n"
+    assert ran.stdout == "missing: 1\nskipped (arrived meanwhile): 1\n"
     assert StripeWebhook.objects.count() == 1
 
 
@@ -647,7 +647,7 @@ def test_an_event_of_the_other_mode_is_stored_and_not_applied(fake, applied, run
     ran = run(CHECK, "--recover")
 
     assert applied == []
-    assert ran.stdout == f"missing: 1\nleft alone, {events.OTHER_MODE}: 1\n"
+    assert ran.stdout == f"missing: 1\nskipped ({events.OTHER_MODE}): 1\n"
     assert stored_ids() == {id}
     assert StripeWebhook.objects.get().is_wrong_mode
 
@@ -660,7 +660,7 @@ def test_an_event_that_stripe_drops_meanwhile_stays_missing(fake, applied, run):
 
     assert applied == [kept]
     assert ran.status == 0
-    assert f"left alone, {events.GONE}: 1\n" in ran.stdout
+    assert f"skipped ({events.GONE}): 1\n" in ran.stdout
     assert still_missing(ran) == [dropped]
 
 
@@ -732,7 +732,7 @@ def test_a_key_that_may_not_read_events_ends_the_run_early(fake, run):
     ran = run(CHECK, "--recover")
 
     assert ran.status == 1
-    assert "Stopped early: Stripe refused the API key" in ran.stdout
+    assert "Stopped early: Stripe rejected the API key" in ran.stdout
     assert calls(fake) == {LIST: 1, RETRIEVE: 3}
     assert still_missing(ran) == found
 

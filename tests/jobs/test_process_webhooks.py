@@ -119,7 +119,7 @@ def test_an_event_that_is_settled_meanwhile_is_left_alone(applied, on, run):
     ran = run("process_webhooks")
 
     assert applied == [first.pk]
-    assert ran.stdout == "applied: 1\nleft alone, settled by somebody else meanwhile: 1\n"
+    assert ran.stdout == "applied: 1\nskipped (already settled by another process): 1\n"
 
 
 def test_an_event_that_vanishes_meanwhile_is_left_alone(applied, on, run):
@@ -129,7 +129,7 @@ def test_an_event_that_vanishes_meanwhile_is_left_alone(applied, on, run):
     ran = run("process_webhooks")
 
     assert applied == [first.pk]
-    assert ran.stdout == "applied: 1\nleft alone, settled by somebody else meanwhile: 1\n"
+    assert ran.stdout == "applied: 1\nskipped (already settled by another process): 1\n"
 
 
 def test_an_event_that_somebody_else_has_tried_meanwhile_waits_for_its_time(applied, on, run):
@@ -145,7 +145,7 @@ def test_an_event_that_somebody_else_has_tried_meanwhile_waits_for_its_time(appl
     second.refresh_from_db()
     assert applied == [first.pk]
     assert second.attempts == 1
-    assert ran.stdout == "applied: 1\nleft alone, settled by somebody else meanwhile: 1\n"
+    assert ran.stdout == "applied: 1\nskipped (already settled by another process): 1\n"
 
 
 def test_an_event_that_is_counted_by_somebody_else_at_the_same_time_is_left_alone(
@@ -164,7 +164,7 @@ def test_an_event_that_is_counted_by_somebody_else_at_the_same_time_is_left_alon
 
     assert applied == []
     assert unapplied() == {webhook.pk}
-    assert ran.stdout == "left alone, settled by somebody else meanwhile: 1\n"
+    assert ran.stdout == "skipped (already settled by another process): 1\n"
 
 
 # Failures
@@ -261,7 +261,7 @@ def test_a_key_that_stripe_refuses_ends_the_run_early(on, fake, run, settings):
     ran = run("process_webhooks")
 
     assert ran.status == 1
-    assert "Stopped early: Stripe refused the API key" in ran.stdout
+    assert "Stopped early: Stripe rejected the API key" in ran.stdout
     assert ran.stdout.endswith("failed: 3\n")
     assert len(tried) == 3
 
@@ -286,7 +286,7 @@ def test_an_event_that_the_key_no_longer_fits_is_left_alone_and_said_to_be(appli
 
     assert applied == []
     assert ran.status == 0
-    assert ran.stdout == f"left alone, {webhooks.OTHER_MODE}: 1\n"
+    assert ran.stdout == f"skipped ({webhooks.OTHER_MODE}): 1\n"
     webhook.refresh_from_db()
     assert (webhook.is_parsed, webhook.attempts) == (False, 0)
 
@@ -298,7 +298,7 @@ def test_an_event_of_the_other_mode_is_applied_by_its_id_once_the_key_fits(appli
 
     ran = run("process_webhooks", "--id", webhook.pk)
 
-    assert by_itself.stdout == f"left alone, {webhooks.OTHER_MODE}: 1\n"
+    assert by_itself.stdout == f"skipped ({webhooks.OTHER_MODE}): 1\n"
     assert ran.stdout == "applied: 1\n"
     assert applied == [webhook.pk]
     webhook.refresh_from_db()
@@ -387,7 +387,7 @@ def test_a_named_event_that_was_applied_is_left_alone_and_said_to_be(applied, ru
     ran = run("process_webhooks", "--id", webhook.pk)
 
     assert applied == []
-    assert (ran.status, ran.stdout) == (0, "left alone, applied before: 1\n")
+    assert (ran.status, ran.stdout) == (0, "skipped (applied before): 1\n")
 
 
 @pytest.mark.parametrize("words", [[], ["--dry-run"], ["--failed"], ["--older-than", "1"]])
@@ -427,7 +427,7 @@ def test_the_limit_counts_what_was_tried_and_not_what_was_left_alone(applied, fa
     ran = run("process_webhooks", "--limit", "2")
 
     assert applied == [failed.pk, done.pk]
-    assert f"left alone, {webhooks.OTHER_MODE}: 1\n" in ran.stdout
+    assert f"skipped ({webhooks.OTHER_MODE}): 1\n" in ran.stdout
     assert left.pk in unapplied()
 
 
@@ -472,7 +472,7 @@ def test_a_dry_run_says_what_would_be_left_alone(run, settings):
 
     ran = run("process_webhooks", "--dry-run", "--id", done.pk, "--id", of_other_mode.pk)
 
-    assert ran.stdout == (f"left alone, applied before: 1\nleft alone, {webhooks.OTHER_MODE}: 1\n")
+    assert ran.stdout == (f"skipped (applied before): 1\nskipped ({webhooks.OTHER_MODE}): 1\n")
 
 
 def test_a_dry_run_does_not_count_what_would_be_left_alone(run):
@@ -482,7 +482,7 @@ def test_a_dry_run_does_not_count_what_would_be_left_alone(run):
 
     ran = run("process_webhooks", "--dry-run", "--limit", "1")
 
-    assert ran.stdout == f"would be applied: 1\nleft alone, {webhooks.OTHER_MODE}: 1\n"
+    assert ran.stdout == f"would be applied: 1\nskipped ({webhooks.OTHER_MODE}): 1\n"
 
 
 def test_verbosity_2_lists_the_events(failing, run):

@@ -147,7 +147,7 @@ def test_customers_that_are_only_at_stripe_cost_nothing(customer, fake, run):
 
     ran = run("refresh_customers")
 
-    assert "left alone, only at Stripe: 3\n" in ran.stdout
+    assert "skipped (only at Stripe): 3\n" in ran.stdout
     assert len(calls(fake, METHODS)) == 1
     assert StripeCustomer.objects.count() == 1
 
@@ -295,7 +295,7 @@ def test_a_key_that_may_not_read_cards_ends_the_run_early(many, fake, run):
     ran = run("refresh_customers")
 
     assert ran.status == 1
-    assert "Stopped early: Stripe refused the API key" in ran.stdout
+    assert "Stopped early: Stripe rejected the API key" in ran.stdout
     assert len(calls(fake, METHODS)) == 3
 
 
@@ -339,7 +339,7 @@ def test_a_row_that_somebody_writes_meanwhile_is_not_overwritten(customer, fake,
 
     customer.refresh_from_db()
     assert customer.default_source == "pm_newest"
-    assert (ran.status, ran.stdout) == (0, f"left alone, {customers.CHANGED_MEANWHILE}: 1\n")
+    assert (ran.status, ran.stdout) == (0, f"skipped ({customers.CHANGED_MEANWHILE}): 1\n")
 
 
 def test_a_row_that_vanishes_meanwhile_is_skipped(customer, fake, run):
@@ -413,7 +413,7 @@ def test_a_customer_that_stripe_does_not_know_stays_as_it_is(customer, fake, run
 
     unknown.refresh_from_db()
     assert unknown.is_active
-    assert (ran.status, ran.stdout) == (0, "unchanged: 1\nleft alone, unknown to Stripe: 1\n")
+    assert (ran.status, ran.stdout) == (0, "unchanged: 1\nskipped (unknown to Stripe): 1\n")
 
 
 def test_a_customer_whose_retrieval_fails_stays_as_it_is(many, fake, run):

@@ -64,7 +64,7 @@ def test_one_that_had_ended_at_stripe_already_is_counted_as_such(due, fake):
 
     out, _ = run()
 
-    assert "ended at Stripe already: 1" in out
+    assert "already ended at Stripe: 1" in out
     assert "set to end with the period: 1" in out
 
 
@@ -107,4 +107,4 @@ def test_one_that_was_ended_meanwhile_is_left_alone(due, fake):
     out, status = run()
 
     assert status == 0
-    assert "left alone, settled by somebody else meanwhile: 1" in out
+    assert "skipped (already settled by another process): 1" in out

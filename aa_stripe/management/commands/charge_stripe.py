@@ -1,4 +1,4 @@
-"""``manage.py charge_stripe``"""
+"""The command ``manage.py charge_stripe``."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from aa_stripe.management.job_command import JobCommand
 
 
 class Command(JobCommand):
-    help = "Collect every charge that is still waiting. Meant for cron."
-    limit_help = "Try at most N charges; those without an active customer are not counted."
+    help = "Collect every pending charge. Meant for cron."
+    limit_help = "Try at most N charges; skipped ones do not count."
 
     def run_job(self, options: dict[str, Any], watcher: Watcher) -> Report:
         if options["dry_run"]:

@@ -1,4 +1,4 @@
-"""``manage.py end_subscriptions``"""
+"""The command ``manage.py end_subscriptions``."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Command(JobCommand):
         parser.add_argument(
             "--now",
             action="store_true",
-            help="End them at once; by default each goes on until the end of its period.",
+            help="End them at once (default: at the end of the paid period).",
         )
 
     def run_job(self, options: dict[str, Any], watcher: Watcher) -> Report:

@@ -1,4 +1,4 @@
-"""``manage.py refresh_coupons``"""
+"""The command ``manage.py refresh_coupons``."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from aa_stripe.management.job_command import JobCommand
 
 
 class Command(JobCommand):
-    help = "Take over from Stripe the coupons that are there, and mark those that are gone."
-    limit_help = "Read at most N coupons, the newest first; none is marked as gone then."
+    help = "Update the coupons from Stripe, and mark those that are deleted there. Meant for cron."
+    limit_help = "Read at most N coupons, the newest first; then no coupon is marked as deleted."
 
     def run_job(self, options: dict[str, Any], watcher: Watcher) -> Report:
         return refresh_coupons(

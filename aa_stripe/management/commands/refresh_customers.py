@@ -1,4 +1,4 @@
-"""``manage.py refresh_customers``"""
+"""The command ``manage.py refresh_customers``."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from aa_stripe.management.job_command import JobCommand
 
 
 class Command(JobCommand):
-    help = "Take over from Stripe what customers can pay with. Meant for cron."
+    help = "Update the customers' payment methods from Stripe. Meant for cron."
     limit_help = "Refresh at most N customers, the newest first."
 
     def run_job(self, options: dict[str, Any], watcher: Watcher) -> Report:
