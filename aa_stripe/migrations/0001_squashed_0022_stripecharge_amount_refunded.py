@@ -1,6 +1,7 @@
-"""The schema of 0.14, which made it in 22 migrations.
+"""The schema of 0.14, which created it with 22 migrations.
 
-A site that comes from 0.14 has applied those, so nothing is done there. It kept its JSON in text.
+A site that comes from 0.14 has applied these 22, so Django skips this one. 0.14 stored JSON as
+text.
 """
 
 from __future__ import annotations

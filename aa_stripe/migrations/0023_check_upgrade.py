@@ -1,7 +1,7 @@
-"""Refuse a database that 0.14 did not leave behind complete, before anything is changed.
+"""Check that the schema of 0.14 is complete, before anything is changed.
 
-Where only some of 0.14's 22 migrations were applied, Django takes the one that replaces them out
-of its plan and begins here.
+If only some of 0.14's 22 migrations are applied, Django removes the migration that replaces them
+from its plan and begins here.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ SQUASHED = "0001_squashed_0022_stripecharge_amount_refunded"
 
 
 def check_upgrade(apps: Any, schema_editor: BaseDatabaseSchemaEditor) -> None:
-    """Raise ``CommandError`` unless all that 0.14 makes is there."""
+    """Raise ``CommandError`` if a migration, table or column of 0.14 is missing."""
     check_migrations(schema_editor)
     check_columns(apps, schema_editor)
 
@@ -30,8 +30,8 @@ def check_migrations(schema_editor: BaseDatabaseSchemaEditor) -> None:
     missing = [name for label, name in replaced if (label, name) not in applied]
     if missing:
         raise CommandError(
-            "This database was left halfway through the migrations of aa-stripe 0.14, and nothing "
-            f"was changed in it. Missing: {', '.join(missing)}. Install aa-stripe 0.14 (or 0.13.0) "
+            "Only some of the migrations of aa-stripe 0.14 are applied to this database. Nothing "
+            f"was changed. Missing: {', '.join(missing)}. Install aa-stripe 0.14 (or 0.13.0) "
             'again, run "migrate aa_stripe" with it, then upgrade.'
         )
 
@@ -40,14 +40,14 @@ def check_columns(apps: Any, schema_editor: BaseDatabaseSchemaEditor) -> None:
     missing = list(missing_columns(apps, schema_editor))
     if missing:
         raise CommandError(
-            "This database's table django_migrations says that every migration of aa-stripe 0.14 "
-            f"was applied, but not all that they make is there. Missing: {', '.join(missing)}. "
+            "The table django_migrations lists every migration of aa-stripe 0.14 as applied, but "
+            f"the schema is incomplete. Missing: {', '.join(missing)}. "
             "Nothing was changed. Restore what is missing from a backup, then upgrade."
         )
 
 
 def missing_columns(apps: Any, schema_editor: BaseDatabaseSchemaEditor) -> Iterator[str]:
-    """The tables of 0.14 that are not there, and the columns as ``table.column``."""
+    """Yield the missing tables of 0.14, and the missing columns as ``table.column``."""
     connection = schema_editor.connection
     with connection.cursor() as cursor:
         tables = connection.introspection.table_names(cursor)

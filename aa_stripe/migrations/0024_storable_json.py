@@ -1,7 +1,7 @@
-"""Make 0.14's texts of JSON such that the next migration's JSON columns take every one.
+"""Convert 0.14's JSON texts to a form that the next migration's JSON columns accept.
 
-Not one transaction: each batch of rows is committed, and what is fine is not written. So it may
-be killed and started again at any time.
+Each batch of rows is committed on its own, and valid rows are not written. So the migration may be
+killed and started again at any time.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from aa_stripe.migrations._rows import batches_of, rows_of
 
 logger = logging.getLogger("aa-stripe")
 
-#: The columns with JSON in text, each with the text of its field's default.
+#: The columns that hold JSON as text, with the text of each field's default.
 JSON_COLUMNS = {
     "stripecustomer": {"stripe_response": "{}", "stripe_js_response": "{}", "sources": "[]"},
     "stripecoupon": {"stripe_response": "{}", "metadata": "{}"},
@@ -33,12 +33,12 @@ JSON_COLUMNS = {
     "stripewebhook": {"raw_data": "{}"},
 }
 
-#: Primary keys told of each kind of change.
+#: Number of primary keys that are printed for each kind of change.
 EXAMPLES = 10
 
 
 class Report:
-    """What was changed in which rows: every one in the log, a summary on the console."""
+    """The changes by row: each one in the log, a summary on the console."""
 
     def __init__(self) -> None:
         self._counts: Counter[str] = Counter()
@@ -52,11 +52,11 @@ class Report:
             if len(self._examples[kind]) < EXAMPLES:
                 self._examples[kind].append(str(pk))
 
-    def tell(self) -> None:
+    def write(self) -> None:
         if not self._counts:
             return
-        console.tell(
-            "JSON that not every database takes was changed (see docs/upgrading.rst; each row is "
+        console.write(
+            "JSON that some databases reject was changed (see docs/upgrading.rst; each row is "
             'logged by "aa-stripe" at level INFO):',
             *map(self._line, self._counts),
         )
@@ -73,7 +73,7 @@ def make_json_storable(apps: Any, schema_editor: BaseDatabaseSchemaEditor) -> No
         for model_name, columns in JSON_COLUMNS.items():
             rows = rows_of(apps, model_name, schema_editor.connection.alias)
             make_rows_storable(rows, columns, report)
-    report.tell()
+    report.write()
 
 
 def make_rows_storable(rows: QuerySet[Any], columns: dict[str, str], report: Report) -> None:
@@ -102,7 +102,7 @@ def make_row_storable(
 
 @contextmanager
 def text_of_any_kind(connection: BaseDatabaseWrapper) -> Iterator[None]:
-    """SQLite alone has text that is not UTF-8; Python would refuse to read such a row at all."""
+    """Read text that is not UTF-8 as bytes. Only SQLite stores such text."""
     if connection.vendor != "sqlite":
         yield
         return

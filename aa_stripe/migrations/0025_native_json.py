@@ -1,4 +1,4 @@
-"""Keep JSON in the database's own type for it (on MariaDB and SQLite: text with a check)."""
+"""Store JSON in the database's own type (on MariaDB and SQLite: text with a check constraint)."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""New columns, wider numbers, and indexes for what the jobs look for.
+"""New columns, wider numbers, and indexes for the queries of the jobs.
 
-``uuid`` comes in three steps, because a default would give every row the same: an empty column
-here, filled by 0027, unique from 0028 on.
+``uuid`` takes three steps, because a default would give every row the same value: an empty column
+here, values in 0027, a unique index in 0028.
 """
 
 from __future__ import annotations
@@ -202,7 +202,7 @@ class Migration(migrations.Migration):
             "stripewebhook",
             models.Index(fields=["is_parsed", "retry_at"], name="aa_stripe_webhook_unapplied"),
         ),
-        # What no database knows of; SQLite would copy the table for each all the same.
+        # State only: the schema stays the same, yet SQLite would copy the table for each operation.
         migrations.SeparateDatabaseAndState(
             state_operations=[
                 *(

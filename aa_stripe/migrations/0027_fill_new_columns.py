@@ -1,7 +1,7 @@
-"""Give old rows a ``uuid`` each, and old plans the id that 0.14 gave them at Stripe.
+"""Fill ``uuid`` of old rows, and the id at Stripe of old plans.
 
-Not one transaction: each batch of rows is committed, and what is filled is passed over. So it may
-be killed and started again at any time.
+Each batch of rows is committed on its own, and filled rows are skipped. So the migration may be
+killed and started again at any time.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def fill_uuids(rows: QuerySet[Any], connection: BaseDatabaseWrapper) -> None:
 
 
 def fill_plan_ids(plans: QuerySet[Any]) -> None:
-    # 0.14 let the row's primary key be the plan's id at Stripe.
+    # In 0.14 the row's primary key was the plan's id at Stripe.
     unnamed = plans.filter(is_created_at_stripe=True, stripe_plan_id="")
     unnamed.update(stripe_plan_id=Cast("pk", CharField(max_length=255)))
 

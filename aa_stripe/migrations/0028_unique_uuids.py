@@ -1,4 +1,4 @@
-"""Every row has its ``uuid`` by now: no other may have the same."""
+"""Make ``uuid`` unique; 0027 has filled it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Count how often Stripe has refused to create a subscription."""
+"""A counter of the times that Stripe rejected the creation of a subscription."""
 
 from django.db import migrations, models
 

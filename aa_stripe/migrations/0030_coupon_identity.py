@@ -1,6 +1,7 @@
-"""A name for each coupon that no other has, and an index to find coupons by their id.
+"""A column for the coupon's unique identity, and an index on the coupon's id.
 
-In three steps, as with ``uuid``: an empty column here, filled by 0031, unique from 0032 on.
+It takes three steps, as ``uuid`` does: an empty column here, values in 0031, a unique index in
+0032.
 """
 
 from django.db import migrations, models

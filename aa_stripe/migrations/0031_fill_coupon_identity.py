@@ -1,7 +1,7 @@
-"""Name the coupons. Of rows that are of one coupon the newest is named, the others are not.
+"""Fill the identity of coupons. If several rows have the same one, only the newest row gets it.
 
-Not one transaction: each row is committed, and what is named is passed over. So it may be killed
-and started again at any time.
+Each row is committed on its own, and filled rows are skipped. So the migration may be killed and
+started again at any time.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def fill_coupon_identity(apps: Any, schema_editor: BaseDatabaseSchemaEditor) -> 
 
 
 def name(coupons: QuerySet[Any], found: dict[str, int]) -> None:
-    """Let each of ``found`` (the newest row of the batch, by identity) have its identity."""
+    """Set the identity of each row in ``found``, which maps it to the newest row of the batch."""
     taken = dict(coupons.filter(identity__in=found).values_list("identity", "pk"))
     older = [pk for identity, pk in taken.items() if pk < found[identity]]
     if older:

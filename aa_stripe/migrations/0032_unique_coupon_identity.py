@@ -1,4 +1,4 @@
-"""Every coupon has its name by now: no other may have the same."""
+"""Make the identity of coupons unique; 0031 has filled it."""
 
 from django.db import migrations, models
 

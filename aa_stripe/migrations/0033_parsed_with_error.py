@@ -1,14 +1,14 @@
-"""Let 0.14's webhooks with a ``parse_error`` count as parsed, as such ones do from now on.
+"""Mark 0.14's webhooks with a ``parse_error`` as parsed, which is their state from now on.
 
-0.14 left them unparsed, though it had announced them. Now that an unparsed webhook is one that is
-still to be applied, they would be announced a second time.
+0.14 left them unparsed, although it had sent ``webhook_pre_parse`` for them. An unparsed webhook is
+now one that is still to be applied, so the signal would be sent a second time.
 
-``attempts`` tells whose row it is, because 0.14 did not count: 0. What is changed gets the one
-attempt that 0.14 made. So going back finds it again, and leaves alone what 0.14 had parsed at a
-later try, with the error of the first still there.
+0.14 did not count attempts, so its rows have ``attempts`` 0. The migration sets 1, for the attempt
+that 0.14 made. Undoing the migration finds its rows by that number, and skips rows that 0.14 parsed
+at a later attempt and that still hold the error of the first one.
 
-Not one transaction: each statement is committed, and what is changed is passed over. So it may be
-killed and started again at any time.
+Each statement is committed on its own, and changed rows are skipped. So the migration may be killed
+and started again at any time.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from django.db.models import QuerySet
 
 from aa_stripe.migrations._rows import rows_of
 
-# No batches: no row is fetched and no raw_data written, so one statement does a hundred thousand
-# rows in seconds, on each database.
+# No batches: no row is fetched and no raw_data is written, so one statement changes 100,000 rows in
+# seconds on each database.
 
 
 def count_as_parsed(apps: Any, schema_editor: BaseDatabaseSchemaEditor) -> None:
@@ -32,7 +32,7 @@ def count_as_parsed(apps: Any, schema_editor: BaseDatabaseSchemaEditor) -> None:
 
 def count_as_unparsed(apps: Any, schema_editor: BaseDatabaseSchemaEditor) -> None:
     tried = with_error(apps, schema_editor).filter(attempts__gt=0)
-    # These wait to be applied again; with their error the next upgrade would take them for done.
+    # These are to be applied again. With their error the next upgrade would mark them as parsed.
     tried.filter(is_parsed=False).update(parse_error="")
     tried.filter(is_parsed=True).update(is_parsed=False, attempts=0)
 

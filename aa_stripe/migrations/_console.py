@@ -1,4 +1,4 @@
-"""Where a running ``migrate`` writes, and how much. Part of migrations, hence frozen."""
+"""The console of a running ``migrate``. Part of the migrations, hence frozen."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from django.db.models.signals import pre_migrate
 
 
 class Console:
-    """``migrate`` tells its operations neither its verbosity nor its stdout; its signal has both.
+    """Output with the verbosity and the stdout of ``migrate``.
 
-    Without ``migrate`` (an executor of one's own) what is told goes to ``sys.stdout``.
+    Operations get neither of them, so both come from the signal ``pre_migrate``. A custom executor
+    that sends no signal writes to ``sys.stdout``.
     """
 
     def __init__(self) -> None:
@@ -28,13 +29,13 @@ class Console:
     def stdout(self) -> OutputWrapper:
         return self._stdout or OutputWrapper(sys.stdout)
 
-    def tell(self, *lines: str) -> None:
-        """Write ``lines`` below the "Applying ..." that ``migrate`` has begun to write."""
+    def write(self, *lines: str) -> None:
+        """Write ``lines`` below the line "Applying ..." of ``migrate``."""
         if self.verbosity:
             self.stdout.write("".join(f"\n    {line}" for line in lines), ending="")
 
     def counting(self, label: str, batches: Iterable[list[Any]], total: int) -> Iterator[list[Any]]:
-        """``batches``; a person who is looking sees how many of ``total`` are done."""
+        """Yield ``batches``, and show on a terminal how many of ``total`` rows are done."""
         done = 0
         for batch in batches:
             yield batch

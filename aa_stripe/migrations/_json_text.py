@@ -1,6 +1,6 @@
-"""Put 0.14's texts of JSON so that the JSON type of every supported database takes them.
+"""Convert 0.14's texts of JSON to a form that every supported database's JSON type accepts.
 
-Part of migration 0024, hence frozen: what it did to the rows of one site it does to those of all.
+Part of migration 0024, hence frozen: it must do the same to the rows of every site.
 docs/upgrading.rst lists the rules.
 """
 
@@ -11,10 +11,10 @@ import math
 import re
 from typing import Any
 
-#: The only key of what a text that is no JSON becomes.
+#: The only key of the object that replaces a text that is not JSON.
 UNREADABLE = "aa_stripe_unreadable_text"
 
-#: MariaDB before 11.7 takes no more levels, SQLite 1000.
+#: MariaDB before 11.7 accepts no more levels, SQLite 1000.
 MAX_DEPTH = 31
 
 #: Digits of a number, and its exponent. Python refuses to read longer integers; PostgreSQL holds
@@ -36,10 +36,10 @@ _EXPONENT = re.compile("[eE]([-+]?[0-9]+)")
 
 
 def storable(text: str | bytes | None, default: str) -> tuple[str, list[str]]:
-    """The text to store for ``text``, and what was changed about it (nothing: an empty list).
+    """Return the text to store for ``text``, and the list of changes, empty if there are none.
 
-    ``bytes`` are text that is not UTF-8. ``default`` is the field's, ``{}`` or ``[]``: it takes
-    the place of nothing, and says what a text that is no JSON is wrapped in.
+    ``bytes`` are text that is not UTF-8. ``default`` is the field's default, ``{}`` or ``[]``. It
+    replaces an empty text, and decides whether a text that is not JSON becomes an object or a list.
     """
     if not text:
         return default, [MISSING if text is None else EMPTY]
@@ -56,7 +56,7 @@ def storable(text: str | bytes | None, default: str) -> tuple[str, list[str]]:
 
 
 class _Reader:
-    """Reads one text, and notes in ``changes`` what could not stay as it was."""
+    """A reader of one text, with the ``changes`` that were necessary."""
 
     def __init__(self) -> None:
         self.changes: set[str] = set()
@@ -113,9 +113,10 @@ class _Reader:
 
 
 def _escaped(value: str) -> str:
-    """``value``; if a character cannot be stored, with that and every backslash as JSON has them.
+    """Return ``value`` with unstorable characters and every backslash escaped as in JSON.
 
-    The backslashes, so that an escaped NUL is not mistaken for six characters that were there.
+    The backslashes are escaped so that an escaped NUL differs from the same six characters in the
+    original text.
     """
     if not _BAD_CHARACTER.search(value):
         return value

@@ -1,7 +1,7 @@
-"""Schema operations that survive being killed, or lose nothing when undone. Frozen.
+"""Schema operations that may be killed, or that lose no data when undone. Frozen.
 
 MySQL and MariaDB commit each statement that changes the schema. A migration that is killed there
-stays half done without being recorded, and has to pass over that half when it starts again.
+stays half done and is not recorded. It skips that half when it starts again.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from aa_stripe.migrations._console import console
 
 
 class Resumable(Operation):
-    """Done only where it ``is_done`` not yet, and undone only where it is."""
+    """An operation that runs only if it is not done yet, and is undone only if it is."""
 
     model_name: str
 
@@ -64,7 +64,7 @@ class Resumable(Operation):
 
 
 class AddField(Resumable, migrations.AddField):
-    """For a field without an index: that would be made later, and be missing after a kill."""
+    """A new column without an index, which would be created later and be missing after a kill."""
 
     def is_done(self, connection: BaseDatabaseWrapper, model: type[models.Model]) -> bool:
         with connection.cursor() as cursor:
@@ -74,7 +74,7 @@ class AddField(Resumable, migrations.AddField):
 
 
 class IndexField(Resumable, migrations.AlterField):
-    """Makes the field's index, unique or not."""
+    """The index of a field, unique or not."""
 
     def is_done(self, connection: BaseDatabaseWrapper, model: type[models.Model]) -> bool:
         kind = "unique" if self.field.unique else "index"
@@ -89,7 +89,7 @@ class IndexField(Resumable, migrations.AlterField):
         from_state: ProjectState,
         to_state: ProjectState,
     ) -> None:
-        # AlterField undoes itself by its own database_forwards(): ours would find it done.
+        # AlterField undoes itself through database_forwards(); ours would find the index done.
         if self._may_run(schema_editor, app_label, from_state, wanted=True):
             migrations.AlterField.database_forwards(
                 self, app_label, schema_editor, from_state, to_state
@@ -107,7 +107,7 @@ class AddConstraint(Resumable, migrations.AddConstraint):
 
 
 class CreateModel(migrations.CreateModel):
-    """Starts afresh: a table that was left behind may lack indexes and has no rows."""
+    """A new table, instead of an empty one without indexes that a killed migration left."""
 
     def database_forwards(
         self,
@@ -129,7 +129,7 @@ class CreateModel(migrations.CreateModel):
 
 
 class Widen(migrations.AlterField):
-    """Gives a number's column more room. Undone only where every number fits into the old one."""
+    """A wider column for numbers. It is undone only if every number fits into the old column."""
 
     def database_backwards(
         self,
@@ -145,7 +145,7 @@ class Widen(migrations.AlterField):
         if not self.allow_migrate_model(connection.alias, model):
             return
         if rows.filter(self._too_wide_for(narrow, connection)).exists():
-            console.tell(f"{self.model_name}.{self.name} stays wide: a row needs it.")
+            console.write(f"{self.model_name}.{self.name} stays wide: the value of a row needs it.")
             return
         super().database_backwards(app_label, schema_editor, from_state, to_state)
 
@@ -161,7 +161,7 @@ class Widen(migrations.AlterField):
 def _range_of(
     field: models.Field[Any, Any], connection: BaseDatabaseWrapper
 ) -> tuple[Decimal, Decimal, int]:
-    """The lowest and the highest number that the column takes, and its decimal places."""
+    """Return the lowest and highest number that the column accepts, and its decimal places."""
     if isinstance(field, models.DecimalField):
         places = field.decimal_places
         highest = Decimal(10) ** (field.max_digits - places) - Decimal(10) ** -places

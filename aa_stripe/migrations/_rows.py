@@ -1,4 +1,4 @@
-"""Go through all rows of a table, however many. Part of data migrations, hence frozen."""
+"""Batches of all rows of a table of any size. Part of the data migrations, hence frozen."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from django.db.models import Model, QuerySet
 
 from aa_stripe.migrations._console import console
 
-#: Rows held in memory at a time, and committed together. A webhook can be large.
+#: Number of rows that are in memory at a time and committed together. A webhook can be large.
 BATCH = 200
 
 
 def batches_of(rows: QuerySet[Any], *columns: str) -> Iterator[list[Any]]:
-    """``rows`` in the order of their primary keys, as tuples that begin with it.
+    """Yield batches of ``rows`` in the order of their primary keys, as tuples that begin with it.
 
-    Nothing is kept open between two batches, so that each may be committed.
+    No cursor is open between two batches, so that each batch can be committed.
     """
     label = f"{rows.model._meta.model_name}: {', '.join(columns) or 'rows'}"
     return console.counting(label, _batches(rows.order_by("pk"), columns), rows.count())
@@ -32,7 +32,7 @@ def _batches(rows: QuerySet[Any], columns: tuple[str, ...]) -> Iterator[list[Any
 
 
 def rows_of(apps: Any, model_name: str, alias: str) -> QuerySet[Any]:
-    """All rows of the model on the database ``alias``; none where a router keeps it elsewhere."""
+    """Return all rows of the model on ``alias``; none if a router keeps the model elsewhere."""
     model: type[Model] = apps.get_model("aa_stripe", model_name)
     rows = model._base_manager.using(alias)
     return rows.all() if router.allow_migrate_model(alias, model) else rows.none()

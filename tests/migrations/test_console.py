@@ -50,7 +50,7 @@ def test_a_report_is_written_below_the_migrations_name():
     stream = io.StringIO("Applying aa_stripe.0024_storable_json...")
     stream.seek(0, io.SEEK_END)
 
-    console_on(stream).tell("one", "two")
+    console_on(stream).write("one", "two")
 
     assert stream.getvalue() == "Applying aa_stripe.0024_storable_json...\n    one\n    two"
 
@@ -58,12 +58,12 @@ def test_a_report_is_written_below_the_migrations_name():
 def test_a_report_is_not_written_when_silence_was_asked_for():
     stream = io.StringIO()
 
-    console_on(stream, verbosity=0).tell("one")
+    console_on(stream, verbosity=0).write("one")
 
     assert stream.getvalue() == ""
 
 
 def test_without_migrate_the_report_goes_to_stdout(capsys):
-    Console().tell("one")
+    Console().write("one")
 
     assert capsys.readouterr().out == "\n    one"

@@ -61,7 +61,7 @@ def test_no_number_is_lost_by_going_back_and_forth_and_none_keeps_the_tables(fil
     said = filled.migrate("aa_stripe", "0001").stdout
 
     assert wide_numbers(filled) == kept
-    assert "stripecoupon.percent_off stays wide: a row needs it." in said
+    assert "stripecoupon.percent_off stays wide: the value of a row needs it." in said
     assert "amount_refunded stays" not in said
 
     filled.migrate("aa_stripe", "-v0")
