@@ -9,13 +9,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from aa_stripe.testing.ids import new_id
-from aa_stripe.testing.refusals import no_such
-from aa_stripe.testing.samples import sample
+from aa_stripe.testing.base.ids import new_id
+from aa_stripe.testing.base.refusals import no_such
+from aa_stripe.testing.base.samples import sample
 
 if TYPE_CHECKING:
-    from aa_stripe.testing.cards import TestCard
-    from aa_stripe.testing.request import Request
+    from aa_stripe.testing.cards.catalog import TestCard
+    from aa_stripe.testing.http.request import Request
 
 JSON = dict[str, Any]
 

@@ -11,16 +11,18 @@ from typing import Any
 
 import stripe
 
-from aa_stripe.testing import authentication, dashboard, renewal, settlement, standing
+from aa_stripe.testing import dashboard
 from aa_stripe.testing.account import API_VERSION, JSON, Account
-from aa_stripe.testing.api import AfterRequest, Api, BeforeRequest
-from aa_stripe.testing.card_details import CardDetails
-from aa_stripe.testing.consequences import CONSEQUENCES
-from aa_stripe.testing.faults import Fault
-from aa_stripe.testing.http_client import FakeHTTPClient
-from aa_stripe.testing.request import Request
+from aa_stripe.testing.billing import renewal, subscription_status
+from aa_stripe.testing.billing.consequences import CONSEQUENCES
+from aa_stripe.testing.cards.details import CardDetails
+from aa_stripe.testing.http.api import AfterRequest, Api, BeforeRequest
+from aa_stripe.testing.http.client import FakeHTTPClient
+from aa_stripe.testing.http.faults import Fault
+from aa_stripe.testing.http.request import Request
+from aa_stripe.testing.http.server import Server
+from aa_stripe.testing.payments import challenge, settlement
 from aa_stripe.testing.resources import tokens
-from aa_stripe.testing.server import Server
 from aa_stripe.testing.webhooks import Client, send, sendings
 
 TEST_KEY = "sk_test_fake"
@@ -44,10 +46,12 @@ class FakeStripe:
         *,
         allow_card_tokens: bool = False,
         api_version: str = API_VERSION,
-        after_last_retry: str = standing.CANCEL,
+        after_last_retry: str = subscription_status.CANCEL,
     ) -> None:
-        if after_last_retry not in standing.AFTER_LAST_RETRY:
-            raise ValueError(f"after_last_retry is one of {', '.join(standing.AFTER_LAST_RETRY)}.")
+        if after_last_retry not in subscription_status.AFTER_LAST_RETRY:
+            raise ValueError(
+                f"after_last_retry is one of {', '.join(subscription_status.AFTER_LAST_RETRY)}."
+            )
         self.account = Account(
             allow_card_tokens=allow_card_tokens,
             api_version=api_version,
@@ -227,12 +231,12 @@ class FakeStripe:
         does not wait for that; so does ``fail_authentication()``.
         """
         with self.account.held():
-            return authentication.complete(self.account, intent)
+            return challenge.complete(self.account, intent)
 
     def fail_authentication(self, intent: str) -> JSON:
         """The card's owner fails 3-D Secure; returns the intent as it is then."""
         with self.account.held():
-            return authentication.fail(self.account, intent)
+            return challenge.fail(self.account, intent)
 
     # What happens at a bank.
 

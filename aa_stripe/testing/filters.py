@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from aa_stripe.testing.account import JSON, Account
-from aa_stripe.testing.refusals import no_such
+from aa_stripe.testing.base.refusals import no_such
 
 
 def matching(

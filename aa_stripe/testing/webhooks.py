@@ -14,8 +14,8 @@ from random import Random
 from typing import Any, Protocol
 
 from aa_stripe.testing.account import API_VERSION, JSON
-from aa_stripe.testing.ids import new_id
-from aa_stripe.testing.samples import sample
+from aa_stripe.testing.base.ids import new_id
+from aa_stripe.testing.base.samples import sample
 
 TIMEOUT = 30
 """Seconds we wait for an answer to a webhook."""

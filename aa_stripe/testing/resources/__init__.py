@@ -1,1 +1,1 @@
-"""The endpoints, a module for each kind of object."""
+"""The endpoints, one family a file: each reads its parameters and calls the room below."""

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from aa_stripe.testing.account import JSON, Account
-from aa_stripe.testing.cards import Decline
-from aa_stripe.testing.currencies import check_amount, check_currency
+from aa_stripe.testing.base.currencies import check_amount, check_currency
+from aa_stripe.testing.base.metadata import merge
+from aa_stripe.testing.base.paging import page
+from aa_stripe.testing.base.refusals import Refusal, bad_parameter, card_error, missing_parameter
+from aa_stripe.testing.base.samples import sample
+from aa_stripe.testing.cards.catalog import Decline
 from aa_stripe.testing.filters import matching
-from aa_stripe.testing.metadata import merge
-from aa_stripe.testing.paging import page
-from aa_stripe.testing.refusals import Refusal, bad_parameter, card_error, missing_parameter
 from aa_stripe.testing.resources import balance_transactions, payment_methods, sources
-from aa_stripe.testing.samples import sample
 
 TAKEN_OVER = (
     "amount",

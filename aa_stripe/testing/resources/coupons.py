@@ -6,11 +6,11 @@ from decimal import Decimal
 from typing import Any
 
 from aa_stripe.testing.account import JSON, Account
-from aa_stripe.testing.currencies import check_currency, check_size
-from aa_stripe.testing.decimals import check_places
-from aa_stripe.testing.metadata import merge
-from aa_stripe.testing.paging import page
-from aa_stripe.testing.refusals import (
+from aa_stripe.testing.base.currencies import check_currency, check_size
+from aa_stripe.testing.base.decimals import check_places
+from aa_stripe.testing.base.metadata import merge
+from aa_stripe.testing.base.paging import page
+from aa_stripe.testing.base.refusals import (
     already_exists,
     at_least,
     bad_parameter,
@@ -18,7 +18,7 @@ from aa_stripe.testing.refusals import (
     missing_parameter,
     refuse_unsupported,
 )
-from aa_stripe.testing.text import check_length
+from aa_stripe.testing.base.text import check_length
 
 UNSUPPORTED = {"applies_to"}
 

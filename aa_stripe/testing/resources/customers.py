@@ -5,12 +5,12 @@ from __future__ import annotations
 import copy
 from typing import Any
 
-from aa_stripe.testing import standing
 from aa_stripe.testing.account import JSON, Account
-from aa_stripe.testing.ids import noise
-from aa_stripe.testing.metadata import merge
-from aa_stripe.testing.paging import page
-from aa_stripe.testing.refusals import Refusal, invalid, no_such
+from aa_stripe.testing.base.ids import noise
+from aa_stripe.testing.base.metadata import merge
+from aa_stripe.testing.base.paging import page
+from aa_stripe.testing.base.refusals import Refusal, invalid, no_such
+from aa_stripe.testing.billing import subscription_status
 from aa_stripe.testing.resources import payment_methods, sources
 
 COPIED = (
@@ -83,7 +83,7 @@ def update(account: Account, params: dict[str, Any], id: str) -> JSON:
 def delete(account: Account, params: dict[str, Any], id: str) -> JSON:
     """Delete a customer: subscriptions end, and payment methods cannot be used any more."""
     account.get("customer", id)
-    standing.cancel_all(account, id)
+    subscription_status.cancel_all(account, id)
     account.emit("customer.deleted", account.get("customer", id))
     for card in sources.of(account, id):
         account.remove("card", card["id"])

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from aa_stripe.testing.account import JSON, Account
+from aa_stripe.testing.base.paging import page
 from aa_stripe.testing.filters import matching
-from aa_stripe.testing.paging import page
 
 
 def retrieve(account: Account, params: dict[str, Any], id: str) -> JSON:

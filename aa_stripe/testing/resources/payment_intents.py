@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from aa_stripe.testing import confirmation
 from aa_stripe.testing.account import JSON, Account
-from aa_stripe.testing.attempt import attempt, finish, unexpected_state
-from aa_stripe.testing.currencies import check_amount, check_currency, written
-from aa_stripe.testing.descriptors import check_descriptors
+from aa_stripe.testing.base.currencies import check_amount, check_currency, written
+from aa_stripe.testing.base.descriptors import check_descriptors
+from aa_stripe.testing.base.metadata import merge
+from aa_stripe.testing.base.paging import page
+from aa_stripe.testing.base.refusals import Refusal, bad_parameter, invalid
 from aa_stripe.testing.filters import matching
-from aa_stripe.testing.metadata import merge
-from aa_stripe.testing.paging import page
-from aa_stripe.testing.refusals import Refusal, bad_parameter, invalid
+from aa_stripe.testing.payments import confirmation
+from aa_stripe.testing.payments.payment_attempt import attempt, finish, unexpected_state
 from aa_stripe.testing.resources import charges
 
 OPEN = ("requires_payment_method", "requires_confirmation", "requires_action")

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from aa_stripe.testing.account import JSON, Account
-from aa_stripe.testing.card_details import CardDetails
-from aa_stripe.testing.cards import PAYMENT_METHODS
-from aa_stripe.testing.metadata import merge
-from aa_stripe.testing.paging import page
-from aa_stripe.testing.refusals import Refusal, bad_parameter, invalid, missing_parameter
+from aa_stripe.testing.base.metadata import merge
+from aa_stripe.testing.base.paging import page
+from aa_stripe.testing.base.refusals import Refusal, bad_parameter, invalid, missing_parameter
+from aa_stripe.testing.base.samples import sample
+from aa_stripe.testing.cards.catalog import PAYMENT_METHODS
+from aa_stripe.testing.cards.details import CardDetails
 from aa_stripe.testing.resources import tokens
-from aa_stripe.testing.samples import sample
 
 
 def create(account: Account, params: dict[str, Any]) -> JSON:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from aa_stripe.testing.account import JSON, Account
-from aa_stripe.testing.descriptors import check_product_descriptor
-from aa_stripe.testing.form import join
-from aa_stripe.testing.metadata import merge
-from aa_stripe.testing.paging import page
-from aa_stripe.testing.refusals import already_exists, invalid, refuse_unsupported
+from aa_stripe.testing.base.descriptors import check_product_descriptor
+from aa_stripe.testing.base.form import join
+from aa_stripe.testing.base.metadata import merge
+from aa_stripe.testing.base.paging import page
+from aa_stripe.testing.base.refusals import already_exists, invalid, refuse_unsupported
 
 UNSUPPORTED = {"default_price_data"}
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from aa_stripe.testing.account import JSON, Account
-from aa_stripe.testing.currencies import written
+from aa_stripe.testing.base.currencies import written
+from aa_stripe.testing.base.metadata import merge
+from aa_stripe.testing.base.paging import page
+from aa_stripe.testing.base.refusals import bad_parameter, invalid, no_such
 from aa_stripe.testing.filters import matching
-from aa_stripe.testing.metadata import merge
-from aa_stripe.testing.paging import page
-from aa_stripe.testing.refusals import bad_parameter, invalid, no_such
 from aa_stripe.testing.resources import balance_transactions
 
 OPEN = ("pending", "requires_action", "succeeded")

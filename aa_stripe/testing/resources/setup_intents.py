@@ -5,18 +5,18 @@ from __future__ import annotations
 import copy
 from typing import Any
 
-from aa_stripe.testing import confirmation
 from aa_stripe.testing.account import JSON, Account
-from aa_stripe.testing.attempt import (
+from aa_stripe.testing.base.metadata import merge
+from aa_stripe.testing.base.paging import page
+from aa_stripe.testing.base.refusals import Refusal
+from aa_stripe.testing.cards.catalog import Authentication
+from aa_stripe.testing.filters import matching
+from aa_stripe.testing.payments import confirmation
+from aa_stripe.testing.payments.payment_attempt import (
     ask_for_authentication,
     asks_for_authentication,
     unexpected_state,
 )
-from aa_stripe.testing.cards import Authentication
-from aa_stripe.testing.filters import matching
-from aa_stripe.testing.metadata import merge
-from aa_stripe.testing.paging import page
-from aa_stripe.testing.refusals import Refusal
 from aa_stripe.testing.resources import payment_methods
 
 OPEN = ("requires_payment_method", "requires_confirmation", "requires_action")

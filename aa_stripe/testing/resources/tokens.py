@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from aa_stripe.testing.account import JSON, Account
-from aa_stripe.testing.card_details import CardDetails
-from aa_stripe.testing.cards import TOKENS
-from aa_stripe.testing.ids import new_id
-from aa_stripe.testing.refusals import bad_parameter, invalid, missing_parameter, no_such
-from aa_stripe.testing.samples import sample
+from aa_stripe.testing.base.ids import new_id
+from aa_stripe.testing.base.refusals import bad_parameter, invalid, missing_parameter, no_such
+from aa_stripe.testing.base.samples import sample
+from aa_stripe.testing.cards.catalog import TOKENS
+from aa_stripe.testing.cards.details import CardDetails
 
 
 def create(account: Account, params: dict[str, Any]) -> JSON:

@@ -1,0 +1,1 @@
+"""How a subscription lives: what is sold, subscribed to, invoiced, renewed and ended."""

@@ -1,0 +1,1 @@
+"""How a payment is attempted: what is saved, charged, authenticated, settled, given back."""
