@@ -127,7 +127,7 @@ class FakeStripe:
 
     @property
     def after_request(self) -> list[AfterRequest]:
-        """Functions called with each ``Request`` and ``Answer`` when its effect is there.
+        """Functions called with each ``Request`` and ``Response`` when its effect is there.
 
         The caller has not seen the answer yet; it may never see it.
         """

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from aa_stripe.testing.http.response import Answer
-
 
 class Refusal(Exception):
     """A request that Stripe refuses, and how.
@@ -34,10 +32,6 @@ class Refusal(Exception):
         if code is not None:
             url = f"https://stripe.com/docs/error-codes/{code.replace('_', '-')}"
             self.error["doc_url"] = url
-
-    def answer(self) -> Answer:
-        """Return what goes over the wire."""
-        return Answer.of(self.status, {"error": self.error})
 
 
 def _without_nothing(fields: dict[str, Any]) -> dict[str, Any]:

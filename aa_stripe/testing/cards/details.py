@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from aa_stripe.testing.base.refusals import card_error
-from aa_stripe.testing.cards.catalog import TestCard, by_number
+from aa_stripe.testing.cards.card import TestCard
+from aa_stripe.testing.cards.catalog import by_number
 
 EXP_MONTH = 8
 EXP_YEAR = 2035

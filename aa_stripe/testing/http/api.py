@@ -5,17 +5,17 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from aa_stripe.testing.account import Account
+from aa_stripe.testing.account import Account, Origin
 from aa_stripe.testing.base.refusals import Refusal
 from aa_stripe.testing.http import expansion, faults, keys, routes, schema
 from aa_stripe.testing.http.faults import ConnectionLost, Fault, Faults, Plan
 from aa_stripe.testing.http.idempotency import IdempotencyKeys, key_in_use
 from aa_stripe.testing.http.request import Request
-from aa_stripe.testing.http.response import Answer
+from aa_stripe.testing.http.response import Response
 from aa_stripe.testing.http.routes import Route
 
 BeforeRequest = Callable[[Request], None]
-AfterRequest = Callable[[Request, Answer], None]
+AfterRequest = Callable[[Request, Response], None]
 
 
 class Api:
@@ -23,13 +23,13 @@ class Api:
 
     def __init__(self, account: Account) -> None:
         self.account = account
-        self.faults = Faults()
+        self.faults = Faults(routes.endpoints())
         self.requests: list[Request] = []
         self.before_request: list[BeforeRequest] = []
         self.after_request: list[AfterRequest] = []
         self._keys = IdempotencyKeys(lambda: account.now)
 
-    def handle(self, request: Request) -> Answer:
+    def handle(self, request: Request) -> Response:
         """Answer a request; raises ``ConnectionLost`` when a fault swallows it."""
         self.requests.append(request)
         for hook in list(self.before_request):
@@ -37,10 +37,10 @@ class Api:
         try:
             answer = self._answer(request)
         except Refusal as refusal:
-            answer = refusal.answer()
+            answer = Response.of_refusal(refusal)
         return self._deliver(request, answer)
 
-    def _answer(self, request: Request) -> Answer:
+    def _answer(self, request: Request) -> Response:
         route, ids = routes.find(request.method, request.path)
         plan = self.faults.next(route.endpoint)
         if plan is not None:
@@ -52,7 +52,9 @@ class Api:
         keys.check(self.account, request, route, ids)
         return self._keys.answer(request, lambda: self._perform(request, route, ids))
 
-    def _perform(self, request: Request, route: Route, ids: tuple[str, ...]) -> tuple[Answer, bool]:
+    def _perform(
+        self, request: Request, route: Route, ids: tuple[str, ...]
+    ) -> tuple[Response, bool]:
         """Return the answer, and whether it is kept under the request's idempotency key."""
         if request.delay:
             time.sleep(request.delay)
@@ -61,24 +63,24 @@ class Api:
         try:
             answer, kept = self._execute(request, route, ids), True
         except Refusal as refusal:
-            answer, kept = refusal.answer(), refusal.kept
+            answer, kept = Response.of_refusal(refusal), refusal.kept
         if request.fault is Fault.ERROR_500_AFTER:
             return faults.error_500(), True
         return answer, kept
 
-    def _execute(self, request: Request, route: Route, ids: tuple[str, ...]) -> Answer:
+    def _execute(self, request: Request, route: Route, ids: tuple[str, ...]) -> Response:
         params = schema.read(route.params, request.params)
         expand = params.get("expand", [])
         expansion.check(route.kind, expand)
         with self.account.held():
-            self.account.request = request
+            self.account.origin = Origin(request.id, request.idempotency_key)
             try:
                 shown = route.handler(self.account, params, *ids)
-                return Answer.of(200, expansion.expand(self.account, route.kind, shown, expand))
+                return Response.of(200, expansion.expand(self.account, route.kind, shown, expand))
             finally:
-                self.account.request = None
+                self.account.origin = Origin()
 
-    def _deliver(self, request: Request, answer: Answer) -> Answer:
+    def _deliver(self, request: Request, answer: Response) -> Response:
         answer = answer.with_headers(Request_Id=request.id)
         if "stripe-version" in request.headers:
             answer = answer.with_headers(Stripe_Version=request.headers["stripe-version"])
@@ -94,12 +96,12 @@ class Api:
         return answer
 
 
-def _stop(plan: Plan, request: Request) -> Answer | None:
+def _stop(plan: Plan, request: Request) -> Response | None:
     """Return the answer to a request that Stripe does not even begin to execute."""
     if plan.fault is Fault.REQUEST_LOST:
         raise ConnectionLost("The request was lost, as planned with fail_next().")
     if plan.fault is Fault.RATE_LIMITED:
         return faults.rate_limited()
     if plan.fault is Fault.CONFLICT:
-        return key_in_use(request.idempotency_key or "").answer()
+        return Response.of_refusal(key_in_use(request.idempotency_key or ""))
     return None

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from aa_stripe.testing.base.refusals import Refusal
-from aa_stripe.testing.http import routes
-from aa_stripe.testing.http.response import Answer
+from aa_stripe.testing.http.response import Response
 
 EVERY = "*"
 """Stands for every endpoint."""
@@ -61,16 +60,17 @@ class Plan:
 
 
 class Faults:
-    """The faults that are planned, first come first served."""
+    """The faults that are planned for these ``endpoints``, first come first served."""
 
-    def __init__(self) -> None:
+    def __init__(self, endpoints: set[str]) -> None:
+        self._endpoints = endpoints
         self._lock = threading.Lock()
         self._plans: list[Plan] = []
 
     def plan(self, endpoint: str, fault: Fault, *, times: int | None, seconds: float) -> None:
         """Plan a fault; ``ValueError`` for an endpoint that is not there."""
-        if endpoint != EVERY and endpoint not in routes.endpoints():
-            known = "\n".join(sorted(routes.endpoints()))
+        if endpoint != EVERY and endpoint not in self._endpoints:
+            known = "\n".join(sorted(self._endpoints))
             raise ValueError(f"There is no endpoint {endpoint!r}. There are:\n{known}")
         with self._lock:
             self._plans.append(Plan(endpoint, fault, times, seconds))
@@ -91,16 +91,16 @@ class Faults:
             self._plans.clear()
 
 
-def error_500() -> Answer:
+def error_500() -> Response:
     """Stripe's own failure. It asks not to be asked again: the key would give the same answer."""
     error = {
         "type": "api_error",
         "message": "An unknown error occurred. This one was planned with fail_next().",
     }
-    return Answer.of(500, {"error": error}).with_headers(Stripe_Should_Retry="false")
+    return Response.of(500, {"error": error}).with_headers(Stripe_Should_Retry="false")
 
 
-def rate_limited() -> Answer:
+def rate_limited() -> Response:
     """Too many requests."""
     refusal = Refusal(
         429,
@@ -108,9 +108,9 @@ def rate_limited() -> Answer:
         "Request rate limit exceeded. This one was planned with fail_next().",
         code="rate_limit",
     )
-    return refusal.answer().with_headers(Stripe_Rate_Limited_Reason="endpoint-rate")
+    return Response.of_refusal(refusal).with_headers(Stripe_Rate_Limited_Reason="endpoint-rate")
 
 
-def garbage(answer: Answer) -> Answer:
+def garbage(answer: Response) -> Response:
     """A page of some proxy on the way."""
-    return Answer(200, b"<html><body><h1>Bad Gateway</h1></body></html>", answer.headers)
+    return Response(200, b"<html><body><h1>Bad Gateway</h1></body></html>", answer.headers)

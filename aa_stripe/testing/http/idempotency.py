@@ -9,7 +9,7 @@ from typing import Any
 
 from aa_stripe.testing.base.refusals import Refusal, bad_parameter
 from aa_stripe.testing.http.request import Request
-from aa_stripe.testing.http.response import Answer
+from aa_stripe.testing.http.response import Response
 
 LIFETIME = 24 * 60 * 60
 """Seconds after which a key is new again."""
@@ -22,7 +22,7 @@ class _Entry:
     path: str
     params: dict[str, Any]
     created: int
-    answer: Answer | None = None
+    answer: Response | None = None
 
 
 class IdempotencyKeys:
@@ -33,7 +33,7 @@ class IdempotencyKeys:
         self._lock = threading.Lock()
         self._entries: dict[str, _Entry] = {}
 
-    def answer(self, request: Request, perform: Callable[[], tuple[Answer, bool]]) -> Answer:
+    def answer(self, request: Request, perform: Callable[[], tuple[Response, bool]]) -> Response:
         """Return the kept answer, or ``perform()`` the request.
 
         ``perform`` returns an answer and whether it is to be kept. Raises a refusal when the
@@ -66,8 +66,8 @@ class IdempotencyKeys:
         return entry
 
     def _perform(
-        self, key: str, entry: _Entry, perform: Callable[[], tuple[Answer, bool]]
-    ) -> Answer:
+        self, key: str, entry: _Entry, perform: Callable[[], tuple[Response, bool]]
+    ) -> Response:
         kept = False
         try:
             answer, kept = perform()

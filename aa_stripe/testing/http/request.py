@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlsplit
 
 from aa_stripe.testing.base import form
 from aa_stripe.testing.base.ids import new_id
-
-if TYPE_CHECKING:
-    from aa_stripe.testing.http.faults import Fault
+from aa_stripe.testing.http.faults import Fault
 
 
 @dataclass

@@ -9,7 +9,7 @@ from typing import Any
 from aa_stripe.testing.http.api import Api
 from aa_stripe.testing.http.faults import ConnectionLost
 from aa_stripe.testing.http.request import Request
-from aa_stripe.testing.http.response import Answer
+from aa_stripe.testing.http.response import Response
 
 HOST = "127.0.0.1"
 
@@ -56,7 +56,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._handle()
 
     def do_OPTIONS(self) -> None:
-        self._send(Answer(204, b""))
+        self._send(Response(204, b""))
 
     def _handle(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
@@ -66,7 +66,7 @@ class _Handler(BaseHTTPRequestHandler):
         except ConnectionLost:
             self.close_connection = True
 
-    def _send(self, answer: Answer) -> None:
+    def _send(self, answer: Response) -> None:
         self.send_response(answer.status)
         for name, value in {**CORS, **answer.headers}.items():
             self.send_header(name, value)

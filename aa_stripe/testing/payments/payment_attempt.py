@@ -7,7 +7,7 @@ from typing import Any
 
 from aa_stripe.testing.account import JSON, Account
 from aa_stripe.testing.base.refusals import Refusal, card_error
-from aa_stripe.testing.cards.catalog import Authentication, Decline, TestCard
+from aa_stripe.testing.cards.card import Authentication, Decline, TestCard
 from aa_stripe.testing.resources import charges, payment_methods
 
 

@@ -10,8 +10,7 @@ from aa_stripe.testing.base.metadata import merge
 from aa_stripe.testing.base.paging import page
 from aa_stripe.testing.base.refusals import Refusal, bad_parameter, card_error, missing_parameter
 from aa_stripe.testing.base.samples import sample
-from aa_stripe.testing.cards.catalog import Decline
-from aa_stripe.testing.filters import matching
+from aa_stripe.testing.cards.card import Decline
 from aa_stripe.testing.resources import balance_transactions, payment_methods, sources
 
 TAKEN_OVER = (
@@ -94,7 +93,7 @@ def update(account: Account, params: dict[str, Any], id: str) -> JSON:
 
 def list_all(account: Account, params: dict[str, Any]) -> JSON:
     """List charges, failed ones too, of a customer or of a PaymentIntent."""
-    found = matching(account, "charge", params, by=("customer", "payment_intent"))
+    found = account.matching("charge", params, by=("customer", "payment_intent"))
     return page("/v1/charges", found, params)
 
 

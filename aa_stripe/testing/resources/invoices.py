@@ -8,7 +8,6 @@ from aa_stripe.testing.account import JSON, Account
 from aa_stripe.testing.base.paging import page
 from aa_stripe.testing.base.refusals import invalid, refuse_unsupported
 from aa_stripe.testing.billing import invoices, subscription_status
-from aa_stripe.testing.filters import matching
 from aa_stripe.testing.payments import confirmation
 
 UNSUPPORTED = {"forgive", "mandate", "paid_out_of_band", "source"}
@@ -28,7 +27,7 @@ def list_all(account: Account, params: dict[str, Any]) -> JSON:
     subscription = params.get("subscription")
     found = [
         invoice
-        for invoice in matching(account, "invoice", params, by=("customer",))
+        for invoice in account.matching("invoice", params, by=("customer",))
         if all(invoice[name] == value for name, value in wanted.items())
         and subscription in (None, invoices.subscription_id(invoice))
     ]

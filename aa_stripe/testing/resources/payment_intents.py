@@ -10,7 +10,6 @@ from aa_stripe.testing.base.descriptors import check_descriptors
 from aa_stripe.testing.base.metadata import merge
 from aa_stripe.testing.base.paging import page
 from aa_stripe.testing.base.refusals import Refusal, bad_parameter, invalid
-from aa_stripe.testing.filters import matching
 from aa_stripe.testing.payments import confirmation
 from aa_stripe.testing.payments.payment_attempt import attempt, finish, unexpected_state
 from aa_stripe.testing.resources import charges
@@ -67,7 +66,7 @@ def retrieve(account: Account, params: dict[str, Any], id: str) -> JSON:
 
 def list_all(account: Account, params: dict[str, Any]) -> JSON:
     """List PaymentIntents, of a customer if one is named."""
-    found = matching(account, "payment_intent", params, by=("customer",))
+    found = account.matching("payment_intent", params, by=("customer",))
     return page("/v1/payment_intents", found, params)
 
 

@@ -9,7 +9,6 @@ from aa_stripe.testing.base.currencies import written
 from aa_stripe.testing.base.metadata import merge
 from aa_stripe.testing.base.paging import page
 from aa_stripe.testing.base.refusals import bad_parameter, invalid, no_such
-from aa_stripe.testing.filters import matching
 from aa_stripe.testing.resources import balance_transactions
 
 OPEN = ("pending", "requires_action", "succeeded")
@@ -72,7 +71,7 @@ def cancel(account: Account, params: dict[str, Any], id: str) -> JSON:
 
 def list_all(account: Account, params: dict[str, Any]) -> JSON:
     """List refunds, of a charge or of a PaymentIntent if one is named."""
-    found = matching(account, "refund", params, by=("charge", "payment_intent"))
+    found = account.matching("refund", params, by=("charge", "payment_intent"))
     return page("/v1/refunds", found, params)
 
 

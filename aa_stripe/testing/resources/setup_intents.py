@@ -9,8 +9,7 @@ from aa_stripe.testing.account import JSON, Account
 from aa_stripe.testing.base.metadata import merge
 from aa_stripe.testing.base.paging import page
 from aa_stripe.testing.base.refusals import Refusal
-from aa_stripe.testing.cards.catalog import Authentication
-from aa_stripe.testing.filters import matching
+from aa_stripe.testing.cards.card import Authentication
 from aa_stripe.testing.payments import confirmation
 from aa_stripe.testing.payments.payment_attempt import (
     ask_for_authentication,
@@ -51,7 +50,7 @@ def retrieve(account: Account, params: dict[str, Any], id: str) -> JSON:
 
 def list_all(account: Account, params: dict[str, Any]) -> JSON:
     """List SetupIntents, of a customer or with a payment method if one is named."""
-    found = matching(account, "setup_intent", params, by=("customer", "payment_method"))
+    found = account.matching("setup_intent", params, by=("customer", "payment_method"))
     return page("/v1/setup_intents", found, params)
 
 

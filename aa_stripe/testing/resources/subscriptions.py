@@ -15,7 +15,6 @@ from aa_stripe.testing.billing import (
     subscription_status,
     subscription_update,
 )
-from aa_stripe.testing.filters import matching
 
 UNSUPPORTED_FILTERS = {"automatic_tax", "customer_account", "test_clock"}
 
@@ -89,7 +88,7 @@ def list_all(account: Account, params: dict[str, Any]) -> JSON:
     refuse_unsupported(params, UNSUPPORTED_FILTERS)
     found = [
         item
-        for item in matching(account, "subscription", params, by=("customer",))
+        for item in account.matching("subscription", params, by=("customer",))
         if _is_wanted(item, params)
     ]
     return page("/v1/subscriptions", found, params)
