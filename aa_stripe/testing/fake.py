@@ -21,8 +21,7 @@ from aa_stripe.testing.http.client import FakeHTTPClient
 from aa_stripe.testing.http.faults import Fault
 from aa_stripe.testing.http.request import Request
 from aa_stripe.testing.http.server import Server
-from aa_stripe.testing.payments import challenge, settlement
-from aa_stripe.testing.resources import tokens
+from aa_stripe.testing.payments import challenge, settlement, tokens
 from aa_stripe.testing.webhooks import Client, send, sendings
 
 TEST_KEY = "sk_test_fake"

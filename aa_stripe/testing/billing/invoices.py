@@ -12,9 +12,8 @@ from aa_stripe.testing.base.refusals import Refusal, invalid
 from aa_stripe.testing.base.samples import sample
 from aa_stripe.testing.billing import discounts, invoice_totals
 from aa_stripe.testing.billing.periods import DAY
-from aa_stripe.testing.payments import confirmation
+from aa_stripe.testing.payments import cancellation, intents, payment_methods
 from aa_stripe.testing.payments.payment_attempt import attempt
-from aa_stripe.testing.resources import payment_intents, payment_methods
 
 RETRIES = (3 * DAY, 5 * DAY, 7 * DAY)
 """Seconds until the next attempt to collect what renews a subscription, after each failure."""
@@ -200,8 +199,8 @@ def stop(account: Account, subscription: str) -> None:
 def void(account: Account, invoice: JSON) -> None:
     """Nobody owes this any more."""
     payment, intent = _planned(account, invoice)
-    if intent["status"] in payment_intents.CANCELABLE:
-        payment_intents.cancel(account, {"cancellation_reason": "void_invoice"}, intent["id"])
+    if intent["status"] in cancellation.CANCELABLE:
+        cancellation.cancel(account, intent, reason="void_invoice")
     payment["status"] = "canceled"
     payment["status_transitions"]["canceled_at"] = account.now
     invoice.update(status="void", auto_advance=False, next_payment_attempt=None)
@@ -265,17 +264,15 @@ def _planned(account: Account, invoice: JSON) -> tuple[JSON, JSON]:
 
 def _plan_payment(account: Account, invoice: JSON) -> None:
     first = invoice["billing_reason"] == "subscription_create"
-    intent = account.add(
-        "payment_intent",
-        amount=invoice["amount_due"],
-        currency=invoice["currency"],
-        customer=invoice["customer"],
-        description="Subscription creation" if first else "Subscription update",
-        payment_method=None,
-        setup_future_usage="off_session" if first else None,
-    )
-    intent["client_secret"] = confirmation.client_secret(intent["id"])
-    account.emit("payment_intent.created", intent)
+    fields = {
+        "amount": invoice["amount_due"],
+        "currency": invoice["currency"],
+        "customer": invoice["customer"],
+        "description": "Subscription creation" if first else "Subscription update",
+        "payment_method": None,
+        "setup_future_usage": "off_session" if first else None,
+    }
+    intent = intents.create(account, "payment_intent", fields)
     account.add(
         "invoice_payment",
         amount_requested=invoice["amount_due"],

@@ -24,7 +24,7 @@ from aa_stripe.testing.billing import (
     trials,
 )
 from aa_stripe.testing.billing.periods import next_after
-from aa_stripe.testing.payments.payment_attempt import asks_for_authentication
+from aa_stripe.testing.payments.authentication import asks_for_authentication
 
 
 @dataclass(frozen=True)

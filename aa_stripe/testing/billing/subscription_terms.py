@@ -8,7 +8,7 @@ from aa_stripe.testing.account import JSON, Account
 from aa_stripe.testing.base import refusals
 from aa_stripe.testing.base.refusals import bad_parameter, invalid
 from aa_stripe.testing.billing import trials
-from aa_stripe.testing.resources import payment_methods
+from aa_stripe.testing.payments import payment_methods
 
 UNSUPPORTED = {
     "add_invoice_items",

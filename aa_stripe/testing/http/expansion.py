@@ -10,7 +10,8 @@ from aa_stripe.testing.account import JSON, Account
 from aa_stripe.testing.base.paging import page
 from aa_stripe.testing.base.refusals import Refusal, bad_parameter
 from aa_stripe.testing.billing import invoices, subscription_status
-from aa_stripe.testing.resources import coupons, payment_methods, refunds, sources
+from aa_stripe.testing.payments import legacy_cards, payment_methods, refunds
+from aa_stripe.testing.resources import coupons
 
 MAX_DEPTH = 4
 
@@ -68,7 +69,7 @@ PARTS = {
 LISTS: dict[str, dict[str, tuple[str, str, Callable[[Account, str], list[JSON]]]]] = {
     "charge": {"refunds": ("refund", "/v1/charges/{}/refunds", refunds.of)},
     "customer": {
-        "sources": ("card", "/v1/customers/{}/sources", sources.of),
+        "sources": ("card", "/v1/customers/{}/sources", legacy_cards.of),
         "subscriptions": (
             "subscription",
             "/v1/customers/{}/subscriptions",

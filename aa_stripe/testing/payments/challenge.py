@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from aa_stripe.testing.account import JSON, Account
 from aa_stripe.testing.base.refusals import Refusal, invalid
+from aa_stripe.testing.payments import payment_methods, setup_attempt
 from aa_stripe.testing.payments.payment_attempt import fail as fail_payment
 from aa_stripe.testing.payments.payment_attempt import pay
-from aa_stripe.testing.resources import payment_methods, setup_intents
 
 
 def complete(account: Account, id: str) -> JSON:
     """The owner agrees: the intent goes on to be paid or saved, or to be declined."""
     intent, method = _waiting(account, id)
     if intent["object"] == "setup_intent":
-        return setup_intents.save(account, intent, method)
+        return setup_attempt.save(account, intent, method)
     if intent["setup_future_usage"] is not None:
         account.authenticated.add(method["id"])
     pay(account, intent, method)
@@ -26,7 +26,7 @@ def fail(account: Account, id: str) -> JSON:
     kind = intent["object"]
     refusal = _not_authenticated(kind)
     if kind == "setup_intent":
-        setup_intents.fail(account, intent, method, refusal)
+        setup_attempt.fail(account, intent, method, refusal)
     else:
         fail_payment(account, intent, method, refusal)
     return intent

@@ -7,9 +7,8 @@ from typing import Any
 
 from aa_stripe.testing.account import JSON, Account
 from aa_stripe.testing.base import refusals
-from aa_stripe.testing.base.ids import noise
 from aa_stripe.testing.base.refusals import Refusal, bad_parameter, invalid
-from aa_stripe.testing.resources import payment_methods
+from aa_stripe.testing.payments import payment_methods
 
 UNSUPPORTED = {
     "amount_to_confirm",
@@ -99,6 +98,19 @@ def usable(account: Account, intent: JSON, id: str) -> JSON:
     return method
 
 
+def chosen(account: Account, kind: str, intent: JSON | None, params: dict[str, Any]) -> JSON:
+    """Return the customer and the payment method after ``params``; refuse a misfit."""
+    customer = params.get("customer", intent and intent["customer"])
+    method = params.get("payment_method", intent and intent["payment_method"])
+    if customer is not None:
+        account.get("customer", customer, param="customer")
+    if method is None:
+        return {"customer": customer, "payment_method": None}
+    planned = {"object": kind, **(intent or {}), "customer": customer}
+    found = usable(account, planned, method)
+    return {"customer": customer, "payment_method": found["id"]}
+
+
 def refuse_stranger(
     method: JSON, customer: str | None, kind: str, intent: JSON | None = None
 ) -> None:
@@ -126,8 +138,3 @@ def _customer_missing(method: JSON, kind: str, holding: dict[str, Any]) -> Refus
 def _holding(kind: str, intent: JSON | None) -> dict[str, Any]:
     """The part of an error that shows the intent it is about."""
     return {kind: copy.deepcopy(intent)}
-
-
-def client_secret(id: str) -> str:
-    """Return a new client secret of an intent."""
-    return f"{id}_secret_{noise(25)}"

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import copy
-from typing import Any
 
 from aa_stripe.testing.account import JSON, Account
 from aa_stripe.testing.base.refusals import Refusal, card_error
-from aa_stripe.testing.cards.card import Authentication, Decline, TestCard
-from aa_stripe.testing.resources import charges, payment_methods
+from aa_stripe.testing.cards.card import Decline
+from aa_stripe.testing.payments import charges, payment_methods
+from aa_stripe.testing.payments.authentication import (
+    ask_for_authentication,
+    asks_for_authentication,
+)
 
 
 def attempt(
@@ -28,29 +31,6 @@ def attempt(
     ask_for_authentication(intent, method)
     account.emit("payment_intent.requires_action", intent)
     return None
-
-
-def asks_for_authentication(
-    account: Account, card: TestCard, method: JSON, *, off_session: bool
-) -> bool:
-    """Return whether the card's owner has to act first."""
-    if card.authentication is Authentication.UNLESS_SET_UP:
-        return method["id"] not in account.authenticated
-    if card.authentication is Authentication.ON_SESSION:
-        return not off_session
-    return card.authentication is Authentication.ALWAYS
-
-
-def ask_for_authentication(intent: JSON, method: JSON) -> None:
-    """Leave an intent (of either kind) waiting for the card's owner."""
-    intent.update(
-        status="requires_action",
-        payment_method=method["id"],
-        next_action={
-            "type": "use_stripe_sdk",
-            "use_stripe_sdk": {"type": "three_d_secure_redirect"},
-        },
-    )
 
 
 def pay(account: Account, intent: JSON, method: JSON) -> Refusal | None:
@@ -131,16 +111,3 @@ def _collect(account: Account, intent: JSON, method: JSON) -> None:
 def _save_if_wanted(account: Account, intent: JSON, method: JSON) -> None:
     if method["customer"] is None and intent["customer"] and intent["setup_future_usage"]:
         payment_methods.give(account, method, intent["customer"])
-
-
-def unexpected_state(intent: JSON, message: str) -> Refusal:
-    """The intent is not in a state that allows this; the error holds it."""
-    kind = intent["object"]
-    holding: dict[str, Any] = {kind: copy.deepcopy(intent)}
-    return Refusal(
-        400,
-        "invalid_request_error",
-        message,
-        code=f"{kind}_unexpected_state",
-        **holding,
-    )

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from aa_stripe.testing.account import JSON, Account
 from aa_stripe.testing.cards.catalog import GENERIC
+from aa_stripe.testing.payments import charges, payment_methods, refunds
 from aa_stripe.testing.payments.payment_attempt import fail, finish
-from aa_stripe.testing.resources import charges, payment_methods, refunds
 
 ENDINGS = ("succeeded", "failed", "canceled", "requires_action")
 
