@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from aa_stripe.testing.account import JSON, Account
-from aa_stripe.testing.billing import invoices, subscription_status
+from aa_stripe.testing.billing import invoice_payments, invoices, subscription_status
 
 
 def paid(account: Account, intent: JSON) -> None:
     """The invoice that the intent collects is paid."""
-    invoice = invoices.paid_by(account, intent)
+    invoice = invoice_payments.paid_by(account, intent)
     if invoice is not None:
         invoices.mark_paid(account, invoice)
         subscription_status.settle(account, invoice)
@@ -18,7 +18,7 @@ def paid(account: Account, intent: JSON) -> None:
 
 def failed(account: Account, intent: JSON) -> None:
     """The invoice that the intent collects is not paid."""
-    invoice = invoices.paid_by(account, intent)
+    invoice = invoice_payments.paid_by(account, intent)
     if invoice is not None:
         invoices.mark_failed(account, invoice)
         subscription_status.fail(account, invoice)
@@ -26,7 +26,7 @@ def failed(account: Account, intent: JSON) -> None:
 
 def waiting(account: Account, intent: JSON) -> None:
     """The invoice that the intent collects needs its customer."""
-    invoice = invoices.paid_by(account, intent)
+    invoice = invoice_payments.paid_by(account, intent)
     if invoice is not None:
         invoices.mark_waiting(account, invoice)
 

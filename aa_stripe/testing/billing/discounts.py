@@ -6,8 +6,8 @@ from typing import Any
 
 from aa_stripe.testing.account import JSON, Account
 from aa_stripe.testing.base.refusals import Refusal, invalid, refuse_unsupported
+from aa_stripe.testing.billing import coupons
 from aa_stripe.testing.billing.periods import months_after
-from aa_stripe.testing.resources import coupons
 
 UNSUPPORTED = {"promotion_code"}
 

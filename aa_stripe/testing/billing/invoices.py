@@ -2,51 +2,13 @@
 
 from __future__ import annotations
 
-import copy
-from decimal import Decimal
-
 from aa_stripe.testing.account import JSON, Account
-from aa_stripe.testing.base.currencies import rounded
-from aa_stripe.testing.base.ids import new_id
-from aa_stripe.testing.base.refusals import Refusal, invalid
-from aa_stripe.testing.base.samples import sample
-from aa_stripe.testing.billing import discounts, invoice_totals
+from aa_stripe.testing.billing import discounts, invoice_payments, invoice_totals
 from aa_stripe.testing.billing.periods import DAY
-from aa_stripe.testing.payments import cancellation, intents, payment_methods
-from aa_stripe.testing.payments.payment_attempt import attempt
+from aa_stripe.testing.payments import cancellation
 
 RETRIES = (3 * DAY, 5 * DAY, 7 * DAY)
 """Seconds until the next attempt to collect what renews a subscription, after each failure."""
-
-
-def lines_of(account: Account, subscription: JSON, *, free: bool = False) -> list[JSON]:
-    """Return a line for each item of a subscription, for the period it is in.
-
-    ``free``: the period is a trial.
-    """
-    return [
-        _line(account, subscription, item, 0 if free else price_of(item), free=free)
-        for item in subscription["items"]["data"]
-    ]
-
-
-def price_of(item: JSON) -> int:
-    """Return what a period costs (smallest unit), before discounts and taxes."""
-    amount = Decimal(item["price"]["unit_amount_decimal"]) * item["quantity"]
-    return rounded(amount, item["price"]["currency"])
-
-
-def unused_lines_of(account: Account, subscription: JSON, moment: int) -> list[JSON]:
-    """Return a credit for each item, for what is left of the period at ``moment``."""
-    lines = []
-    for item in subscription["items"]["data"]:
-        start, end = item["current_period_start"], item["current_period_end"]
-        unused = Decimal(max(0, end - moment)) / (end - start)
-        credit = -rounded(price_of(item) * unused, subscription["currency"])
-        line = _line(account, subscription, item, credit)
-        line["parent"]["subscription_item_details"]["proration"] = True
-        lines.append(line)
-    return lines
 
 
 def draft(account: Account, subscription: JSON, lines: list[JSON], *, reason: str) -> JSON:
@@ -118,37 +80,10 @@ def send(account: Account, invoice: JSON) -> None:
     invoice["status_transitions"]["finalized_at"] = account.now
     customer["next_invoice_sequence"] += 1
     if invoice["amount_due"] > 0:
-        _plan_payment(account, invoice)
+        invoice_payments.plan(account, invoice)
     account.emit("invoice.finalized", invoice)
     if invoice["amount_due"] == 0:
         mark_paid(account, invoice)
-
-
-def collect(account: Account, invoice: JSON, method: JSON, *, off_session: bool) -> Refusal | None:
-    """Try to collect an open invoice; what comes of the attempt changes the invoice as well.
-
-    Returns the refusal, or ``None`` if there was none.
-    """
-    _, intent = _planned(account, invoice)
-    return attempt(account, intent, method, off_session=off_session, may_ask=not off_session)
-
-
-def paying_method(account: Account, customer: JSON, chosen: JSON) -> JSON | None:
-    """Return what an invoice is paid with: as ``chosen``, or the customer's default.
-
-    ``chosen`` is a subscription or an invoice, each with defaults of its own.
-    """
-    for id in (
-        chosen["default_payment_method"],
-        chosen["default_source"],
-        customer["invoice_settings"]["default_payment_method"],
-        customer["default_source"],
-    ):
-        if id and (account.find("payment_method", id) or account.find("card", id)):
-            method = payment_methods.resolve(account, id)
-            if method["customer"] == customer["id"]:
-                return method
-    return None
 
 
 def mark_paid(account: Account, invoice: JSON) -> None:
@@ -163,7 +98,7 @@ def mark_paid(account: Account, invoice: JSON) -> None:
         status="paid",
     )
     invoice["status_transitions"]["paid_at"] = account.now
-    for payment in payments_of(account, invoice["id"]):
+    for payment in invoice_payments.of(account, invoice["id"]):
         payment.update(amount_paid=invoice["amount_due"], status="paid")
         payment["status_transitions"]["paid_at"] = account.now
         account.emit("invoice_payment.paid", payment)
@@ -198,7 +133,7 @@ def stop(account: Account, subscription: str) -> None:
 
 def void(account: Account, invoice: JSON) -> None:
     """Nobody owes this any more."""
-    payment, intent = _planned(account, invoice)
+    payment, intent = invoice_payments.planned(account, invoice)
     if intent["status"] in cancellation.CANCELABLE:
         cancellation.cancel(account, intent, reason="void_invoice")
     payment["status"] = "canceled"
@@ -216,102 +151,3 @@ def of_subscription(account: Account, subscription: str) -> list[JSON]:
 def subscription_id(invoice: JSON) -> str:
     """Return the id of the subscription that an invoice is for."""
     return str(invoice["parent"]["subscription_details"]["subscription"])
-
-
-def payments_of(account: Account, invoice: str) -> list[JSON]:
-    """Return what pays an invoice: one payment, or none where nothing is to be paid."""
-    return [item for item in account.all("invoice_payment") if item["invoice"] == invoice]
-
-
-def paid_by(account: Account, intent: JSON) -> JSON | None:
-    """Return the invoice that a PaymentIntent collects, if it is one of those."""
-    for payment in account.all("invoice_payment"):
-        if payment["payment"]["payment_intent"] == intent["id"]:
-            return account.get("invoice", payment["invoice"])
-    return None
-
-
-def confirmation_secret(account: Account, id: str) -> JSON | None:
-    """Return what a browser needs to pay an invoice."""
-    if not payments_of(account, id):
-        return None
-    _, intent = _planned(account, account.get("invoice", id))
-    return {"client_secret": intent["client_secret"], "type": "payment_intent"}
-
-
-def nothing_to_pay_with() -> Refusal:
-    """A customer without a default, of whatever kind."""
-    return invalid(
-        "This customer has no attached payment source or default payment method. Please consider "
-        "adding a default payment method. For more information, visit "
-        "https://stripe.com/docs/billing/subscriptions/payment-methods-setting"
-        "#payment-method-priority.",
-        code="resource_missing",
-    )
-
-
-def prepare(account: Account, invoice: JSON, method: JSON) -> None:
-    """Leave the payment of an invoice to be confirmed, with that method unless another is named."""
-    _, intent = _planned(account, invoice)
-    intent.update(payment_method=method["id"], status="requires_confirmation")
-
-
-def _planned(account: Account, invoice: JSON) -> tuple[JSON, JSON]:
-    """Return the payment of an invoice that has something to be paid, and its PaymentIntent."""
-    (payment,) = payments_of(account, invoice["id"])
-    return payment, account.get("payment_intent", payment["payment"]["payment_intent"])
-
-
-def _plan_payment(account: Account, invoice: JSON) -> None:
-    first = invoice["billing_reason"] == "subscription_create"
-    fields = {
-        "amount": invoice["amount_due"],
-        "currency": invoice["currency"],
-        "customer": invoice["customer"],
-        "description": "Subscription creation" if first else "Subscription update",
-        "payment_method": None,
-        "setup_future_usage": "off_session" if first else None,
-    }
-    intent = intents.create(account, "payment_intent", fields)
-    account.add(
-        "invoice_payment",
-        amount_requested=invoice["amount_due"],
-        currency=invoice["currency"],
-        invoice=invoice["id"],
-        payment={"payment_intent": intent["id"], "type": "payment_intent"},
-    )
-
-
-def _line(
-    account: Account, subscription: JSON, item: JSON, amount: int, *, free: bool = False
-) -> JSON:
-    price = item["price"]
-    product = account.find("product", price["product"]) or {"name": price["product"]}
-    what = "Trial period for" if free else f"{item['quantity']} x"
-    line = {
-        **sample("line_item"),
-        "id": new_id("line_item"),
-        "amount": amount,
-        "currency": subscription["currency"],
-        "description": f"{what} {product['name']}",
-        "period": {"start": item["current_period_start"], "end": item["current_period_end"]},
-        "pricing": {
-            "price_details": {"price": price["id"], "product": price["product"]},
-            "type": "price_details",
-            "unit_amount_decimal": "0" if free else price["unit_amount_decimal"],
-        },
-        "quantity": item["quantity"],
-        "subtotal": amount,
-    }
-    line["parent"] = {
-        "invoice_item_details": None,
-        "subscription_item_details": {
-            "invoice_item": None,
-            "proration": False,
-            "proration_details": {"credited_items": None},
-            "subscription": subscription["id"],
-            "subscription_item": item["id"],
-        },
-        "type": "subscription_item_details",
-    }
-    return copy.deepcopy(line)

@@ -7,7 +7,13 @@ from dataclasses import dataclass
 from functools import partial
 
 from aa_stripe.testing.account import JSON, Account
-from aa_stripe.testing.billing import discounts, invoices, subscription_status
+from aa_stripe.testing.billing import (
+    discounts,
+    invoice_lines,
+    invoice_payments,
+    invoices,
+    subscription_status,
+)
 from aa_stripe.testing.billing.periods import DAY, next_after
 
 PATIENCE = 23 * 60 * 60
@@ -48,7 +54,7 @@ def end_trial(account: Account, subscription: JSON, *, at: int) -> None:
     """Begin what is paid for, or pause or cancel if there is nothing to pay with."""
     customer = account.get("customer", subscription["customer"])
     behavior = subscription["trial_settings"]["end_behavior"]["missing_payment_method"]
-    method = invoices.paying_method(account, customer, subscription)
+    method = invoice_payments.paying_method(account, customer, subscription)
     if method is None and behavior == "cancel":
         subscription_status.cancel(account, subscription, at=at, reason="payment_failed")
     elif method is None and behavior == "pause":
@@ -128,7 +134,7 @@ def _bill_period(account: Account, subscription: JSON, *, at: int, status: str) 
     subscription_status.change(
         account, subscription, status=status, discounts=lasting, items={**items, "data": moved}
     )
-    lines = invoices.lines_of(account, subscription)
+    lines = invoice_lines.lines_of(account, subscription)
     invoice = invoices.draft(account, subscription, lines, reason="subscription_cycle")
     subscription["latest_invoice"] = invoice["id"]
     if status == "unpaid":
@@ -149,9 +155,9 @@ def _retry(account: Account, invoice: JSON) -> None:
 
 def _collect(account: Account, subscription: JSON, invoice: JSON) -> None:
     customer = account.get("customer", subscription["customer"])
-    method = invoices.paying_method(account, customer, subscription)
+    method = invoice_payments.paying_method(account, customer, subscription)
     if method is not None:
-        invoices.collect(account, invoice, method, off_session=True)
+        invoice_payments.collect(account, invoice, method, off_session=True)
         return
     invoices.mark_failed(account, invoice)
     subscription_status.fail(account, invoice)

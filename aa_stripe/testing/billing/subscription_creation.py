@@ -16,6 +16,8 @@ from aa_stripe.testing.base.refusals import (
 from aa_stripe.testing.billing import (
     cancellation,
     discounts,
+    invoice_lines,
+    invoice_payments,
     invoice_totals,
     invoices,
     renewal,
@@ -82,7 +84,7 @@ def read(account: Account, params: dict[str, Any]) -> Order:
         fields=fields,
         trial_end=trials.read_end(account, params, items),
         cancellation={name: params[name] for name in cancellation.NAMES if name in params},
-        method=invoices.paying_method(account, customer, fields),
+        method=invoice_payments.paying_method(account, customer, fields),
         behavior=behavior,
         off_session=bool(params.get("off_session")),
     )
@@ -127,15 +129,15 @@ def fulfil(account: Account, order: Order) -> JSON:
 
 
 def _bill(account: Account, draft: JSON, order: Order) -> JSON:
-    lines = invoices.lines_of(account, draft, free=order.trial_end is not None)
+    lines = invoice_lines.lines_of(account, draft, free=order.trial_end is not None)
     invoice = invoices.draft(account, draft, lines, reason="subscription_create")
     invoices.send(account, invoice)
     if invoice["status"] == "paid" or order.method is None:
         return invoice
     if order.behavior == "default_incomplete":
-        invoices.prepare(account, invoice, order.method)
+        invoice_payments.prepare(account, invoice, order.method)
     else:
-        invoices.collect(account, invoice, order.method, off_session=order.off_session)
+        invoice_payments.collect(account, invoice, order.method, off_session=order.off_session)
     return invoice
 
 
@@ -146,14 +148,14 @@ def _check_payment(account: Account, order: Order) -> None:
     if _due(order) == 0:
         return
     if order.method is None:
-        raise invoices.nothing_to_pay_with()
+        raise invoice_payments.nothing_to_pay_with()
     if order.behavior == "error_if_incomplete":
         # Unverified: whether the attempt leaves traces at Stripe. Here it leaves none.
         _check_card(account, order.method, off_session=order.off_session)
 
 
 def _due(order: Order) -> int:
-    subtotal = sum(invoices.price_of(item) for item in order.items)
+    subtotal = sum(invoice_lines.price_of(item) for item in order.items)
     coupons = [("", coupon) for coupon in order.discounts]
     rates = order.fields["default_tax_rates"]
     total = invoice_totals.reckon(subtotal, order.currency, coupons, rates).total

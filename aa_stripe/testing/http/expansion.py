@@ -9,9 +9,8 @@ from typing import Any
 from aa_stripe.testing.account import JSON, Account
 from aa_stripe.testing.base.paging import page
 from aa_stripe.testing.base.refusals import Refusal, bad_parameter
-from aa_stripe.testing.billing import invoices, subscription_status
+from aa_stripe.testing.billing import coupons, invoice_payments, subscription_status
 from aa_stripe.testing.payments import legacy_cards, payment_methods, refunds
-from aa_stripe.testing.resources import coupons
 
 MAX_DEPTH = 4
 
@@ -77,14 +76,14 @@ LISTS: dict[str, dict[str, tuple[str, str, Callable[[Account, str], list[JSON]]]
         ),
     },
     "invoice": {
-        "payments": ("invoice_payment", "/v1/invoice_payments?invoice={}", invoices.payments_of)
+        "payments": ("invoice_payment", "/v1/invoice_payments?invoice={}", invoice_payments.of)
     },
 }
 """For each kind of object the lists that are left out unless they are asked for."""
 
 EXTRAS: dict[str, dict[str, Callable[[Account, str], JSON | None]]] = {
     "coupon": {"currency_options": coupons.currency_options},
-    "invoice": {"confirmation_secret": invoices.confirmation_secret},
+    "invoice": {"confirmation_secret": invoice_payments.confirmation_secret},
 }
 """For each kind of object the other things that are left out unless they are asked for."""
 

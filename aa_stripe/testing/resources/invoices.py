@@ -7,7 +7,7 @@ from typing import Any
 from aa_stripe.testing.account import JSON, Account
 from aa_stripe.testing.base.paging import page
 from aa_stripe.testing.base.refusals import invalid, refuse_unsupported
-from aa_stripe.testing.billing import invoices, subscription_status
+from aa_stripe.testing.billing import invoice_payments, invoices, subscription_status
 from aa_stripe.testing.payments import confirmation
 
 UNSUPPORTED = {"forgive", "mandate", "paid_out_of_band", "source"}
@@ -44,7 +44,7 @@ def pay(account: Account, params: dict[str, Any], id: str) -> JSON:
         # Unverified: Stripe's words for this.
         raise invalid(f"Only an open invoice can be paid; {id} is {invoice['status']}.")
     method = _method(account, invoice, params)
-    refusal = invoices.collect(
+    refusal = invoice_payments.collect(
         account, invoice, method, off_session=params.get("off_session", True)
     )
     if refusal is not None:
@@ -68,7 +68,7 @@ def _method(account: Account, invoice: JSON, params: dict[str, Any]) -> JSON:
         return confirmation.usable(account, planned, params["payment_method"])
     subscription = account.get("subscription", invoices.subscription_id(invoice))
     customer = account.get("customer", invoice["customer"])
-    method = invoices.paying_method(account, customer, subscription)
+    method = invoice_payments.paying_method(account, customer, subscription)
     if method is None:
-        raise invoices.nothing_to_pay_with()
+        raise invoice_payments.nothing_to_pay_with()
     return method

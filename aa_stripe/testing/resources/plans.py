@@ -9,8 +9,7 @@ from aa_stripe.testing.base.currencies import check_currency
 from aa_stripe.testing.base.metadata import merge
 from aa_stripe.testing.base.paging import page
 from aa_stripe.testing.base.refusals import already_exists, at_least, missing_parameter
-from aa_stripe.testing.billing import prices
-from aa_stripe.testing.resources import products
+from aa_stripe.testing.billing import prices, products
 
 
 def create(account: Account, params: dict[str, Any]) -> JSON:

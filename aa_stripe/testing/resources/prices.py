@@ -9,8 +9,7 @@ from aa_stripe.testing.base.currencies import check_currency
 from aa_stripe.testing.base.metadata import merge
 from aa_stripe.testing.base.paging import page
 from aa_stripe.testing.base.refusals import exclusive, invalid, missing_parameter
-from aa_stripe.testing.billing import prices
-from aa_stripe.testing.resources import products
+from aa_stripe.testing.billing import prices, products
 
 EDITABLE = ("active", "lookup_key", "nickname", "tax_behavior")
 

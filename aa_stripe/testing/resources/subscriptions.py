@@ -9,6 +9,7 @@ from aa_stripe.testing.base.paging import is_within, page
 from aa_stripe.testing.base.refusals import bad_parameter, invalid, no_such, refuse_unsupported
 from aa_stripe.testing.billing import (
     discounts,
+    invoice_lines,
     invoices,
     renewal,
     subscription_creation,
@@ -125,7 +126,7 @@ def _give_back(account: Account, subscription: JSON) -> None:
     Unverified: the invoice's ``billing_reason``. What is not invoiced now would be left pending
     at Stripe; the fake knows no pending items.
     """
-    lines = invoices.unused_lines_of(account, subscription, account.now)
+    lines = invoice_lines.unused_lines_of(account, subscription, account.now)
     final = {**subscription, "discounts": []}
     invoice = invoices.draft(account, final, lines, reason="manual")
     invoices.send(account, invoice)
