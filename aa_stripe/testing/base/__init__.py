@@ -1,1 +1,1 @@
-"""What every other room needs, and what knows no account: ids, refusals, amounts, texts."""
+"""Building blocks that know no account: ids, samples, checks of parameters, amounts, errors."""

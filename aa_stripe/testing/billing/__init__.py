@@ -1,1 +1,1 @@
-"""How a subscription lives: what is sold, subscribed to, invoiced, renewed and ended."""
+"""How a subscription lives: prices, discounts, trials, invoices, renewal, cancellation."""

@@ -11,7 +11,7 @@ from aa_stripe.testing.base.ids import new_id
 from aa_stripe.testing.base.samples import sample
 
 
-def lines_of(account: Account, subscription: JSON, *, free: bool = False) -> list[JSON]:
+def of(account: Account, subscription: JSON, *, free: bool = False) -> list[JSON]:
     """Return a line for each item of a subscription, for the period it is in.
 
     ``free``: the period is a trial.
@@ -28,7 +28,7 @@ def price_of(item: JSON) -> int:
     return rounded(amount, item["price"]["currency"])
 
 
-def unused_lines_of(account: Account, subscription: JSON, moment: int) -> list[JSON]:
+def unused(account: Account, subscription: JSON, moment: int) -> list[JSON]:
     """Return a credit for each item, for what is left of the period at ``moment``."""
     lines = []
     for item in subscription["items"]["data"]:

@@ -134,7 +134,7 @@ def _bill_period(account: Account, subscription: JSON, *, at: int, status: str) 
     subscription_status.change(
         account, subscription, status=status, discounts=lasting, items={**items, "data": moved}
     )
-    lines = invoice_lines.lines_of(account, subscription)
+    lines = invoice_lines.of(account, subscription)
     invoice = invoices.draft(account, subscription, lines, reason="subscription_cycle")
     subscription["latest_invoice"] = invoice["id"]
     if status == "unpaid":

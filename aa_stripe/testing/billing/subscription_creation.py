@@ -129,7 +129,7 @@ def fulfil(account: Account, order: Order) -> JSON:
 
 
 def _bill(account: Account, draft: JSON, order: Order) -> JSON:
-    lines = invoice_lines.lines_of(account, draft, free=order.trial_end is not None)
+    lines = invoice_lines.of(account, draft, free=order.trial_end is not None)
     invoice = invoices.draft(account, draft, lines, reason="subscription_create")
     invoices.send(account, invoice)
     if invoice["status"] == "paid" or order.method is None:

@@ -1,1 +1,1 @@
-"""Stripe's test cards: what each of them does, and how one is written down."""
+"""Stripe's test cards, and how each of them behaves."""

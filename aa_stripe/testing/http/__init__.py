@@ -1,1 +1,1 @@
-"""A request comes in, a response goes out: what lies between the wire and an endpoint."""
+"""One request and its response: keys, routes, parameters, idempotency, faults, expansion."""

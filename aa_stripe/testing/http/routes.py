@@ -9,6 +9,7 @@ from functools import cached_property
 from urllib.parse import unquote_plus
 
 from aa_stripe.testing.account import JSON
+from aa_stripe.testing.base.ids import PREFIXES
 from aa_stripe.testing.base.refusals import Refusal, invalid
 from aa_stripe.testing.resources import (
     balance_transactions,
@@ -31,26 +32,8 @@ from aa_stripe.testing.resources import (
     tokens,
 )
 
-KINDS = {
-    "balance_transactions": "balance_transaction",
-    "charges": "charge",
-    "coupons": "coupon",
-    "customers": "customer",
-    "events": "event",
-    "invoice_payments": "invoice_payment",
-    "invoices": "invoice",
-    "payment_intents": "payment_intent",
-    "payment_methods": "payment_method",
-    "plans": "plan",
-    "prices": "price",
-    "products": "product",
-    "refunds": "refund",
-    "setup_intents": "setup_intent",
-    "sources": "card",
-    "subscriptions": "subscription",
-    "tax_rates": "tax_rate",
-    "tokens": "token",
-}
+KINDS = {**{f"{kind}s": kind for kind in PREFIXES}, "sources": "card"}
+"""For each plural in a path the kind of object it stands for."""
 
 
 @dataclass(frozen=True)

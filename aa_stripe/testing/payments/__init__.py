@@ -1,1 +1,1 @@
-"""How a payment is attempted: what is saved, charged, authenticated, settled, given back."""
+"""How a payment is attempted: saved cards, charges, authentication, settlement, refunds."""

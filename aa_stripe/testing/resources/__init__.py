@@ -1,1 +1,1 @@
-"""The endpoints, one family a file: each reads its parameters and calls the room below."""
+"""The endpoints of the API, one family per file, each thin over payments and billing."""

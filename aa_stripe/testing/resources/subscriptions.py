@@ -9,8 +9,7 @@ from aa_stripe.testing.base.paging import is_within, page
 from aa_stripe.testing.base.refusals import bad_parameter, invalid, no_such, refuse_unsupported
 from aa_stripe.testing.billing import (
     discounts,
-    invoice_lines,
-    invoices,
+    proration,
     renewal,
     subscription_creation,
     subscription_status,
@@ -48,7 +47,7 @@ def cancel(account: Account, params: dict[str, Any], id: str) -> JSON:
         subscription_status.expire(account, subscription, at=account.now, requested=True)
         return subscription
     if subscription["status"] == "active" and params.get("prorate") and params.get("invoice_now"):
-        _give_back(account, subscription)
+        proration.give_back(account, subscription)
     subscription.update(cancel_at=None, cancel_at_period_end=False, canceled_at=account.now)
     subscription_status.cancel(
         account, subscription, at=account.now, reason="cancellation_requested"
@@ -118,16 +117,3 @@ def _has_status(status: str, wanted: str | None) -> bool:
     if wanted == "ended":
         return status in subscription_status.ENDED
     return wanted in ("all", status)
-
-
-def _give_back(account: Account, subscription: JSON) -> None:
-    """Credit the customer with what is left of the period.
-
-    Unverified: the invoice's ``billing_reason``. What is not invoiced now would be left pending
-    at Stripe; the fake knows no pending items.
-    """
-    lines = invoice_lines.unused_lines_of(account, subscription, account.now)
-    final = {**subscription, "discounts": []}
-    invoice = invoices.draft(account, final, lines, reason="manual")
-    invoices.send(account, invoice)
-    subscription["latest_invoice"] = invoice["id"]
