@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -35,6 +38,17 @@ class Server(ThreadingHTTPServer):
     def url(self) -> str:
         """Where it can be reached."""
         return f"http://{HOST}:{self.server_port}"
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Serve in a thread of its own inside the block."""
+        thread = threading.Thread(target=self.serve_forever, args=(0.05,), daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            self.shutdown()
+            thread.join()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Say nothing of a client that went away; it may have been ended on purpose."""
