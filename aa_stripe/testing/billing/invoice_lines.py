@@ -33,8 +33,8 @@ def unused(account: Account, subscription: JSON, moment: int) -> list[JSON]:
     lines = []
     for item in subscription["items"]["data"]:
         start, end = item["current_period_start"], item["current_period_end"]
-        unused = Decimal(max(0, end - moment)) / (end - start)
-        credit = -rounded(price_of(item) * unused, subscription["currency"])
+        share = Decimal(max(0, end - moment)) / (end - start)
+        credit = -rounded(price_of(item) * share, subscription["currency"])
         line = _line(account, subscription, item, credit)
         line["parent"]["subscription_item_details"]["proration"] = True
         lines.append(line)
