@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 
-from aa_stripe.testing.faults import ConnectionLost
+from aa_stripe.testing.http.faults import ConnectionLost
 from tests.charging.stripe_side import endpoint_of
 
 KILLED = -signal.SIGKILL

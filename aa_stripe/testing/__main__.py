@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from aa_stripe.testing.fake import FakeStripe
-from aa_stripe.testing.server import HOST, Server
+from aa_stripe.testing.http.server import HOST, Server
 
 DEFAULT_PORT = 12111
 

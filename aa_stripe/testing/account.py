@@ -7,19 +7,25 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from dataclasses import asdict, dataclass
+from typing import Any
 
-from aa_stripe.testing.ids import new_id
-from aa_stripe.testing.refusals import no_such
-from aa_stripe.testing.samples import sample
-
-if TYPE_CHECKING:
-    from aa_stripe.testing.cards import TestCard
-    from aa_stripe.testing.request import Request
+from aa_stripe.testing.base.ids import new_id
+from aa_stripe.testing.base.refusals import no_such
+from aa_stripe.testing.base.samples import sample
+from aa_stripe.testing.cards.card import TestCard
 
 JSON = dict[str, Any]
 
 API_VERSION = "2026-08-26.dahlia"
+
+
+@dataclass(frozen=True)
+class Origin:
+    """The request that an event comes from; none if it is the Dashboard, or time itself."""
+
+    id: str | None = None
+    idempotency_key: str | None = None
 
 
 class Account:
@@ -50,7 +56,7 @@ class Account:
         self.currency_options: dict[str, dict[str, JSON]] = {}
         self.redeemed: dict[str, JSON] = {}
         self.warned: set[str] = set()
-        self.request: Request | None = None
+        self.origin = Origin()
         self._objects: dict[str, dict[str, JSON]] = {}
         self._births: dict[str, tuple[int, int]] = {}
         self._lock = threading.RLock()
@@ -123,6 +129,19 @@ class Account:
         """Return the objects of that ``kind``, oldest first."""
         return list(self._objects.get(kind, {}).values())
 
+    def matching(self, kind: str, params: dict[str, Any], *, by: tuple[str, ...]) -> list[JSON]:
+        """Return the objects that name what ``params`` name, oldest first.
+
+        ``by`` are the kinds that may be named. What never was is refused; what was deleted is not.
+        """
+        wanted = {name: params[name] for name in by if name in params}
+        for name, id in wanted.items():
+            if self.find(name, id) is None:
+                raise no_such(name, id, param=name)
+        return [
+            item for item in self.all(kind) if all(item[name] == id for name, id in wanted.items())
+        ]
+
     def emit(self, type: str, about: JSON, *, before: JSON | None = None) -> JSON:
         """Record an event about the object as it is now.
 
@@ -134,13 +153,8 @@ class Account:
                 key: value for key, value in before.items() if about.get(key) != value
             }
         event = self.add(
-            "event", type=type, data=data, api_version=self.api_version, request=self._origin()
+            "event", type=type, data=data, api_version=self.api_version, request=asdict(self.origin)
         )
         if type in self.consequences:
             self.consequences[type](self, about)
         return event
-
-    def _origin(self) -> JSON:
-        if self.request is None:  # somebody in the Dashboard, or time itself
-            return {"id": None, "idempotency_key": None}
-        return {"id": self.request.id, "idempotency_key": self.request.idempotency_key}

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from aa_stripe.testing import form, schema
 from aa_stripe.testing.account import JSON, Account
+from aa_stripe.testing.base import form
+from aa_stripe.testing.http import schema
 from aa_stripe.testing.resources import (
     coupons,
     customers,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from random import Random
@@ -11,17 +10,19 @@ from typing import Any
 
 import stripe
 
-from aa_stripe.testing import authentication, dashboard, renewal, settlement, standing
+from aa_stripe.testing import dashboard
 from aa_stripe.testing.account import API_VERSION, JSON, Account
-from aa_stripe.testing.api import AfterRequest, Api, BeforeRequest
-from aa_stripe.testing.card_details import CardDetails
-from aa_stripe.testing.consequences import CONSEQUENCES
-from aa_stripe.testing.faults import Fault
-from aa_stripe.testing.http_client import FakeHTTPClient
-from aa_stripe.testing.request import Request
-from aa_stripe.testing.resources import tokens
-from aa_stripe.testing.server import Server
-from aa_stripe.testing.webhooks import Client, send, sendings
+from aa_stripe.testing.billing import renewal
+from aa_stripe.testing.billing.consequences import CONSEQUENCES
+from aa_stripe.testing.billing.subscription_status import AFTER_LAST_RETRY, CANCEL
+from aa_stripe.testing.cards.details import CardDetails
+from aa_stripe.testing.http.api import AfterRequest, Api, BeforeRequest
+from aa_stripe.testing.http.client import FakeHTTPClient
+from aa_stripe.testing.http.faults import Fault
+from aa_stripe.testing.http.request import Request
+from aa_stripe.testing.http.server import Server
+from aa_stripe.testing.payments import challenge, settlement, tokens
+from aa_stripe.testing.webhooks import Client, check_chances, send, sendings
 
 TEST_KEY = "sk_test_fake"
 """A key that only a fake takes."""
@@ -44,10 +45,10 @@ class FakeStripe:
         *,
         allow_card_tokens: bool = False,
         api_version: str = API_VERSION,
-        after_last_retry: str = standing.CANCEL,
+        after_last_retry: str = CANCEL,
     ) -> None:
-        if after_last_retry not in standing.AFTER_LAST_RETRY:
-            raise ValueError(f"after_last_retry is one of {', '.join(standing.AFTER_LAST_RETRY)}.")
+        if after_last_retry not in AFTER_LAST_RETRY:
+            raise ValueError(f"after_last_retry is one of {', '.join(AFTER_LAST_RETRY)}.")
         self.account = Account(
             allow_card_tokens=allow_card_tokens,
             api_version=api_version,
@@ -93,14 +94,8 @@ class FakeStripe:
     @contextmanager
     def serve(self, port: int = 0) -> Iterator[str]:
         """Serve the same account over HTTP, on 127.0.0.1; yields the URL. 0 is any free port."""
-        with self.server(port) as server:
-            thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
-            thread.start()
-            try:
-                yield server.url
-            finally:
-                server.shutdown()
-                thread.join()
+        with self.server(port) as server, server.running():
+            yield server.url
 
     def server(self, port: int = 0) -> Server:
         """Return a server on 127.0.0.1 that listens, and that you let ``serve_forever()``.
@@ -123,7 +118,7 @@ class FakeStripe:
 
     @property
     def after_request(self) -> list[AfterRequest]:
-        """Functions called with each ``Request`` and ``Answer`` when its effect is there.
+        """Functions called with each ``Request`` and ``Response`` when its effect is there.
 
         The caller has not seen the answer yet; it may never see it.
         """
@@ -160,14 +155,10 @@ class FakeStripe:
         repeatable, ``None`` is a new one without. Raises ``ValueError`` for less than one copy, or
         a ``dropped`` that is no probability; nothing is sent then.
         """
-        if copies < 1:
-            raise ValueError("copies is at least 1.")
-        if not 0 <= dropped <= 1:
-            raise ValueError("dropped is a probability, from 0 to 1.")
-        chance = Random() if random is None else random  # noqa: S311 - not a secret
+        check_chances(copies=copies, dropped=dropped)
         if events is None:
             events = self._undelivered()
-        sent = sendings(events, shuffled=shuffled, copies=copies, dropped=dropped, random=chance)
+        sent = sendings(events, shuffled=shuffled, copies=copies, dropped=dropped, random=random)
         return send(url, sent, secret, client=client)
 
     def _undelivered(self) -> list[JSON]:
@@ -227,12 +218,12 @@ class FakeStripe:
         does not wait for that; so does ``fail_authentication()``.
         """
         with self.account.held():
-            return authentication.complete(self.account, intent)
+            return challenge.complete(self.account, intent)
 
     def fail_authentication(self, intent: str) -> JSON:
         """The card's owner fails 3-D Secure; returns the intent as it is then."""
         with self.account.held():
-            return authentication.fail(self.account, intent)
+            return challenge.fail(self.account, intent)
 
     # What happens at a bank.
 

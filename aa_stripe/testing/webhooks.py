@@ -14,8 +14,8 @@ from random import Random
 from typing import Any, Protocol
 
 from aa_stripe.testing.account import API_VERSION, JSON
-from aa_stripe.testing.ids import new_id
-from aa_stripe.testing.samples import sample
+from aa_stripe.testing.base.ids import new_id
+from aa_stripe.testing.base.samples import sample
 
 TIMEOUT = 30
 """Seconds we wait for an answer to a webhook."""
@@ -83,18 +83,27 @@ def signed(
     return {"Stripe-Signature": f"t={at},{signatures}"}
 
 
+def check_chances(*, copies: int, dropped: float) -> None:
+    """Raise ``ValueError`` for less than one copy, or a ``dropped`` that is no probability."""
+    if copies < 1:
+        raise ValueError("copies is at least 1.")
+    if not 0 <= dropped <= 1:
+        raise ValueError("dropped is a probability, from 0 to 1.")
+
+
 def sendings(
-    events: Iterable[JSON], *, shuffled: bool, copies: int, dropped: float, random: Random
+    events: Iterable[JSON], *, shuffled: bool, copies: int, dropped: float, random: Random | None
 ) -> list[JSON]:
     """Return each event as often as it is sent, in the order of sending.
 
     With the probability ``dropped`` that is never, else 1 to ``copies`` times in a row, unless
     all is ``shuffled``.
     """
-    kept = [each for each in events if random.random() >= dropped]
-    sent = [each for each in kept for _ in range(random.randint(1, copies))]
+    chance = Random() if random is None else random  # noqa: S311 - not a secret
+    kept = [each for each in events if chance.random() >= dropped]
+    sent = [each for each in kept for _ in range(chance.randint(1, copies))]
     if shuffled:
-        random.shuffle(sent)
+        chance.shuffle(sent)
     return sent
 
 

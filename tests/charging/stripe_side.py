@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import stripe
 
-from aa_stripe.testing import routes
+from aa_stripe.testing.http import routes
 
 CREATE = "POST /v1/payment_intents"
 CONFIRM = "POST /v1/payment_intents/*/confirm"

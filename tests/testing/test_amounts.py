@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import stripe
 
-from aa_stripe.testing.currencies import written
+from aa_stripe.testing.base.currencies import written
 from tests.testing.conftest import planned
 
 

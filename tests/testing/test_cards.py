@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import stripe
 
-from aa_stripe.testing.cards import CARDS, NAMES, by_number
+from aa_stripe.testing.cards.catalog import CARDS, NAMES, by_number
 
 
 def created(api, **card):

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from aa_stripe.testing import FakeStripe, Fault
-from aa_stripe.testing.cards import NAMES
+from aa_stripe.testing.cards.catalog import NAMES
 
 pytest_plugins = ["aa_stripe.testing.fixtures"]
 

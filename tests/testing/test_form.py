@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from aa_stripe.testing.form import join, parse
+from aa_stripe.testing.base.form import join, parse
 
 
 @pytest.mark.parametrize(

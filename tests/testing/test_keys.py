@@ -5,8 +5,8 @@ import base64
 import pytest
 import stripe
 
-from aa_stripe.testing.api import Api
-from aa_stripe.testing.request import Request
+from aa_stripe.testing.http.api import Api
+from aa_stripe.testing.http.request import Request
 from tests.testing.conftest import planned
 
 

@@ -284,7 +284,7 @@ def test_a_statement_descriptor_is_not_for_cards(api, card, customer):
 
 @pytest.mark.parametrize("name", ["payment_method_types", "allowed_payment_method_types"])
 def test_where_cards_are_named_a_statement_descriptor_is_refused_at_once(fake, name):
-    from aa_stripe.testing.refusals import Refusal
+    from aa_stripe.testing.base.refusals import Refusal
     from aa_stripe.testing.resources import payment_intents
 
     order = {"amount": 1000, "currency": "usd", name: ["card"]}

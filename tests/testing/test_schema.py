@@ -4,8 +4,8 @@ from decimal import Decimal
 
 import pytest
 
-from aa_stripe.testing.refusals import Refusal
-from aa_stripe.testing.schema import read
+from aa_stripe.testing.base.refusals import Refusal
+from aa_stripe.testing.http.schema import read
 
 
 def refused(name, sent):

@@ -11,7 +11,7 @@ import pytest
 import stripe
 
 from aa_stripe.testing import Fault
-from aa_stripe.testing.server import HOST
+from aa_stripe.testing.http.server import HOST
 from tests.testing.conftest import planned
 
 

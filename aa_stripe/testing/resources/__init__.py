@@ -1,1 +1,1 @@
-"""The endpoints, a module for each kind of object."""
+"""The endpoints of the API, one family per file, each thin over payments and billing."""

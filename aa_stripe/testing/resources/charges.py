@@ -5,27 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from aa_stripe.testing.account import JSON, Account
-from aa_stripe.testing.cards import Decline
-from aa_stripe.testing.currencies import check_amount, check_currency
-from aa_stripe.testing.filters import matching
-from aa_stripe.testing.metadata import merge
-from aa_stripe.testing.paging import page
-from aa_stripe.testing.refusals import Refusal, bad_parameter, card_error, missing_parameter
-from aa_stripe.testing.resources import balance_transactions, payment_methods, sources
-from aa_stripe.testing.samples import sample
-
-TAKEN_OVER = (
-    "amount",
-    "currency",
-    "customer",
-    "description",
-    "receipt_email",
-    "shipping",
-    "statement_descriptor",
-    "statement_descriptor_suffix",
-    "transfer_group",
-)
-"""What a charge has from its PaymentIntent."""
+from aa_stripe.testing.base.currencies import check_amount, check_currency
+from aa_stripe.testing.base.metadata import merge
+from aa_stripe.testing.base.paging import page
+from aa_stripe.testing.base.refusals import Refusal, bad_parameter, card_error, missing_parameter
+from aa_stripe.testing.payments import charges, legacy_cards, payment_methods
 
 
 def create(account: Account, params: dict[str, Any]) -> JSON:
@@ -42,7 +26,7 @@ def create(account: Account, params: dict[str, Any]) -> JSON:
     order = {**params, "currency": currency, "metadata": metadata, "id": None}
     decline = account.cards[card["id"]].decline
     method = payment_methods.from_legacy(account, card)
-    charge = record(account, order, method, decline=decline)
+    charge = charges.record(account, order, method, decline=decline)
     if decline is not None:
         raise decline.refusal(charge=charge["id"])
     return charge
@@ -52,14 +36,14 @@ def _legacy_card(account: Account, params: dict[str, Any]) -> JSON:
     if "customer" not in params:
         if "source" not in params:
             raise bad_parameter("Must provide source or customer.", code="parameter_missing")
-        return sources.make(account, params["source"])
+        return legacy_cards.make(account, params["source"])
     customer = account.get("customer", params["customer"], param="customer")
     if "source" in params and params["source"].startswith("tok_"):
-        raise sources.end_of_life()
+        raise legacy_cards.end_of_life()
     wanted = params.get("source", customer["default_source"])
     if wanted is None:
         raise _nothing_to_charge(account, customer)
-    return sources.retrieve(account, {}, customer["id"], wanted)
+    return legacy_cards.get(account, customer["id"], wanted)
 
 
 def _nothing_to_charge(account: Account, customer: JSON) -> Refusal:
@@ -94,84 +78,5 @@ def update(account: Account, params: dict[str, Any], id: str) -> JSON:
 
 def list_all(account: Account, params: dict[str, Any]) -> JSON:
     """List charges, failed ones too, of a customer or of a PaymentIntent."""
-    found = matching(account, "charge", params, by=("customer", "payment_intent"))
+    found = account.matching("charge", params, by=("customer", "payment_intent"))
     return page("/v1/charges", found, params)
-
-
-def record(
-    account: Account,
-    intent: JSON,
-    method: JSON,
-    *,
-    decline: Decline | None = None,
-    status: str = "succeeded",
-    captured: bool = True,
-) -> JSON:
-    """Record what came of an attempt to pay, and return the charge."""
-    charge = account.add(
-        "charge",
-        **{name: intent.get(name) for name in TAKEN_OVER},
-        metadata=dict(intent["metadata"]),
-        payment_intent=intent["id"],
-        payment_method=method["id"],
-        billing_details=method["billing_details"],
-        payment_method_details={"type": "card", "card": _card_used(method)},
-        status=status,
-        paid=False,
-    )
-    if decline is not None:
-        return refuse(account, charge, decline)
-    if status == "pending":
-        account.emit("charge.pending", charge)
-        return charge
-    return succeed(account, charge, captured=captured)
-
-
-def succeed(account: Account, charge: JSON, *, captured: bool = True) -> JSON:
-    """The money has come, or is reserved if it is not ``captured``."""
-    charge.update(status="succeeded", paid=True)
-    if captured:
-        _take(account, charge, charge["amount"])
-    account.emit("charge.succeeded", charge)
-    return charge
-
-
-def refuse(account: Account, charge: JSON, decline: Decline) -> JSON:
-    """The money will not come."""
-    charge.update(
-        status="failed",
-        failure_code=decline.code,
-        failure_message=decline.message,
-        outcome={
-            **charge["outcome"],
-            "network_status": "declined_by_network",
-            "reason": decline.decline_code,
-            "seller_message": "The bank did not return any further details with this decline.",
-            "type": "issuer_declined",
-        },
-    )
-    account.emit("charge.failed", charge)
-    return charge
-
-
-def capture(account: Account, charge: JSON, amount: int) -> None:
-    """Take ``amount`` (smallest unit) of what was reserved; the rest is let go."""
-    # Unverified: whether a partial capture shows in amount_refunded. Here it does not.
-    _take(account, charge, amount)
-    account.emit("charge.captured", charge)
-
-
-def release(account: Account, charge: JSON) -> None:
-    """Let go all that was reserved."""
-    charge.update(refunded=True, amount_refunded=charge["amount"])
-    account.emit("charge.refunded", charge)
-
-
-def _take(account: Account, charge: JSON, amount: int) -> None:
-    booked = balance_transactions.book(account, charge, amount)
-    charge.update(captured=True, amount_captured=amount, balance_transaction=booked)
-
-
-def _card_used(method: JSON) -> JSON:
-    used: JSON = sample("charge")["payment_method_details"]["card"]
-    return {name: method["card"].get(name, value) for name, value in used.items()}

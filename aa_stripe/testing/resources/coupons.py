@@ -6,11 +6,11 @@ from decimal import Decimal
 from typing import Any
 
 from aa_stripe.testing.account import JSON, Account
-from aa_stripe.testing.currencies import check_currency, check_size
-from aa_stripe.testing.decimals import check_places
-from aa_stripe.testing.metadata import merge
-from aa_stripe.testing.paging import page
-from aa_stripe.testing.refusals import (
+from aa_stripe.testing.base.currencies import check_currency, check_size
+from aa_stripe.testing.base.decimals import check_places
+from aa_stripe.testing.base.metadata import merge
+from aa_stripe.testing.base.paging import page
+from aa_stripe.testing.base.refusals import (
     already_exists,
     at_least,
     bad_parameter,
@@ -18,7 +18,8 @@ from aa_stripe.testing.refusals import (
     missing_parameter,
     refuse_unsupported,
 )
-from aa_stripe.testing.text import check_length
+from aa_stripe.testing.base.text import check_length
+from aa_stripe.testing.billing import coupons
 
 UNSUPPORTED = {"applies_to"}
 
@@ -51,7 +52,7 @@ def create(account: Account, params: dict[str, Any]) -> JSON:
 
 def retrieve(account: Account, params: dict[str, Any], id: str) -> JSON:
     """Return one coupon."""
-    return current(account, account.get("coupon", id))
+    return coupons.current(account, account.get("coupon", id))
 
 
 def update(account: Account, params: dict[str, Any], id: str) -> JSON:
@@ -64,7 +65,7 @@ def update(account: Account, params: dict[str, Any], id: str) -> JSON:
     coupon["metadata"] = metadata
     if "name" in params:
         coupon["name"] = params["name"] or None
-    account.emit("coupon.updated", current(account, coupon), before=before)
+    account.emit("coupon.updated", coupons.current(account, coupon), before=before)
     return coupon
 
 
@@ -79,30 +80,8 @@ def delete(account: Account, params: dict[str, Any], id: str) -> JSON:
 
 def list_all(account: Account, params: dict[str, Any]) -> JSON:
     """List coupons, deleted ones not among them."""
-    found = [current(account, coupon) for coupon in account.all("coupon")]
+    found = [coupons.current(account, coupon) for coupon in account.all("coupon")]
     return page("/v1/coupons", found, params)
-
-
-def current(account: Account, coupon: JSON) -> JSON:
-    """Return the coupon after a look at whether it is still ``valid``."""
-    coupon["valid"] = not (is_expired(account, coupon) or is_used_up(coupon))
-    return coupon
-
-
-def currency_options(account: Account, id: str) -> JSON:
-    """Return the amounts in further currencies, each below its currency."""
-    return account.currency_options.get(id, {})
-
-
-def is_expired(account: Account, coupon: JSON) -> bool:
-    """Return whether it is too late to redeem the coupon."""
-    return coupon["redeem_by"] is not None and coupon["redeem_by"] <= account.now
-
-
-def is_used_up(coupon: JSON) -> bool:
-    """Return whether the coupon was redeemed as often as it may be."""
-    most = coupon["max_redemptions"]
-    return most is not None and coupon["times_redeemed"] >= most
 
 
 def _value(params: dict[str, Any]) -> JSON:

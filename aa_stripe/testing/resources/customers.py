@@ -5,13 +5,13 @@ from __future__ import annotations
 import copy
 from typing import Any
 
-from aa_stripe.testing import standing
 from aa_stripe.testing.account import JSON, Account
-from aa_stripe.testing.ids import noise
-from aa_stripe.testing.metadata import merge
-from aa_stripe.testing.paging import page
-from aa_stripe.testing.refusals import Refusal, invalid, no_such
-from aa_stripe.testing.resources import payment_methods, sources
+from aa_stripe.testing.base.ids import noise
+from aa_stripe.testing.base.metadata import merge
+from aa_stripe.testing.base.paging import page
+from aa_stripe.testing.base.refusals import Refusal, invalid, no_such
+from aa_stripe.testing.billing import subscription_status
+from aa_stripe.testing.payments import legacy_cards, payment_methods
 
 COPIED = (
     "address",
@@ -35,7 +35,7 @@ def create(account: Account, params: dict[str, Any]) -> JSON:
     default = params.get("invoice_settings", {}).get("default_payment_method")
     if default and default not in (chosen, method and method["id"]):
         raise _not_attached(default)
-    card = sources.make(account, params["source"]) if "source" in params else None
+    card = legacy_cards.make(account, params["source"]) if "source" in params else None
 
     customer = account.add("customer", metadata=metadata, invoice_prefix=noise(8).upper())
     _copy(customer, params)
@@ -44,7 +44,7 @@ def create(account: Account, params: dict[str, Any]) -> JSON:
         if default:
             customer["invoice_settings"]["default_payment_method"] = method["id"]
     if card is not None:
-        sources.give(account, card, customer)
+        legacy_cards.give(account, card, customer)
     account.emit("customer.created", customer)
     if method is not None:
         account.emit("payment_method.attached", method)
@@ -66,7 +66,7 @@ def update(account: Account, params: dict[str, Any], id: str) -> JSON:
     metadata = merge(customer["metadata"], params.get("metadata"))
     _check_default_source(account, customer, params)
     _check_default_method(account, customer, params)
-    card = sources.make(account, params["source"]) if "source" in params else None
+    card = legacy_cards.make(account, params["source"]) if "source" in params else None
 
     _copy(customer, params)
     customer["metadata"] = metadata
@@ -83,9 +83,9 @@ def update(account: Account, params: dict[str, Any], id: str) -> JSON:
 def delete(account: Account, params: dict[str, Any], id: str) -> JSON:
     """Delete a customer: subscriptions end, and payment methods cannot be used any more."""
     account.get("customer", id)
-    standing.cancel_all(account, id)
+    subscription_status.cancel_all(account, id)
     account.emit("customer.deleted", account.get("customer", id))
-    for card in sources.of(account, id):
+    for card in legacy_cards.of(account, id):
         account.remove("card", card["id"])
     for method in account.all("payment_method"):
         if method["customer"] == id:
@@ -113,8 +113,8 @@ def _copy(customer: JSON, params: dict[str, Any]) -> None:
 def _replace_default(account: Account, customer: JSON, card: JSON) -> None:
     replaced = account.find("card", customer["default_source"] or "")
     if replaced is not None:
-        sources.remove(account, replaced, customer)
-    sources.give(account, card, customer)
+        legacy_cards.remove(account, replaced, customer)
+    legacy_cards.give(account, card, customer)
     customer["default_source"] = card["id"]
 
 

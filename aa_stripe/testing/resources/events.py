@@ -6,8 +6,8 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from aa_stripe.testing.account import JSON, Account
-from aa_stripe.testing.paging import page
-from aa_stripe.testing.refusals import bad_parameter, no_such
+from aa_stripe.testing.base.paging import page
+from aa_stripe.testing.base.refusals import bad_parameter, no_such
 
 LIFETIME = 30 * 24 * 60 * 60
 """Seconds for which an event can be read."""

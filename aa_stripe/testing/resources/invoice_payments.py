@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from aa_stripe.testing.account import JSON, Account
-from aa_stripe.testing.filters import matching
-from aa_stripe.testing.paging import page
+from aa_stripe.testing.base.paging import page
 
 
 def retrieve(account: Account, params: dict[str, Any], id: str) -> JSON:
@@ -19,7 +18,7 @@ def list_all(account: Account, params: dict[str, Any]) -> JSON:
     intent = params.get("payment", {}).get("payment_intent")
     found = [
         payment
-        for payment in matching(account, "invoice_payment", params, by=("invoice",))
+        for payment in account.matching("invoice_payment", params, by=("invoice",))
         if params.get("status", payment["status"]) == payment["status"]
         and intent in (None, payment["payment"]["payment_intent"])
     ]

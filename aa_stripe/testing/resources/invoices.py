@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from aa_stripe.testing import confirmation, invoicing, standing
 from aa_stripe.testing.account import JSON, Account
-from aa_stripe.testing.filters import matching
-from aa_stripe.testing.paging import page
-from aa_stripe.testing.refusals import invalid, refuse_unsupported
+from aa_stripe.testing.base.paging import page
+from aa_stripe.testing.base.refusals import invalid, refuse_unsupported
+from aa_stripe.testing.billing import invoice_payments, invoices, subscription_status
+from aa_stripe.testing.payments import confirmation
 
 UNSUPPORTED = {"forgive", "mandate", "paid_out_of_band", "source"}
 UNSUPPORTED_FILTERS = {"customer_account", "due_date"}
@@ -27,9 +27,9 @@ def list_all(account: Account, params: dict[str, Any]) -> JSON:
     subscription = params.get("subscription")
     found = [
         invoice
-        for invoice in matching(account, "invoice", params, by=("customer",))
+        for invoice in account.matching("invoice", params, by=("customer",))
         if all(invoice[name] == value for name, value in wanted.items())
-        and subscription in (None, invoicing.subscription_id(invoice))
+        and subscription in (None, invoices.subscription_id(invoice))
     ]
     return page("/v1/invoices", found, params)
 
@@ -44,7 +44,7 @@ def pay(account: Account, params: dict[str, Any], id: str) -> JSON:
         # Unverified: Stripe's words for this.
         raise invalid(f"Only an open invoice can be paid; {id} is {invoice['status']}.")
     method = _method(account, invoice, params)
-    refusal = invoicing.collect(
+    refusal = invoice_payments.collect(
         account, invoice, method, off_session=params.get("off_session", True)
     )
     if refusal is not None:
@@ -58,7 +58,7 @@ def void(account: Account, params: dict[str, Any], id: str) -> JSON:
     if invoice["status"] != "open":
         # Unverified: Stripe's words for this.
         raise invalid(f"Only an open invoice can be voided; {id} is {invoice['status']}.")
-    standing.forgive(account, invoice)
+    subscription_status.forgive(account, invoice)
     return invoice
 
 
@@ -66,9 +66,9 @@ def _method(account: Account, invoice: JSON, params: dict[str, Any]) -> JSON:
     if "payment_method" in params:
         planned = {"object": "payment_intent", "customer": invoice["customer"]}
         return confirmation.usable(account, planned, params["payment_method"])
-    subscription = account.get("subscription", invoicing.subscription_id(invoice))
+    subscription = account.get("subscription", invoices.subscription_id(invoice))
     customer = account.get("customer", invoice["customer"])
-    method = invoicing.paying_method(account, customer, subscription)
+    method = invoice_payments.paying_method(account, customer, subscription)
     if method is None:
-        raise invoicing.nothing_to_pay_with()
+        raise invoice_payments.nothing_to_pay_with()
     return method

@@ -4,19 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from aa_stripe.testing import confirmation
 from aa_stripe.testing.account import JSON, Account
-from aa_stripe.testing.attempt import attempt, finish, unexpected_state
-from aa_stripe.testing.currencies import check_amount, check_currency, written
-from aa_stripe.testing.descriptors import check_descriptors
-from aa_stripe.testing.filters import matching
-from aa_stripe.testing.metadata import merge
-from aa_stripe.testing.paging import page
-from aa_stripe.testing.refusals import Refusal, bad_parameter, invalid
-from aa_stripe.testing.resources import charges
-
-OPEN = ("requires_payment_method", "requires_confirmation", "requires_action")
-CANCELABLE = (*OPEN, "requires_capture")
+from aa_stripe.testing.base.currencies import check_amount, check_currency, written
+from aa_stripe.testing.base.descriptors import check_descriptors
+from aa_stripe.testing.base.metadata import merge
+from aa_stripe.testing.base.paging import page
+from aa_stripe.testing.base.refusals import Refusal, bad_parameter, invalid
+from aa_stripe.testing.payments import cancellation, charges, confirmation, intents
+from aa_stripe.testing.payments.intents import unexpected_state
+from aa_stripe.testing.payments.payment_attempt import attempt, finish
 
 COPIED = (
     "capture_method",
@@ -45,15 +41,12 @@ def create(account: Account, params: dict[str, Any]) -> JSON:
         "currency": currency,
         "metadata": merge({}, params.get("metadata")),
         **confirmation.ways_to_pay(params),
-        **_chosen(account, None, params),
+        **confirmation.chosen(account, "payment_intent", None, params),
         **_copied(params),
     }
     _refuse_card_descriptor(fields, confirmation.named_types(params))
 
-    intent = account.add("payment_intent", **fields)
-    intent["client_secret"] = confirmation.client_secret(intent["id"])
-    intent["status"] = _status_before_confirmation(intent)
-    account.emit("payment_intent.created", intent)
+    intent = intents.create(account, "payment_intent", fields)
     if not params.get("confirm"):
         return intent
     # The payment method is the intent's by now; pm_card_visa would make another one.
@@ -67,7 +60,7 @@ def retrieve(account: Account, params: dict[str, Any], id: str) -> JSON:
 
 def list_all(account: Account, params: dict[str, Any]) -> JSON:
     """List PaymentIntents, of a customer if one is named."""
-    found = matching(account, "payment_intent", params, by=("customer",))
+    found = account.matching("payment_intent", params, by=("customer",))
     return page("/v1/payment_intents", found, params)
 
 
@@ -90,13 +83,13 @@ def update(account: Account, params: dict[str, Any], id: str) -> JSON:
         "amount": planned["amount"],
         "currency": currency,
         "metadata": merge(intent["metadata"], params.get("metadata")),
-        **_chosen(account, intent, params),
+        **confirmation.chosen(account, "payment_intent", intent, params),
         **_copied(params),
     }
 
     intent.update(changes, last_payment_error=None)
     if "payment_method" in params:
-        intent.update(status=_status_before_confirmation(intent), next_action=None)
+        intent.update(status=intents.status_before_confirmation(intent), next_action=None)
     return intent
 
 
@@ -132,28 +125,11 @@ def capture(account: Account, params: dict[str, Any], id: str) -> JSON:
 def cancel(account: Account, params: dict[str, Any], id: str) -> JSON:
     """Give up; what was reserved is let go."""
     intent = account.get("payment_intent", id)
-    if intent["status"] not in CANCELABLE:
-        raise unexpected_state(
-            intent,
-            f"You cannot cancel this PaymentIntent because it has a status of {intent['status']}. "
-            "Only a PaymentIntent with one of the following statuses may be canceled: "
-            f"{', '.join(CANCELABLE)}.",
-        )
-    if intent["status"] == "requires_capture":
-        charges.release(account, account.get("charge", intent["latest_charge"]))
-    intent.update(
-        status="canceled",
-        canceled_at=account.now,
-        cancellation_reason=params.get("cancellation_reason"),
-        amount_capturable=0,
-        next_action=None,
-    )
-    account.emit("payment_intent.canceled", intent)
-    return intent
+    return cancellation.cancel(account, intent, reason=params.get("cancellation_reason"))
 
 
 def _confirm(account: Account, intent: JSON, params: dict[str, Any]) -> JSON:
-    if intent["status"] not in OPEN:
+    if intent["status"] not in intents.OPEN:
         raise _cannot_confirm(intent)
     check_descriptors(params)
     method = confirmation.usable(account, intent, _method_id(account, intent, params))
@@ -182,29 +158,12 @@ def _method_id(account: Account, intent: JSON, params: dict[str, Any]) -> str:
     return chosen
 
 
-def _chosen(account: Account, intent: JSON | None, params: dict[str, Any]) -> JSON:
-    """Return the customer and the payment method after ``params``; refuse a misfit."""
-    customer = params.get("customer", intent and intent["customer"])
-    method = params.get("payment_method", intent and intent["payment_method"])
-    if customer is not None:
-        account.get("customer", customer, param="customer")
-    if method is None:
-        return {"customer": customer, "payment_method": None}
-    planned = {"object": "payment_intent", **(intent or {}), "customer": customer}
-    found = confirmation.usable(account, planned, method)
-    return {"customer": customer, "payment_method": found["id"]}
-
-
 def _copied(params: dict[str, Any]) -> JSON:
     return {name: params[name] or None for name in COPIED if name in params}
 
 
-def _status_before_confirmation(intent: JSON) -> str:
-    return "requires_confirmation" if intent["payment_method"] else "requires_payment_method"
-
-
 def _refuse_late_changes(intent: JSON, params: dict[str, Any]) -> None:
-    if intent["status"] in OPEN:
+    if intent["status"] in intents.OPEN:
         return
     for name in params:
         if name not in (*EDITABLE_WHEN_OVER, "expand"):
@@ -212,7 +171,7 @@ def _refuse_late_changes(intent: JSON, params: dict[str, Any]) -> None:
                 intent,
                 f"This PaymentIntent's {name} could not be updated because it has a status of "
                 f"{intent['status']}. You may only update the {name} of a PaymentIntent with one "
-                f"of the following statuses: {', '.join(OPEN)}.",
+                f"of the following statuses: {', '.join(intents.OPEN)}.",
             )
 
 
@@ -234,7 +193,7 @@ def _cannot_confirm(intent: JSON) -> Refusal:
     else:
         reason = (
             f"it has a status of {intent['status']}. Only a PaymentIntent with one of the "
-            f"following statuses may be confirmed: {', '.join(OPEN)}."
+            f"following statuses may be confirmed: {', '.join(intents.OPEN)}."
         )
     return unexpected_state(intent, f"You cannot confirm this PaymentIntent because {reason}")
 

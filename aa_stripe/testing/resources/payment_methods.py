@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from aa_stripe.testing.account import JSON, Account
-from aa_stripe.testing.card_details import CardDetails
-from aa_stripe.testing.cards import PAYMENT_METHODS
-from aa_stripe.testing.metadata import merge
-from aa_stripe.testing.paging import page
-from aa_stripe.testing.refusals import Refusal, bad_parameter, invalid, missing_parameter
-from aa_stripe.testing.resources import tokens
-from aa_stripe.testing.samples import sample
+from aa_stripe.testing.base.metadata import merge
+from aa_stripe.testing.base.paging import page
+from aa_stripe.testing.base.refusals import bad_parameter, invalid, missing_parameter
+from aa_stripe.testing.base.samples import sample
+from aa_stripe.testing.cards.details import CardDetails
+from aa_stripe.testing.payments import payment_methods
+from aa_stripe.testing.payments.tokens import spend
 
 
 def create(account: Account, params: dict[str, Any]) -> JSON:
@@ -23,12 +23,12 @@ def create(account: Account, params: dict[str, Any]) -> JSON:
     metadata = merge({}, params.get("metadata"))
     card = params.get("card", {})
     if "token" in card:
-        details = tokens.spend(account, card["token"], param="card[token]")
+        details = spend(account, card["token"], param="card[token]")
     elif "number" in card:
         details = CardDetails.from_params(card)
     else:
         raise missing_parameter("card")
-    return make(
+    return payment_methods.make(
         account,
         details,
         billing_details=_billing_details(params),
@@ -36,17 +36,9 @@ def create(account: Account, params: dict[str, Any]) -> JSON:
     )
 
 
-def make(account: Account, details: CardDetails, **fields: Any) -> JSON:
-    """Return a new payment method."""
-    method = account.add("payment_method", **fields)
-    method["card"].update(_card_fields(details))
-    account.cards[method["id"]] = details.card
-    return method
-
-
 def retrieve(account: Account, params: dict[str, Any], id: str) -> JSON:
     """Return one payment method; a legacy card can be read as one."""
-    return resolve(account, id, param=None)
+    return payment_methods.resolve(account, id, param=None)
 
 
 def update(account: Account, params: dict[str, Any], id: str) -> JSON:
@@ -65,8 +57,8 @@ def attach(account: Account, params: dict[str, Any], id: str) -> JSON:
     if "customer" not in params:
         raise missing_parameter("customer")
     customer = account.get("customer", params["customer"], param="customer")
-    method = attachable(account, id, param=None)
-    return give(account, method, customer["id"])
+    method = payment_methods.attachable(account, id, param=None)
+    return payment_methods.give(account, method, customer["id"])
 
 
 def detach(account: Account, params: dict[str, Any], id: str) -> JSON:
@@ -78,7 +70,7 @@ def detach(account: Account, params: dict[str, Any], id: str) -> JSON:
             "impossible."
         )
     before = dict(method)
-    take(account, method)
+    payment_methods.take(account, method)
     account.emit("payment_method.detached", method, before=before)
     return method
 
@@ -88,121 +80,24 @@ def list_all(account: Account, params: dict[str, Any]) -> JSON:
     if "customer" not in params:
         return page("/v1/payment_methods", [], params)
     customer = account.get("customer", params["customer"], param="customer")
-    return page("/v1/payment_methods", _of(account, customer["id"], params), params)
+    found = payment_methods.of(account, customer["id"], params.get("type"))
+    return page("/v1/payment_methods", found, params)
 
 
 def list_of_customer(account: Account, params: dict[str, Any], customer: str) -> JSON:
     """List the payment methods of the customer in the path."""
     account.get("customer", customer)
     url = f"/v1/customers/{customer}/payment_methods"
-    return page(url, _of(account, customer, params), params)
+    return page(url, payment_methods.of(account, customer, params.get("type")), params)
 
 
 def retrieve_of_customer(account: Account, params: dict[str, Any], customer: str, id: str) -> JSON:
     """Return one payment method, if it is this customer's."""
     account.get("customer", customer)
-    method = resolve(account, id, param=None)
+    method = payment_methods.resolve(account, id, param=None)
     if method["customer"] != customer:
-        raise does_not_belong(id, customer)
+        raise payment_methods.does_not_belong(id, customer)
     return method
-
-
-def _of(account: Account, customer: str, params: dict[str, Any]) -> list[JSON]:
-    methods = [item for item in account.all("payment_method") if item["customer"] == customer]
-    methods += [
-        from_legacy(account, card) for card in account.all("card") if card["customer"] == customer
-    ]
-    wanted = [item for item in methods if item["type"] == params.get("type", item["type"])]
-    return sorted(wanted, key=lambda item: account.birth(item["id"]))
-
-
-def resolve(account: Account, id: str, *, param: str | None = "payment_method") -> JSON:
-    """Return the payment method that is meant by ``id``.
-
-    ``pm_card_visa`` and its like make a new one; the id of a legacy card gives that card's
-    other face.
-    """
-    if id in PAYMENT_METHODS:
-        return make(account, CardDetails(PAYMENT_METHODS[id]))
-    card = account.find("card", id)
-    if card is not None:
-        return from_legacy(account, card)
-    return account.get("payment_method", id, param=param)
-
-
-def attachable(account: Account, id: str, *, param: str | None = "payment_method") -> JSON:
-    """Return the payment method, or refuse: somebody's already, used up, or declining."""
-    method = resolve(account, id, param=param)
-    if method["customer"] is not None:
-        # Unverified: whether Stripe minds when it is the same customer.
-        raise invalid("The payment method you provided has already been attached to a customer.")
-    refuse_if_spent(account, method)
-    card = account.cards[method["id"]]
-    if card.decline is not None and not card.attaches:
-        raise card.decline.refusal()
-    return method
-
-
-def give(account: Account, method: JSON, customer: str) -> JSON:
-    """Save a payment method for a customer."""
-    before = dict(method)
-    method["customer"] = customer
-    account.emit("payment_method.attached", method, before=before)
-    return method
-
-
-def take(account: Account, method: JSON) -> None:
-    """Take a payment method from its customer, who no longer has it as the default either."""
-    settings = account.get("customer", method["customer"])["invoice_settings"]
-    if settings["default_payment_method"] == method["id"]:
-        settings["default_payment_method"] = None
-    method["customer"] = None
-    account.spent.add(method["id"])
-
-
-def refuse_if_spent(account: Account, method: JSON) -> None:
-    """Raise a refusal if Stripe would not take this payment method again."""
-    if method["id"] in account.spent and method["customer"] is None:
-        raise invalid(
-            "The provided PaymentMethod was previously used with a PaymentIntent without Customer "
-            "attachment, shared with a connected account without Customer attachment, or was "
-            "detached from a Customer. It may not be used again. To use a PaymentMethod multiple "
-            "times, you must attach it to a Customer first."
-        )
-
-
-def does_not_belong(id: str, customer: str, **details: Any) -> Refusal:
-    """A payment method of somebody else."""
-    return invalid(
-        f"The PaymentMethod {id} does not belong to the Customer you supplied {customer}. Please "
-        "use this PaymentMethod with the Customer that it belongs to instead.",
-        param="payment_method",
-        **details,
-    )
-
-
-def from_legacy(account: Account, card: JSON) -> JSON:
-    """Return a legacy card as the payment method that Stripe shows for it."""
-    details = CardDetails(account.cards[card["id"]], card["exp_month"], card["exp_year"])
-    method = sample("payment_method")
-    method["card"].update(_card_fields(details))
-    method.update(
-        id=card["id"],
-        created=account.birth(card["id"])[0],
-        customer=card["customer"],
-        metadata=card["metadata"],
-    )
-    return method
-
-
-def _card_fields(details: CardDetails) -> JSON:
-    brand = details.card.brand
-    return {
-        **details.as_fields(),
-        "brand": brand,
-        "display_brand": brand,
-        "networks": {"available": [brand], "preferred": None},
-    }
 
 
 def _billing_details(params: dict[str, Any]) -> JSON:

@@ -4,26 +4,25 @@ from __future__ import annotations
 
 from typing import Any
 
-from aa_stripe.testing import pricing
 from aa_stripe.testing.account import JSON, Account
-from aa_stripe.testing.currencies import check_currency
-from aa_stripe.testing.metadata import merge
-from aa_stripe.testing.paging import page
-from aa_stripe.testing.refusals import already_exists, at_least, missing_parameter
-from aa_stripe.testing.resources import products
+from aa_stripe.testing.base.currencies import check_currency
+from aa_stripe.testing.base.metadata import merge
+from aa_stripe.testing.base.paging import page
+from aa_stripe.testing.base.refusals import already_exists, at_least, missing_parameter
+from aa_stripe.testing.billing import prices, products
 
 
 def create(account: Account, params: dict[str, Any]) -> JSON:
     """Create a plan, of a product that is there or is described in ``product``."""
-    pricing.check_supported(params)
+    prices.check_supported(params)
     currency = check_currency(params["currency"])
-    amount = pricing.read_amount(params, "amount", currency)
+    amount = prices.read_amount(params, "amount", currency)
     _check_trial(params)
-    recurring = pricing.read_recurrence(params)
+    recurring = prices.read_recurrence(params)
     metadata = merge({}, params.get("metadata"))
     if account.find("price", params.get("id", "")) is not None:
         raise already_exists("Plan")
-    price = pricing.make(
+    price = prices.make(
         account,
         amount,
         recurring=recurring,
@@ -54,13 +53,13 @@ def update(account: Account, params: dict[str, Any], id: str) -> JSON:
         name: params[name] for name in ("active", "nickname", "product") if name in params
     }
     changes["metadata"] = merge(plan["metadata"], params.get("metadata"))
-    pricing.change(account, id, recurring={**recurring, "trial_period_days": days}, **changes)
+    prices.change(account, id, recurring={**recurring, "trial_period_days": days}, **changes)
     return plan
 
 
 def delete(account: Account, params: dict[str, Any], id: str) -> JSON:
     """Delete a plan; whoever subscribes to it keeps it."""
-    pricing.remove(account, id)
+    prices.remove(account, id)
     return {"id": id, "object": "plan", "deleted": True}
 
 

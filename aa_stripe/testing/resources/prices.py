@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from aa_stripe.testing import pricing
 from aa_stripe.testing.account import JSON, Account
-from aa_stripe.testing.currencies import check_currency
-from aa_stripe.testing.metadata import merge
-from aa_stripe.testing.paging import page
-from aa_stripe.testing.refusals import exclusive, invalid, missing_parameter
-from aa_stripe.testing.resources import products
+from aa_stripe.testing.base.currencies import check_currency
+from aa_stripe.testing.base.metadata import merge
+from aa_stripe.testing.base.paging import page
+from aa_stripe.testing.base.refusals import exclusive, invalid, missing_parameter
+from aa_stripe.testing.billing import prices, products
 
 EDITABLE = ("active", "lookup_key", "nickname", "tax_behavior")
 
@@ -18,16 +17,16 @@ EDITABLE = ("active", "lookup_key", "nickname", "tax_behavior")
 def create(account: Account, params: dict[str, Any]) -> JSON:
     """Create a price, of a product that is there or of ``product_data``."""
     recurring = params.get("recurring")
-    pricing.check_supported(params)
-    pricing.check_supported(recurring or {}, "recurring")
+    prices.check_supported(params)
+    prices.check_supported(recurring or {}, "recurring")
     currency = check_currency(params["currency"])
-    amount = pricing.read_amount(params, "unit_amount", currency)
-    recurrence = pricing.read_recurrence(recurring, "recurring") if recurring else None
+    amount = prices.read_amount(params, "unit_amount", currency)
+    recurrence = prices.read_recurrence(recurring, "recurring") if recurring else None
     metadata = merge({}, params.get("metadata"))
     holder = _holder_of_key(account, params)
     product = _product(account, params)
     _take_key(account, holder)
-    return pricing.make(
+    return prices.make(
         account,
         amount,
         recurring=recurrence,
@@ -46,12 +45,12 @@ def retrieve(account: Account, params: dict[str, Any], id: str) -> JSON:
 def update(account: Account, params: dict[str, Any], id: str) -> JSON:
     """Change what does not change the price."""
     price = account.get("price", id)
-    pricing.check_supported(params)
+    prices.check_supported(params)
     holder = _holder_of_key(account, params)
     metadata = merge(price["metadata"], params.get("metadata"))
     _take_key(account, holder)
     edited = {name: params[name] for name in EDITABLE if name in params}
-    return pricing.change(account, id, metadata=metadata, **edited)
+    return prices.change(account, id, metadata=metadata, **edited)
 
 
 def list_all(account: Account, params: dict[str, Any]) -> JSON:
@@ -100,4 +99,4 @@ def _holder_of_key(account: Account, params: dict[str, Any]) -> JSON | None:
 
 def _take_key(account: Account, holder: JSON | None) -> None:
     if holder is not None:
-        pricing.change(account, holder["id"], lookup_key=None)
+        prices.change(account, holder["id"], lookup_key=None)

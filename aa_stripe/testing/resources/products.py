@@ -5,55 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 from aa_stripe.testing.account import JSON, Account
-from aa_stripe.testing.descriptors import check_product_descriptor
-from aa_stripe.testing.form import join
-from aa_stripe.testing.metadata import merge
-from aa_stripe.testing.paging import page
-from aa_stripe.testing.refusals import already_exists, invalid, refuse_unsupported
-
-UNSUPPORTED = {"default_price_data"}
-
-COPIED = (
-    "active",
-    "default_price",
-    "description",
-    "images",
-    "marketing_features",
-    "name",
-    "package_dimensions",
-    "shippable",
-    "statement_descriptor",
-    "tax_code",
-    "unit_label",
-    "url",
-)
+from aa_stripe.testing.base.descriptors import check_product_descriptor
+from aa_stripe.testing.base.metadata import merge
+from aa_stripe.testing.base.paging import page
+from aa_stripe.testing.base.refusals import invalid
+from aa_stripe.testing.billing import products
 
 
 def create(account: Account, params: dict[str, Any]) -> JSON:
     """Create a product."""
-    return make(account, params)
-
-
-def make(account: Account, params: dict[str, Any], path: str = "") -> JSON:
-    """Create a product of what was sent below ``path``, as within a plan."""
-    check(account, params, path)
-    metadata = merge({}, params.get("metadata"))
-    own = {"id": params["id"]} if params.get("id") else {}
-    product = account.add("product", metadata=metadata, updated=account.now, **own)
-    _copy(product, params)
-    account.emit("product.created", product)
-    return product
-
-
-def check(account: Account, params: dict[str, Any], path: str = "") -> None:
-    """Refuse what no product can be made of."""
-    refuse_unsupported(params, UNSUPPORTED)
-    merge({}, params.get("metadata"))
-    if account.find("product", params.get("id", "")) is not None:
-        raise already_exists("Product", param=join(path, "id"))
-    check_product_descriptor(
-        params.get("statement_descriptor", ""), param=join(path, "statement_descriptor")
-    )
+    return products.make(account, params)
 
 
 def retrieve(account: Account, params: dict[str, Any], id: str) -> JSON:
@@ -69,7 +30,7 @@ def update(account: Account, params: dict[str, Any], id: str) -> JSON:
     if "default_price" in params:
         account.get("price", params["default_price"], param="default_price")
     metadata = merge(product["metadata"], params.get("metadata"))
-    _copy(product, params)
+    products.copy(product, params)
     product.update(metadata=metadata, updated=account.now)
     account.emit("product.updated", product, before=before)
     return product
@@ -100,9 +61,3 @@ def list_all(account: Account, params: dict[str, Any]) -> JSON:
         and (ids is None or product["id"] in ids)
     ]
     return page("/v1/products", found, params)
-
-
-def _copy(product: JSON, params: dict[str, Any]) -> None:
-    for name in COPIED:
-        if name in params:
-            product[name] = None if params[name] == "" else params[name]

@@ -5,15 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from aa_stripe.testing.account import JSON, Account
-from aa_stripe.testing.currencies import written
-from aa_stripe.testing.filters import matching
-from aa_stripe.testing.metadata import merge
-from aa_stripe.testing.paging import page
-from aa_stripe.testing.refusals import bad_parameter, invalid, no_such
-from aa_stripe.testing.resources import balance_transactions
-
-OPEN = ("pending", "requires_action", "succeeded")
-"""What a refund can still be settled from: also one that succeeded may fail later."""
+from aa_stripe.testing.base.currencies import written
+from aa_stripe.testing.base.metadata import merge
+from aa_stripe.testing.base.paging import page
+from aa_stripe.testing.base.refusals import bad_parameter, invalid, no_such
+from aa_stripe.testing.payments import refunds
 
 
 def create(account: Account, params: dict[str, Any]) -> JSON:
@@ -23,26 +19,7 @@ def create(account: Account, params: dict[str, Any]) -> JSON:
     left = charge["amount_captured"] - charge["amount_refunded"]
     amount = params.get("amount", left)
     metadata = merge({}, params.get("metadata"))
-    return make(account, charge, amount, metadata=metadata, reason=params.get("reason"))
-
-
-def make(account: Account, charge: JSON, amount: int, **fields: Any) -> JSON:
-    """Return a new refund of a charge, which is that much poorer at once."""
-    card, before = account.cards[charge["payment_method"]], dict(charge)
-    refund = account.add(
-        "refund",
-        amount=amount,
-        charge=charge["id"],
-        currency=charge["currency"],
-        payment_intent=charge["payment_intent"],
-        status=card.refund.value,
-        **fields,
-    )
-    refund["balance_transaction"] = balance_transactions.book(account, refund, -amount)
-    _count(charge, amount)
-    account.emit("refund.created", refund)
-    account.emit("charge.refunded", charge, before=before)
-    return refund
+    return refunds.make(account, charge, amount, metadata=metadata, reason=params.get("reason"))
 
 
 def retrieve(account: Account, params: dict[str, Any], id: str) -> JSON:
@@ -67,19 +44,19 @@ def cancel(account: Account, params: dict[str, Any], id: str) -> JSON:
             f"Refund {id} cannot be canceled because it has a status of {refund['status']}. Only "
             "refunds with a status of requires_action can be canceled."
         )
-    return settle(account, refund, "canceled")
+    return refunds.settle(account, refund, "canceled")
 
 
 def list_all(account: Account, params: dict[str, Any]) -> JSON:
     """List refunds, of a charge or of a PaymentIntent if one is named."""
-    found = matching(account, "refund", params, by=("charge", "payment_intent"))
+    found = account.matching("refund", params, by=("charge", "payment_intent"))
     return page("/v1/refunds", found, params)
 
 
 def list_of_charge(account: Account, params: dict[str, Any], charge: str) -> JSON:
     """List the refunds of the charge in the path."""
     account.get("charge", charge)
-    return page(f"/v1/charges/{charge}/refunds", of(account, charge), params)
+    return page(f"/v1/charges/{charge}/refunds", refunds.of(account, charge), params)
 
 
 def retrieve_of_charge(account: Account, params: dict[str, Any], charge: str, id: str) -> JSON:
@@ -88,35 +65,6 @@ def retrieve_of_charge(account: Account, params: dict[str, Any], charge: str, id
     if refund["charge"] != charge:
         raise no_such("refund", id)
     return refund
-
-
-def of(account: Account, charge: str) -> list[JSON]:
-    """Return the refunds of a charge, oldest first."""
-    return [refund for refund in account.all("refund") if refund["charge"] == charge]
-
-
-def settle(account: Account, refund: JSON, status: str) -> JSON:
-    """Let a refund become what it will be; what fails or is canceled goes back to the charge."""
-    before = dict(refund)
-    refund["status"] = status
-    if status in ("failed", "canceled"):
-        _give_back(account, refund, status)
-    account.emit("refund.failed" if status == "failed" else "refund.updated", refund, before=before)
-    account.emit("charge.refund.updated", refund, before=before)
-    return refund
-
-
-def _give_back(account: Account, refund: JSON, status: str) -> None:
-    if status == "failed":
-        refund["failure_reason"] = "expired_or_canceled_card"
-    booked = balance_transactions.book(account, refund, refund["amount"])
-    refund["failure_balance_transaction"] = booked
-    _count(account.get("charge", refund["charge"]), -refund["amount"])
-
-
-def _count(charge: JSON, amount: int) -> None:
-    charge["amount_refunded"] += amount
-    charge["refunded"] = charge["amount_refunded"] == charge["amount_captured"]
 
 
 def _charge(account: Account, params: dict[str, Any]) -> JSON:

@@ -2,24 +2,14 @@
 
 from __future__ import annotations
 
-import copy
 from typing import Any
 
-from aa_stripe.testing import confirmation
 from aa_stripe.testing.account import JSON, Account
-from aa_stripe.testing.attempt import (
-    ask_for_authentication,
-    asks_for_authentication,
-    unexpected_state,
-)
-from aa_stripe.testing.cards import Authentication
-from aa_stripe.testing.filters import matching
-from aa_stripe.testing.metadata import merge
-from aa_stripe.testing.paging import page
-from aa_stripe.testing.refusals import Refusal
-from aa_stripe.testing.resources import payment_methods
-
-OPEN = ("requires_payment_method", "requires_confirmation", "requires_action")
+from aa_stripe.testing.base.metadata import merge
+from aa_stripe.testing.base.paging import page
+from aa_stripe.testing.payments import confirmation, intents
+from aa_stripe.testing.payments.intents import unexpected_state
+from aa_stripe.testing.payments.setup_attempt import attempt
 
 
 def create(account: Account, params: dict[str, Any]) -> JSON:
@@ -31,13 +21,10 @@ def create(account: Account, params: dict[str, Any]) -> JSON:
         "description": params.get("description"),
         "usage": params.get("usage", "off_session"),
         **confirmation.ways_to_pay(params),
-        **_chosen(account, None, params),
+        **confirmation.chosen(account, "setup_intent", None, params),
     }
 
-    intent = account.add("setup_intent", **fields)
-    intent["client_secret"] = confirmation.client_secret(intent["id"])
-    intent["status"] = _status_before_confirmation(intent)
-    account.emit("setup_intent.created", intent)
+    intent = intents.create(account, "setup_intent", fields)
     if not params.get("confirm"):
         return intent
     # The payment method is the intent's by now; pm_card_visa would make another one.
@@ -51,7 +38,7 @@ def retrieve(account: Account, params: dict[str, Any], id: str) -> JSON:
 
 def list_all(account: Account, params: dict[str, Any]) -> JSON:
     """List SetupIntents, of a customer or with a payment method if one is named."""
-    found = matching(account, "setup_intent", params, by=("customer", "payment_method"))
+    found = account.matching("setup_intent", params, by=("customer", "payment_method"))
     return page("/v1/setup_intents", found, params)
 
 
@@ -60,11 +47,11 @@ def update(account: Account, params: dict[str, Any], id: str) -> JSON:
     intent = account.get("setup_intent", id)
     confirmation.refuse_unsupported(params)
     metadata = merge(intent["metadata"], params.get("metadata"))
-    chosen = _chosen(account, intent, params)
+    chosen = confirmation.chosen(account, "setup_intent", intent, params)
     intent.update(chosen, metadata=metadata)
     intent["description"] = params.get("description", intent["description"])
     if "payment_method" in params:
-        intent["status"] = _status_before_confirmation(intent)
+        intent["status"] = intents.status_before_confirmation(intent)
     return intent
 
 
@@ -78,12 +65,12 @@ def confirm(account: Account, params: dict[str, Any], id: str) -> JSON:
 def cancel(account: Account, params: dict[str, Any], id: str) -> JSON:
     """Give up."""
     intent = account.get("setup_intent", id)
-    if intent["status"] not in OPEN:
+    if intent["status"] not in intents.OPEN:
         raise unexpected_state(
             intent,
             "You cannot cancel this SetupIntent because it has a status of "
             f"{intent['status']}. Only a SetupIntent with one of the following statuses may be "
-            f"canceled: {', '.join(OPEN)}.",
+            f"canceled: {', '.join(intents.OPEN)}.",
         )
     intent.update(
         status="canceled", cancellation_reason=params.get("cancellation_reason"), next_action=None
@@ -101,7 +88,7 @@ def _confirm(account: Account, intent: JSON, params: dict[str, Any]) -> JSON:
             "either update the SetupIntent with a payment method and then confirm it again, or "
             "confirm it again directly with a payment method or ConfirmationToken.",
         )
-    if intent["status"] not in OPEN:
+    if intent["status"] not in intents.OPEN:
         raise unexpected_state(
             intent,
             f"You cannot confirm this SetupIntent because it has a status of {intent['status']}.",
@@ -109,55 +96,7 @@ def _confirm(account: Account, intent: JSON, params: dict[str, Any]) -> JSON:
     method = confirmation.usable(account, intent, chosen)
     confirmation.refuse_without_return_url(intent, params)
 
-    card = account.cards[method["id"]]
-    if card.decline is not None and not card.attaches:
-        raise fail(account, intent, method, card.decline.refusal())
-    if asks_for_authentication(account, card, method, off_session=True):
-        ask_for_authentication(intent, method)
-        account.emit("setup_intent.requires_action", intent)
-        return intent
-    return save(account, intent, method)
-
-
-def save(account: Account, intent: JSON, method: JSON) -> JSON:
-    """Save the card for the intent's customer; 3-D Secure, if any, is behind us."""
-    if intent["customer"] is not None and method["customer"] is None:
-        payment_methods.give(account, method, intent["customer"])
-    if account.cards[method["id"]].authentication is Authentication.UNLESS_SET_UP:
-        account.authenticated.add(method["id"])
-    intent.update(
-        status="succeeded", payment_method=method["id"], next_action=None, last_setup_error=None
-    )
-    account.emit("setup_intent.succeeded", intent)
+    refusal = attempt(account, intent, method)
+    if refusal is not None:
+        raise refusal
     return intent
-
-
-def fail(account: Account, intent: JSON, method: JSON, refusal: Refusal) -> Refusal:
-    """Leave the intent as a refused attempt leaves it; return the refusal that says so."""
-    refusal.error["payment_method"] = copy.deepcopy(method)
-    intent.update(
-        status="requires_payment_method",
-        payment_method=None,
-        next_action=None,
-        last_setup_error=copy.deepcopy(refusal.error),
-    )
-    account.emit("setup_intent.setup_failed", intent)
-    refusal.error["setup_intent"] = copy.deepcopy(intent)
-    return refusal
-
-
-def _chosen(account: Account, intent: JSON | None, params: dict[str, Any]) -> JSON:
-    """Return the customer and the payment method after ``params``; refuse a misfit."""
-    customer = params.get("customer", intent and intent["customer"])
-    method = params.get("payment_method", intent and intent["payment_method"])
-    if customer is not None:
-        account.get("customer", customer, param="customer")
-    if method is None:
-        return {"customer": customer, "payment_method": None}
-    planned = {"object": "setup_intent", **(intent or {}), "customer": customer}
-    found = confirmation.usable(account, planned, method)
-    return {"customer": customer, "payment_method": found["id"]}
-
-
-def _status_before_confirmation(intent: JSON) -> str:
-    return "requires_confirmation" if intent["payment_method"] else "requires_payment_method"

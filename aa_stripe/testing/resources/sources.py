@@ -5,28 +5,24 @@ from __future__ import annotations
 from typing import Any
 
 from aa_stripe.testing.account import JSON, Account
-from aa_stripe.testing.metadata import merge
-from aa_stripe.testing.paging import page
-from aa_stripe.testing.refusals import Refusal, no_such
-from aa_stripe.testing.resources import tokens
+from aa_stripe.testing.base.metadata import merge
+from aa_stripe.testing.base.paging import page
+from aa_stripe.testing.payments import legacy_cards
 
 
 def create(account: Account, params: dict[str, Any], customer: str) -> JSON:
     """Save a card token as a legacy card."""
     owner = account.get("customer", customer)
     metadata = merge({}, params.get("metadata"))
-    card = make(account, params["source"])
+    card = legacy_cards.make(account, params["source"])
     card["metadata"] = metadata
-    return give(account, card, owner)
+    return legacy_cards.give(account, card, owner)
 
 
 def retrieve(account: Account, params: dict[str, Any], customer: str, id: str) -> JSON:
     """Return one legacy card of a customer."""
     account.get("customer", customer)
-    card = account.find("card", id)
-    if card is None or card["customer"] != customer:
-        raise no_such("source", id)
-    return card
+    return legacy_cards.get(account, customer, id)
 
 
 def update(account: Account, params: dict[str, Any], customer: str, id: str) -> JSON:
@@ -45,74 +41,12 @@ def delete(account: Account, params: dict[str, Any], customer: str, id: str) -> 
     """Delete a legacy card; the newest of the others becomes the default."""
     card = retrieve(account, {}, customer, id)
     owner = account.get("customer", customer)
-    remove(account, card, owner)
+    legacy_cards.remove(account, card, owner)
     return {"id": id, "object": "card", "deleted": True}
 
 
 def list_all(account: Account, params: dict[str, Any], customer: str) -> JSON:
     """List the legacy cards of a customer; payment methods never are among them."""
     account.get("customer", customer)
-    cards = of(account, customer) if params.get("object", "card") == "card" else []
+    cards = legacy_cards.of(account, customer) if params.get("object", "card") == "card" else []
     return page(f"/v1/customers/{customer}/sources", cards, params)
-
-
-def of(account: Account, customer: str) -> list[JSON]:
-    """Return the legacy cards of a customer, oldest first."""
-    return [card for card in account.all("card") if card["customer"] == customer]
-
-
-def make(account: Account, token: str) -> JSON:
-    """Return a new legacy card; nobody owns it yet.
-
-    Refused unless the account may use card tokens, and for a card that declines.
-    """
-    if not token.startswith("tok_"):
-        raise no_such("source", token, param="source")
-    if not account.allow_card_tokens:
-        raise end_of_life()
-    details = tokens.spend(account, token, param="source")
-    decline = details.card.decline
-    if decline is not None and not details.card.attaches:
-        raise decline.refusal()
-    card = account.add_card(brand=_brand(details.card.brand), **details.as_fields())
-    account.cards[card["id"]] = details.card
-    return card
-
-
-def give(account: Account, card: JSON, owner: JSON) -> JSON:
-    """Save a legacy card for a customer, as the default if it is the first one."""
-    card["customer"] = owner["id"]
-    account.emit("customer.source.created", card)
-    if owner["default_source"] is None:
-        owner["default_source"] = card["id"]
-    return card
-
-
-def remove(account: Account, card: JSON, owner: JSON) -> None:
-    """Delete a legacy card of a customer."""
-    account.remove("card", card["id"])
-    account.emit("customer.source.deleted", card)
-    if owner["default_source"] == card["id"]:
-        left = of(account, owner["id"])
-        owner["default_source"] = left[-1]["id"] if left else None
-
-
-def end_of_life() -> Refusal:
-    """The account may not use card tokens."""
-    return Refusal(
-        400,
-        "invalid_request_error",
-        "Card Token usage on the Customers API and Charges API has reached end of life. In order "
-        "to continue processing your payments, you will need to use the Payment Intents and "
-        "Payment Methods API. Read more about what you should do here: "
-        "https://docs.stripe.com/payments/payment-methods/integration-options. If you need to "
-        "continue to use Card Tokens on the Customers and Charges API, enable this functionality "
-        "in your API policies settings: "
-        "https://dashboard.stripe.com/settings/developers/api-policies",
-        kept=False,
-    )
-
-
-def _brand(brand: str) -> str:
-    """Legacy cards spell brands as people do."""
-    return {"amex": "American Express", "mastercard": "MasterCard"}.get(brand, brand.title())

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 from typing import Any
 
-from aa_stripe.testing import amending, discounting, invoicing, renewal, standing, subscribing
 from aa_stripe.testing.account import JSON, Account
-from aa_stripe.testing.filters import matching
-from aa_stripe.testing.paging import is_within, page
-from aa_stripe.testing.refusals import bad_parameter, invalid, no_such, refuse_unsupported
+from aa_stripe.testing.base.paging import is_within, page
+from aa_stripe.testing.base.refusals import bad_parameter, invalid, no_such, refuse_unsupported
+from aa_stripe.testing.billing import (
+    discounts,
+    proration,
+    renewal,
+    subscription_creation,
+    subscription_status,
+    subscription_update,
+)
 
 UNSUPPORTED_FILTERS = {"automatic_tax", "customer_account", "test_clock"}
 
 
 def create(account: Account, params: dict[str, Any]) -> JSON:
     """Subscribe a customer; the first invoice is collected at once, unless there is a trial."""
-    return subscribing.fulfil(account, subscribing.read(account, params))
+    return subscription_creation.fulfil(account, subscription_creation.read(account, params))
 
 
 def retrieve(account: Account, params: dict[str, Any], id: str) -> JSON:
@@ -26,24 +32,26 @@ def retrieve(account: Account, params: dict[str, Any], id: str) -> JSON:
 def update(account: Account, params: dict[str, Any], id: str) -> JSON:
     """Change a subscription; of an ended one only what is for people."""
     subscription = account.get("subscription", id)
-    amending.amend(account, subscription, params)
+    subscription_update.amend(account, subscription, params)
     return subscription
 
 
 def cancel(account: Account, params: dict[str, Any], id: str) -> JSON:
     """End a subscription at once; one that has ended is not known here any more."""
     subscription = account.get("subscription", id)
-    if subscription["status"] in standing.ENDED:
+    if subscription["status"] in subscription_status.ENDED:
         raise no_such("subscription", id)
     details = {**subscription["cancellation_details"], **params.get("cancellation_details", {})}
     subscription["cancellation_details"] = details
     if subscription["status"] == "incomplete":
-        standing.expire(account, subscription, at=account.now, requested=True)
+        subscription_status.expire(account, subscription, at=account.now, requested=True)
         return subscription
     if subscription["status"] == "active" and params.get("prorate") and params.get("invoice_now"):
-        _give_back(account, subscription)
+        proration.give_back(account, subscription)
     subscription.update(cancel_at=None, cancel_at_period_end=False, canceled_at=account.now)
-    standing.cancel(account, subscription, at=account.now, reason="cancellation_requested")
+    subscription_status.cancel(
+        account, subscription, at=account.now, reason="cancellation_requested"
+    )
     return subscription
 
 
@@ -70,8 +78,8 @@ def delete_discount(account: Account, params: dict[str, Any], id: str) -> JSON:
         # Unverified: Stripe's words for this.
         raise invalid(f"No active discount for subscription: {id}", status=404)
     ended = account.get("discount", subscription["discounts"][-1])
-    discounting.end_others(account, subscription["discounts"], [])
-    standing.change(account, subscription, discounts=[])
+    discounts.end_others(account, subscription["discounts"], [])
+    subscription_status.change(account, subscription, discounts=[])
     return {**ended, "deleted": True}
 
 
@@ -80,7 +88,7 @@ def list_all(account: Account, params: dict[str, Any]) -> JSON:
     refuse_unsupported(params, UNSUPPORTED_FILTERS)
     found = [
         item
-        for item in matching(account, "subscription", params, by=("customer",))
+        for item in account.matching("subscription", params, by=("customer",))
         if _is_wanted(item, params)
     ]
     return page("/v1/subscriptions", found, params)
@@ -107,18 +115,5 @@ def _has_status(status: str, wanted: str | None) -> bool:
     if wanted is None:
         return status != "canceled"
     if wanted == "ended":
-        return status in standing.ENDED
+        return status in subscription_status.ENDED
     return wanted in ("all", status)
-
-
-def _give_back(account: Account, subscription: JSON) -> None:
-    """Credit the customer with what is left of the period.
-
-    Unverified: the invoice's ``billing_reason``. What is not invoiced now would be left pending
-    at Stripe; the fake knows no pending items.
-    """
-    lines = invoicing.unused_lines_of(account, subscription, account.now)
-    final = {**subscription, "discounts": []}
-    invoice = invoicing.draft(account, final, lines, reason="manual")
-    invoicing.send(account, invoice)
-    subscription["latest_invoice"] = invoice["id"]

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from aa_stripe.testing.account import JSON, Account
-from aa_stripe.testing.decimals import check_places
-from aa_stripe.testing.metadata import merge
-from aa_stripe.testing.paging import page
-from aa_stripe.testing.refusals import bad_parameter
+from aa_stripe.testing.base.decimals import check_places
+from aa_stripe.testing.base.metadata import merge
+from aa_stripe.testing.base.paging import page
+from aa_stripe.testing.base.refusals import bad_parameter
 
 COPIED = (
     "active",

@@ -1,0 +1,1 @@
+"""Building blocks that know no account: ids, samples, checks of parameters, amounts, errors."""

@@ -1,0 +1,1 @@
+"""How a subscription lives: prices, discounts, trials, invoices, renewal, cancellation."""

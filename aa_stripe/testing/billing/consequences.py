@@ -1,0 +1,39 @@
+"""What follows from a payment: the invoice, and with it the subscription."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from aa_stripe.testing.account import JSON, Account
+from aa_stripe.testing.billing import invoice_payments, invoices, subscription_status
+
+
+def paid(account: Account, intent: JSON) -> None:
+    """The invoice that the intent collects is paid."""
+    invoice = invoice_payments.paid_by(account, intent)
+    if invoice is not None:
+        invoices.mark_paid(account, invoice)
+        subscription_status.settle(account, invoice)
+
+
+def failed(account: Account, intent: JSON) -> None:
+    """The invoice that the intent collects is not paid."""
+    invoice = invoice_payments.paid_by(account, intent)
+    if invoice is not None:
+        invoices.mark_failed(account, invoice)
+        subscription_status.fail(account, invoice)
+
+
+def waiting(account: Account, intent: JSON) -> None:
+    """The invoice that the intent collects needs its customer."""
+    invoice = invoice_payments.paid_by(account, intent)
+    if invoice is not None:
+        invoices.mark_waiting(account, invoice)
+
+
+CONSEQUENCES: dict[str, Callable[[Account, JSON], None]] = {
+    "payment_intent.succeeded": paid,
+    "payment_intent.payment_failed": failed,
+    "payment_intent.requires_action": waiting,
+}
+"""For each type of event what it brings about."""

@@ -1,0 +1,176 @@
+"""A new subscription: what is ordered, and what the first invoice comes to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from aa_stripe.testing.account import JSON, Account
+from aa_stripe.testing.base.ids import new_id
+from aa_stripe.testing.base.metadata import merge
+from aa_stripe.testing.base.refusals import (
+    bad_parameter,
+    card_error,
+    missing_parameter,
+)
+from aa_stripe.testing.billing import (
+    cancellation,
+    discounts,
+    invoice_lines,
+    invoice_payments,
+    invoice_totals,
+    invoices,
+    renewal,
+    subscription_items,
+    subscription_terms,
+    trials,
+)
+from aa_stripe.testing.billing.periods import next_after
+from aa_stripe.testing.payments.authentication import asks_for_authentication
+
+
+@dataclass(frozen=True)
+class Order:
+    """What was read of a request to subscribe; ``fields`` go into the subscription as they are.
+
+    ``trial_end`` is ``None`` where there is no trial, ``method`` where there is nothing to pay
+    with.
+    """
+
+    customer: JSON
+    items: list[JSON]
+    discounts: list[JSON]
+    fields: JSON
+    trial_end: int | None
+    cancellation: dict[str, Any]
+    method: JSON | None
+    behavior: str
+    off_session: bool
+
+    @property
+    def currency(self) -> str:
+        """The currency of all its prices."""
+        return str(self.items[0]["price"]["currency"])
+
+
+def read(account: Account, params: dict[str, Any]) -> Order:
+    """Read and check a request to subscribe; nothing happens yet."""
+    subscription_terms.refuse_unsupported(params)
+    for name in ("customer", "items"):
+        if not params.get(name):
+            raise missing_parameter(name)
+    behavior = params.get("payment_behavior", "allow_incomplete")
+    if behavior == "pending_if_incomplete":
+        raise bad_parameter(
+            "pending_if_incomplete is only used with updates and cannot be passed when creating a "
+            "Subscription.",
+            param="payment_behavior",
+        )
+    customer = account.get("customer", params["customer"], param="customer")
+    items = subscription_items.read(account, params["items"])
+    currency = items[0]["price"]["currency"]
+    checked = discounts.check(account, params.get("discounts") or [], currency, held=[])
+    fields = {
+        "metadata": merge({}, params.get("metadata")),
+        "default_payment_method": None,
+        "default_source": None,
+        **subscription_terms.read(account, customer["id"], params),
+    }
+    fields.setdefault("default_tax_rates", [])
+    order = Order(
+        customer=customer,
+        items=items,
+        discounts=checked,
+        fields=fields,
+        trial_end=trials.read_end(account, params, items),
+        cancellation={name: params[name] for name in cancellation.NAMES if name in params},
+        method=invoice_payments.paying_method(account, customer, fields),
+        behavior=behavior,
+        off_session=bool(params.get("off_session")),
+    )
+    _check_payment(account, order)
+    return order
+
+
+def fulfil(account: Account, order: Order) -> JSON:
+    """Make the subscription and its first invoice, and collect that if there is no trial.
+
+    The subscription is announced when it is known what came of the payment.
+    """
+    id, now = new_id("subscription"), account.now
+    anchor = order.trial_end or now
+    end = order.trial_end or next_after(now, anchor, order.items[0]["price"]["recurring"])
+    items = subscription_items.place(account, order.items, id, now, end)
+    draft = {
+        **order.fields,
+        "id": id,
+        "currency": order.currency,
+        "customer": order.customer["id"],
+        "items": items,
+        "discounts": discounts.redeem(account, order.discounts, order.customer["id"], id),
+    }
+    invoice = _bill(account, draft, order)
+    status = "active" if invoice["status"] == "paid" else "incomplete"
+    subscription = account.add(
+        "subscription",
+        **draft,
+        billing_cycle_anchor=anchor,
+        latest_invoice=invoice["id"],
+        start_date=now,
+        status="trialing" if order.trial_end else status,
+        trial_end=order.trial_end,
+        trial_start=now if order.trial_end else None,
+    )
+    subscription.update(cancellation.read(account, subscription, order.cancellation))
+    account.emit("customer.subscription.created", subscription)
+    if order.trial_end and order.trial_end - now <= renewal.WARNING:
+        renewal.warn(account, subscription)
+    return subscription
+
+
+def _bill(account: Account, draft: JSON, order: Order) -> JSON:
+    lines = invoice_lines.of(account, draft, free=order.trial_end is not None)
+    invoice = invoices.draft(account, draft, lines, reason="subscription_create")
+    invoices.send(account, invoice)
+    if invoice["status"] == "paid" or order.method is None:
+        return invoice
+    if order.behavior == "default_incomplete":
+        invoice_payments.prepare(account, invoice, order.method)
+    else:
+        invoice_payments.collect(account, invoice, order.method, off_session=order.off_session)
+    return invoice
+
+
+def _check_payment(account: Account, order: Order) -> None:
+    """Refuse to subscribe somebody who cannot pay, or who is known not to be able to."""
+    if order.trial_end is not None or order.behavior == "default_incomplete":
+        return
+    if _due(order) == 0:
+        return
+    if order.method is None:
+        raise invoice_payments.nothing_to_pay_with()
+    if order.behavior == "error_if_incomplete":
+        # Unverified: whether the attempt leaves traces at Stripe. Here it leaves none.
+        _check_card(account, order.method, off_session=order.off_session)
+
+
+def _due(order: Order) -> int:
+    subtotal = sum(invoice_lines.price_of(item) for item in order.items)
+    coupons = [("", coupon) for coupon in order.discounts]
+    rates = order.fields["default_tax_rates"]
+    total = invoice_totals.reckon(subtotal, order.currency, coupons, rates).total
+    due, _ = invoice_totals.owed(order.customer, total, order.currency)
+    return due
+
+
+def _check_card(account: Account, method: JSON, *, off_session: bool) -> None:
+    card = account.cards[method["id"]]
+    if asks_for_authentication(account, card, method, off_session=off_session):
+        raise card_error(
+            "Payment for this subscription requires additional user action before it can be "
+            "completed successfully. Payment can be completed using the PaymentIntent associated "
+            "with `subscription.latest_invoice`.",
+            code="subscription_payment_intent_requires_action",
+        )
+    if card.decline is not None:
+        raise card.decline.refusal()

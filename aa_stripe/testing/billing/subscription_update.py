@@ -1,0 +1,141 @@
+"""A subscription that is changed: to another price, other terms, another end."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aa_stripe.testing.account import JSON, Account
+from aa_stripe.testing.base.metadata import merge
+from aa_stripe.testing.base.refusals import bad_parameter, invalid, no_such
+from aa_stripe.testing.billing import (
+    cancellation,
+    discounts,
+    renewal,
+    subscription_items,
+    subscription_status,
+    subscription_terms,
+    trials,
+)
+
+EDITABLE_WHEN_ENDED = {"cancellation_details", "expand", "metadata"}
+
+EDITABLE_WHEN_INCOMPLETE = {*EDITABLE_WHEN_ENDED, "default_payment_method", "default_source"}
+"""Unverified: ``default_payment_method``; the SDK names only metadata and ``default_source``."""
+
+
+def amend(account: Account, subscription: JSON, params: dict[str, Any]) -> None:
+    """Check what is to be changed, then change it."""
+    refuse_late_changes(subscription, params)
+    subscription_terms.refuse_unsupported(params)
+    checked = discounts.check(
+        account,
+        params.get("discounts") or [],
+        subscription["currency"],
+        held=subscription["discounts"],
+    )
+    changes = {
+        "metadata": merge(subscription["metadata"], params.get("metadata")),
+        **subscription_terms.read(account, subscription["customer"], params),
+        **_trial(account, subscription, params),
+        **_items(account, subscription, params),
+    }
+    changes.update(cancellation.read(account, {**subscription, **changes}, params))
+
+    if checked or params.get("discounts") == "":
+        redeemed = discounts.redeem(account, checked, subscription["customer"], subscription["id"])
+        changes["discounts"] = redeemed
+        discounts.end_others(account, subscription["discounts"], redeemed)
+    subscription_status.change(account, subscription, **changes)
+    if params.get("trial_end") == "now" and subscription["status"] == "trialing":
+        renewal.end_trial(account, subscription, at=account.now)
+
+
+def refuse_late_changes(subscription: JSON, params: dict[str, Any]) -> None:
+    """Refuse what cannot be changed before the first payment, or after the end."""
+    status = subscription["status"]
+    if status in subscription_status.ENDED and set(params) - EDITABLE_WHEN_ENDED:
+        raise invalid(
+            "A canceled subscription can only update its cancellation_details and metadata."
+        )
+    if status == "incomplete" and set(params) - EDITABLE_WHEN_INCOMPLETE:
+        # Unverified: Stripe's words for this.
+        raise invalid(
+            "A subscription whose status is incomplete can only update its metadata and "
+            "default_source."
+        )
+
+
+def _trial(account: Account, subscription: JSON, params: dict[str, Any]) -> JSON:
+    """Return what a trial that ends at another time changes; of one that ends now, nothing."""
+    sent = params.get("trial_end")
+    end = trials.read_moment(account, sent) if sent is not None else None
+    if end is None:
+        return {}
+    if subscription["status"] != "trialing":
+        raise bad_parameter(
+            "FakeStripe begins trials only with the subscription.", param="trial_end"
+        )
+    account.warned.discard(subscription["id"])
+    items = subscription["items"]
+    moved = [{**item, "current_period_end": end} for item in items["data"]]
+    return {
+        "billing_cycle_anchor": end,
+        "items": {**items, "data": moved},
+        "trial_end": end,
+    }
+
+
+def _items(account: Account, subscription: JSON, params: dict[str, Any]) -> JSON:
+    if "items" not in params:
+        return {}
+    if params.get("proration_behavior") != "none":
+        raise bad_parameter(
+            "FakeStripe does not support prorations; change items with proration_behavior=none.",
+            param="proration_behavior",
+        )
+    held = subscription["items"]
+    amended = {item["id"]: dict(item) for item in held["data"]}
+    added = []
+    for place, sent in enumerate(params["items"]):
+        path = f"items[{place}]"
+        if "id" not in sent:
+            added += _added(account, held["data"][0], sent, path)
+        elif sent["id"] not in amended:
+            raise no_such("subscription_item", sent["id"], param=f"{path}[id]")
+        elif sent.get("deleted"):
+            del amended[sent["id"]]
+        else:
+            amended[sent["id"]].update(_amended(account, amended[sent["id"]], sent, path))
+    items = [*amended.values(), *added]
+    if not items:
+        raise invalid("A subscription must have at least one active plan.", param="items")
+    subscription_items.check_together(items)
+    if subscription_items.interval_of(items[0]) != subscription_items.interval_of(held["data"][0]):
+        raise bad_parameter(
+            "FakeStripe does not support changing how often a subscription is billed.",
+            param="items",
+        )
+    return {"items": {**held, "data": items}}
+
+
+def _added(account: Account, beside: JSON, sent: dict[str, Any], path: str) -> list[JSON]:
+    (item,) = subscription_items.read(account, [sent])
+    listed = subscription_items.place(
+        account,
+        [item],
+        beside["subscription"],
+        beside["current_period_start"],
+        beside["current_period_end"],
+    )
+    placed: list[JSON] = listed["data"]
+    return placed
+
+
+def _amended(account: Account, item: JSON, sent: dict[str, Any], path: str) -> JSON:
+    changes: JSON = {"metadata": merge(item["metadata"], sent.get("metadata"))}
+    if "plan" in sent or "price" in sent:
+        price = subscription_items.read_price(account, sent, path)
+        changes.update(price=price, plan=account.get("plan", price["id"]), quantity=1)
+    if "quantity" in sent:
+        changes["quantity"] = subscription_items.read_quantity(sent, path)
+    return changes

@@ -1,0 +1,1 @@
+"""Stripe's test cards, and how each of them behaves."""

@@ -1,0 +1,1 @@
+"""One request and its response: keys, routes, parameters, idempotency, faults, expansion."""

@@ -1,0 +1,107 @@
+"""One request, from its arrival to the answer."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from aa_stripe.testing.account import Account, Origin
+from aa_stripe.testing.base.refusals import Refusal
+from aa_stripe.testing.http import expansion, faults, keys, routes, schema
+from aa_stripe.testing.http.faults import ConnectionLost, Fault, Faults, Plan
+from aa_stripe.testing.http.idempotency import IdempotencyKeys, key_in_use
+from aa_stripe.testing.http.request import Request
+from aa_stripe.testing.http.response import Response
+from aa_stripe.testing.http.routes import Route
+
+BeforeRequest = Callable[[Request], None]
+AfterRequest = Callable[[Request, Response], None]
+
+
+class Api:
+    """Answers requests for an account, several at once."""
+
+    def __init__(self, account: Account) -> None:
+        self.account = account
+        self.faults = Faults(routes.endpoints())
+        self.requests: list[Request] = []
+        self.before_request: list[BeforeRequest] = []
+        self.after_request: list[AfterRequest] = []
+        self._keys = IdempotencyKeys(lambda: account.now)
+
+    def handle(self, request: Request) -> Response:
+        """Answer a request; raises ``ConnectionLost`` when a fault swallows it."""
+        self.requests.append(request)
+        for hook in list(self.before_request):
+            hook(request)
+        try:
+            answer = self._answer(request)
+        except Refusal as refusal:
+            answer = Response.of_refusal(refusal)
+        return self._deliver(request, answer)
+
+    def _answer(self, request: Request) -> Response:
+        route, ids = routes.find(request.method, request.path)
+        plan = self.faults.next(route.endpoint)
+        if plan is not None:
+            request.fault = plan.fault
+            request.delay = plan.seconds
+            stopped = _stop(plan, request)
+            if stopped is not None:
+                return stopped
+        keys.check(self.account, request, route, ids)
+        return self._keys.answer(request, lambda: self._perform(request, route, ids))
+
+    def _perform(
+        self, request: Request, route: Route, ids: tuple[str, ...]
+    ) -> tuple[Response, bool]:
+        """Return the answer, and whether it is kept under the request's idempotency key."""
+        if request.delay:
+            time.sleep(request.delay)
+        if request.fault is Fault.ERROR_500_BEFORE:
+            return faults.error_500(), True
+        try:
+            answer, kept = self._execute(request, route, ids), True
+        except Refusal as refusal:
+            answer, kept = Response.of_refusal(refusal), refusal.kept
+        if request.fault is Fault.ERROR_500_AFTER:
+            return faults.error_500(), True
+        return answer, kept
+
+    def _execute(self, request: Request, route: Route, ids: tuple[str, ...]) -> Response:
+        params = schema.read(route.params, request.params)
+        expand = params.get("expand", [])
+        expansion.check(route.kind, expand)
+        with self.account.held():
+            self.account.origin = Origin(request.id, request.idempotency_key)
+            try:
+                shown = route.handler(self.account, params, *ids)
+                return Response.of(200, expansion.expand(self.account, route.kind, shown, expand))
+            finally:
+                self.account.origin = Origin()
+
+    def _deliver(self, request: Request, answer: Response) -> Response:
+        answer = answer.with_headers(Request_Id=request.id)
+        if "stripe-version" in request.headers:
+            answer = answer.with_headers(Stripe_Version=request.headers["stripe-version"])
+        if request.idempotency_key is not None:
+            answer = answer.with_headers(Idempotency_Key=request.idempotency_key)
+        for hook in list(self.after_request):
+            hook(request, answer)
+        if request.fault is Fault.ANSWER_LOST:
+            raise ConnectionLost("The answer was lost, as planned with fail_next().")
+        if request.fault is Fault.GARBAGE:
+            answer = faults.garbage(answer)
+        request.status = answer.status
+        return answer
+
+
+def _stop(plan: Plan, request: Request) -> Response | None:
+    """Return the answer to a request that Stripe does not even begin to execute."""
+    if plan.fault is Fault.REQUEST_LOST:
+        raise ConnectionLost("The request was lost, as planned with fail_next().")
+    if plan.fault is Fault.RATE_LIMITED:
+        return faults.rate_limited()
+    if plan.fault is Fault.CONFLICT:
+        return Response.of_refusal(key_in_use(request.idempotency_key or ""))
+    return None

@@ -1,0 +1,29 @@
+"""3-D Secure: when a card asks for it, and how an intent waits for it."""
+
+from __future__ import annotations
+
+from aa_stripe.testing.account import JSON, Account
+from aa_stripe.testing.cards.card import Authentication, TestCard
+
+
+def asks_for_authentication(
+    account: Account, card: TestCard, method: JSON, *, off_session: bool
+) -> bool:
+    """Return whether the card's owner has to act first."""
+    if card.authentication is Authentication.UNLESS_SET_UP:
+        return method["id"] not in account.authenticated
+    if card.authentication is Authentication.ON_SESSION:
+        return not off_session
+    return card.authentication is Authentication.ALWAYS
+
+
+def ask_for_authentication(intent: JSON, method: JSON) -> None:
+    """Leave an intent (of either kind) waiting for the card's owner."""
+    intent.update(
+        status="requires_action",
+        payment_method=method["id"],
+        next_action={
+            "type": "use_stripe_sdk",
+            "use_stripe_sdk": {"type": "three_d_secure_redirect"},
+        },
+    )

@@ -1,0 +1,113 @@
+"""One attempt to collect a PaymentIntent with a card."""
+
+from __future__ import annotations
+
+import copy
+
+from aa_stripe.testing.account import JSON, Account
+from aa_stripe.testing.base.refusals import Refusal, card_error
+from aa_stripe.testing.cards.card import Decline
+from aa_stripe.testing.payments import charges, payment_methods
+from aa_stripe.testing.payments.authentication import (
+    ask_for_authentication,
+    asks_for_authentication,
+)
+
+
+def attempt(
+    account: Account, intent: JSON, method: JSON, *, off_session: bool, may_ask: bool
+) -> Refusal | None:
+    """Try to collect, and leave the intent in the state that follows.
+
+    ``may_ask``: whether the card's owner may be asked for 3-D Secure, or the attempt fails then.
+    Returns the refusal to answer with, or ``None`` when there is none (which does not mean that
+    money moved: the intent's status says).
+    """
+    card = account.cards[method["id"]]
+    if not asks_for_authentication(account, card, method, off_session=off_session):
+        return pay(account, intent, method)
+    if not may_ask:
+        return _refuse_unauthenticated(account, intent, method)
+    ask_for_authentication(intent, method)
+    account.emit("payment_intent.requires_action", intent)
+    return None
+
+
+def pay(account: Account, intent: JSON, method: JSON) -> Refusal | None:
+    """Collect, the owner having done what had to be done; return the refusal, if any."""
+    card = account.cards[method["id"]]
+    intent.update(payment_method=method["id"], next_action=None, last_payment_error=None)
+    if method["customer"] is None:
+        account.spent.add(method["id"])
+    if card.decline is not None:
+        return _decline(account, intent, method, card.decline)
+    _save_if_wanted(account, intent, method)
+    if card.delayed:
+        _begin(account, intent, method)
+    else:
+        _collect(account, intent, method)
+    return None
+
+
+def fail(account: Account, intent: JSON, method: JSON, refusal: Refusal) -> Refusal:
+    """Leave the intent as a refused attempt leaves it; return the refusal that says so."""
+    refusal.error["payment_method"] = copy.deepcopy(method)
+    error = copy.deepcopy(refusal.error)
+    intent.update(
+        status="requires_payment_method",
+        payment_method=None,
+        next_action=None,
+        processing=None,
+        last_payment_error=error,
+    )
+    account.emit("payment_intent.payment_failed", intent)
+    refusal.error["payment_intent"] = copy.deepcopy(intent)
+    return refusal
+
+
+def finish(account: Account, intent: JSON, charge: JSON) -> None:
+    """Leave the intent paid by that charge."""
+    intent.update(
+        status="succeeded",
+        amount_received=charge["amount_captured"],
+        amount_capturable=0,
+        processing=None,
+    )
+    account.emit("payment_intent.succeeded", intent)
+
+
+def _refuse_unauthenticated(account: Account, intent: JSON, method: JSON) -> Refusal:
+    refusal = card_error(
+        "Your card was declined. This transaction requires authentication.",
+        code="authentication_required",
+        decline_code="authentication_required",
+    )
+    return fail(account, intent, method, refusal)
+
+
+def _decline(account: Account, intent: JSON, method: JSON, decline: Decline) -> Refusal:
+    charge = charges.record(account, intent, method, decline=decline)
+    intent["latest_charge"] = charge["id"]
+    return fail(account, intent, method, decline.refusal(charge=charge["id"]))
+
+
+def _begin(account: Account, intent: JSON, method: JSON) -> None:
+    charge = charges.record(account, intent, method, status="pending")
+    intent.update(status="processing", latest_charge=charge["id"])
+    account.emit("payment_intent.processing", intent)
+
+
+def _collect(account: Account, intent: JSON, method: JSON) -> None:
+    held = intent["capture_method"] == "manual"
+    charge = charges.record(account, intent, method, captured=not held)
+    intent["latest_charge"] = charge["id"]
+    if not held:
+        finish(account, intent, charge)
+        return
+    intent.update(status="requires_capture", amount_capturable=intent["amount"])
+    account.emit("payment_intent.amount_capturable_updated", intent)
+
+
+def _save_if_wanted(account: Account, intent: JSON, method: JSON) -> None:
+    if method["customer"] is None and intent["customer"] and intent["setup_future_usage"]:
+        payment_methods.give(account, method, intent["customer"])

@@ -1,0 +1,57 @@
+"""One attempt to save a card with a SetupIntent."""
+
+from __future__ import annotations
+
+import copy
+
+from aa_stripe.testing.account import JSON, Account
+from aa_stripe.testing.base.refusals import Refusal
+from aa_stripe.testing.cards.card import Authentication
+from aa_stripe.testing.payments import payment_methods
+from aa_stripe.testing.payments.authentication import (
+    ask_for_authentication,
+    asks_for_authentication,
+)
+
+
+def attempt(account: Account, intent: JSON, method: JSON) -> Refusal | None:
+    """Try to save the card, and leave the intent in the state that follows.
+
+    Returns the refusal to answer with, or ``None`` when there is none.
+    """
+    card = account.cards[method["id"]]
+    if card.decline is not None and not card.attaches:
+        return fail(account, intent, method, card.decline.refusal())
+    if asks_for_authentication(account, card, method, off_session=True):
+        ask_for_authentication(intent, method)
+        account.emit("setup_intent.requires_action", intent)
+        return None
+    save(account, intent, method)
+    return None
+
+
+def save(account: Account, intent: JSON, method: JSON) -> JSON:
+    """Save the card for the intent's customer; 3-D Secure, if any, is behind us."""
+    if intent["customer"] is not None and method["customer"] is None:
+        payment_methods.give(account, method, intent["customer"])
+    if account.cards[method["id"]].authentication is Authentication.UNLESS_SET_UP:
+        account.authenticated.add(method["id"])
+    intent.update(
+        status="succeeded", payment_method=method["id"], next_action=None, last_setup_error=None
+    )
+    account.emit("setup_intent.succeeded", intent)
+    return intent
+
+
+def fail(account: Account, intent: JSON, method: JSON, refusal: Refusal) -> Refusal:
+    """Leave the intent as a refused attempt leaves it; return the refusal that says so."""
+    refusal.error["payment_method"] = copy.deepcopy(method)
+    intent.update(
+        status="requires_payment_method",
+        payment_method=None,
+        next_action=None,
+        last_setup_error=copy.deepcopy(refusal.error),
+    )
+    account.emit("setup_intent.setup_failed", intent)
+    refusal.error["setup_intent"] = copy.deepcopy(intent)
+    return refusal
