@@ -1,0 +1,77 @@
+"""What CONTRIBUTING.rst and docs/contributing.rst describe works."""
+
+from __future__ import annotations
+
+import importlib
+import re
+import sys
+import types
+
+import pytest
+
+from aa_stripe.testing import resources
+from tests.docs.blocks import ROOT, blocks_of, run, the_block
+
+pytest_plugins = ["aa_stripe.testing.fixtures"]
+
+PAGE = "contributing.rst"
+
+
+@pytest.fixture
+def balance(monkeypatch):
+    """The example's module, as if its file were there."""
+    module = types.ModuleType(f"{resources.__name__}.balance")
+    exec(the_block(PAGE, "def retrieve").code, vars(module))
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    monkeypatch.setattr(resources, "balance", module, raising=False)
+    return module
+
+
+@pytest.fixture
+def balance_route(balance, monkeypatch):
+    """The routes, changed as the example's diff says."""
+    [diff] = [block.code for block in blocks_of(ROOT / "docs" / PAGE) if block.language == "diff"]
+    path = re.search(r"^\+\+\+ b/(\S+)$", diff, re.MULTILINE)[1]
+    routes = importlib.import_module(path.removesuffix(".py").replace("/", "."))
+    changed = types.ModuleType("changed_routes")
+    monkeypatch.setitem(sys.modules, changed.__name__, changed)  # dataclasses look there
+    exec(patched((ROOT / path).read_text("utf-8"), diff), vars(changed))
+    monkeypatch.setattr(routes, "ROUTES", changed.ROUTES)
+
+
+def patched(text, diff):
+    """Return ``text`` with each hunk of the ``diff`` applied; raise if one does not fit once."""
+    for hunk in diff.split("@@\n")[1:]:
+        lines = hunk.splitlines()
+        before = "\n".join(line[1:] for line in lines if not line.startswith("+")) + "\n"
+        after = "\n".join(line[1:] for line in lines if not line.startswith("-")) + "\n"
+        assert text.count(before) == 1, before
+        text = text.replace(before, after)
+    return text
+
+
+def test_the_new_endpoint_works_through_the_sdk(balance_route, fake_stripe, request):
+    run(the_block(PAGE, "def test_the_balance"), request)
+
+    assert fake_stripe.requests[-1].path == "/v1/balance"
+
+
+def test_the_endpoint_is_not_there_yet():
+    assert not (ROOT / "aa_stripe/testing/resources/balance.py").exists()
+
+
+def test_each_command_is_a_target_of_the_makefile():
+    makefile = (ROOT / "Makefile").read_text("utf-8")
+    targets = set(re.findall(r"^([\w-]+):", makefile, re.MULTILINE))
+
+    for path in ("CONTRIBUTING.rst", "docs/contributing.rst", ".github/PULL_REQUEST_TEMPLATE.md"):
+        named = set(re.findall(r"`make ([\w-]+)", (ROOT / path).read_text("utf-8")))
+        assert named <= targets, path
+
+
+def test_each_path_that_is_named_exists():
+    for path in ("CONTRIBUTING.rst", "docs/contributing.rst"):
+        text = (ROOT / path).read_text("utf-8")
+        named = set(re.findall(r"``([\w./-]+(?:/|\.py|\.rst|\.md|\.toml|\.ini|\.yml))``", text))
+        named -= {"aa_stripe/testing/resources/balance.py", "samples.json"}
+        assert [it for it in named if not (ROOT / it).exists()] == [], path
