@@ -16,19 +16,21 @@ pytest_plugins = ["aa_stripe.testing.fixtures"]
 
 PAGE = "contributing.rst"
 
+NEW_FILE = "aa_stripe/testing/resources/subscription_items.py"
+
 
 @pytest.fixture
-def balance(monkeypatch):
+def new_resource(monkeypatch):
     """The example's module, as if its file were there."""
-    module = types.ModuleType(f"{resources.__name__}.balance")
-    exec(the_block(PAGE, "def retrieve").code, vars(module))
+    module = types.ModuleType(f"{resources.__name__}.subscription_items")
+    exec(the_block(PAGE, "def list_all").code, vars(module))
     monkeypatch.setitem(sys.modules, module.__name__, module)
-    monkeypatch.setattr(resources, "balance", module, raising=False)
+    monkeypatch.setattr(resources, "subscription_items", module, raising=False)
     return module
 
 
 @pytest.fixture
-def balance_route(balance, monkeypatch):
+def new_route(new_resource, monkeypatch):
     """The routes, changed as the example's diff says."""
     [diff] = [block.code for block in blocks_of(ROOT / "docs" / PAGE) if block.language == "diff"]
     path = re.search(r"^\+\+\+ b/(\S+)$", diff, re.MULTILINE)[1]
@@ -50,14 +52,14 @@ def patched(text, diff):
     return text
 
 
-def test_the_new_endpoint_works_through_the_sdk(balance_route, fake_stripe, request):
-    run(the_block(PAGE, "def test_the_balance"), request)
+def test_the_new_endpoint_works_through_the_sdk(new_route, fake_stripe, request):
+    run(the_block(PAGE, "def test_the_items"), request)
 
-    assert fake_stripe.requests[-1].path == "/v1/balance"
+    assert fake_stripe.requests[-1].path == "/v1/subscription_items"
 
 
 def test_the_endpoint_is_not_there_yet():
-    assert not (ROOT / "aa_stripe/testing/resources/balance.py").exists()
+    assert not (ROOT / NEW_FILE).exists()
 
 
 def test_each_command_is_a_target_of_the_makefile():
@@ -73,5 +75,5 @@ def test_each_path_that_is_named_exists():
     for path in ("CONTRIBUTING.rst", "docs/contributing.rst"):
         text = (ROOT / path).read_text("utf-8")
         named = set(re.findall(r"``([\w./-]+(?:/|\.py|\.rst|\.md|\.toml|\.ini|\.yml))``", text))
-        named -= {"aa_stripe/testing/resources/balance.py", "samples.json"}
+        named -= {NEW_FILE}
         assert [it for it in named if not (ROOT / it).exists()] == [], path
