@@ -134,7 +134,7 @@ def test_an_amount_is_converted_by_stripes_exponent(amount, currency, minor):
     ],
 )
 def test_an_amount_finer_than_stripe_counts_is_refused(amount, currency):
-    with pytest.raises(StripeMoneyError, match="too fine"):
+    with pytest.raises(StripeMoneyError, match="too precise"):
         to_minor_units(amount, currency)
 
 
@@ -142,7 +142,7 @@ def test_the_refusal_says_what_would_fit():
     with pytest.raises(StripeMoneyError) as refused:
         to_minor_units("5.01", "isk")
 
-    assert str(refused.value) == "5.01 ISK is too fine: Stripe takes ISK in steps of 1.00."
+    assert str(refused.value) == "5.01 ISK is too precise: Stripe accepts ISK in steps of 1.00."
 
 
 @pytest.mark.parametrize(
@@ -150,7 +150,7 @@ def test_the_refusal_says_what_would_fit():
     ["NaN", "sNaN", "-Infinity", Decimal("NaN"), Decimal("Infinity"), "", "ten", "1,000", "0x10"],
 )
 def test_what_is_no_finite_number_is_refused(amount):
-    with pytest.raises(StripeMoneyError, match="Not an amount"):
+    with pytest.raises(StripeMoneyError, match="Not a valid amount"):
         to_minor_units(amount, "usd")
 
 
@@ -181,7 +181,7 @@ def test_what_is_neither_decimal_nor_int_nor_str_is_a_type_error(amount):
     ],
 )
 def test_an_unknown_currency_is_refused(use, currency):
-    with pytest.raises(StripeMoneyError, match="Not a currency of Stripe's"):
+    with pytest.raises(StripeMoneyError, match="does not support the currency"):
         use(currency)
 
 
@@ -279,7 +279,7 @@ def test_an_amount_is_refused_only_when_it_does_not_fit(amount, currency):
     if steps == int(steps):
         assert to_minor_units(amount, currency) == steps * smallest_step(currency)
     else:
-        with pytest.raises(StripeMoneyError, match="too fine"):
+        with pytest.raises(StripeMoneyError, match="too precise"):
             to_minor_units(amount, currency)
 
 
