@@ -54,7 +54,7 @@ class StripeSubscriptionPlan(StripeBasicModel):
         Raises ``StripeMethodNotAllowed`` if the plan exists already, and the SDK's errors.
         """
         if self.is_created_at_stripe:
-            raise StripeMethodNotAllowed("Plan already created.")
+            raise StripeMethodNotAllowed
         if self._state.adding:
             self.save()
         plan = self._get_or_create()

@@ -158,7 +158,7 @@ def test_without_a_plan_at_stripe_nothing_is_created(db, fake):
 
 
 def test_a_subscription_is_created_once(active, fake):
-    with pytest.raises(StripeMethodNotAllowed, match="already created"):
+    with pytest.raises(StripeMethodNotAllowed, match="Already created"):
         active.create_at_stripe()
 
     assert len(fake.account.all("subscription")) == 1

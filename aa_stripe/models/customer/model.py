@@ -141,7 +141,7 @@ class StripeCustomer(SavesOnlyChanges, StripeBasicModel):
         creates no second customer.
         """
         if self.is_created_at_stripe:
-            raise StripeMethodNotAllowed("Customer already created.")
+            raise StripeMethodNotAllowed
         if self.pk is None:
             self.save()
         create_with_card(self, description)

@@ -48,7 +48,7 @@ def subscribe(row: StripeSubscription) -> gateway.Subscription:
 
 def _reject_created(row: StripeSubscription) -> None:
     if row.is_created_at_stripe:
-        raise StripeMethodNotAllowed("Subscription already created.")
+        raise StripeMethodNotAllowed
     if not row.plan.stripe_plan_id:
         raise StripeMethodNotAllowed("The plan is not created at Stripe.")
 
