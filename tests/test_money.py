@@ -1,4 +1,4 @@
-"""Money is converted by Stripe's own exponents, exactly or not at all."""
+"""Money is converted with Stripe's exponents, exactly or not at all."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ currencies = st.sampled_from(sorted(CURRENCIES))
 
 @st.composite
 def chargeable(draw):
-    """An amount in the smallest unit that Stripe takes, and its currency."""
+    """Generate an amount in the smallest unit that Stripe accepts, and its currency."""
     currency = draw(currencies)
     steps = draw(st.integers(min_value=-(10**12), max_value=10**12))
     return steps * smallest_step(currency), currency
@@ -101,7 +101,7 @@ def test_a_currency_is_counted_in_one_way_only():
         ("-3.20", "usd", -320),
         ("500", "jpy", 500),
         ("500.00", "jpy", 500),
-        # Where ISO 4217 says otherwise.
+        # ISO 4217 differs.
         ("5", "isk", 500),
         ("5", "ugx", 500),
         ("5", "mga", 5),
@@ -283,7 +283,7 @@ def test_an_amount_is_refused_only_when_it_does_not_fit(amount, currency):
             to_minor_units(amount, currency)
 
 
-# What Stripe takes
+# Amounts that Stripe accepts
 
 
 @pytest.mark.parametrize(("minor", "currency"), [(1050, "isk"), (99, "ugx"), (5124, "bhd")])
