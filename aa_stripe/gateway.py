@@ -92,13 +92,13 @@ __all__ = [
     "TaxRateCreateParams",
 ]
 
-#: The SDK's HTTP client for all calls; ``aa_stripe.testing`` sets it to its own.
+#: The HTTP client for all calls, if not the SDK's default; ``aa_stripe.testing`` sets it.
 http_client: stripe.HTTPClient | None = None
 
-#: The maximum of objects on a page of a list. https://docs.stripe.com/api/pagination
+#: Maximum number of objects on a page of a list. https://docs.stripe.com/api/pagination
 PAGE_SIZE = 100
 
-#: The maximum of types when events are listed. https://docs.stripe.com/api/events/list
+#: Maximum number of types when events are listed. https://docs.stripe.com/api/events/list
 MAX_EVENT_TYPES = 20
 
 #: Seconds for which a signature is valid, to prevent replay attacks.
@@ -161,7 +161,7 @@ def meaning_of(error: StripeError) -> Meaning:
 
 
 def is_unexpected_state(error: StripeError) -> bool:
-    """Return whether Stripe rejected the request because of the intent's state."""
+    """Return whether Stripe rejected the request because of the payment intent's state."""
     return error.code == "payment_intent_unexpected_state"
 
 

@@ -71,7 +71,7 @@ def rolled_back():
 
 @contextlib.contextmanager
 def raising(signal):
-    """A receiver of the signal that raises."""
+    """Connect a receiver of the signal that raises."""
 
     def listen(sender, instance, **kwargs):
         raise WentWrong

@@ -17,7 +17,7 @@ CREATE = "POST /v1/customers"
 
 @pytest.fixture
 def old_account():
-    """An account that may still use card tokens as sources."""
+    """Yield an account that still accepts card tokens as sources."""
     with FakeStripe(allow_card_tokens=True) as fake:
         yield fake
 
