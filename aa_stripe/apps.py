@@ -1,4 +1,4 @@
-"""The app's start-up: settings of the SDK's own module, the system checks, webhook handlers."""
+"""The start-up of the app: the SDK's settings, system checks, webhook handlers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy as _
 class AaStripeConfig(AppConfig):
     name = "aa_stripe"
     verbose_name = _("Stripe")
-    # 0.14 had 32-bit ids; named here so that no project is asked to widen them.
+    # 0.14 had 32-bit ids; fixed here so that no project gets a migration that widens them.
     default_auto_field = "django.db.models.AutoField"
 
     def ready(self) -> None:
@@ -20,12 +20,12 @@ class AaStripeConfig(AppConfig):
 
         gateway.configure_sdk()
         autodiscover_modules("stripe_webhooks")
-        self._introduce_celery_task()
+        self._register_celery_task()
 
-    def _introduce_celery_task(self) -> None:
-        """A worker of Celery's throws away the messages of a task that it was not told of."""
+    def _register_celery_task(self) -> None:
+        """Import our Celery task: a worker discards messages for tasks that it does not know."""
         from aa_stripe.settings import PROCESSOR_PATHS, stripe_settings
 
         if stripe_settings.WEBHOOK_PROCESSOR == "celery":
-            with suppress(ImportError):  # which the system checks report
+            with suppress(ImportError):  # the system checks report it
                 import_string(PROCESSOR_PATHS["celery"])

@@ -1,9 +1,9 @@
-"""Stripe's currencies, and how finely Stripe counts each: data only, in lower case.
+"""Stripe's currencies, in lower case, with their decimals and smallest steps: data only.
 
-The codes are those of Stripe's page (https://docs.stripe.com/currencies) and of the list in the
-API's own "Invalid currency: ..." message, as quoted in public in 2025 and 2026. Stripe's exponents
-are not those of ISO 4217, so no table from elsewhere may stand in for this one. Which of the
-currencies an account may use depends on its country; Stripe tells when it may not.
+The codes come from Stripe's page (https://docs.stripe.com/currencies) and from the list in the
+API's "Invalid currency: ..." message, as quoted in public in 2025 and 2026. Stripe's exponents
+differ from ISO 4217, so no other table can replace this one. The country of an account decides
+which of the currencies it may use; Stripe rejects the others.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ def _codes(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-#: Those of Stripe's page. Two decimals unless named below.
-#: Unverified: that the page still has bgn, which Bulgaria gave up in 2026; the API's list has it.
+#: The currencies on Stripe's page. They have two decimals unless named below.
+#: Unverified: that the page still has bgn, which Bulgaria replaced in 2026; the API's list has it.
 PRESENTMENT: frozenset[str] = _codes(
     """
     usd aed afn all amd ang aoa ars aud awg azn bam bbd bdt bgn bif bmd bnd bob brl bsd bwp byn
@@ -26,47 +26,47 @@ PRESENTMENT: frozenset[str] = _codes(
     """
 )
 
-#: An amount is the number itself: 500 is JPY 500.
+#: The smallest unit is the major unit: 500 is JPY 500.
 ZERO_DECIMAL: frozenset[str] = _codes("bif clp djf gnf jpy kmf krw mga pyg rwf vnd vuv xaf xof xpf")
 
-#: 1000 is KWD 1, and the last digit must be 0. For accounts of some countries only
+#: 1000 is KWD 1, and the last digit must be 0. Only for accounts of some countries
 #: (https://docs.stripe.com/currencies?presentment-currency=AE#three-decimal).
-#: Unverified: today's page speaks of three decimals without a list; this is the list of 2022.
+#: Unverified: today's page mentions three decimals without a list; this is the list of 2022.
 THREE_DECIMAL: frozenset[str] = _codes("bhd jod kwd omr tnd")
 
-#: Nobody pays with half a króna or shilling any more, yet Stripe still counts them in
-#: hundredths: 500 is ISK 5, and only multiples of 100 are taken
-#: (https://docs.stripe.com/currencies#special-cases). For UGX this wins over the same page's
-#: list of zero-decimal currencies. HUF and TWD are whole in payouts only, not in charges.
+#: Currencies without a minor unit that Stripe still counts in hundredths: 500 is ISK 5, and
+#: amounts must be multiples of 100 (https://docs.stripe.com/currencies#special-cases). For UGX
+#: this overrides the list of zero-decimal currencies on the same page. HUF and TWD must be whole
+#: in payouts only, not in charges.
 WHOLE_UNITS_IN_HUNDREDTHS: frozenset[str] = _codes("isk ugx")
 
-#: Named by the API's own list, but not by the page.
-#: Unverified: that charges in them are still accepted, and their two decimals.
+#: In the API's list, but not on the page.
+#: Unverified: that charges in them are still accepted, and that they have two decimals.
 UNLISTED: frozenset[str] = _codes("btn ghs")
 
-#: Replaced by another currency since. Kept because coupons and charges of the past name them:
-#: 0.14 offered hrk, mro, sll and svc, and the API's list still has every one.
-#: Unverified: their two decimals.
+#: Replaced by other currencies. Kept for old coupons and charges: 0.14 offered hrk, mro, sll and
+#: svc, and the API's list still has all of them.
+#: Unverified: that they have two decimals.
 RETIRED: frozenset[str] = _codes("eek hrk ltl lvl mro sll svc vef")
 
-#: Every currency an amount may be in.
+#: All currencies that an amount may have.
 CURRENCIES: frozenset[str] = PRESENTMENT | THREE_DECIMAL | UNLISTED | RETIRED
 
-#: For a model field: the dollar first, the rest by code.
+#: Choices for a model field: the dollar first, then by code.
 CURRENCY_CHOICES: tuple[tuple[str, str], ...] = tuple(
     (code, code.upper()) for code in ["usd", *sorted(CURRENCIES - {"usd"})]
 )
 
 
 def decimal_places(currency: str) -> int:
-    """How many decimals Stripe's amounts in ``currency`` (lower case) have: 0, 2 or 3."""
+    """Return the number of decimals of ``currency`` (lower case) at Stripe: 0, 2 or 3."""
     if currency in ZERO_DECIMAL:
         return 0
     return 3 if currency in THREE_DECIMAL else 2
 
 
 def smallest_step(currency: str) -> int:
-    """What an amount in ``currency`` (lower case) must be a multiple of, in its smallest unit."""
+    """Return the step, in the smallest unit, of amounts in ``currency`` (lower case)."""
     if currency in WHOLE_UNITS_IN_HUNDREDTHS:
         return 100
     return 10 if currency in THREE_DECIMAL else 1

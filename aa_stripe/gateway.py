@@ -1,7 +1,7 @@
-"""The one door to Stripe: how it is called. What is said to it, the models decide.
+"""The only module that calls Stripe. Models decide what to send; this module decides how.
 
-Only this module (and ``aa_stripe.testing``) imports ``stripe``. Its functions take the SDK's
-typed parameters and return the SDK's objects; ``to_json`` makes of one what a column can hold.
+Besides ``aa_stripe.testing``, only this module imports ``stripe``. Its functions take the SDK's
+typed parameters and return the SDK's objects; ``to_json`` converts an object for a JSON column.
 """
 
 from __future__ import annotations
@@ -92,32 +92,32 @@ __all__ = [
     "TaxRateCreateParams",
 ]
 
-#: Every call goes through this client of the SDK's when it is set (by ``aa_stripe.testing``).
+#: The HTTP client for all calls, if not the SDK's default; ``aa_stripe.testing`` sets it.
 http_client: stripe.HTTPClient | None = None
 
-#: The most that a list answers at once. https://docs.stripe.com/api/pagination
+#: Maximum number of objects on a page of a list. https://docs.stripe.com/api/pagination
 PAGE_SIZE = 100
 
-#: The most types that the list of events takes. https://docs.stripe.com/api/events/list
+#: Maximum number of types when events are listed. https://docs.stripe.com/api/events/list
 MAX_EVENT_TYPES = 20
 
-#: Seconds after which a signature is not accepted any more: somebody may have kept the request to
-#: send it again. https://docs.stripe.com/webhooks#replay-attacks
+#: Seconds for which a signature is valid, to prevent replay attacks.
+#: https://docs.stripe.com/webhooks#replay-attacks
 SIGNATURE_TOLERANCE = 300
 
-# Secret (sk) and restricted (rk) keys; organizations have sk_org_live_... ones.
+# Secret (sk) and restricted (rk) keys; those of organizations begin with sk_org_live_.
 _LIVE_KEY = re.compile(r"(sk|rk)_(org_)?live_")
 
 #: Called before each request of this context, by ``before_each_request``.
 _wait: ContextVar[Callable[[], None] | None] = ContextVar("aa_stripe_wait", default=None)
 
-#: Whoever has a client secret can pay or confirm as the customer, so none is ever stored; the
-#: addresses in a ``next_action`` may hold one.
+#: A client secret allows paying or confirming as the customer, so it is never stored. The URLs
+#: in ``next_action`` may contain one.
 SECRET_KEYS = frozenset({"client_secret", "next_action"})
 
 
 def configure_sdk() -> None:
-    """Let a project's own ``stripe.Customer.create(...)`` work, unless it has set up the SDK."""
+    """Set up the SDK for a project's own ``stripe.Customer.create(...)``, unless it has done so."""
     if stripe.api_key is None and stripe_settings.API_KEY:
         stripe.api_key = stripe_settings.API_KEY
     if stripe.api_base == stripe.DEFAULT_API_BASE and stripe_settings.API_BASE:
@@ -128,22 +128,22 @@ def configure_sdk() -> None:
 
 
 class Meaning(enum.Enum):
-    """What one of the SDK's errors says about the request it answers."""
+    """The meaning of an SDK error for the request that failed."""
 
-    #: The card was refused (402).
+    #: The card was declined (402).
     DECLINED = "declined"
-    #: The request was refused for what it says (400); sent again it is refused again.
+    #: The request was refused for its content (400); a retry would be refused as well.
     REFUSED = "refused"
-    #: The object is not in the state that the request took it to be in: read it again.
+    #: The object has changed, so that the request does not fit its state: read it again.
     OUTDATED = "outdated"
-    #: No answer, or none that says whether the request took effect.
+    #: No response, or one that does not say whether the request took effect.
     UNKNOWN = "unknown"
-    #: Our key or its rights (401, 403).
+    #: The API key was rejected, or lacks a permission (401, 403).
     MISCONFIGURED = "misconfigured"
 
 
 def meaning_of(error: StripeError) -> Meaning:
-    """Classify ``error``; what is not recognised counts as ``UNKNOWN``.
+    """Return the meaning of ``error``; an unrecognized error is ``UNKNOWN``.
 
     https://docs.stripe.com/error-low-level
     """
@@ -161,43 +161,43 @@ def meaning_of(error: StripeError) -> Meaning:
 
 
 def is_unexpected_state(error: StripeError) -> bool:
-    """Whether Stripe refused because of the state that the payment intent is in."""
+    """Return whether Stripe rejected the request because of the payment intent's state."""
     return error.code == "payment_intent_unexpected_state"
 
 
 def lacks_payment_method(error: StripeError) -> bool:
-    """Whether that state is that there is nothing to pay with."""
+    """Return whether Stripe rejected the request because the intent has no payment method."""
     intent = error_body(error).get("error", {}).get("payment_intent") or {}
     return is_unexpected_state(error) and intent.get("status") == "requires_payment_method"
 
 
 def error_body(error: StripeError) -> dict[str, Any]:
-    """The body of Stripe's error answer as plain JSON, ``{}`` when there was none."""
+    """Return the body of Stripe's error response as plain JSON; ``{}`` without a JSON object."""
     body = error.json_body
     return without_secrets(body) if isinstance(body, dict) else {}
 
 
 def error_code(error: StripeError) -> str:
-    """Stripe's code of the failure; where it gives none, the error's type."""
-    answered = error_body(error).get("error", {})
-    return str(error.code or answered.get("code") or answered.get("type") or "")
+    """Return Stripe's code of the error, or its type if it has no code."""
+    body = error_body(error).get("error", {})
+    return str(error.code or body.get("code") or body.get("type") or "")
 
 
 def displayable_message(error: StripeError) -> str:
-    """The text that Stripe wrote for people, ``""`` when it wrote none."""
+    """Return Stripe's message for the user, ``""`` if there is none."""
     return str(error.user_message or "")
 
 
 def declined_as(failure: StripeObject) -> CardError:
-    """The error that Stripe answered with, made again from an intent's ``last_payment_error``."""
+    """Return the error that Stripe raised, rebuilt from an intent's ``last_payment_error``."""
     return _card_error(to_json(failure))
 
 
 def needs_authentication(intent: PaymentIntent) -> CardError:
-    """The error that stands for an intent that waits for its customer.
+    """Return the error for an intent that waits for the customer's authentication.
 
-    Unverified: that an off-session confirmation is ever answered with ``requires_action``. What
-    is known is a decline with the code that is used here.
+    Unverified: that an off-session confirmation ever results in ``requires_action``. Known is a
+    decline with the code that is used here.
     """
     return _card_error(
         {
@@ -210,29 +210,29 @@ def needs_authentication(intent: PaymentIntent) -> CardError:
 
 
 def canceled_at_stripe(intent: PaymentIntent) -> InvalidRequestError:
-    """The error that stands for an intent that somebody else has canceled."""
-    answered = {
+    """Return the error for an intent that was canceled at Stripe, not by us."""
+    body = {
         "type": "invalid_request_error",
         "code": "canceled",
         "message": "The payment was canceled at Stripe.",
         "payment_intent": to_json(intent),
     }
     return stripe.InvalidRequestError(  # type: ignore[no-untyped-call]
-        answered["message"],
+        body["message"],
         param=None,
-        code=answered["code"],
+        code=body["code"],
         http_status=400,
-        json_body={"error": answered},
+        json_body={"error": body},
     )
 
 
-def _card_error(answered: dict[str, Any]) -> CardError:
+def _card_error(body: dict[str, Any]) -> CardError:
     return stripe.CardError(  # type: ignore[no-untyped-call]
-        answered.get("message"),
-        param=answered.get("param"),
-        code=answered.get("code"),
+        body.get("message"),
+        param=body.get("param"),
+        code=body.get("code"),
         http_status=402,
-        json_body={"error": answered},
+        json_body={"error": body},
     )
 
 
@@ -240,21 +240,21 @@ def _card_error(answered: dict[str, Any]) -> CardError:
 
 
 def metadata_of(stripe_object: StripeObject) -> dict[str, str]:
-    """The object's metadata, ``{}`` when it has none."""
+    """Return the object's metadata, ``{}`` if it has none."""
     return to_json(stripe_object).get("metadata") or {}
 
 
 def to_json(stripe_object: StripeObject) -> dict[str, Any]:
-    """``stripe_object`` in JSON's own types, without the secrets that open it to a browser.
+    """Convert ``stripe_object`` to plain JSON types, without client secrets.
 
-    The SDK's ``to_dict()`` leaves ``Decimal``s, which a ``JSONField`` refuses; they become text.
+    The SDK's ``to_dict()`` keeps ``Decimal``s, which a ``JSONField`` rejects; they become text.
     """
     plain = json.loads(json.dumps(stripe_object.to_dict(), default=str))
     return cast("dict[str, Any]", without_secrets(plain))
 
 
 def without_secrets(value: Any) -> Any:
-    """``value`` with every client secret left out, however deep."""
+    """Return a copy of ``value`` without client secrets, at any depth."""
     if isinstance(value, Mapping):
         return {key: without_secrets(item) for key, item in value.items() if key not in SECRET_KEYS}
     if isinstance(value, list):
@@ -270,14 +270,14 @@ def create_payment_intent(
 ) -> PaymentIntent:
     """Create an intent without confirming it.
 
-    A repeated key is answered with what was true then; what is true now is read in that case.
+    For a repeated key Stripe replays its old response, so the intent is read again then.
     """
     intent = _client().v1.payment_intents.create(params, _key(idempotency_key))
     return retrieve_payment_intent(intent.id) if _is_replayed(intent) else intent
 
 
 def retrieve_payment_intent(intent_id: str) -> PaymentIntent:
-    """The intent, its latest charge expanded."""
+    """Return the intent, with its latest charge expanded."""
     return _client().v1.payment_intents.retrieve(intent_id, {"expand": ["latest_charge"]})
 
 
@@ -286,7 +286,7 @@ def update_payment_intent(intent_id: str, params: PaymentIntentUpdateParams) -> 
 
 
 def confirm_payment_intent(intent_id: str, params: PaymentIntentConfirmParams) -> PaymentIntent:
-    """Confirm off session; the answer has the latest charge expanded."""
+    """Confirm off session; return the intent with its latest charge expanded."""
     confirmation: PaymentIntentConfirmParams = {
         "off_session": True,
         "expand": ["latest_charge"],
@@ -300,7 +300,7 @@ def cancel_payment_intent(intent_id: str) -> PaymentIntent:
 
 
 def payment_intents(customer_id: str, created_since: int) -> Iterator[PaymentIntent]:
-    """Every intent of the customer since ``created_since`` (Unix time), newest first."""
+    """List the customer's intents since ``created_since`` (Unix time), newest first."""
     params: PaymentIntentListParams = {
         "customer": customer_id,
         "created": {"gte": created_since},
@@ -322,12 +322,12 @@ def create_refund(params: RefundCreateParams, *, idempotency_key: str) -> Refund
 
 
 def refunds(charge_id: str) -> Iterator[Refund]:
-    """Every refund of the charge, newest first."""
+    """List the refunds of the charge, newest first."""
     listing = _client().v1.refunds.list({"charge": charge_id, "limit": PAGE_SIZE})
     return listing.auto_paging_iter()
 
 
-# Customers and what they pay with: https://docs.stripe.com/api/customers
+# Customers and payment methods: https://docs.stripe.com/api/customers
 
 
 def create_customer(params: CustomerCreateParams, *, idempotency_key: str) -> Customer:
@@ -335,7 +335,7 @@ def create_customer(params: CustomerCreateParams, *, idempotency_key: str) -> Cu
 
 
 def retrieve_customer(customer_id: str) -> Customer:
-    """The customer, its legacy sources expanded (Stripe leaves them out otherwise)."""
+    """Return the customer, with legacy sources expanded (Stripe omits them otherwise)."""
     return _client().v1.customers.retrieve(customer_id, {"expand": ["sources"]})
 
 
@@ -344,19 +344,19 @@ def update_customer(customer_id: str, params: CustomerUpdateParams) -> Customer:
 
 
 def customers() -> Iterator[Customer]:
-    """Every customer of the account, newest first, legacy sources expanded."""
+    """List the customers of the account, newest first, with legacy sources expanded."""
     params: CustomerListParams = {"limit": PAGE_SIZE, "expand": ["data.sources"]}
     return _client().v1.customers.list(params).auto_paging_iter()
 
 
 def payment_methods(customer_id: str) -> Iterator[PaymentMethod]:
-    """Everything saved for the customer, of every type."""
+    """List the customer's saved payment methods, of every type."""
     listing = _client().v1.customers.payment_methods.list(customer_id, {"limit": PAGE_SIZE})
     return listing.auto_paging_iter()
 
 
 def create_payment_method(card_token: str, *, idempotency_key: str) -> PaymentMethod:
-    """Turn a card token of an old front-end into a PaymentMethod."""
+    """Convert a card token of an old front-end to a PaymentMethod."""
     return _client().v1.payment_methods.create(
         {"type": "card", "card": {"token": card_token}}, _key(idempotency_key)
     )
@@ -390,10 +390,10 @@ def retrieve_plan(plan_id: str) -> Plan:
 
 
 def create_subscription(params: SubscriptionCreateParams, *, idempotency_key: str) -> Subscription:
-    """Subscribe; a repeated key answers with the subscription as it is now."""
+    """Create a subscription; for a repeated key return it as it is now."""
     subscription = _client().v1.subscriptions.create(params, _key(idempotency_key))
-    is_old_news = _is_replayed(subscription)
-    return retrieve_subscription(subscription.id) if is_old_news else subscription
+    is_replayed = _is_replayed(subscription)
+    return retrieve_subscription(subscription.id) if is_replayed else subscription
 
 
 def retrieve_subscription(subscription_id: str) -> Subscription:
@@ -409,7 +409,7 @@ def cancel_subscription(subscription_id: str) -> Subscription:
 
 
 def subscriptions(customer_id: str) -> Iterator[Subscription]:
-    """Every subscription the customer ever had, newest first, those that ended included."""
+    """List all subscriptions of the customer, newest first, ended ones included."""
     listing = _client().v1.subscriptions.list(
         {"customer": customer_id, "status": "all", "limit": PAGE_SIZE}
     )
@@ -421,30 +421,30 @@ def create_tax_rate(params: TaxRateCreateParams, *, idempotency_key: str) -> Tax
 
 
 def tax_rates() -> Iterator[TaxRate]:
-    """Every tax rate in use that comes on top of the price."""
+    """List the active tax rates that are added to the price."""
     listing = _client().v1.tax_rates.list({"active": True, "inclusive": False, "limit": PAGE_SIZE})
     return listing.auto_paging_iter()
 
 
 # Coupons: https://docs.stripe.com/api/coupons
 #
-# Unverified: that Stripe reads the "+" which the SDK writes for a space in a path as a space. It
-# creates no such ids any more (since API version 2018-05-21), but keeps those of old.
+# Unverified: that Stripe decodes the "+" that the SDK writes for a space in a path. Such ids cannot
+# be created since API version 2018-05-21, but old ones still exist.
 
 
 def create_coupon(params: CouponCreateParams, *, idempotency_key: str) -> Coupon:
-    """Create a coupon; a repeated key answers with the coupon as it is now."""
+    """Create a coupon; for a repeated key return it as it is now."""
     coupon = _client().v1.coupons.create(params, _key(idempotency_key))
     return retrieve_coupon(coupon.id) if _is_replayed(coupon) else coupon
 
 
 def retrieve_coupon(coupon_id: str) -> Coupon:
-    """The coupon; an id that Stripe does not know raises ``InvalidRequestError`` with 404."""
+    """Return the coupon; raise ``InvalidRequestError`` (404) if Stripe does not know the id."""
     return _client().v1.coupons.retrieve(coupon_id)
 
 
 def find_coupon(coupon_id: str) -> Coupon | None:
-    """The coupon; ``None`` when Stripe does not know the id, or not any more."""
+    """Return the coupon, or ``None`` if it does not exist or was deleted."""
     try:
         return retrieve_coupon(coupon_id)
     except InvalidRequestError as error:
@@ -458,12 +458,12 @@ def update_coupon(coupon_id: str, params: CouponUpdateParams) -> Coupon:
 
 
 def delete_coupon(coupon_id: str) -> None:
-    """Delete the coupon. Who has it already keeps the discount."""
+    """Delete the coupon; discounts already granted stay."""
     _client().v1.coupons.delete(coupon_id)
 
 
 def coupons() -> Iterator[Coupon]:
-    """Every coupon of the account's mode, newest first."""
+    """List the coupons of the key's mode (live or test), newest first."""
     return _client().v1.coupons.list({"limit": PAGE_SIZE}).auto_paging_iter()
 
 
@@ -471,12 +471,11 @@ def coupons() -> Iterator[Coupon]:
 
 
 def is_signed(body: str, signature: str, secrets: Sequence[str]) -> bool:
-    """Whether ``signature`` (the header) is one of Stripe's for ``body``, and not an old one.
+    """Return whether ``signature`` (the header) is valid for ``body`` and recent.
 
-    ``secrets`` are those that the endpoint has at the moment, of which an empty one signs
-    nothing.
+    ``secrets`` are the current secrets of the endpoint; an empty secret is never valid.
     """
-    # The SDK compares texts, which Python refuses for those beyond ASCII.
+    # The SDK compares the texts with hmac.compare_digest, which accepts ASCII only.
     return signature.isascii() and any(_is_signed_with(body, signature, it) for it in secrets)
 
 
@@ -491,14 +490,14 @@ def _is_signed_with(body: str, signature: str, secret: str) -> bool:
 
 
 def retrieve_event(event_id: str) -> Event:
-    """The event as it was rendered when it happened; Stripe keeps it for thirty days."""
+    """Return the event as it was rendered when it happened; Stripe keeps it for 30 days."""
     return _client().v1.events.retrieve(event_id)
 
 
 def events(since: int, until: int, types: Sequence[str] = ()) -> Iterator[Event]:
-    """Every event from ``since`` to ``until`` (Unix time), newest first.
+    """List the events from ``since`` to ``until`` (Unix time), newest first.
 
-    ``types`` are at most ``MAX_EVENT_TYPES``; none stands for all there are.
+    ``types`` are at most ``MAX_EVENT_TYPES``; an empty sequence means all types.
     """
     params: EventListParams = {"created": {"gte": since, "lte": until}, "limit": PAGE_SIZE}
     if types:
@@ -506,20 +505,20 @@ def events(since: int, until: int, types: Sequence[str] = ()) -> Iterator[Event]
     return _client().v1.events.list(params).auto_paging_iter()
 
 
-# How it is called
+# The client
 
 
 def is_live() -> bool:
-    """Whether the API key is one of live mode; what it sees is apart from test mode's."""
+    """Return whether the API key belongs to live mode, not to test mode."""
     return bool(_LIVE_KEY.match(str(stripe_settings.API_KEY)))
 
 
 @contextmanager
 def before_each_request(wait: Callable[[], None]) -> Iterator[None]:
-    """Within the block ``wait()`` is called before each request that is sent to Stripe.
+    """Call ``wait()`` before each request to Stripe within the block.
 
-    Pages of a list, and the SDK's own second tries, are requests too. A thread that is started
-    inside the block is outside of it, unless it runs in a copy of the context.
+    Each page of a list and each of the SDK's retries is a request. A thread started inside the
+    block is not affected, unless it runs in a copy of the context.
     """
     token = _wait.set(wait)
     try:
@@ -529,7 +528,7 @@ def before_each_request(wait: Callable[[], None]) -> Iterator[None]:
 
 
 def _client() -> StripeClient:
-    """A client of today's settings; the connections behind it are kept."""
+    """Return a client with the current settings; its connections are reused."""
     if not stripe_settings.API_KEY:
         raise stripe.AuthenticationError("No API key: set STRIPE_API_KEY.")
     sender = http_client or _requests_client(stripe_settings.TIMEOUT)
@@ -550,7 +549,7 @@ def _requests_client(timeout: float) -> stripe.RequestsClient:
 
 
 def _after(wait: Callable[[], None], sender: stripe.HTTPClient) -> stripe.HTTPClient:
-    """``sender``, its connections and its ways, sending each request after ``wait()``."""
+    """Return a copy of ``sender``, sharing its connections, that first calls ``wait()``."""
 
     def request(*args: Any, **options: Any) -> tuple[str, int, Mapping[str, str]]:
         wait()
@@ -561,9 +560,9 @@ def _after(wait: Callable[[], None], sender: stripe.HTTPClient) -> stripe.HTTPCl
     return waiting
 
 
-def _is_replayed(answer: StripeObject) -> bool:
-    """Whether ``answer`` is the stored one of an earlier request with the same key."""
-    headers = answer.last_response.headers if answer.last_response else {}
+def _is_replayed(response: StripeObject) -> bool:
+    """Return whether Stripe has replayed the stored response of the same idempotency key."""
+    headers = response.last_response.headers if response.last_response else {}
     return {name.lower(): value for name, value in headers.items()}.get(
         "idempotent-replayed"
     ) == "true"

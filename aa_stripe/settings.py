@@ -1,4 +1,4 @@
-"""The app's settings: a table of defaults, and one lookup."""
+"""The app's settings: a table of defaults and one lookup."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 from django.conf import settings
 
-#: What each ``STRIPE_<NAME>`` setting is when a project leaves it out.
+#: The defaults of the ``STRIPE_<NAME>`` settings.
 DEFAULTS: dict[str, Any] = {
     "API_KEY": "",
     "API_BASE": None,
@@ -24,15 +24,16 @@ DEFAULTS: dict[str, Any] = {
     "WEBHOOK_PROCESSOR": "inline",
 }
 
-#: Settings that 0.14 read without the ``STRIPE_`` prefix.
+#: The defaults of the settings without the ``STRIPE_`` prefix, as in 0.14.
 UNPREFIXED: dict[str, Any] = {
     "ENV_PREFIX": None,
     "PAYMENT_ORIGIN": None,
 }
 
 
-#: What ``STRIPE_WEBHOOK_PROCESSOR`` may be besides a function or its path. An event is applied
-#: before its delivery is answered, by the command ``process_webhooks``, or by a queue's worker.
+#: The names that ``STRIPE_WEBHOOK_PROCESSOR`` accepts besides a function or its path. They apply
+#: an event before the response to Stripe (inline), by the command ``process_webhooks``
+#: (deferred), or by the worker of a queue.
 INLINE = "inline"
 DEFERRED = "deferred"
 PROCESSORS = (INLINE, DEFERRED)
@@ -43,9 +44,10 @@ PROCESSOR_PATHS = {
 
 
 class StripeSettings:
-    """``stripe_settings.API_KEY`` is ``settings.STRIPE_API_KEY``, looked up on each use.
+    """A lookup of settings: ``stripe_settings.API_KEY`` is ``settings.STRIPE_API_KEY``.
 
-    An assigned attribute wins over the project's setting until it is deleted again.
+    Each use reads the setting again. An assigned attribute overrides the project's setting until
+    it is deleted.
     """
 
     def __getattr__(self, name: str) -> Any:
@@ -57,7 +59,7 @@ class StripeSettings:
 
     @property
     def user_model(self) -> str:
-        """The label of the model that customers and charges belong to."""
+        """Return the label of the model that customers and charges belong to."""
         label: str = self.USER_MODEL or settings.AUTH_USER_MODEL
         return label
 
@@ -66,17 +68,16 @@ stripe_settings = StripeSettings()
 
 
 def default_currency() -> str:
-    """``STRIPE_DEFAULT_CURRENCY`` of this moment.
+    """Return ``STRIPE_DEFAULT_CURRENCY``, as the default of a model field.
 
-    The default of a model's field. It stands here because the migrations name it, and they
-    import no models.
+    It is defined here because migrations import it, and they import no models.
     """
     currency: str = stripe_settings.DEFAULT_CURRENCY
     return currency
 
 
 def __getattr__(name: str) -> Any:
-    # 0.14 offered this name in this module; looked up when used, never at import.
+    # 0.14 had this name in this module; it is looked up on use, never at import.
     if name == "PAYMENT_ORIGIN":
         return stripe_settings.PAYMENT_ORIGIN
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

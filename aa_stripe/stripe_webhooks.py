@@ -26,8 +26,8 @@ from aa_stripe.models import (
     StripeSubscription,
     StripeWebhook,
 )
-from aa_stripe.models.charge.collect import UUID_KEY as CHARGE_KEY
 from aa_stripe.models.charge.collect import announce_failure
+from aa_stripe.models.charge.intent import UUID_KEY as CHARGE_KEY
 from aa_stripe.models.coupon.terms import to_datetime
 from aa_stripe.models.rows import locked, stored
 from aa_stripe.models.subscription.subscribe import UUID_KEY as SUBSCRIPTION_KEY

@@ -1,4 +1,4 @@
-"""How Stripe is called, and what its errors mean."""
+"""Calls to Stripe, and the meaning of its errors."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_a_call_without_a_key_is_refused_before_it_is_made(settings):
         gateway.retrieve_payment_intent("pi_1")
 
 
-def test_the_sdk_repeats_what_got_no_answer_as_often_as_the_setting_says(settings, stripe_api):
+def test_the_sdk_retries_as_often_as_the_setting_allows(settings, stripe_api):
     settings.STRIPE_MAX_NETWORK_RETRIES = 1
     stripe_api.post(INTENTS, status=503, json={"error": {"type": "api_error"}})
     stripe_api.post(INTENTS, json={"id": "pi_1", "object": "payment_intent"})
@@ -72,7 +72,7 @@ def test_the_sdk_repeats_what_got_no_answer_as_often_as_the_setting_says(setting
     assert (len(stripe_api.calls), keys) == (2, {"row-1"})
 
 
-def test_a_replayed_answer_is_not_believed(stripe_api):
+def test_a_replayed_response_is_read_again(stripe_api):
     stripe_api.post(
         INTENTS,
         json={"id": "pi_1", "object": "payment_intent", "status": "requires_payment_method"},
@@ -90,37 +90,37 @@ def test_a_replayed_answer_is_not_believed(stripe_api):
     assert intent.status == "succeeded"
 
 
-def answered(status, **error):
+def failed(status, **error):
     return {"status": status, "json": {"error": error}}
 
 
 @pytest.mark.parametrize(
-    ("answer", "meaning"),
+    ("response", "meaning"),
     [
-        (answered(402, type="card_error", code="card_declined"), Meaning.DECLINED),
-        (answered(402, type="card_error", code="authentication_required"), Meaning.DECLINED),
-        (answered(400, type="invalid_request_error"), Meaning.REFUSED),
-        (answered(400, type="invalid_request_error", code="resource_missing"), Meaning.REFUSED),
+        (failed(402, type="card_error", code="card_declined"), Meaning.DECLINED),
+        (failed(402, type="card_error", code="authentication_required"), Meaning.DECLINED),
+        (failed(400, type="invalid_request_error"), Meaning.REFUSED),
+        (failed(400, type="invalid_request_error", code="resource_missing"), Meaning.REFUSED),
         (
-            answered(400, type="invalid_request_error", code="payment_intent_unexpected_state"),
+            failed(400, type="invalid_request_error", code="payment_intent_unexpected_state"),
             Meaning.OUTDATED,
         ),
-        (answered(404, type="invalid_request_error", code="resource_missing"), Meaning.OUTDATED),
-        (answered(400, type="idempotency_error"), Meaning.OUTDATED),
-        (answered(401, type="invalid_request_error"), Meaning.MISCONFIGURED),
-        (answered(403, type="invalid_request_error"), Meaning.MISCONFIGURED),
-        (answered(409, type="invalid_request_error"), Meaning.UNKNOWN),
-        (answered(429, type="invalid_request_error", code="lock_timeout"), Meaning.UNKNOWN),
-        (answered(500, type="api_error"), Meaning.UNKNOWN),
-        (answered(503, type="api_error"), Meaning.UNKNOWN),
-        (answered(418, type="invalid_request_error"), Meaning.UNKNOWN),
+        (failed(404, type="invalid_request_error", code="resource_missing"), Meaning.OUTDATED),
+        (failed(400, type="idempotency_error"), Meaning.OUTDATED),
+        (failed(401, type="invalid_request_error"), Meaning.MISCONFIGURED),
+        (failed(403, type="invalid_request_error"), Meaning.MISCONFIGURED),
+        (failed(409, type="invalid_request_error"), Meaning.UNKNOWN),
+        (failed(429, type="invalid_request_error", code="lock_timeout"), Meaning.UNKNOWN),
+        (failed(500, type="api_error"), Meaning.UNKNOWN),
+        (failed(503, type="api_error"), Meaning.UNKNOWN),
+        (failed(418, type="invalid_request_error"), Meaning.UNKNOWN),
         ({"status": 200, "body": "<html>"}, Meaning.UNKNOWN),
         ({"status": 502, "body": "<html>"}, Meaning.UNKNOWN),
         ({"body": ConnectionError("gone")}, Meaning.UNKNOWN),
     ],
 )
-def test_each_error_of_the_sdk_has_a_meaning(stripe_api, answer, meaning):
-    stripe_api.get(f"{INTENTS}/pi_1", **answer)
+def test_each_error_of_the_sdk_has_a_meaning(stripe_api, response, meaning):
+    stripe_api.get(f"{INTENTS}/pi_1", **response)
 
     with pytest.raises(stripe.StripeError) as raised:
         gateway.retrieve_payment_intent("pi_1")
@@ -181,14 +181,14 @@ def test_what_a_project_set_up_in_the_sdk_is_left_alone(untouched_sdk, settings,
 # Events
 
 
-def answer_with_events(stripe_api, *ids, has_more=False):
+def respond_with_events(stripe_api, *ids, has_more=False):
     events = [{"id": id, "object": "event", "type": "payout.paid"} for id in ids]
     listing = {"object": "list", "url": "/v1/events", "data": events, "has_more": has_more}
     stripe_api.get(EVENTS, json=listing)
 
 
 def test_events_of_a_time_are_asked_for_by_the_page(stripe_api):
-    answer_with_events(stripe_api, "evt_2", "evt_1")
+    respond_with_events(stripe_api, "evt_2", "evt_1")
 
     events = list(gateway.events(1_800_000_000, 1_800_003_600))
 
@@ -201,7 +201,7 @@ def test_events_of_a_time_are_asked_for_by_the_page(stripe_api):
 
 
 def test_events_of_some_types_are_asked_for_by_their_names(stripe_api):
-    answer_with_events(stripe_api)
+    respond_with_events(stripe_api)
 
     assert list(gateway.events(1, 2, ("payout.paid", "coupon.*"))) == []
 
@@ -215,8 +215,8 @@ def test_events_of_some_types_are_asked_for_by_their_names(stripe_api):
 
 
 def test_events_beyond_a_page_are_asked_for_after_the_last_one(stripe_api):
-    answer_with_events(stripe_api, "evt_3", "evt_2", has_more=True)
-    answer_with_events(stripe_api, "evt_1")
+    respond_with_events(stripe_api, "evt_3", "evt_2", has_more=True)
+    respond_with_events(stripe_api, "evt_1")
 
     events = list(gateway.events(1, 2, ["payout.paid"]))
 
@@ -226,7 +226,7 @@ def test_events_beyond_a_page_are_asked_for_after_the_last_one(stripe_api):
 
 
 def test_no_event_is_asked_for_before_one_is_wanted(stripe_api):
-    answer_with_events(stripe_api, "evt_2", has_more=True)
+    respond_with_events(stripe_api, "evt_2", has_more=True)
 
     assert next(gateway.events(1, 2)).id == "evt_2"
 
@@ -242,7 +242,7 @@ def test_an_event_is_read_by_its_id(stripe_api):
 
 def test_an_event_that_stripe_keeps_no_more_is_missing(stripe_api):
     stripe_api.get(
-        f"{EVENTS}/evt_1", **answered(404, type="invalid_request_error", code="resource_missing")
+        f"{EVENTS}/evt_1", **failed(404, type="invalid_request_error", code="resource_missing")
     )
 
     with pytest.raises(stripe.InvalidRequestError) as raised:

@@ -1,4 +1,4 @@
-"""Money is converted by Stripe's own exponents, exactly or not at all."""
+"""Money is converted with Stripe's exponents, exactly or not at all."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ currencies = st.sampled_from(sorted(CURRENCIES))
 
 @st.composite
 def chargeable(draw):
-    """An amount in the smallest unit that Stripe takes, and its currency."""
+    """Generate an amount in the smallest unit that Stripe accepts, and its currency."""
     currency = draw(currencies)
     steps = draw(st.integers(min_value=-(10**12), max_value=10**12))
     return steps * smallest_step(currency), currency
@@ -101,7 +101,7 @@ def test_a_currency_is_counted_in_one_way_only():
         ("-3.20", "usd", -320),
         ("500", "jpy", 500),
         ("500.00", "jpy", 500),
-        # Where ISO 4217 says otherwise.
+        # ISO 4217 differs.
         ("5", "isk", 500),
         ("5", "ugx", 500),
         ("5", "mga", 5),
@@ -134,7 +134,7 @@ def test_an_amount_is_converted_by_stripes_exponent(amount, currency, minor):
     ],
 )
 def test_an_amount_finer_than_stripe_counts_is_refused(amount, currency):
-    with pytest.raises(StripeMoneyError, match="too fine"):
+    with pytest.raises(StripeMoneyError, match="too precise"):
         to_minor_units(amount, currency)
 
 
@@ -142,7 +142,7 @@ def test_the_refusal_says_what_would_fit():
     with pytest.raises(StripeMoneyError) as refused:
         to_minor_units("5.01", "isk")
 
-    assert str(refused.value) == "5.01 ISK is too fine: Stripe takes ISK in steps of 1.00."
+    assert str(refused.value) == "5.01 ISK is too precise: Stripe accepts ISK in steps of 1.00."
 
 
 @pytest.mark.parametrize(
@@ -150,7 +150,7 @@ def test_the_refusal_says_what_would_fit():
     ["NaN", "sNaN", "-Infinity", Decimal("NaN"), Decimal("Infinity"), "", "ten", "1,000", "0x10"],
 )
 def test_what_is_no_finite_number_is_refused(amount):
-    with pytest.raises(StripeMoneyError, match="Not an amount"):
+    with pytest.raises(StripeMoneyError, match="Not a valid amount"):
         to_minor_units(amount, "usd")
 
 
@@ -181,7 +181,7 @@ def test_what_is_neither_decimal_nor_int_nor_str_is_a_type_error(amount):
     ],
 )
 def test_an_unknown_currency_is_refused(use, currency):
-    with pytest.raises(StripeMoneyError, match="Not a currency of Stripe's"):
+    with pytest.raises(StripeMoneyError, match="does not support the currency"):
         use(currency)
 
 
@@ -279,11 +279,11 @@ def test_an_amount_is_refused_only_when_it_does_not_fit(amount, currency):
     if steps == int(steps):
         assert to_minor_units(amount, currency) == steps * smallest_step(currency)
     else:
-        with pytest.raises(StripeMoneyError, match="too fine"):
+        with pytest.raises(StripeMoneyError, match="too precise"):
             to_minor_units(amount, currency)
 
 
-# What Stripe takes
+# Amounts that Stripe accepts
 
 
 @pytest.mark.parametrize(("minor", "currency"), [(1050, "isk"), (99, "ugx"), (5124, "bhd")])

@@ -12,10 +12,10 @@ from aa_stripe import gateway
 from aa_stripe.jobs.pace import at_rate
 from aa_stripe.jobs.pages import pages
 from aa_stripe.jobs.report import Outcome, Report
-from aa_stripe.jobs.rows import Keys, in_order, write_unchanged
 from aa_stripe.jobs.run import Run, Watcher, close_broken_connections
 from aa_stripe.models import StripeCoupon, StripeCouponQuerySet
 from aa_stripe.models.coupon.terms import identity_of, to_timestamp
+from aa_stripe.models.rows import Keys, in_order, write_unchanged
 
 # What is done, as the report counts it.
 CREATED = "created"

@@ -11,7 +11,7 @@ from django.db import connections, models
 
 from aa_stripe import gateway
 from aa_stripe.jobs.report import Outcome, Report
-from aa_stripe.jobs.rows import in_order
+from aa_stripe.models.rows import in_order
 
 T = TypeVar("T")
 

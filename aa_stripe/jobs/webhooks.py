@@ -12,10 +12,9 @@ from django.utils import timezone
 
 from aa_stripe.jobs.pace import at_rate
 from aa_stripe.jobs.report import Outcome, Report
-from aa_stripe.jobs.rows import CHUNK_SIZE, in_order, oldest_first
 from aa_stripe.jobs.run import Run, Watcher, attempt
 from aa_stripe.models import StripeWebhook
-from aa_stripe.models.rows import stored
+from aa_stripe.models.rows import CHUNK_SIZE, in_order, oldest_first, stored
 from aa_stripe.models.webhook.model import StripeWebhookQuerySet
 
 # What is done, as the report counts it.

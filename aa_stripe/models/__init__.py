@@ -1,6 +1,6 @@
-"""The models under the names of 0.14: all that code outside this package imports from it.
+"""The public models, with the names of 0.14; other code imports from here only.
 
-Each noun has a room of its own, with what happens to it inside.
+Each noun is a package of its own: its model, and one module for each thing that happens to it.
 """
 
 from aa_stripe.exceptions import StripeMethodNotAllowed

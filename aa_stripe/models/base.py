@@ -1,4 +1,4 @@
-"""What every row that mirrors a Stripe object has in common."""
+"""The fields and methods that the models share."""
 
 from __future__ import annotations
 
@@ -21,35 +21,40 @@ if TYPE_CHECKING:
 USER_MODEL = stripe_settings.user_model
 
 
-#: Stripe may forget an idempotency key after 24 hours; four of them are kept as a margin.
+#: Stripe may discard idempotency keys after 24 hours; this leaves a margin of four.
 #: https://docs.stripe.com/api/idempotent_requests
 KEY_LIFETIME = timedelta(hours=20)
 
 
 class StripeBasicModel(models.Model):
-    """``stripe_response`` is Stripe's last answer about the object, as plain JSON."""
+    """The base of a model that mirrors an object at Stripe.
+
+    ``stripe_response`` is Stripe's last response about the object, as plain JSON.
+    """
 
     created = AutoCreatedField(_("created"))
     updated = AutoLastModifiedField(_("updated"))
     stripe_response = models.JSONField(default=dict, blank=True)
-    #: The row's name at Stripe: in idempotency keys and in metadata. Unlike the primary key it
-    #: is never the same in two databases that share one Stripe account.
+    #: Identifies the row at Stripe, in idempotency keys and in metadata. Unlike the primary key,
+    #: it is unique across databases that share a Stripe account.
     uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
 
     class Meta:
         abstract = True
 
     def key_may_be_forgotten(self) -> bool:
-        """Whether what was asked with the row's ``uuid`` as the key may be done once more."""
+        """Return whether Stripe may have discarded the idempotency key made of the ``uuid``.
+
+        A request with that key might take effect a second time then.
+        """
         return timezone.now() - self.created > KEY_LIFETIME
 
 
 class SavesOnlyChanges(models.Model):
-    """Saving an existing row writes only what was changed since it was read.
+    """A model whose ``save()`` writes only the fields that were changed since the row was read.
 
-    So an object that somebody has been holding since before the row was charged never writes
-    ``is_charged = False`` back when its ``comment`` is saved. Needs a ``FieldTracker`` named
-    ``tracker`` on the class.
+    An object read before its row was charged must not write ``is_charged = False`` back when only
+    its ``comment`` is saved. Needs a ``FieldTracker`` named ``tracker`` on the class.
     """
 
     if TYPE_CHECKING:
@@ -64,10 +69,10 @@ class SavesOnlyChanges(models.Model):
         super().save(*args, **kwargs)
 
     def changed_fields(self) -> set[str]:
-        """The names of the fields that were changed since the row was read or saved."""
+        """Return the names of the fields that were changed since the row was read or saved."""
         return set(self.tracker.changed())  # type: ignore[union-attr]
 
 
 def _is_explicit(kwargs: dict[str, Any]) -> bool:
-    """Whether the caller of ``save()`` chose what is written."""
+    """Return whether the caller of ``save()`` has chosen what is written."""
     return bool(kwargs.get("force_insert")) or kwargs.get("update_fields") is not None

@@ -1,4 +1,4 @@
-"""What a subscription costs, and how often."""
+"""The plan of a subscription: its price and its interval."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from aa_stripe.models.base import StripeBasicModel
 
 
 class StripeSubscriptionPlan(StripeBasicModel):
+    """A plan at Stripe, with a product of the same name."""
+
     INTERVAL_DAY = "day"
     INTERVAL_WEEK = "week"
     INTERVAL_MONTH = "month"
@@ -44,25 +46,25 @@ class StripeSubscriptionPlan(StripeBasicModel):
         return self.name
 
     def create_at_stripe(self) -> gateway.Plan:
-        """Create the plan, and the product that bears its name; returns Stripe's plan.
+        """Create the plan and its product; return Stripe's plan.
 
-        The row's ``uuid`` becomes the plan's id, which Stripe gives away only once: calling
-        again after a lost answer, however late, ends in the same plan.
+        The row's ``uuid`` becomes the plan's id, which is unique at Stripe. So calling again
+        after a lost response, however late, returns the same plan.
 
         Raises ``StripeMethodNotAllowed`` if the plan exists already, and the SDK's errors.
         """
         if self.is_created_at_stripe:
-            raise StripeMethodNotAllowed("Plan already created.")
+            raise StripeMethodNotAllowed
         if self._state.adding:
             self.save()
-        plan = self._created()
+        plan = self._get_or_create()
         self.stripe_plan_id = plan.id
         self.is_created_at_stripe = True
         self.stripe_response = gateway.to_json(plan)
         self.save()
         return plan
 
-    def _created(self) -> gateway.Plan:
+    def _get_or_create(self) -> gateway.Plan:
         try:
             return gateway.create_plan(self._params(), idempotency_key=str(self.uuid))
         except gateway.InvalidRequestError as error:
@@ -78,7 +80,7 @@ class StripeSubscriptionPlan(StripeBasicModel):
             "interval": self.interval,
             "interval_count": self.interval_count,
             "metadata": self.metadata,
-            # A plan has no name of its own any more: https://docs.stripe.com/api/plans/create
+            # Plans no longer have a name of their own: https://docs.stripe.com/api/plans/create
             "product": {"name": self.name},
         }
         if self.statement_descriptor:

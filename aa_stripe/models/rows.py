@@ -1,51 +1,68 @@
-"""Taking a row, so that two processes do not ask Stripe for the same thing at once."""
+"""Rows of any model: the database they are in, locks, conditional writes, going through tables."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from copy import copy
 from typing import Any, TypeVar
 
 from django.db import DatabaseError, connections, models, router, transaction
+from django.utils import timezone
 
 M = TypeVar("M", bound=models.Model)
 
-#: Another transaction was in the way: the same may well succeed a moment later. PostgreSQL's
-#: serialization_failure and deadlock_detected; MariaDB's lock wait timeout, deadlock, and a row
-#: that was changed since the transaction began (``innodb_snapshot_isolation``).
+#: A conflict with another transaction: a retry may well succeed. PostgreSQL's
+#: serialization_failure and deadlock_detected; MariaDB's lock wait timeout, deadlock, and row
+#: changed since the transaction began (``innodb_snapshot_isolation``).
 SQLSTATES = frozenset({"40001", "40P01"})
 MYSQL_ERRORS = frozenset({1205, 1213, 1020})
+
+#: The number of rows that one statement reads.
+CHUNK_SIZE = 500
+
+#: The number of keys that one statement reads if it has to sort all the remaining rows.
+SORTED_CHUNK_SIZE = 10_000
+
+
+# The database that is written to: a replica may lag behind
+
+
+def database_of(row: models.Model | type[models.Model]) -> str:
+    """Return the alias of the database that a row, or a model's rows, are written to."""
+    if isinstance(row, models.Model):
+        return router.db_for_write(type(row), instance=row)
+    return router.db_for_write(row)
+
+
+def stored(model: type[M]) -> models.QuerySet[M]:
+    """Return all rows of the model, from the database that they are written to."""
+    return model._default_manager.using(database_of(model))
+
+
+def reread(row: models.Model) -> None:
+    """Refresh the object from the database that the row is written to."""
+    row.refresh_from_db(using=database_of(row))
+
+
+# Locks and conditional writes
 
 
 @contextmanager
 def locked(row: models.Model) -> Iterator[None]:
-    """Hold the row's lock in a transaction, the object read anew under it.
+    """Lock the row in a transaction and refresh the object from it.
 
-    The lock saves requests to Stripe, nothing depends on it: SQLite has none, and there no
-    transaction is opened either, because one that reads first and writes later fails as soon as
-    somebody else writes in between.
+    The lock saves requests to Stripe; correctness does not depend on it. On SQLite, which has no
+    row locks, no transaction is opened; see ``lockable``.
     """
     with held(row):
         reread(row)
         yield
 
 
-def lockable(using: str) -> AbstractContextManager[object]:
-    """A transaction where rows can be locked in one. On SQLite one that reads before it writes
-    fails as soon as somebody else writes in between."""
-    if connections[using].features.has_select_for_update:
-        return transaction.atomic(using=using)
-    return nullcontext()
-
-
-def reread(row: models.Model) -> None:
-    """Read the object anew, never from a replica that may lag behind."""
-    row.refresh_from_db(using=database_of(row))
-
-
 @contextmanager
 def held(row: models.Model) -> Iterator[None]:
-    """The same, the object in hand left as it is."""
+    """Lock the row in a transaction, without refreshing the object."""
     using = database_of(row)
     if not connections[using].features.has_select_for_update:
         yield
@@ -55,12 +72,23 @@ def held(row: models.Model) -> Iterator[None]:
         yield
 
 
-def write_if(row: models.Model, expected: dict[str, Any], values: dict[str, Any]) -> bool:
-    """Write ``values`` if the row is still as ``expected``, in one statement; whether it was.
+def lockable(using: str) -> AbstractContextManager[object]:
+    """Open a transaction if the database can lock rows in it.
 
-    The object in hand stays as it is. The row is locked by its primary key first: a statement
-    that finds it by another index would take the locks in another order, and deadlock with those
-    who hold the row (MariaDB).
+    On SQLite a transaction that reads before it writes fails if another connection writes in
+    between, so none is opened there.
+    """
+    if connections[using].features.has_select_for_update:
+        return transaction.atomic(using=using)
+    return nullcontext()
+
+
+def write_if(row: models.Model, expected: dict[str, Any], values: dict[str, Any]) -> bool:
+    """Conditionally update the row in one statement; return whether it was updated.
+
+    The object itself does not change. The row is locked by its primary key first: on MariaDB an
+    UPDATE that finds the row by another index takes its locks in another order and could deadlock
+    with the holders of the row's lock.
     """
     using = database_of(row)
     with transaction.atomic(using=using):
@@ -70,26 +98,88 @@ def write_if(row: models.Model, expected: dict[str, Any], values: dict[str, Any]
         return rows.update(**values) == 1
 
 
-def _lock(row: models.Model, using: str) -> None:
-    rows = type(row)._base_manager.using(using).select_for_update()
-    rows.values_list("pk").filter(pk=row.pk).first()
+def write_unchanged(
+    rows: Sequence[Any], current: models.QuerySet[Any], fields: Sequence[str]
+) -> set[int]:
+    """Write ``fields`` of the rows that have not changed since they were read.
 
-
-def database_of(row: models.Model) -> str:
-    """Where the row is written to, which need not be where it was read from."""
-    return router.db_for_write(type(row), instance=row)
-
-
-def stored(model: type[M]) -> models.QuerySet[M]:
-    """All rows, from the database that is written to: a replica may not know of a charge yet."""
-    return model._default_manager.using(router.db_for_write(model))
+    ``current`` is the queryset to compare with and to write to. Returns the primary keys of the
+    written rows. A change made while we call Stripe is newer than Stripe's response, so it is not
+    overwritten.
+    """
+    with lockable(current.db):
+        read = {row.pk: row.updated for row in rows}
+        stamps = current.select_for_update().filter(pk__in=read).values_list("pk", "updated")
+        unchanged = {pk for pk, updated in stamps if updated == read[pk]}
+        now = timezone.now()
+        fresh = [copy(row) for row in rows if row.pk in unchanged]
+        for row in fresh:
+            row.updated = now
+        current.bulk_update(fresh, [*fields, "updated"])
+    return unchanged
 
 
 def is_conflict(error: BaseException) -> bool:
-    """Whether the database gave up because of another transaction."""
+    """Return whether the database failed because of another transaction."""
     if not isinstance(error, DatabaseError):
         return False
     sqlstate = getattr(error.__cause__, "sqlstate", None) or getattr(
         error.__cause__, "pgcode", None
     )
     return sqlstate in SQLSTATES or (bool(error.args) and error.args[0] in MYSQL_ERRORS)
+
+
+def _lock(row: models.Model, using: str) -> None:
+    rows = type(row)._base_manager.using(using).select_for_update()
+    rows.values_list("pk").filter(pk=row.pk).first()
+
+
+# Going through a table of any size
+
+
+def in_order(rows: models.QuerySet[Any], *fields: str) -> Iterator[tuple[Any, ...]]:
+    """Yield the primary key and the ``fields`` of each row, in the order of the primary keys.
+
+    Between the chunks no memory, cursor or transaction is held, so rows may change or be deleted
+    meanwhile. Rows added after the start are not yielded.
+    """
+    last = rows.order_by("-pk").values_list("pk", flat=True).first()
+    if last is None:
+        return
+    ahead = rows.filter(pk__lte=last).order_by("pk").values_list("pk", *fields)
+    chunk = list(ahead[:CHUNK_SIZE])
+    while chunk:
+        yield from chunk
+        after = chunk[-1][0]
+        chunk = list(ahead.filter(pk__gt=after)[:CHUNK_SIZE]) if after != last else []
+
+
+def oldest_first(rows: models.QuerySet[Any]) -> Iterator[tuple[Any, ...]]:
+    """Yield the primary key of each row in the order of ``created``; otherwise as ``in_order``."""
+    newest = rows.order_by("-created", "-pk").values_list("pk", "created").first()
+    if newest is None:
+        return
+    ahead = rows.filter(created__lte=newest[1]).order_by("created", "pk")
+    ahead = ahead.values_list("pk", "created")
+    chunk = list(ahead[:SORTED_CHUNK_SIZE])
+    while chunk:
+        for key, _created in chunk:
+            yield (key,)
+        key, created = chunk[-1]
+        after = models.Q(created__gt=created) | models.Q(created=created, pk__gt=key)
+        chunk = list(ahead.filter(after)[:SORTED_CHUNK_SIZE]) if chunk[-1] != newest else []
+
+
+class Keys:
+    """A set of whole numbers that takes a few bits for each instead of some sixty bytes."""
+
+    def __init__(self) -> None:
+        self._words: dict[int, int] = {}
+
+    def add(self, key: int) -> None:
+        word, bit = divmod(key, 64)
+        self._words[word] = self._words.get(word, 0) | 1 << bit
+
+    def __contains__(self, key: int) -> bool:
+        word, bit = divmod(key, 64)
+        return bool(self._words.get(word, 0) >> bit & 1)

@@ -1,4 +1,4 @@
-"""Text that is looked up letter by letter, whatever the database's collation says."""
+"""A text field with exact lookups, independent of the database's collation."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ else:
 
 
 class ExactCharField(_CharField):
-    """A ``CharField`` whose ``=`` and ``in`` tell "Sale", "SALE" and "SALE " apart.
+    """A ``CharField`` whose ``exact`` and ``in`` distinguish "Sale", "SALE" and "SALE ".
 
-    MySQL's and MariaDB's usual collations do not, nor "a" from "ä". To migrations it is a
-    ``CharField``: the column is the same.
+    The usual collations of MySQL and MariaDB do not, nor "a" and "ä". In migrations the field is
+    a ``CharField``, because the column is the same.
     """
 
     def deconstruct(self) -> tuple[str, str, Sequence[Any], dict[str, Any]]:
@@ -29,8 +29,8 @@ class ExactCharField(_CharField):
 
 
 def _and_byte_by_byte(sql: str, params: Sequence[Any], plain: str) -> tuple[str, tuple[Any, ...]]:
-    """``sql``, for which there is an index, and the same of the column's bytes."""
-    # Two conversions: the column's character set need not be that of the connection.
+    """Add a comparison of the column's bytes to ``sql``, which itself can use an index."""
+    # Two conversions, because the column may have another character set than the connection.
     exact = sql.replace(plain, f"CAST(CONVERT({plain} USING utf8mb4) AS BINARY)", 1)
     return f"({sql} AND {exact})", (*params, *params)
 

@@ -10,7 +10,7 @@ import pytest
 from django.db import connection, connections
 
 from aa_stripe.models import StripeCharge, StripeCustomer
-from aa_stripe.models import customer as customer_module
+from aa_stripe.models.customer import model as customer_module
 from aa_stripe.testing import Fault
 from tests.api.conftest import signed_in
 from tests.api.requests import (

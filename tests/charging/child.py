@@ -1,7 +1,7 @@
-"""A process of its own that works on one row: ``python -m tests.charging.child URL WHAT PK``.
+"""A process that charges or refunds one row: ``python -m tests.charging.child URL WHAT PK``.
 
-WHAT is ``charge`` or ``refund``; with ``die`` behind it the process kills itself in the receiver
-of the first signal. Prints the signals it sent and how it ended.
+WHAT is ``charge`` or ``refund``. Followed by ``die``, the process kills itself in the receiver
+of the first signal. Prints the signals that it sent and its outcome.
 """
 
 from __future__ import annotations

@@ -38,5 +38,5 @@ def charge(customer):
 
 @pytest.fixture
 def declined(db, fake):
-    """A pending charge whose card attaches and then declines every payment."""
+    """Return a pending charge whose card attaches and then declines every payment."""
     return make_charge(make_customer(card="tok_chargeCustomerFail"))

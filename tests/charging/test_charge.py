@@ -1,4 +1,4 @@
-"""What ``charge()`` makes of each of Stripe's answers."""
+"""The outcome of ``charge()`` for each of Stripe's responses."""
 
 from __future__ import annotations
 
@@ -157,7 +157,7 @@ def test_a_currency_without_a_minor_unit_is_charged_as_it_is(customer):
     assert charge.currency == "jpy"
 
 
-# Refused
+# Refused by Stripe
 
 
 def test_a_declined_card_is_recorded(declined):
@@ -341,7 +341,7 @@ def test_a_failed_row_without_an_active_customer_stays_failed(declined):
     with pytest.raises(StripeNoActiveCustomer):
         declined.charge()
 
-    # Its intent may have been paid in the browser, so it is asked for; nobody is left to charge.
+    # The intent may have been paid in the browser, so it is read; there is no customer to charge.
     assert not StripeCharge.objects.get(pk=declined.pk).is_charged
 
 
@@ -368,7 +368,7 @@ def test_a_payment_that_succeeded_is_adopted_though_its_customer_is_inactive_now
     assert charge.is_charged
 
 
-# No answer, or one that waits for others
+# No response, or one that leaves the outcome open
 
 
 @pytest.mark.parametrize(
@@ -383,7 +383,7 @@ def test_a_payment_that_succeeded_is_adopted_though_its_customer_is_inactive_now
         Fault.GARBAGE,
     ],
 )
-def test_without_a_usable_answer_nothing_is_concluded(charge, fake, heard, fault):
+def test_without_a_usable_response_the_outcome_stays_unknown(charge, fake, heard, fault):
     fake.fail_next(CONFIRM, fault)
 
     with pytest.raises(StripeInternalError) as raised:
@@ -410,7 +410,7 @@ def test_the_next_run_asks_stripe_first(charge, fake):
     assert charge.is_charged
 
 
-def test_a_decline_whose_answer_was_lost_is_recorded_and_not_tried_again(declined, fake, heard):
+def test_a_decline_whose_response_was_lost_is_recorded_and_not_retried(declined, fake, heard):
     fake.fail_next(CONFIRM, Fault.ANSWER_LOST)
     with pytest.raises(StripeInternalError):
         declined.charge()
@@ -466,10 +466,10 @@ def test_a_refused_key_is_raised_and_says_nothing_of_the_row(charge, settings, f
     assert list(StripeCharge.objects.pending()) == [charge]
 
 
-# What others do to the intent
+# Changes of the intent at Stripe
 
 
-def lose_the_answer(charge, fake, fault=Fault.REQUEST_LOST):
+def lose_the_response(charge, fake, fault=Fault.REQUEST_LOST):
     fake.fail_next(CONFIRM, fault)
     with pytest.raises(StripeInternalError):
         charge.charge()
@@ -477,7 +477,7 @@ def lose_the_answer(charge, fake, fault=Fault.REQUEST_LOST):
 
 
 def test_a_changed_amount_is_what_is_collected(charge, fake):
-    lose_the_answer(charge, fake)
+    lose_the_response(charge, fake)
     charge.amount, charge.description = 1500, "More stuff"
     charge.save()
 
@@ -489,7 +489,7 @@ def test_a_changed_amount_is_what_is_collected(charge, fake):
 
 
 def test_a_changed_currency_cancels_the_intent_and_makes_another(charge, fake):
-    lose_the_answer(charge, fake)
+    lose_the_response(charge, fake)
     first = charge.stripe_payment_intent_id
     charge.currency = "eur"
     charge.save()
@@ -502,7 +502,7 @@ def test_a_changed_currency_cancels_the_intent_and_makes_another(charge, fake):
 
 
 def test_a_payment_that_succeeded_is_adopted_as_collected_though_the_row_was_edited(charge, fake):
-    lose_the_answer(charge, fake, Fault.ANSWER_LOST)
+    lose_the_response(charge, fake, Fault.ANSWER_LOST)
     charge.amount, charge.currency = 1500, "eur"
     charge.save()
 
@@ -512,7 +512,7 @@ def test_a_payment_that_succeeded_is_adopted_as_collected_though_the_row_was_edi
 
 
 def test_a_payment_canceled_at_stripe_fails_the_row(charge, fake, heard):
-    lose_the_answer(charge, fake)
+    lose_the_response(charge, fake)
     fake.dashboard_cancel(charge.stripe_payment_intent_id)
 
     assert charge.charge() is None
@@ -523,7 +523,7 @@ def test_a_payment_canceled_at_stripe_fails_the_row(charge, fake, heard):
 
 
 def test_a_payment_canceled_at_stripe_starts_again_when_asked_for(charge, fake):
-    lose_the_answer(charge, fake)
+    lose_the_response(charge, fake)
     first = charge.stripe_payment_intent_id
     fake.dashboard_cancel(first)
     charge.charge()
@@ -535,10 +535,10 @@ def test_a_payment_canceled_at_stripe_starts_again_when_asked_for(charge, fake):
 
 
 def test_the_payment_that_took_a_canceled_ones_place_may_be_canceled_as_well(charge, fake):
-    lose_the_answer(charge, fake)
+    lose_the_response(charge, fake)
     fake.dashboard_cancel(charge.stripe_payment_intent_id)
     charge.charge()
-    lose_the_answer(charge, fake)
+    lose_the_response(charge, fake)
     fake.dashboard_cancel(charge.stripe_payment_intent_id)
 
     assert charge.charge_if_pending() is None
@@ -548,7 +548,7 @@ def test_the_payment_that_took_a_canceled_ones_place_may_be_canceled_as_well(cha
 
 
 def test_a_row_tells_who_really_paid_when_the_customer_was_replaced(charge, customer, fake):
-    lose_the_answer(charge, fake, Fault.ANSWER_LOST)
+    lose_the_response(charge, fake, Fault.ANSWER_LOST)
     make_customer(charge.user)
 
     charge.charge()

@@ -35,7 +35,7 @@ from tests.charging.stripe_side import (
 FAULTS = [fault for fault in Fault if fault is not Fault.SLOW]
 DAY = timedelta(hours=25)
 
-#: How much time passes from one run to the next.
+#: The pauses between two runs.
 PAUSES = [timedelta(0), DAY]
 
 pytestmark = pytest.mark.django_db
@@ -52,7 +52,7 @@ def let_pass(fake, pause):
 
 
 def run(charge):
-    """One run over the row; whether it was settled."""
+    """Collect the row once; return whether it is settled."""
     try:
         charge.charge()
     except StripeInternalError:
@@ -65,7 +65,7 @@ def run_until_settled(charge, fake, pause):
         if run(StripeCharge.objects.get(pk=charge.pk)):
             break
         let_pass(fake, pause)
-        # What is stuck to a key for a day is only found when the day is over.
+        # A response stored under a key is repeated until the key expires after a day.
         pause = pause or DAY / 2
     charge.refresh_from_db()
 
@@ -230,13 +230,13 @@ def test_a_lost_intent_is_found_on_any_page_of_any_customer(charge, fake):
 
 
 def fake_intent(fake, customer):
-    """Another unpaid intent of the customer, not ours."""
+    """Create another unpaid intent of the customer, not ours."""
     fake.account.add(
         "payment_intent", customer=customer.stripe_customer_id, status="canceled", metadata={}
     )
 
 
-# Edited between the tries
+# Edited between the attempts
 
 
 @with_each_pause
@@ -338,7 +338,7 @@ def pay_on_session(charge):
 
 
 def refund(charge, amount=400):
-    """One try to refund; whether it was settled."""
+    """Try to refund once; return whether it is settled."""
     try:
         StripeCharge.objects.get(pk=charge.pk).refund(amount)
     except StripeInternalError:

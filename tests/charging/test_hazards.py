@@ -1,4 +1,4 @@
-"""What others do at the worst moment: a person who edits, a Dashboard, a receiver, a rollback."""
+"""Changes at the worst moment: by an editor, the Dashboard, a receiver, a rollback."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def rolled_back():
 
 @contextlib.contextmanager
 def raising(signal):
-    """A receiver of the signal that raises."""
+    """Connect a receiver of the signal that raises."""
 
     def listen(sender, instance, **kwargs):
         raise WentWrong
@@ -363,7 +363,7 @@ def test_a_database_that_fails_after_the_refund_does_not_make_it_twice(charged, 
     assert amounts(refunds_of(fake, charged)) == [300]
 
 
-def test_a_lost_refund_that_failed_since_is_no_answer(db, fake):
+def test_a_lost_refund_that_has_failed_since_is_not_returned(db, fake):
     charge = make_charge(make_customer(card="pm_card_pendingRefund"))
     charge.charge()
     fake.fail_next(REFUND, Fault.ANSWER_LOST)
@@ -408,6 +408,6 @@ def test_refreshing_a_customer_does_not_make_it_active_again(customer, fake):
 
 def test_the_address_to_authenticate_at_is_not_stored():
     address = "https://hooks.stripe.com/redirect/authenticate/src_1?client_secret=src_secret"
-    answer = {"next_action": {"use_stripe_sdk": {"stripe_js": address}}, "id": "pi_1"}
+    response = {"next_action": {"use_stripe_sdk": {"stripe_js": address}}, "id": "pi_1"}
 
-    assert gateway.without_secrets(answer) == {"id": "pi_1"}
+    assert gateway.without_secrets(response) == {"id": "pi_1"}

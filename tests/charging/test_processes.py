@@ -1,4 +1,4 @@
-"""Real processes, on the database of this run: killed in the middle, or two at once."""
+"""Real processes on the database of this run: killed in the middle, or two at once."""
 
 from __future__ import annotations
 

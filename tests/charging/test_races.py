@@ -1,4 +1,4 @@
-"""Somebody else does the same between a request and its answer: one result, one signal."""
+"""Another process does the same between a request and its response: one result, one signal."""
 
 from __future__ import annotations
 

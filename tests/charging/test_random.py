@@ -66,7 +66,7 @@ class Site(RuleBasedStateMachine):
         finally:
             self.fake.uninstall()
 
-    # What the site does
+    # Actions of the site
 
     @rule(target=charges, amount=st.sampled_from([100, 1000, 99_999]))
     def order(self, amount):
@@ -94,7 +94,7 @@ class Site(RuleBasedStateMachine):
     def replace_the_customer(self, card):
         self.customer = make_customer(self.user, card)
 
-    # What happens elsewhere
+    # Events elsewhere
 
     @rule(endpoint=st.sampled_from(ENDPOINTS), fault=st.sampled_from(FAULTS))
     def break_something(self, endpoint, fault):
@@ -126,7 +126,7 @@ class Site(RuleBasedStateMachine):
             authenticate(self.fake, row)
 
     def fits(self, row, intent):
-        """Whether the card at hand is the one that needs authentication."""
+        """Return whether the current card needs authentication."""
         asked = row.stripe_response["error"]["payment_method"]["id"]
         is_same_card = row.customer.default_source == asked
         return is_same_card and row.customer.stripe_customer_id == intent["customer"]
@@ -147,7 +147,7 @@ class Site(RuleBasedStateMachine):
             for row in model.objects.filter():
                 model.objects.filter(pk=row.pk).update(created=row.created - HALF_A_DAY)
 
-    # What must be true
+    # Invariants
 
     @invariant()
     def nobody_paid_twice(self):

@@ -1,4 +1,4 @@
-"""Giving money back."""
+"""Refunds."""
 
 from __future__ import annotations
 
@@ -177,7 +177,7 @@ def test_a_refund_that_failed_is_taken_back_by_refreshing(db, fake):
     assert (row.amount_refunded, row.is_refunded) == (0, False)
 
 
-def test_a_refund_whose_answer_was_lost_is_finished_when_asked_for_again(charged, fake, heard):
+def test_a_refund_whose_response_was_lost_is_finished_by_the_next_call(charged, fake, heard):
     fake.fail_next(REFUND, Fault.ANSWER_LOST)
     with pytest.raises(StripeInternalError):
         charged.refund(300)

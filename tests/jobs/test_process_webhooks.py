@@ -19,8 +19,8 @@ from django.utils import timezone
 
 from aa_stripe import gateway
 from aa_stripe.exceptions import StripeWebhookParseError
-from aa_stripe.jobs import process_webhooks, prune_webhooks, rows, webhooks
-from aa_stripe.models import StripeWebhook
+from aa_stripe.jobs import process_webhooks, prune_webhooks, webhooks
+from aa_stripe.models import StripeWebhook, rows
 from tests.jobs.events import TYPE, ids, statements, store, unapplied
 from tests.jobs.noting import noted
 from tests.jobs.test_job_command import Terminal

@@ -1,4 +1,4 @@
-"""A customer and what it can pay with."""
+"""A customer and its payment methods."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ CREATE = "POST /v1/customers"
 
 @pytest.fixture
 def old_account():
-    """An account that may still use card tokens as sources."""
+    """Yield an account that still accepts card tokens as sources."""
     with FakeStripe(allow_card_tokens=True) as fake:
         yield fake
 
@@ -103,7 +103,7 @@ def test_a_customer_is_created_once(fake):
 
 @pytest.mark.parametrize("endpoint", [CREATE, "POST /v1/payment_methods"])
 @pytest.mark.parametrize("fault", [Fault.REQUEST_LOST, Fault.ANSWER_LOST, Fault.GARBAGE])
-def test_creating_again_after_a_lost_answer_makes_no_second_customer(fake, endpoint, fault):
+def test_creating_again_after_a_lost_response_makes_no_second_customer(fake, endpoint, fault):
     customer = StripeCustomer.objects.create(
         user=make_user(), stripe_js_response={"id": fake.create_token()}
     )
@@ -216,7 +216,7 @@ def test_whatever_an_upgraded_row_holds_has_no_default_card(sources):
     assert customer.default_source_data is None
 
 
-# Who is charged
+# The customer that is charged
 
 
 def test_the_latest_active_customer_has_an_id_at_stripe(fake):

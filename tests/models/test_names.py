@@ -1,4 +1,4 @@
-"""The names that 0.14 offered, and what they are."""
+"""The public names of 0.14."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""StripeToken: a customer under the names of 0.14's README."""
+"""StripeToken: a customer with the names of 0.14's README."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command that ends what is due."""
+"""The command that ends the due subscriptions."""
 
 from __future__ import annotations
 

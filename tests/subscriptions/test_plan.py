@@ -29,9 +29,9 @@ def plan():
 
 
 def test_a_plan_is_created_as_it_is(plan, fake):
-    answer = plan.create_at_stripe()
+    returned = plan.create_at_stripe()
 
-    known = fake.account.get("plan", answer.id)
+    known = fake.account.get("plan", returned.id)
     assert (known["amount"], known["currency"]) == (5000, "usd")
     assert (known["interval"], known["interval_count"]) == ("month", 3)
     assert (known["metadata"], known["trial_period_days"]) == ({"tier": "gold"}, 14)
@@ -40,12 +40,12 @@ def test_a_plan_is_created_as_it_is(plan, fake):
 
 
 def test_the_row_knows_the_plan_afterwards(plan, fake):
-    answer = plan.create_at_stripe()
+    returned = plan.create_at_stripe()
 
     row = StripeSubscriptionPlan.objects.get(pk=plan.pk)
     assert row.is_created_at_stripe
-    assert row.stripe_plan_id == answer.id == str(plan.uuid)
-    assert row.stripe_response["id"] == answer.id
+    assert row.stripe_plan_id == returned.id == str(plan.uuid)
+    assert row.stripe_response["id"] == returned.id
 
 
 def test_a_plan_is_created_once(plan, fake):
@@ -77,7 +77,7 @@ def test_a_plan_without_extras_says_nothing_of_them(db, fake):
 
 @pytest.mark.parametrize("hours", [0, 25])
 @pytest.mark.parametrize("fault", [Fault.REQUEST_LOST, Fault.ANSWER_LOST, Fault.GARBAGE])
-def test_a_lost_answer_makes_no_second_plan(plan, fake, fault, hours):
+def test_a_lost_response_makes_no_second_plan(plan, fake, fault, hours):
     fake.fail_next(CREATE, fault)
     with pytest.raises(stripe.StripeError):
         plan.create_at_stripe()

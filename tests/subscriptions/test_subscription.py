@@ -32,22 +32,22 @@ def at_stripe(fake, subscription):
 def test_a_subscription_is_created_as_it_is(subscription, fake):
     subscription.metadata = {"name": "test subscription"}
 
-    answer = subscription.create_at_stripe()
+    returned = subscription.create_at_stripe()
 
     known = at_stripe(fake, subscription)
-    assert known["id"] == answer.id
+    assert known["id"] == returned.id
     assert known["customer"] == subscription.customer.stripe_customer_id
     assert known["items"]["data"][0]["price"]["id"] == subscription.plan.stripe_plan_id
     assert known["metadata"]["name"] == "test subscription"
 
 
 def test_the_row_knows_the_subscription_afterwards(subscription, fake):
-    answer = subscription.create_at_stripe()
+    returned = subscription.create_at_stripe()
 
     row = StripeSubscription.objects.get(pk=subscription.pk)
     assert row.is_created_at_stripe
-    assert (row.stripe_subscription_id, row.status) == (answer.id, "active")
-    assert row.stripe_response["id"] == answer.id
+    assert (row.stripe_subscription_id, row.status) == (returned.id, "active")
+    assert row.stripe_response["id"] == returned.id
     assert row.has_access
 
 
@@ -158,7 +158,7 @@ def test_without_a_plan_at_stripe_nothing_is_created(db, fake):
 
 
 def test_a_subscription_is_created_once(active, fake):
-    with pytest.raises(StripeMethodNotAllowed, match="already created"):
+    with pytest.raises(StripeMethodNotAllowed, match="Already created"):
         active.create_at_stripe()
 
     assert len(fake.account.all("subscription")) == 1
@@ -166,7 +166,7 @@ def test_a_subscription_is_created_once(active, fake):
 
 @pytest.mark.parametrize("moment", ["before", "after"])
 def test_creating_twice_at_once_makes_one_subscription(subscription, fake, moment):
-    def be_faster(request, answer=None):
+    def be_faster(request, response=None):
         if (request.method, request.path) == ("POST", "/v1/subscriptions"):
             hooks.clear()
             StripeSubscription.objects.get().create_at_stripe()
@@ -184,7 +184,7 @@ def test_creating_twice_at_once_makes_one_subscription(subscription, fake, momen
 @pytest.mark.parametrize(
     "fault", [Fault.REQUEST_LOST, Fault.ANSWER_LOST, Fault.GARBAGE, Fault.RATE_LIMITED]
 )
-def test_a_lost_answer_makes_no_second_subscription(subscription, fake, fault, hours):
+def test_a_lost_response_makes_no_second_subscription(subscription, fake, fault, hours):
     fake.fail_next(CREATE, fault)
     with pytest.raises(stripe.StripeError):
         subscription.create_at_stripe()
@@ -236,17 +236,17 @@ def test_an_old_row_that_stripe_knows_nothing_of_is_created(subscription, fake):
     assert len(fake.account.all("subscription")) == 1
 
 
-# What becomes of it
+# Updating from Stripe
 
 
 def test_a_renewal_that_is_declined_is_past_due(active, fake):
     active.customer.add_new_source("tok_chargeCustomerFail")
     fake.advance(MONTH.total_seconds())
 
-    answer = active.refresh_from_stripe()
+    returned = active.refresh_from_stripe()
 
     row = StripeSubscription.objects.get(pk=active.pk)
-    assert row.status == answer.status == "past_due"
+    assert row.status == returned.status == "past_due"
     assert not row.has_access
 
 
@@ -296,10 +296,10 @@ def test_a_stale_object_does_not_turn_the_status_back(active):
 
 
 def test_a_subscription_is_canceled_at_once(active, fake):
-    answer = active.cancel()
+    returned = active.cancel()
 
     row = StripeSubscription.objects.get(pk=active.pk)
-    assert (row.status, answer.status) == ("canceled", "canceled")
+    assert (row.status, returned.status) == ("canceled", "canceled")
     assert row.canceled_at is not None
     assert not row.has_access
     assert not row.is_ending
@@ -339,10 +339,10 @@ def test_canceling_twice_does_no_harm(active, fake, at_period_end):
 def test_one_that_was_canceled_at_stripe_is_only_taken_over(active, fake, at_period_end):
     stripe.Subscription.cancel(active.stripe_subscription_id)
 
-    answer = active.cancel(at_period_end=at_period_end)
+    returned = active.cancel(at_period_end=at_period_end)
 
     row = StripeSubscription.objects.get(pk=active.pk)
-    assert answer.status == row.status == "canceled"
+    assert returned.status == row.status == "canceled"
 
 
 def test_one_that_is_canceled_at_stripe_meanwhile_is_taken_over(active, fake):
@@ -379,7 +379,7 @@ def test_what_was_never_created_cannot_be_canceled(subscription, fake):
         subscription.cancel()
 
 
-def test_a_lost_answer_to_canceling_is_made_good_by_the_next_try(active, fake):
+def test_a_lost_response_to_canceling_is_settled_by_the_next_attempt(active, fake):
     fake.fail_next(CANCEL, Fault.ANSWER_LOST)
     with pytest.raises(stripe.APIConnectionError):
         active.cancel()
@@ -390,7 +390,7 @@ def test_a_lost_answer_to_canceling_is_made_good_by_the_next_try(active, fake):
     assert StripeSubscription.objects.get(pk=active.pk).status == "canceled"
 
 
-# What is due
+# Due subscriptions
 
 
 def test_what_ends_within_the_hour_is_due(active, settings):

@@ -9,7 +9,7 @@ import pytest
 from aa_stripe import signals
 from aa_stripe.exceptions import StripeInternalError
 from aa_stripe.models import StripeCharge
-from aa_stripe.models.charge.collect import UUID_KEY
+from aa_stripe.models.charge.intent import UUID_KEY
 from aa_stripe.testing import Fault
 from tests.charging.stripe_side import CONFIRM, paid
 

@@ -21,7 +21,7 @@ from aa_stripe.exceptions import (
 from aa_stripe.jobs import charge_pending, process_webhooks
 from aa_stripe.models import StripeCharge, StripeWebhook
 from aa_stripe.models.charge import collect
-from aa_stripe.models.charge.collect import UUID_KEY
+from aa_stripe.models.charge.intent import UUID_KEY
 from aa_stripe.testing import Fault
 from aa_stripe.testing.webhooks import event
 from tests.builders import make_charge, make_customer
@@ -1110,7 +1110,7 @@ def test_settling_reads_the_row_anew(charge, fake, heard):
 def test_settling_a_second_payment_is_refused(charged, fake):
     second = pay_again(fake, charged)
 
-    with pytest.raises(StripeWebhookParseError, match="as well"):
+    with pytest.raises(StripeWebhookParseError, match="paid twice"):
         charged.settle(second.id)
 
 

@@ -271,7 +271,7 @@ def test_a_row_that_got_its_id_by_the_webhook_is_not_created_again(fake):
     lose_answer(fake, subscription)
     deliver(fake, newest(fake, CREATED))
 
-    with pytest.raises(StripeMethodNotAllowed, match="already created"):
+    with pytest.raises(StripeMethodNotAllowed, match="Already created"):
         row_of(subscription).create_at_stripe()
 
     assert len(fake.account.all("subscription")) == 1

@@ -1,4 +1,4 @@
-"""An order to collect an amount from a user, once."""
+"""The charge: an amount to collect from a user, once."""
 
 from __future__ import annotations
 
@@ -15,31 +15,34 @@ from aa_stripe.models.base import USER_MODEL, SavesOnlyChanges, StripeBasicModel
 from aa_stripe.models.charge.collect import collect
 from aa_stripe.models.charge.refunds import refund, settle_refunds, take_over_refunds
 from aa_stripe.models.charge.settle import settle
-from aa_stripe.models.customer.model import StripeCustomer
+from aa_stripe.models.customer import StripeCustomer
 from aa_stripe.models.rows import database_of, reread, write_if
 from aa_stripe.settings import default_currency, stripe_settings
 from aa_stripe.signals import stripe_charge_refunded, stripe_charge_succeeded
 
-#: What ``signal_due`` may name, in the order of sending.
+#: The signals that ``signal_due`` may name, in the order in which they are sent.
 DUE_SIGNALS = {"succeeded": stripe_charge_succeeded, "refunded": stripe_charge_refunded}
 
 
 class StripeChargeQuerySet(models.QuerySet["StripeCharge"]):
     def pending(self) -> StripeChargeQuerySet:
-        """What ``charge_stripe`` collects: not charged, not failed, not kept for a person."""
+        """Return the rows that ``charge_stripe`` collects: not charged, not failed, not manual."""
         return self.filter(is_charged=False, charge_attempt_failed=False, is_manual_charge=False)
 
     def with_signal_due(self) -> StripeChargeQuerySet:
-        """Rows whose process died between the commit and the signal."""
+        """Return the rows whose process died between the commit and the signal."""
         return self.filter(signal_due__gt="")
 
     def with_unknown_refund(self) -> StripeChargeQuerySet:
-        """Rows with a refund that Stripe has not answered for."""
+        """Return the rows with a refund that Stripe has not responded to."""
         return self.filter(refunds__status="unknown").distinct()
 
 
 class StripeCharge(SavesOnlyChanges, StripeBasicModel):
-    """``StripeCharge(token=...)`` and ``charge.token`` are ``customer``, as in 0.14's README."""
+    """An amount to collect.
+
+    ``StripeCharge(token=...)`` and ``charge.token`` are ``customer``, as in 0.14's README.
+    """
 
     user = models.ForeignKey(USER_MODEL, on_delete=models.CASCADE, related_name="stripe_charges")
     customer = models.ForeignKey(StripeCustomer, on_delete=models.SET_NULL, blank=True, null=True)
@@ -52,10 +55,10 @@ class StripeCharge(SavesOnlyChanges, StripeBasicModel):
     )
     is_charged = models.BooleanField(default=False)
     is_refunded = models.BooleanField(default=False)
-    #: True: collected by nobody but who calls ``charge()``, never by the command.
+    #: Collected by an explicit ``charge()`` only, never by the command.
     is_manual_charge = models.BooleanField(default=False)
     charge_attempt_failed = models.BooleanField(default=False)
-    #: Stripe's code of the last failure, "canceled" when the payment was canceled there.
+    #: Stripe's code of the last failure; "canceled" if the payment was canceled at Stripe.
     failure_code = models.CharField(max_length=255, blank=True)
     stripe_payment_intent_id = models.CharField(max_length=255, blank=True, db_index=True)
     stripe_charge_id = models.CharField(max_length=255, blank=True, db_index=True)
@@ -70,7 +73,7 @@ class StripeCharge(SavesOnlyChanges, StripeBasicModel):
     object_id = models.PositiveBigIntegerField(blank=True, null=True, db_index=True)
     source = GenericForeignKey("content_type", "object_id")
     statement_descriptor = models.CharField(max_length=22, blank=True)
-    #: The signals that the row's last change still owes, blank separated; empty when all are sent.
+    #: The signals of the row's last change that are not sent yet, separated by spaces.
     signal_due = models.CharField(max_length=32, blank=True, editable=False)
 
     tracker = FieldTracker()
@@ -109,23 +112,22 @@ class StripeCharge(SavesOnlyChanges, StripeBasicModel):
     ) -> gateway.Charge | None:
         """Collect ``amount`` from the user's latest active customer, off session.
 
-        Returns Stripe's charge, or ``None`` when the payment was refused (see ``failure_code``)
-        or is still processing. A row that failed before is tried again. Unsaved changes of the
+        Returns Stripe's charge, or ``None`` if Stripe refused the payment (see ``failure_code``)
+        or is still processing it. A row that failed before is retried. Unsaved changes of the
         row are saved first. ``idempotency_key`` and ``payment_uuid`` are the caller's own names
-        for the payment and go into Stripe's metadata; what keeps the payment from being made
-        twice is the row itself.
+        for the payment and go into Stripe's metadata; the row itself prevents a second payment.
 
-        Raises ``StripeMethodNotAllowed`` when the row is charged already or has no amount, its
-        subclass ``StripeNoActiveCustomer`` when there is nobody to collect from,
-        ``StripeInternalError`` when Stripe gave no usable answer (the row stays pending; calling
-        again is safe), and the SDK's ``AuthenticationError`` or ``PermissionError`` when the API
-        key is refused. What a signal's receiver raises comes out as well, the money being
+        Raises ``StripeMethodNotAllowed`` if the row is charged already or has no amount, its
+        subclass ``StripeNoActiveCustomer`` if the user has no active customer,
+        ``StripeInternalError`` if Stripe sent no usable response (the row stays pending; calling
+        again is safe), and the SDK's ``AuthenticationError`` or ``PermissionError`` if Stripe
+        rejects the API key. An exception of a signal's receiver is raised too; the money is
         collected by then.
         """
         return collect(self, self._metadata(idempotency_key, payment_uuid))
 
     def charge_if_pending(self) -> gateway.Charge | None:
-        """``charge()`` for the command: a row that failed meanwhile is left alone."""
+        """Collect as ``charge()`` does, but skip a row that has failed since it was read."""
         return collect(self, self._metadata(), only_pending=True)
 
     def refund(
@@ -133,50 +135,50 @@ class StripeCharge(SavesOnlyChanges, StripeBasicModel):
     ) -> gateway.Refund:
         """Give back ``amount_to_refund`` (smallest unit), or all that is left when ``None``.
 
-        Returns Stripe's refund, which may still be pending. ``amount_refunded`` afterwards is
-        what Stripe says, so a refund made in the Dashboard counts too. A refund whose answer was
-        lost is finished first; asking again for the same amount then returns that one.
-        ``retry_on_error`` is accepted for 0.14's sake and changes nothing.
+        Returns Stripe's refund, which may still be pending. ``amount_refunded`` becomes the sum
+        of all refunds at Stripe, those made in the Dashboard included. A refund whose response
+        was lost is finished first; a call for the same amount then returns that refund.
+        ``retry_on_error`` is accepted for compatibility with 0.14 and has no effect.
 
-        Raises ``StripeMethodNotAllowed`` when the row is not charged, all is refunded, or the
-        amount is not positive or more than is left; ``StripeInternalError`` when Stripe gave no
-        usable answer (calling again is safe); the SDK's error when Stripe refuses the refund.
+        Raises ``StripeMethodNotAllowed`` if the row is not charged, everything is refunded, or
+        the amount is not positive or more than is left; ``StripeInternalError`` if Stripe sent
+        no usable response (calling again is safe); the SDK's error if Stripe refuses the refund.
         """
         return refund(self, amount_to_refund)
 
     def refresh_from_stripe(self) -> None:
-        """Take over what was refunded at Stripe; finish refunds whose outcome is unknown.
+        """Update the refunds from Stripe; finish those whose outcome is unknown.
 
-        Raises ``StripeInternalError`` when Stripe gave no usable answer, the SDK's error when
-        it refused.
+        Raises ``StripeInternalError`` if Stripe sent no usable response, the SDK's error if it
+        refused the request.
         """
         settle_refunds(self)
         self.send_due_signals()
 
     def settle(self, intent_id: str) -> gateway.StripeError | None:
-        """Take over what became of a payment for this row, without asking for one.
+        """Update the row from its payment intent, without requesting a payment.
 
-        ``intent_id`` is that of the payment's intent, which the row may have lost. Returns the
-        refusal if it is one that the row did not know of; ``announce_failure()`` is left to the
-        caller then, and ``send_due_signals()`` after a success.
+        ``intent_id`` is the id of that intent, which the row may have lost. Returns the error if
+        the payment has failed and the row did not know. The caller sends the signals:
+        ``announce_failure()`` for a returned error, ``send_due_signals()`` after a success.
 
         Raises the SDK's errors, and ``StripeWebhookParseError`` for a second payment.
         """
         return settle(self, intent_id)
 
     def take_over_refunds(self) -> None:
-        """Take over what was refunded at Stripe, without asking for any refund.
+        """Update the refunds from Stripe, without requesting any.
 
-        The signals that become due are left to the caller. Raises ``StripeInternalError`` when
-        Stripe gave no usable answer, the SDK's error when it refused.
+        The caller sends the signals that become due. Raises ``StripeInternalError`` if Stripe
+        sent no usable response, the SDK's error if it refused the request.
         """
         take_over_refunds(self)
 
     def send_due_signals(self) -> None:
-        """Send what the row's last changes owe; nothing if another process is doing it.
+        """Send the signals that are due, unless another process is sending them.
 
-        Taking the signals off the row and sending them is one transaction: if the process dies,
-        or a receiver raises, they stay due, together with what the receivers wrote.
+        Clearing ``signal_due`` and sending is one transaction: if the process dies or a receiver
+        raises, the signals stay due, and what the receivers wrote is rolled back.
         """
         due = self.signal_due
         try:
@@ -184,7 +186,7 @@ class StripeCharge(SavesOnlyChanges, StripeBasicModel):
                 for name in self._take_due_signals():
                     DUE_SIGNALS[name].send(sender=type(self), instance=self)
         except BaseException:
-            self.signal_due = due  # as the row says again, the transaction being rolled back
+            self.signal_due = due  # the rollback has restored it in the row
             self.tracker.set_saved_fields(fields=["signal_due"])
             raise
 

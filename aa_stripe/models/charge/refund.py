@@ -1,4 +1,4 @@
-"""A refund that was asked for, kept before Stripe hears of it."""
+"""A requested refund, committed before the request is sent to Stripe."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from aa_stripe.models.base import StripeBasicModel
 
 
 class StripeRefund(StripeBasicModel):
-    """One row per refund asked for; its ``uuid`` is the idempotency key at Stripe.
+    """One row per requested refund; its ``uuid`` is the idempotency key at Stripe.
 
-    ``status`` is Stripe's own, with two more: ``unknown`` until Stripe has answered, and
-    ``refused`` when it would not make the refund at all.
+    ``status`` is Stripe's, with two more values: ``unknown`` until Stripe has responded, and
+    ``refused`` if Stripe rejected the request.
     """
 
     STATUS_UNKNOWN = "unknown"

@@ -1,7 +1,8 @@
-"""Giving money back exactly once, whatever crashes in between.
+"""Refunding a charge exactly once, even if the process crashes in between.
 
-A refund is a row before Stripe hears of it. The row's ``uuid`` is the idempotency key, and stands
-in the refund's metadata for whoever finds the row without knowing what became of it.
+A refund is committed as a row before it is requested at Stripe. The row's ``uuid`` is the
+idempotency key. It is also in the refund's metadata, so that a later run can find the refund of a
+row whose outcome is unknown.
 https://docs.stripe.com/api/refunds
 """
 
@@ -30,13 +31,13 @@ logger = logging.getLogger("aa-stripe")
 #: In the metadata of every refund: the ``uuid`` of its row.
 UUID_KEY = "aa_stripe_refund_uuid"
 
-#: Refunds that give nothing back.
+#: Statuses of refunds that return no money.
 VOID = frozenset({"failed", "canceled"})
 
-#: So often the refunds are counted again because somebody else has changed the row meanwhile.
+#: Maximum number of recounts when another process changes the row.
 ROUNDS = 5
 
-#: A charge's refunds at Stripe, by their ids.
+#: A charge's refunds at Stripe, by id.
 Known: TypeAlias = dict[str, gateway.Refund]
 
 
@@ -48,14 +49,17 @@ def refund(charge: StripeCharge, amount: int | None) -> gateway.Refund:
     try:
         known = sync_refunds(charge)
         finished = [*_restore(charge, known), *_finish(charge, known)]
-        return _repeated(charge, finished, amount) or _make(charge, amount, known)
+        return _repeated(charge, finished, amount) or _create(charge, amount, known)
     finally:
         _announce(charge)
 
 
 def _announce(charge: StripeCharge) -> None:
-    """Send what is due. A receiver that raises must not make the caller refund once more: its
-    error is logged, and the signal stays due for the next run of the command."""
+    """Send the signals that are due; log the error of a receiver.
+
+    If that error were raised, the caller might refund again. The signal stays due for the next
+    run of the command.
+    """
     try:
         charge.send_due_signals()
     except Exception:
@@ -63,10 +67,10 @@ def _announce(charge: StripeCharge) -> None:
 
 
 def settle_refunds(charge: StripeCharge) -> None:
-    """Finish the refunds whose outcome is unknown, and take over what else became of any.
+    """Update all refunds from Stripe and finish those whose outcome is unknown.
 
-    Raises ``StripeInternalError`` when Stripe still gives no usable answer. The signals that
-    become due are left to the caller.
+    Signals become due, but are not sent. Raises ``StripeInternalError`` if Stripe sends no usable
+    response.
     """
     _finish(charge, sync_refunds(charge))
 
@@ -82,13 +86,13 @@ def take_over_refunds(charge: StripeCharge) -> None:
 
 
 def sync_refunds(charge: StripeCharge) -> Known:
-    """Set ``amount_refunded`` to the sum of Stripe's refunds, made by whomever; return them.
+    """Set ``amount_refunded`` to the sum of all refunds at Stripe; return these refunds.
 
-    Pending ones count, failed and canceled ones do not. Where rows cannot be locked, a change
-    made while Stripe was being asked is noticed by the conditional update: then it is asked again.
+    Refunds made in the Dashboard and pending ones count; failed and canceled ones do not. If the
+    row has changed during the request, which locking does not prevent on SQLite, count again.
     """
     for _ in range(ROUNDS):
-        with _usable_answers(), locked(charge):
+        with _usable_responses(), locked(charge):
             known = _listed(charge)
             is_written = _write(charge, known)
         reread(charge)
@@ -102,7 +106,7 @@ def _listed(charge: StripeCharge) -> Known:
 
 
 @contextmanager
-def _usable_answers() -> Iterator[None]:
+def _usable_responses() -> Iterator[None]:
     try:
         yield
     except gateway.StripeError as error:
@@ -111,12 +115,14 @@ def _usable_answers() -> Iterator[None]:
         raise
 
 
-# The sum, and the rows of what we asked for ourselves
+# Recording the sum and the refunds
 
 
 def _write(charge: StripeCharge, known: Known, **others: str) -> bool:
-    """Write the sum of ``known`` unless the row has changed since it was read; whether it did
-    not. Rows of refunds that became something else meanwhile are brought up to date."""
+    """Write the sum of ``known`` unless the row has changed; return whether it was written.
+
+    If it was, also update the rows of refunds whose status has changed.
+    """
     refunded = _sum(known)
     due = set(charge.signal_due.split())
     if refunded > (charge.amount_refunded or 0):
@@ -148,17 +154,17 @@ def _record(order: StripeRefund, made: gateway.Refund) -> None:
     order.save()
 
 
-# Asking for a refund
+# Finishing earlier refunds
 
 
 def _finish(charge: StripeCharge, known: Known) -> list[tuple[StripeRefund, gateway.Refund]]:
-    """Finish the refunds whose outcome is unknown; return those that were made."""
+    """Finish the refunds whose outcome is unknown; return those that Stripe made."""
     finished = []
     for order in charge.refunds.filter(status=StripeRefund.STATUS_UNKNOWN):
         try:
             finished.append((order, _send(order, known)))
         except gateway.InvalidRequestError:
-            continue  # refused, which its row says now
+            continue  # refused by Stripe, and recorded as such
     return finished
 
 
@@ -167,7 +173,7 @@ def _repeated(
     finished: list[tuple[StripeRefund, gateway.Refund]],
     amount: int | None,
 ) -> gateway.Refund | None:
-    """The refund that the caller asked for before without getting an answer, if there is one."""
+    """Return the finished refund that this call repeats, its first response being lost."""
     reread(charge)
     for order, made in reversed(finished):
         is_the_same = order.amount == amount or (amount is None and charge.is_refunded)
@@ -177,7 +183,7 @@ def _repeated(
 
 
 def _restore(charge: StripeCharge, known: Known) -> list[tuple[StripeRefund, gateway.Refund]]:
-    """Give the refunds their rows back that a transaction took when it rolled back."""
+    """Create again the rows of refunds that were lost in a rollback; return them."""
     restored = []
     uuids = set(charge.refunds.values_list("uuid", flat=True))
     for made in known.values():
@@ -186,25 +192,27 @@ def _restore(charge: StripeCharge, known: Known) -> list[tuple[StripeRefund, gat
             continue
         as_made = {"charge": charge, "amount": made.amount}
         order, _ = StripeRefund.objects.get_or_create(uuid=uuid, defaults=as_made)
-        if order.charge_id == charge.pk:  # or somebody has copied another refund's metadata
+        if order.charge_id == charge.pk:  # else the metadata was copied from another refund
             _record(order, made)
             restored.append((order, made))
     return restored
 
 
-def _make(charge: StripeCharge, amount: int | None, known: Known) -> gateway.Refund:
-    """A new refund."""
+# Requesting a refund
+
+
+def _create(charge: StripeCharge, amount: int | None, known: Known) -> gateway.Refund:
     order = _order(charge, amount)
     try:
         return _send(order, known)
     except gateway.StripeError as error:
         if gateway.meaning_of(error) is Meaning.MISCONFIGURED:
-            _refuse(order, error)  # it has never been sent before, and did not get in now
+            _record_refusal(order, error)  # nothing was sent before, and this was not accepted
         raise
 
 
 def _order(charge: StripeCharge, amount: int | None) -> StripeRefund:
-    """Commit the refund to be made, before Stripe hears of it."""
+    """Commit the row of a new refund before it is requested at Stripe."""
     with locked(charge):
         left = (charge.amount or 0) - (charge.amount_refunded or 0)
         if left <= 0:
@@ -218,11 +226,11 @@ def _order(charge: StripeCharge, amount: int | None) -> StripeRefund:
 
 
 def _send(order: StripeRefund, known: Known) -> gateway.Refund:
-    """Make the refund unless it is among the ``known`` ones, to which it is added."""
+    """Return the order's refund; create it at Stripe and add it to ``known`` if it is missing."""
     charge = order.charge
     try:
         with locked(charge):
-            if _sum(known) != (charge.amount_refunded or 0):  # somebody else refunds as well
+            if _sum(known) != (charge.amount_refunded or 0):  # another process refunds as well
                 known.update(_listed(charge))
             made = _found(order, known) or gateway.create_refund(
                 {
@@ -233,17 +241,17 @@ def _send(order: StripeRefund, known: Known) -> gateway.Refund:
                 idempotency_key=str(order.uuid),
             )
             known[made.id] = made
-            is_written = _keep(order, made, known)
+            is_written = _record_with_sum(order, made, known)
     except gateway.StripeError as error:
         raise _concluded(order, error) from error
     if not is_written:
-        _count_again(charge)
+        _recount(charge)
     reread(charge)
     return made
 
 
-def _keep(order: StripeRefund, made: gateway.Refund, known: Known) -> bool:
-    """Write the refund and the sum, both or neither; whether the sum could be written."""
+def _record_with_sum(order: StripeRefund, made: gateway.Refund, known: Known) -> bool:
+    """Record the refund and the sum in one transaction; return whether the sum was written."""
     with transaction.atomic(using=database_of(order)):
         is_written = _write(order.charge, known, stripe_refund_id=made.id)
         _record(order, made)
@@ -257,27 +265,29 @@ def _found(order: StripeRefund, known: Known) -> gateway.Refund | None:
     return None
 
 
-def _count_again(charge: StripeCharge) -> None:
-    """Somebody else refunded meanwhile. Ours is made and recorded, so a failure to read the sum
-    must not look like a failure to refund: the next look at the charge will tell it."""
+def _recount(charge: StripeCharge) -> None:
+    """Count the refunds again after another process has refunded.
+
+    An error is only logged: our refund is made and recorded, and the next sync corrects the sum.
+    """
     try:
         sync_refunds(charge)
     except StripeInternalError:
-        logger.warning("The refunds of %r could not be counted again.", charge, exc_info=True)
+        logger.warning("Could not recount the refunds of %r.", charge, exc_info=True)
 
 
 def _concluded(order: StripeRefund, error: gateway.StripeError) -> Exception:
-    """Record a refusal; return what is to be raised."""
+    """Record a refusal by Stripe; return the exception to raise."""
     meaning = gateway.meaning_of(error)
     if meaning is Meaning.MISCONFIGURED:
         return error
     if meaning is not Meaning.REFUSED:
         return StripeInternalError()
-    _refuse(order, error)
+    _record_refusal(order, error)
     return error
 
 
-def _refuse(order: StripeRefund, error: gateway.StripeError) -> None:
+def _record_refusal(order: StripeRefund, error: gateway.StripeError) -> None:
     order.status = StripeRefund.STATUS_REFUSED
     order.stripe_response = gateway.error_body(error)
     order.save()

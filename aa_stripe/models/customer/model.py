@@ -1,11 +1,11 @@
-"""A person's customer at Stripe, and what it can pay with."""
+"""The customer: a user's customer at Stripe and its payment methods."""
 
 from __future__ import annotations
 
 import logging
 from typing import TYPE_CHECKING, Any
 
-from django.db import models, router
+from django.db import models
 from django.utils.translation import gettext_lazy as _
 from model_utils import FieldTracker
 
@@ -13,35 +13,36 @@ from aa_stripe import gateway
 from aa_stripe.exceptions import StripeMethodNotAllowed
 from aa_stripe.gateway import Meaning
 from aa_stripe.models.base import USER_MODEL, SavesOnlyChanges, StripeBasicModel
-from aa_stripe.models.rows import locked
+from aa_stripe.models.customer.save_card import add_default_card, create_with_card
+from aa_stripe.models.rows import database_of, locked
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 logger = logging.getLogger("aa-stripe")
 
-#: In the metadata of every customer: the ``uuid`` of its row.
-UUID_KEY = "aa_stripe_customer_uuid"
-
-#: After these, asking Stripe for the same customer once more leads nowhere.
+#: After these errors, Stripe would refuse the same customer again.
 FINAL = frozenset({Meaning.DECLINED, Meaning.REFUSED, Meaning.OUTDATED})
 
 
 class StripeCustomer(SavesOnlyChanges, StripeBasicModel):
-    """``sources`` is the list of what the customer can pay with, as Stripe describes it:
-    PaymentMethods, and legacy cards and sources where there are any. ``default_source`` is the
-    id of the one that is charged, ``""`` when Stripe is to choose."""
+    """A customer at Stripe.
+
+    ``sources`` is the list of the customer's payment methods in Stripe's format: PaymentMethods,
+    and legacy cards and sources if there are any. ``default_source`` is the id of the default
+    one, ``""`` to let Stripe choose.
+    """
 
     user = models.ForeignKey(USER_MODEL, on_delete=models.CASCADE, related_name="stripe_customers")
-    #: What the front-end sent: a token, a PaymentMethod or a SetupIntent, by its ``id``.
+    #: What the front-end sent; its ``id`` names a token, a PaymentMethod or a SetupIntent.
     stripe_js_response = models.JSONField(default=dict, blank=True)
     stripe_customer_id = models.CharField(max_length=255, blank=True, db_index=True)
     is_active = models.BooleanField(default=True)
     is_created_at_stripe = models.BooleanField(default=False)
     sources = models.JSONField(default=list, blank=True)
     default_source = models.CharField(max_length=255, blank=True)
-    #: The token this customer was asked for with over HTTP, ``None`` for any other; unique for
-    #: a user, so that posting one token twice ends in one row.
+    #: The token that this customer was requested with over HTTP, else ``None``. Unique for a
+    #: user, so that posting a token twice results in one row.
     submitted_token = models.CharField(max_length=255, null=True, editable=False)  # noqa: DJ001
 
     tracker = FieldTracker()
@@ -61,39 +62,38 @@ class StripeCustomer(SavesOnlyChanges, StripeBasicModel):
 
     @classmethod
     def get_latest_active_customer_for_user(cls, user: models.Model) -> StripeCustomer | None:
-        """The user's newest active customer that exists at Stripe; ``None`` when there is none."""
+        """Return the user's newest active customer that exists at Stripe, or ``None``."""
         return cls.latest_active(user.pk)
 
     @classmethod
     def latest_active(cls, user_id: Any) -> StripeCustomer | None:
-        """The same by the user's primary key."""
+        """Return the same as ``get_latest_active_customer_for_user``, for a user's primary key."""
         known = cls._known().filter(user_id=user_id, is_active=True)
         return known.order_by("-id").first()
 
     @classmethod
     def stripe_ids_of(cls, user_id: Any) -> Iterable[str]:
-        """Stripe's ids of every customer that the user ever had."""
+        """Return Stripe's ids of all customers that the user has ever had."""
         known = cls._known().filter(user_id=user_id)
         return known.order_by("id").values_list("stripe_customer_id", flat=True)
 
     @classmethod
     def _known(cls) -> models.QuerySet[StripeCustomer]:
-        """Those that exist at Stripe; never read from a replica that may lag behind."""
-        rows = cls.objects.using(router.db_for_write(cls))
-        return rows.exclude(stripe_customer_id="")
+        """Return the customers that exist at Stripe, from the database that is written to."""
+        return cls.objects.using(database_of(cls)).exclude(stripe_customer_id="")
 
     @classmethod
     def get_or_create_at_stripe(
         cls, user: models.Model, stripe_js_response: dict[str, Any]
     ) -> StripeCustomer:
-        """The user's customer made of ``stripe_js_response``, created at Stripe if it is not yet.
+        """Return the user's customer for ``stripe_js_response``; create it at Stripe if needed.
 
-        The same ``stripe_js_response["id"]`` again, even at the same time in another process,
-        ends in the same row and the same customer. Should Stripe, having created it, not say
-        what it can pay with, then ``sources`` stays empty until the next refresh.
+        A second call with the same ``stripe_js_response["id"]``, even at the same time in another
+        process, returns the same row and the same customer. If Stripe creates the customer but
+        its payment methods cannot be read, ``sources`` stays empty until the next refresh.
 
-        Raises what ``create_at_stripe`` raises. After a refusal there is no row; after an error
-        that says nothing about the outcome the row stays, and calling again finishes it.
+        Raises what ``create_at_stripe`` raises. If Stripe refuses, the row is deleted. If the
+        outcome is unknown, the row stays and calling again finishes it.
         """
         customer, _is_new = cls.objects.get_or_create(
             user=user,
@@ -102,7 +102,7 @@ class StripeCustomer(SavesOnlyChanges, StripeBasicModel):
         )
         try:
             customer._finish_creating()
-        except cls.DoesNotExist:  # refused just now for another process, and so deleted
+        except cls.DoesNotExist:  # another process was refused and has deleted the row
             return cls.get_or_create_at_stripe(user, stripe_js_response)
         except (StripeMethodNotAllowed, gateway.StripeError) as error:
             if _is_final(error):
@@ -113,91 +113,65 @@ class StripeCustomer(SavesOnlyChanges, StripeBasicModel):
     def _finish_creating(self) -> None:
         with locked(self):
             if not self.is_created_at_stripe:
-                self._create()
+                create_with_card(self)
         if self.sources:
             return
         try:
             self.refresh_from_stripe()
         except gateway.StripeError:
-            logger.exception("Customer %s is created, what it can pay with is unknown", self)
+            logger.exception("Customer %s was created, but its payment methods are unknown.", self)
 
     @property
     def default_source_data(self) -> dict[str, Any] | None:
-        """The one of ``sources`` that is charged; ``None`` when it is not known."""
-        sources = (
-            self.sources if isinstance(self.sources, list) else []
-        )  # rows of 0.14 hold anything
+        """The default one of ``sources``; ``None`` if it is not known."""
+        # Rows of 0.14 may hold any JSON.
+        sources = self.sources if isinstance(self.sources, list) else []
         known = (it for it in sources if isinstance(it, dict))
         return next((it for it in known if it.get("id") == self.default_source), None)
 
     def create_at_stripe(self, description: str | None = None) -> StripeCustomer:
-        """Create the customer with what ``stripe_js_response["id"]`` names; returns ``self``.
+        """Create the customer with the card of ``stripe_js_response["id"]``; return ``self``.
 
-        A card token is turned into a PaymentMethod first; a PaymentMethod, or that of a
-        SetupIntent, becomes the default; any other id is handed to Stripe as ``source``, which
-        only accounts of old accept. ``description`` of ``None`` is "<user> id: <user's id>".
+        A card token is converted to a PaymentMethod first. A PaymentMethod, or that of a
+        SetupIntent, becomes the default. Any other id is sent to Stripe as ``source``, which
+        only old accounts accept. The default of ``description`` is "<user> id: <user's id>".
 
         Raises ``StripeMethodNotAllowed`` if the customer exists already or the SetupIntent has
-        not saved its card yet, and the SDK's errors; after one that says nothing about the
-        outcome, calling again makes no second customer.
+        not saved its card yet, and the SDK's errors. If the outcome is unknown, calling again
+        creates no second customer.
         """
         if self.is_created_at_stripe:
-            raise StripeMethodNotAllowed("Customer already created.")
+            raise StripeMethodNotAllowed
         if self.pk is None:
             self.save()
-        self._create(description)
+        create_with_card(self, description)
         self.refresh_from_stripe()
         return self
-
-    def _create(self, description: str | None = None) -> None:
-        """Create the customer at Stripe and commit its id, with nothing else learned yet."""
-        if description is None:
-            description = f"{self.user} id: {self.user.pk}"
-        params: gateway.CustomerCreateParams = {
-            "description": description,
-            "metadata": {UUID_KEY: str(self.uuid)},
-        }
-        source = self._payable((self.stripe_js_response or {}).get("id", ""))
-        if source.startswith("pm_"):
-            params["payment_method"] = source
-            params["invoice_settings"] = {"default_payment_method": source}
-        elif source:
-            params["source"] = source
-        created = gateway.create_customer(params, idempotency_key=str(self.uuid))
-        self.stripe_customer_id = created.id
-        self.is_created_at_stripe = True
-        self.stripe_response = gateway.to_json(created)
-        self.save()
 
     def add_new_source(
         self, source_token: str, stripe_js_response: dict[str, Any] | None = None
     ) -> None:
-        """Save the card that ``source_token`` names for the customer and make it the default.
+        """Save the card of ``source_token`` for the customer and make it the default.
 
-        Takes the same ids as ``create_at_stripe``. ``stripe_js_response``, if given, is kept.
-        Raises what ``create_at_stripe`` raises, nothing of the row being changed then; calling
-        again is safe.
+        Takes the same ids as ``create_at_stripe``. ``stripe_js_response``, if given, is stored.
+        Raises what ``create_at_stripe`` raises; the row is not changed then, and calling again is
+        safe.
         """
-        source = self._payable(source_token)
-        default: gateway.CustomerUpdateParams = {"source": source}
-        if source.startswith("pm_"):
-            attached = self._attach(source)
-            default = {"invoice_settings": {"default_payment_method": attached.id}}
-        gateway.update_customer(self.stripe_customer_id, default)
+        add_default_card(self, source_token)
         if stripe_js_response is not None:
             self.stripe_js_response = stripe_js_response
         self.refresh_from_stripe()
 
     def change_description(self, description: str) -> gateway.Customer:
-        """Change what Stripe's Dashboard says about the customer; returns Stripe's customer."""
+        """Change the description in Stripe's Dashboard; return Stripe's customer."""
         return gateway.update_customer(self.stripe_customer_id, {"description": description})
 
     def retrieve_from_stripe(self) -> gateway.Customer:
-        """Stripe's customer as it is now; the row is left as it is."""
+        """Return Stripe's customer as it is now; the row is not changed."""
         return gateway.retrieve_customer(self.stripe_customer_id)
 
     def refresh_from_stripe(self) -> gateway.Customer:
-        """Take over what the customer can pay with; returns Stripe's customer."""
+        """Update the payment methods from Stripe; return Stripe's customer."""
         customer = self.retrieve_from_stripe()
         self.set_stripe_data(customer)
         self.save()
@@ -210,8 +184,8 @@ class StripeCustomer(SavesOnlyChanges, StripeBasicModel):
     ) -> None:
         """Copy ``sources`` and ``default_source`` of ``customer``, without saving.
 
-        Lists the customer's PaymentMethods, unless ``payment_methods`` are all of them. A
-        customer deleted at Stripe becomes inactive.
+        ``payment_methods`` are all PaymentMethods of the customer; ``None`` lists them from
+        Stripe. A customer deleted at Stripe becomes inactive.
         """
         described = gateway.to_json(customer)
         self.stripe_response = described
@@ -230,10 +204,12 @@ class StripeCustomer(SavesOnlyChanges, StripeBasicModel):
         )
 
     def payment_method_params(self) -> gateway.PaymentIntentConfirmParams:
-        """What a payment is confirmed with: the default PaymentMethod, or Stripe's choice.
+        """Return the parameters that choose the payment method when a payment is confirmed.
 
-        Unverified: that confirming without a PaymentMethod takes a legacy ``default_source``.
-        The SDK says so of creating with ``confirm``.
+        They name the default PaymentMethod; without one they are empty, and Stripe chooses.
+
+        Unverified: that confirming without a PaymentMethod uses a legacy ``default_source``. The
+        SDK documents that for creating with ``confirm``.
         """
         if not self.default_source:
             self.refresh_from_stripe()
@@ -241,33 +217,7 @@ class StripeCustomer(SavesOnlyChanges, StripeBasicModel):
             return {"payment_method": self.default_source}
         return {}
 
-    def _payable(self, js_id: str) -> str:
-        """What ``js_id`` stands for: a card token or a SetupIntent, for its PaymentMethod."""
-        if js_id.startswith("tok_"):
-            key = f"{self.uuid}-{js_id}"
-            return gateway.create_payment_method(js_id, idempotency_key=key).id
-        if not js_id.startswith("seti_"):
-            return js_id
-        intent = gateway.retrieve_setup_intent(js_id)
-        if intent.status != "succeeded":
-            raise StripeMethodNotAllowed(_("The card was not saved: it is not confirmed yet."))
-        return str(intent.payment_method)
-
-    def _attach(self, method_id: str) -> gateway.PaymentMethod:
-        """Attach the PaymentMethod, unless it is the customer's already: because a SetupIntent
-        has attached it, or an earlier try whose answer was lost.
-
-        Unverified: whether Stripe minds attaching it to the same customer again.
-        """
-        try:
-            return gateway.attach_payment_method(method_id, self.stripe_customer_id)
-        except gateway.InvalidRequestError:
-            method = gateway.retrieve_payment_method(method_id)
-            if method.customer != self.stripe_customer_id:
-                raise
-            return method
-
 
 def _is_final(error: Exception) -> bool:
-    """Whether the same request would be refused again, so that its row is of no use."""
+    """Return whether the same request would be refused again, so that its row is useless."""
     return not isinstance(error, gateway.StripeError) or gateway.meaning_of(error) in FINAL

@@ -9,12 +9,12 @@ from django.db.models import Q
 
 from aa_stripe.models.customer.model import StripeCustomer
 
-#: The README's names, and the fields that they stand for.
+#: The README's names and the fields that they stand for.
 FIELD_NAMES = {"content": "stripe_js_response", "customer_id": "stripe_customer_id"}
 
 
 def _renamed(lookup: str) -> str:
-    """``customer_id__startswith`` by the field's own name; ``-`` of an ordering stays."""
+    """Return the lookup with the field's own name; suffixes and the ``-`` of an ordering stay."""
     sign = "-" if lookup.startswith("-") else ""
     name, separator, rest = lookup.removeprefix("-").partition("__")
     return f"{sign}{FIELD_NAMES.get(name, name)}{separator}{rest}"
@@ -25,7 +25,7 @@ def _all_renamed(lookups: dict[str, Any]) -> dict[str, Any]:
 
 
 def _condition(condition: Any) -> Any:
-    """``condition`` of a ``filter()``, its names renamed if it is a ``Q``."""
+    """Return a positional condition of ``filter()`` with the fields' own names."""
     if isinstance(condition, Q):
         return Q(
             *(_condition(child) for child in condition.children),
@@ -38,7 +38,7 @@ def _condition(condition: Any) -> Any:
 
 
 class StripeTokenQuerySet(models.QuerySet["StripeToken"]):
-    """Understands ``content`` and ``customer_id`` where the README promises them."""
+    """A queryset that accepts ``content`` and ``customer_id`` where the README promises them."""
 
     def filter(self, *args: Any, **kwargs: Any) -> StripeTokenQuerySet:
         return super().filter(*map(_condition, args), **_all_renamed(kwargs))
@@ -62,10 +62,11 @@ class StripeTokenQuerySet(models.QuerySet["StripeToken"]):
 
 
 class StripeToken(StripeCustomer):
-    """``content`` is ``stripe_js_response``, ``customer_id`` is ``stripe_customer_id``.
+    """A customer whose fields have the README's names as well.
 
-    So in the constructor, in ``create``, ``get_or_create``, ``filter``, ``get``, ``exclude`` and
-    ``order_by``, and as attributes; any other place takes the fields' own names.
+    ``content`` is ``stripe_js_response`` and ``customer_id`` is ``stripe_customer_id``: in the
+    constructor, in ``create``, ``get_or_create``, ``filter``, ``get``, ``exclude`` and
+    ``order_by``, and as attributes. Everything else needs the fields' own names.
     """
 
     objects: ClassVar[models.Manager[StripeToken]] = StripeTokenQuerySet.as_manager()

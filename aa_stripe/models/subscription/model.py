@@ -1,4 +1,4 @@
-"""A user's subscription to a plan."""
+"""The subscription of a user to a plan."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from model_utils import Choices, FieldTracker
 from aa_stripe import gateway
 from aa_stripe.exceptions import StripeMethodNotAllowed
 from aa_stripe.models.base import USER_MODEL, SavesOnlyChanges, StripeBasicModel
-from aa_stripe.models.coupon.model import StripeCoupon
-from aa_stripe.models.customer.model import StripeCustomer
+from aa_stripe.models.coupon import StripeCoupon
+from aa_stripe.models.customer import StripeCustomer
 from aa_stripe.models.plan import StripeSubscriptionPlan
 from aa_stripe.models.subscription.subscribe import subscribe
 from aa_stripe.utils import timestamp_to_timezone_aware_date
@@ -21,9 +21,9 @@ from aa_stripe.utils import timestamp_to_timezone_aware_date
 
 class StripeSubscriptionQuerySet(models.QuerySet["StripeSubscription"]):
     def due_for_cancel(self) -> StripeSubscriptionQuerySet:
-        """Active ones whose ``end_date`` is reached within the hour, by the local calendar.
+        """Return the active subscriptions whose ``end_date`` is reached within the hour.
 
-        What is to end with its period anyway is left out.
+        The date is local. Subscriptions that already end with their period are left out.
         """
         within_the_hour = timezone.localdate(timezone.now() + timedelta(hours=1))
         return self.filter(
@@ -33,12 +33,12 @@ class StripeSubscriptionQuerySet(models.QuerySet["StripeSubscription"]):
         )
 
 
-#: In these states Stripe has ended a subscription for good.
+#: Final states at Stripe.
 ENDED = frozenset({"canceled", "incomplete_expired"})
 
 
 class StripeSubscription(SavesOnlyChanges, StripeBasicModel):
-    """``status`` is what Stripe said last."""
+    """A subscription; ``status`` is the last status from Stripe."""
 
     STATUS_TRIAL = "trialing"
     STATUS_ACTIVE = "active"
@@ -73,7 +73,7 @@ class StripeSubscription(SavesOnlyChanges, StripeBasicModel):
     end_date = models.DateField(blank=True, null=True, db_index=True)
     canceled_at = models.DateTimeField(blank=True, null=True, db_index=True)
     at_period_end = models.BooleanField(default=False)
-    #: How often Stripe has refused to create it: each new try has an idempotency key of its own.
+    #: How often Stripe has refused to create it. A retry after a refusal needs a new key.
     refusals = models.PositiveIntegerField(default=0, editable=False)
 
     tracker = FieldTracker()
@@ -89,29 +89,29 @@ class StripeSubscription(SavesOnlyChanges, StripeBasicModel):
 
     @property
     def has_access(self) -> bool:
-        """Whether the user may use what was subscribed to: it is paid for, or on trial."""
+        """Return whether the subscription is paid or on trial, so that the user has access."""
         return self.status in {self.STATUS_ACTIVE, self.STATUS_TRIAL}
 
     @property
     def is_ending(self) -> bool:
-        """Whether it is in use and will end with its period."""
+        """Return whether the subscription gives access now and ends with its period."""
         return self.has_access and self.at_period_end
 
     def create_at_stripe(self) -> gateway.Subscription:
-        """Subscribe the user's latest active customer to the plan; returns Stripe's subscription.
+        """Subscribe the user's latest active customer to the plan; return Stripe's subscription.
 
-        A trial is that of the plan, ``coupon`` becomes a discount and ``tax_percent`` a tax rate.
-        What happens when the first payment is declined, ``STRIPE_SUBSCRIPTION_PAYMENT_BEHAVIOR``
-        says; by default the subscription is created with the status ``incomplete``.
+        The trial is the plan's, ``coupon`` becomes a discount and ``tax_percent`` a tax rate.
+        ``STRIPE_SUBSCRIPTION_PAYMENT_BEHAVIOR`` decides what happens if the first payment is
+        declined; by default the subscription is created with the status ``incomplete``.
 
-        Raises ``StripeMethodNotAllowed`` if the subscription or not yet the plan exists at
-        Stripe, its subclass ``StripeNoActiveCustomer``, and the SDK's errors. After one that says
-        nothing about the outcome, calling again makes no second subscription.
+        Raises ``StripeMethodNotAllowed`` if the subscription already exists at Stripe or the plan
+        does not, its subclass ``StripeNoActiveCustomer`` if the user has no active customer, and
+        the SDK's errors. If the outcome is unknown, calling again creates no second subscription.
         """
         return subscribe(self)
 
     def set_stripe_data(self, subscription: gateway.Subscription) -> None:
-        """Take over what Stripe says about the subscription, and save."""
+        """Copy the fields of Stripe's ``subscription`` and save."""
         described = gateway.to_json(subscription)
         self.stripe_subscription_id = described["id"]
         self.is_created_at_stripe = True
@@ -123,33 +123,34 @@ class StripeSubscription(SavesOnlyChanges, StripeBasicModel):
         self.save()
 
     def refresh_from_stripe(self) -> gateway.Subscription:
-        """Take over what Stripe says now; returns Stripe's subscription.
+        """Update the row from Stripe; return Stripe's subscription.
 
-        Raises the SDK's errors, ``InvalidRequestError`` with the status 404 if Stripe does not
-        know the subscription; the row stays as it is then.
+        Raises the SDK's errors: ``InvalidRequestError`` with the status 404 if Stripe does not
+        know the subscription. The row is not changed then.
         """
         subscription = gateway.retrieve_subscription(self.stripe_subscription_id)
         self.set_stripe_data(subscription)
         return subscription
 
     def cancel(self, at_period_end: bool = False) -> gateway.Subscription:
-        """End the subscription now, or with the period that is paid for.
+        """End the subscription now, or at the end of the paid period.
 
-        Returns Stripe's subscription. What was asked for before is not asked for again. With
-        ``at_period_end`` the ``status`` stays what it is until the period is over.
+        Returns Stripe's subscription. A subscription that has ended, or ends with its period as
+        requested, is not canceled again. With ``at_period_end`` the ``status`` does not change
+        until the period is over.
 
         Raises ``StripeMethodNotAllowed`` if it was never created at Stripe, and the SDK's errors.
         """
         if not self.is_created_at_stripe:
             raise StripeMethodNotAllowed("The subscription is not created at Stripe.")
         subscription = gateway.retrieve_subscription(self.stripe_subscription_id)
-        is_ending_so = at_period_end and subscription.cancel_at_period_end
-        if subscription.status not in ENDED and not is_ending_so:
-            subscription = self._canceled(at_period_end)
+        is_ending_already = at_period_end and subscription.cancel_at_period_end
+        if subscription.status not in ENDED and not is_ending_already:
+            subscription = self._cancel_at_stripe(at_period_end)
         self.set_stripe_data(subscription)
         return subscription
 
-    def _canceled(self, at_period_end: bool) -> gateway.Subscription:
+    def _cancel_at_stripe(self, at_period_end: bool) -> gateway.Subscription:
         stripe_id = self.stripe_subscription_id
         if at_period_end:
             return gateway.update_subscription(stripe_id, {"cancel_at_period_end": True})
@@ -158,12 +159,12 @@ class StripeSubscription(SavesOnlyChanges, StripeBasicModel):
         except gateway.InvalidRequestError as error:
             if error.http_status != 404:
                 raise
-            # Canceled by somebody else since it was read: Stripe does not know such ones here.
+            # Canceled since it was read: Stripe cannot cancel it again, but still returns it.
             return gateway.retrieve_subscription(stripe_id)
 
     @classmethod
     def get_subscriptions_for_cancel(cls) -> models.QuerySet[StripeSubscription]:
-        """Active subscriptions whose ``end_date`` is reached within the hour, in local time."""
+        """Return the active subscriptions whose ``end_date`` (local) is reached within the hour."""
         return cls.objects.due_for_cancel()
 
     #: 0.14's spelling.
@@ -171,9 +172,10 @@ class StripeSubscription(SavesOnlyChanges, StripeBasicModel):
 
     @classmethod
     def end_subscriptions(cls, at_period_end: bool = False) -> None:
-        """Cancel what is due, one after the other, and stop at the first error.
+        """Cancel the due subscriptions one after the other; stop at the first error.
 
-        Not for cron: there the command ``end_subscriptions`` goes on and reports.
+        For cron use the command ``end_subscriptions``, which continues after an error and reports
+        it.
         """
         for subscription in cls.get_subscriptions_for_cancel():
             subscription.cancel(at_period_end=at_period_end)

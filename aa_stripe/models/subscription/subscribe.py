@@ -1,8 +1,8 @@
-"""Creating a subscription once, whatever crashes in between.
+"""Creating a subscription exactly once, even if the process crashes in between.
 
-The idempotency key is the row's ``uuid`` and the number of times Stripe has refused: a refusal is
-kept under its key, and would be the answer to the next try as well. When the key may be
-forgotten, the subscription is looked for by the ``uuid`` in its metadata.
+The idempotency key is the row's ``uuid`` with the number of refusals by Stripe, because Stripe
+stores a refusal under its key and would repeat it on a retry. Once Stripe may have discarded the
+key, the subscription is searched for by the ``uuid`` in its metadata first.
 https://docs.stripe.com/api/subscriptions/create
 """
 
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from aa_stripe import gateway
 from aa_stripe.exceptions import StripeMethodNotAllowed, StripeNoActiveCustomer
 from aa_stripe.gateway import Meaning
-from aa_stripe.models.customer.model import StripeCustomer
+from aa_stripe.models.customer import StripeCustomer
 from aa_stripe.models.rows import locked, write_if
 from aa_stripe.settings import stripe_settings
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 #: In the metadata of every subscription: the ``uuid`` of its row.
 UUID_KEY = "aa_stripe_subscription_uuid"
 
-#: In the metadata of our tax rates: the percentage, as the key to find it by.
+#: In the metadata of our tax rates: the percentage, to find the rate by.
 TAX_KEY = "aa_stripe_tax_percent"
 
 
@@ -34,41 +34,41 @@ def subscribe(row: StripeSubscription) -> gateway.Subscription:
         row.save()
     try:
         with locked(row):
-            _refuse_created(row)
-            row.customer = _payer(row)
-            subscription = _found_or_created(row, row.customer)
+            _reject_created(row)
+            row.customer = _customer(row)
+            subscription = _find_or_create(row, row.customer)
             row.set_stripe_data(subscription)
     except gateway.StripeError as error:
         if gateway.meaning_of(error) in {Meaning.DECLINED, Meaning.REFUSED}:
-            tries = {"refusals": row.refusals}
-            write_if(row, tries, {"refusals": row.refusals + 1})
+            write_if(row, {"refusals": row.refusals}, {"refusals": row.refusals + 1})
             row.refresh_from_db()
         raise
     return subscription
 
 
-def _refuse_created(row: StripeSubscription) -> None:
+def _reject_created(row: StripeSubscription) -> None:
     if row.is_created_at_stripe:
-        raise StripeMethodNotAllowed("Subscription already created.")
+        raise StripeMethodNotAllowed
     if not row.plan.stripe_plan_id:
         raise StripeMethodNotAllowed("The plan is not created at Stripe.")
 
 
-def _payer(row: StripeSubscription) -> StripeCustomer:
+def _customer(row: StripeSubscription) -> StripeCustomer:
     customer = StripeCustomer.latest_active(row.user_id)
     if customer is None:
         raise StripeNoActiveCustomer
     return customer
 
 
-def _found_or_created(row: StripeSubscription, customer: StripeCustomer) -> gateway.Subscription:
+def _find_or_create(row: StripeSubscription, customer: StripeCustomer) -> gateway.Subscription:
     if row.key_may_be_forgotten():
         found = _search(row)
         if found is not None:
             return found
     try:
         return gateway.create_subscription(_params(row, customer), idempotency_key=_key(row))
-    except gateway.IdempotencyError:  # an earlier try said something else: did it take effect?
+    except gateway.IdempotencyError:
+        # An earlier attempt sent other parameters with this key, and may have succeeded.
         found = _search(row)
         if found is None:
             raise
@@ -80,7 +80,7 @@ def _key(row: StripeSubscription) -> str:
 
 
 def _search(row: StripeSubscription) -> gateway.Subscription | None:
-    """The subscription that names the row in its metadata, whatever became of it."""
+    """Return the subscription with the row's ``uuid`` in its metadata, whatever its status."""
     for customer_id in StripeCustomer.stripe_ids_of(row.user_id):
         for subscription in gateway.subscriptions(customer_id):
             if gateway.metadata_of(subscription).get(UUID_KEY) == str(row.uuid):
@@ -106,9 +106,9 @@ def _params(row: StripeSubscription, customer: StripeCustomer) -> gateway.Subscr
 
 
 def _tax_rate(percent: Decimal) -> gateway.TaxRate:
-    """The account's tax rate of ``percent``, created when there is none yet.
+    """Return the account's tax rate of ``percent``; create it if it does not exist.
 
-    Subscriptions take no percentage any more: https://docs.stripe.com/billing/taxes/tax-rates
+    Subscriptions no longer accept a percentage: https://docs.stripe.com/billing/taxes/tax-rates
     """
     wanted = f"{Decimal(percent).normalize():f}"
     for rate in gateway.tax_rates():

@@ -1,0 +1,270 @@
+"""The payment intent of a charge: finding, creating, replacing and confirming it.
+
+https://docs.stripe.com/api/payment_intents
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, cast
+
+from aa_stripe import gateway
+from aa_stripe.exceptions import (
+    StripeInternalError,
+    StripeMethodNotAllowed,
+    StripeNoActiveCustomer,
+)
+from aa_stripe.models.customer import StripeCustomer
+from aa_stripe.models.rows import locked
+
+if TYPE_CHECKING:
+    from aa_stripe.models.charge.model import StripeCharge
+
+#: How far Stripe's clock and ours may differ.
+CLOCK_SKEW = timedelta(hours=1)
+
+#: In the metadata of every intent: the ``uuid`` of the charge that it pays.
+UUID_KEY = "aa_stripe_charge_uuid"
+
+#: In the metadata of an intent that we cancel in order to replace it.
+REPLACED_KEY = "aa_stripe_replaced"
+
+#: In these states an intent waits for a bank, or for a manual capture.
+WAITING = frozenset({"processing", "requires_capture"})
+
+
+def get_or_create_intent(
+    charge: StripeCharge, metadata: dict[str, str], *, look_first: bool
+) -> gateway.PaymentIntent:
+    """Return the charge's intent, its id committed to the row before it can be paid.
+
+    With ``look_first``, also search Stripe for an intent whose id the row has lost.
+    """
+    with locked(charge):
+        reject_charged(charge)
+        intent = _find(charge, look_first=look_first)
+        if intent is not None and _has_other_currency(charge, intent):
+            intent = _withdraw(intent)
+        while intent is None or _may_be_replaced(charge, intent):
+            intent = _create(charge, metadata, intent)
+        if charge.stripe_payment_intent_id != intent.id:
+            charge.stripe_payment_intent_id = intent.id
+            charge.failure_code = ""  # of the previous intent
+            charge.save()
+        return intent
+
+
+def confirm_intent(
+    charge: StripeCharge, intent: gateway.PaymentIntent
+) -> gateway.PaymentIntent | None:
+    """Confirm the intent with the row's current values; return it as it is then.
+
+    Returns ``None`` if the currency of the row has changed, which an intent cannot take.
+    """
+    with locked(charge):
+        reject_charged(charge)
+        if _has_other_currency(charge, intent):
+            return None
+        payment_method = _customer(charge).payment_method_params()
+        changes = _changes(charge, intent)
+        if "customer" in changes:
+            # An intent in requires_action keeps the old customer's card: send the new one's too.
+            changes |= payment_method  # type: ignore[typeddict-item]
+        if changes:
+            gateway.update_payment_intent(intent.id, changes)
+        intent = gateway.confirm_payment_intent(intent.id, payment_method)
+    if intent.status == "requires_action":
+        raise gateway.needs_authentication(intent)
+    return intent
+
+
+def is_replaced(intent: gateway.PaymentIntent) -> bool:
+    """Return whether we canceled the intent in order to replace it, or were about to."""
+    return REPLACED_KEY in gateway.metadata_of(intent)
+
+
+def is_new_failure(charge: StripeCharge, failure: gateway.StripeObject) -> bool:
+    """Return whether ``failure``, the last of an intent, is not yet recorded on the row.
+
+    A declined payment is identified by its failed charge. A payment that lacks authentication
+    has no charge, so it is identified by its error code and payment method.
+    """
+    reported = gateway.to_json(failure)
+    if reported.get("charge"):
+        return bool(reported["charge"] != charge.stripe_charge_id)
+    recorded = charge.stripe_response.get("error", {}) if charge.failure_code else {}
+    return _cause(reported) != _cause(recorded)
+
+
+def _cause(failure: dict[str, Any]) -> tuple[str | None, str | None]:
+    return failure.get("code"), (failure.get("payment_method") or {}).get("id")
+
+
+# What a row needs to be collected
+
+
+def reject_charged(charge: StripeCharge) -> None:
+    if charge.is_charged:
+        raise StripeMethodNotAllowed("Already charged.")
+
+
+def required_amount(charge: StripeCharge) -> int:
+    if charge.amount is None:
+        raise StripeMethodNotAllowed("The charge has no amount.")
+    return charge.amount
+
+
+def _customer(charge: StripeCharge) -> StripeCustomer:
+    """Return the customer chosen when collecting began; raise if it is no longer active."""
+    if charge.customer is None or not charge.customer.is_active:
+        raise StripeNoActiveCustomer
+    return charge.customer
+
+
+# Finding the intent
+
+
+def _find(charge: StripeCharge, *, look_first: bool) -> gateway.PaymentIntent | None:
+    intent = None
+    with _reading():
+        if charge.stripe_payment_intent_id:
+            intent = gateway.retrieve_payment_intent(charge.stripe_payment_intent_id)
+        if look_first and (intent is None or intent.status == "canceled"):
+            return _search(charge) or intent
+    return intent
+
+
+@contextmanager
+def _reading() -> Iterator[None]:
+    """Raise ``StripeInternalError`` for a failed read: it does not mean a failed payment."""
+    try:
+        yield
+    except gateway.InvalidRequestError as error:
+        raise StripeInternalError from error
+
+
+def _search(charge: StripeCharge) -> gateway.PaymentIntent | None:
+    """Return the intent with the row's ``uuid`` in its metadata.
+
+    Of several, prefer one that is paid, then one that can still be paid.
+    """
+    found = [
+        intent
+        for customer_id in StripeCustomer.stripe_ids_of(charge.user_id)
+        for intent in _intents_of(customer_id, since=charge.created - CLOCK_SKEW)
+        if gateway.metadata_of(intent).get(UUID_KEY) == str(charge.uuid)
+    ]
+    return min(found, key=_rank, default=None)
+
+
+def _intents_of(customer_id: str, since: datetime) -> Iterator[gateway.PaymentIntent]:
+    """Yield the customer's intents; none if it belongs to another account or mode."""
+    try:
+        yield from gateway.payment_intents(customer_id, int(since.timestamp()))
+    except gateway.InvalidRequestError as error:
+        if error.code != "resource_missing":
+            raise
+
+
+def _rank(intent: gateway.PaymentIntent) -> int:
+    if intent.status == "succeeded":
+        return 0
+    return 2 if intent.status == "canceled" else 1
+
+
+# Creating and replacing it
+
+
+def _create(
+    charge: StripeCharge, metadata: dict[str, str], replaced: gateway.PaymentIntent | None
+) -> gateway.PaymentIntent:
+    """Create an intent; return its successor if its key created one that is canceled by now."""
+    created = gateway.create_payment_intent(
+        _create_params(charge, metadata), idempotency_key=_key(charge, replaced)
+    )
+    if created.status != "canceled":
+        return created
+    # An earlier attempt created and canceled it, and the row has lost the id of its successor.
+    with _reading():
+        found = _search(charge)
+    return created if found is None or found.status == "canceled" else found
+
+
+def _key(charge: StripeCharge, replaced: gateway.PaymentIntent | None) -> str:
+    return str(charge.uuid) if replaced is None else f"{charge.uuid}-{replaced.id}"
+
+
+def _has_other_currency(charge: StripeCharge, intent: gateway.PaymentIntent) -> bool:
+    """Return whether the intent can still be paid, but in another currency than the row's."""
+    is_open = intent.status not in {"succeeded", "canceled", *WAITING}
+    return is_open and intent.currency != charge.currency.lower()
+
+
+def _withdraw(intent: gateway.PaymentIntent) -> gateway.PaymentIntent:
+    """Cancel the intent, marked first so that a later run knows that we canceled it."""
+    gateway.update_payment_intent(intent.id, {"metadata": {REPLACED_KEY: "true"}})
+    return gateway.cancel_payment_intent(intent.id)
+
+
+def _may_be_replaced(charge: StripeCharge, intent: gateway.PaymentIntent) -> bool:
+    """Return whether a canceled intent gets a successor.
+
+    It does if we canceled it. If it was canceled at Stripe, it does once that failure is
+    recorded on the row and the row is collected again.
+    """
+    if intent.status != "canceled":
+        return False
+    return is_replaced(intent) or charge.failure_code == "canceled"
+
+
+# What the row says
+
+
+def _create_params(
+    charge: StripeCharge, metadata: dict[str, str]
+) -> gateway.PaymentIntentCreateParams:
+    params: gateway.PaymentIntentCreateParams = {
+        "amount": required_amount(charge),
+        "currency": charge.currency.lower(),
+        "customer": _customer(charge).stripe_customer_id,
+        "metadata": {**metadata, UUID_KEY: str(charge.uuid)},
+        # Off session there is no page to return to, so redirecting methods cannot be confirmed.
+        # https://docs.stripe.com/api/payment_intents/create
+        "automatic_payment_methods": {"enabled": True, "allow_redirects": "never"},
+    }
+    if charge.description:
+        params["description"] = charge.description
+    if charge.statement_descriptor:
+        params["statement_descriptor_suffix"] = charge.statement_descriptor
+    return params
+
+
+def _update_params(charge: StripeCharge) -> gateway.PaymentIntentUpdateParams:
+    """Return everything that can be changed while the intent is unpaid.
+
+    Stripe rejects the full statement descriptor for cards; only the suffix can be chosen.
+    https://docs.stripe.com/get-started/account/statement-descriptors
+    """
+    return {
+        "amount": required_amount(charge),
+        "customer": _customer(charge).stripe_customer_id,
+        "description": charge.description,
+        "statement_descriptor_suffix": charge.statement_descriptor,
+    }
+
+
+def _changes(
+    charge: StripeCharge, intent: gateway.PaymentIntent
+) -> gateway.PaymentIntentUpdateParams:
+    """Return the parameters in which the row differs from the intent."""
+    known = gateway.to_json(intent)
+    changes: Any = {
+        name: value
+        for name, value in _update_params(charge).items()
+        if (known.get(name) or "") != value
+    }
+    if is_replaced(intent):
+        changes["metadata"] = {REPLACED_KEY: ""}
+    return cast("gateway.PaymentIntentUpdateParams", changes)
