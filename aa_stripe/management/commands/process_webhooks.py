@@ -49,7 +49,7 @@ class Command(JobCommand):
             type=float,
             metavar="DAYS",
             help="Afterwards delete events that were applied without an error and stored longer "
-            f"ago (at least {KEPT_FOR.days}).",
+            f"ago (at least {KEPT_FOR.days} days).",
         )
 
     def run_job(self, options: dict[str, Any], watcher: Watcher) -> Report:
