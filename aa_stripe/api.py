@@ -37,9 +37,8 @@ from aa_stripe.exceptions import (
     StripeWebhookRefused,
 )
 from aa_stripe.gateway import Meaning
-from aa_stripe.jobs import read_event, receive
+from aa_stripe.inbox import read_event, receive
 from aa_stripe.models import StripeCharge, StripeCoupon, StripeCustomer
-from aa_stripe.models.coupon.rules import is_usable_text
 from aa_stripe.serializers import (
     StripeChargeSerializer,
     StripeCouponSerializer,
@@ -49,6 +48,7 @@ from aa_stripe.serializers import (
     is_stripe_id,
 )
 from aa_stripe.settings import stripe_settings
+from aa_stripe.utils import is_usable_text
 
 if TYPE_CHECKING:
     from rest_framework.views import AsView, GenericView

@@ -1,9 +1,14 @@
-"""What this app raises. Each class says in ``details`` what happened, translated."""
+"""This app's exceptions. The class attribute ``details`` is the default message, translated.
+
+The messages of 0.14's exceptions are 0.14's to the letter: projects compare them.
+"""
 
 from __future__ import annotations
 
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
+
+from aa_stripe.settings import stripe_settings
 
 
 class StripeError(Exception):
@@ -21,57 +26,63 @@ class StripeError(Exception):
 
 
 class StripeMethodNotAllowed(StripeError):
-    """The object's state does not allow what was asked."""
+    """A call that the object's state does not allow."""
 
-    details = _("Already created at stripe.")
+    details = _("Already created at stripe")
 
 
 class StripeNoActiveCustomer(StripeMethodNotAllowed):
-    """The user has no active customer that exists at Stripe, so nothing can be collected."""
+    """The user has no active customer at Stripe, so there is nobody to charge."""
 
     details = _("The user has no active customer at Stripe.")
 
 
 class StripeInternalError(StripeError):
-    """Stripe gave no usable answer, so nothing is known and nothing was concluded.
+    """Stripe gave no usable response: the outcome is unknown and was not recorded.
 
-    The cause (``__cause__``) is the SDK's error. Trying again later is safe.
+    The cause (``__cause__``) is the SDK's error. A retry is safe.
     """
 
-    details = _("Stripe API returned an error, please try again later.")
+    details = _("Temporary Stripe API error")
 
 
 class StripeCouponAlreadyExists(StripeError):
-    """A coupon of that id and creation time is stored already."""
+    """A coupon with that id and creation time is already stored."""
 
-    details = _("Coupon with this coupon_id and creation date already exists.")
+    details = _("Coupon with this coupon_id and creation date already exists")
 
 
 class StripeWebhookAlreadyParsed(StripeError):
-    """The webhook was applied already."""
+    """The webhook was already applied."""
 
-    details = _("This webhook has already been parsed.")
+    details = _("This webhook has already been parsed")
 
 
 class StripeWebhookParseError(StripeError):
-    """Raised by a webhook handler to have its message kept on the webhook's row."""
+    """A handler's rejection of an event; the message is stored in ``parse_error``."""
 
-    details = _("Unable to parse webhook.")
+    details = _("Unable to parse webhook")
 
 
 class StripeWebhookRefused(StripeError):
-    """What was delivered is no event that Stripe has signed for us; nothing was stored."""
+    """The delivered body is not an event that Stripe has signed for us; nothing was stored."""
 
-    details = _("This is no event signed by Stripe.")
+    details = _("This is not an event signed by Stripe.")
 
 
 class StripeWebhookNotConfigured(StripeWebhookRefused):
-    """``STRIPE_WEBHOOK_ENDPOINT_SECRET`` is not set, so nobody can tell who has sent it."""
+    """``STRIPE_WEBHOOK_ENDPOINT_SECRET`` is not set, so no signature can be verified."""
 
-    details = _("Webhooks are not set up here.")
+    details = _("Webhooks are not configured.")
 
 
 class StripePendingWebhooksLimitExceeded(StripeError):
-    """More events than ``STRIPE_PENDING_WEBHOOKS_THRESHOLD`` have not arrived."""
+    """More events than ``STRIPE_PENDING_WEBHOOKS_THRESHOLD`` were not delivered."""
 
-    details = _("Too many webhooks are pending.")
+    details = _("Pending webhooks threshold limit exceeded")
+
+    @property
+    def message(self) -> str:
+        """0.14's message, to the letter. ``str()`` adds how many events are missing and where."""
+        threshold = stripe_settings.PENDING_WEBHOOKS_THRESHOLD
+        return f"Pending webhooks threshold limit exceeded, current threshold is {threshold}"

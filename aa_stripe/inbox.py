@@ -1,7 +1,7 @@
-"""Receiving an event: verify, store, hand it to whoever applies it.
+"""An event on its way in: verify, store, hand over.
 
-Each step is committed before the next begins, so that nothing that Stripe was told we have is ever
-lost. https://docs.stripe.com/webhooks
+Each step is committed before the next one begins. So an event that Stripe got a 2xx for is stored.
+https://docs.stripe.com/webhooks
 """
 
 from __future__ import annotations
@@ -20,44 +20,58 @@ from django.utils import timezone
 from django.utils.module_loading import import_string
 
 from aa_stripe import gateway
-from aa_stripe.exceptions import (
-    StripeWebhookAlreadyParsed,
-    StripeWebhookNotConfigured,
-    StripeWebhookRefused,
-)
-from aa_stripe.models import StripeWebhook
+from aa_stripe.exceptions import StripeWebhookNotConfigured, StripeWebhookRefused
+from aa_stripe.models import StripeWebhook, apply_event
 from aa_stripe.models.rows import database_of, stored
-from aa_stripe.models.webhook.apply import apply, delay_after
 from aa_stripe.settings import DEFERRED, INLINE, PROCESSOR_PATHS, stripe_settings
+from aa_stripe.utils import is_deeper_than
 
 logger = logging.getLogger("aa-stripe")
 
-#: So long a queue has time before ``process_webhooks`` takes its message for lost.
+#: How long a queue may take before ``process_webhooks`` considers its message lost.
 QUEUE_TIME = timedelta(minutes=5)
 
-#: MariaDB's JSON ends at 32 levels. Stripe's events have a dozen.
+#: MariaDB's JSON is limited to 32 levels. Stripe's events have about a dozen.
 MAX_DEPTH = 31
 
-# What fits into the column with the event's id, and into an address.
+# What fits into the id's column and into a URL.
 _EVENT_ID = re.compile(r"[!-~]{1,255}")
 
 
 @dataclass(frozen=True)
 class Received:
-    """``is_new`` is false for an event that had been stored before."""
+    """A stored event. ``is_new`` is false if it had been stored before."""
 
     webhook: StripeWebhook
     is_new: bool
+
+
+def receive(event: dict[str, Any]) -> Received:
+    """Store the event, then apply it or hand it over, by ``STRIPE_WEBHOOK_PROCESSOR``.
+
+    A redelivered event is stored once. If it was not applied yet, this delivery applies it.
+    Raises what a receiver or a handler raises if the event is applied here; it is stored then.
+    """
+    processor = stripe_settings.WEBHOOK_PROCESSOR
+    received = store_event(event, processor)
+    webhook = received.webhook
+    if webhook.is_parsed or webhook.is_of_wrong_mode():
+        return received
+    if processor == INLINE:
+        apply_received(received)
+    elif processor != DEFERRED:
+        transaction.on_commit(partial(_enqueue, processor, webhook.pk), using=database_of(webhook))
+    return received
 
 
 # Verify
 
 
 def read_event(body: bytes, signature: str) -> dict[str, Any]:
-    """The event in ``body``, if Stripe has signed it for us.
+    """Return the event in ``body`` if Stripe has signed it with one of our secrets.
 
     ``signature`` is the header ``Stripe-Signature``. Raises ``StripeWebhookRefused`` for anything
-    else, and its subclass ``StripeWebhookNotConfigured`` while there is no secret to tell by.
+    else, and its subclass ``StripeWebhookNotConfigured`` if no secret is set.
     """
     secrets = endpoint_secrets()
     if not secrets:
@@ -71,80 +85,38 @@ def read_event(body: bytes, signature: str) -> dict[str, Any]:
     try:
         event = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise StripeWebhookRefused("The body is no JSON that can be read.") from error
-    _refuse_what_is_no_event(event)
+        raise StripeWebhookRefused("The body is not valid JSON.") from error
+    _check_event(event)
     return event  # type: ignore[no-any-return]
 
 
 def endpoint_secrets() -> list[str]:
-    """The secrets that are in use, of which an endpoint has two while it gets another."""
-    named = stripe_settings.WEBHOOK_ENDPOINT_SECRET
-    secrets = [named] if isinstance(named, str) else list(named or ())
+    """Return the signing secrets in use; there are two while one is being rolled."""
+    setting = stripe_settings.WEBHOOK_ENDPOINT_SECRET
+    secrets = [setting] if isinstance(setting, str) else list(setting or ())
     return [secret for secret in secrets if isinstance(secret, str) and secret.strip()]
 
 
-def _refuse_what_is_no_event(event: object) -> None:
-    # Thin events, which are "v2.core.event", do not hold what they are about.
+def _check_event(event: object) -> None:
+    """Raise ``StripeWebhookRefused`` if the JSON is not an event that can be stored."""
+    # A thin event ("v2.core.event") does not contain the object it is about.
     if not isinstance(event, dict) or event.get("object") != "event":
-        raise StripeWebhookRefused("The body is no event of the kind that is applied here.")
+        raise StripeWebhookRefused("The body is not a Stripe snapshot event.")
     id, type = event.get("id"), event.get("type")
     if not isinstance(id, str) or not _EVENT_ID.fullmatch(id):
         raise StripeWebhookRefused("The event has no id.")
     if not isinstance(type, str) or not type:
         raise StripeWebhookRefused("The event has no type.")
-    if not _is_storable(event):
+    if is_deeper_than(event, MAX_DEPTH):
         raise StripeWebhookRefused("The event is nested too deeply.")
-
-
-def _is_storable(event: dict[str, Any]) -> bool:
-    level: list[Any] = [event]
-    for _ in range(MAX_DEPTH):
-        level = [part for it in level for part in _containers_in(it)]
-        if not level:
-            return True
-    return False
-
-
-def _containers_in(value: Any) -> list[Any]:
-    parts = value.values() if isinstance(value, dict) else value
-    return [part for part in parts if isinstance(part, (dict, list))]
 
 
 # Store
 
 
-def receive(event: dict[str, Any]) -> Received:
-    """Store the event, then have it applied as ``STRIPE_WEBHOOK_PROCESSOR`` says.
-
-    The same event again is stored once; if it was not applied yet, that is tried again. Raises
-    what a receiver or a handler raises when it is applied at once; the event is stored then.
-    """
-    processor = stripe_settings.WEBHOOK_PROCESSOR
-    received = store_event(event, processor)
-    webhook = received.webhook
-    if webhook.is_parsed or webhook.is_of_wrong_mode():
-        return received
-    if processor == INLINE:
-        apply_first_or_again(received)
-    elif processor != DEFERRED:
-        transaction.on_commit(partial(_enqueue, processor, webhook.pk), using=database_of(webhook))
-    return received
-
-
-def _new(event: dict[str, Any], processor: object) -> StripeWebhook:
-    webhook = StripeWebhook(id=event["id"], raw_data=event)
-    if processor == INLINE:
-        # One statement for all that nobody listens to, which is most of what Stripe sends.
-        webhook.is_parsed = not webhook.has_listeners and not webhook.is_of_wrong_mode()
-        webhook.attempts, webhook.retry_at = 1, None if webhook.is_parsed else delay_after(1)
-    elif processor != DEFERRED:
-        webhook.retry_at = timezone.now() + QUEUE_TIME
-    return webhook
-
-
 def store_event(event: dict[str, Any], processor: object = INLINE) -> Received:
-    """Insert the event's row, or find the one that is here already."""
-    webhook = _new(event, processor)
+    """Insert a row for the event, or return the one that is stored already."""
+    webhook = _new_webhook(event, processor)
     try:
         with transaction.atomic(using=database_of(webhook)):
             webhook.store()
@@ -156,49 +128,57 @@ def store_event(event: dict[str, Any], processor: object = INLINE) -> Received:
     return Received(webhook, is_new=True)
 
 
+def _new_webhook(event: dict[str, Any], processor: object) -> StripeWebhook:
+    webhook = StripeWebhook(id=event["id"], raw_data=event)
+    if processor == INLINE:
+        webhook.count_first_attempt()
+        if not webhook.has_listeners and not webhook.is_of_wrong_mode():
+            # Most of Stripe's events have no handler. These need no second statement.
+            webhook.is_parsed, webhook.retry_at = True, None
+    elif processor != DEFERRED:
+        webhook.retry_at = timezone.now() + QUEUE_TIME
+    return webhook
+
+
 # Hand over
 
 
-def apply_first_or_again(received: Received) -> None:
-    """Apply the event here and now, unless somebody else is at it. Raises what handlers raise."""
-    if not received.is_new:
-        received.webhook.retry()
-        return
-    try:
-        apply(received.webhook)
-    except StripeWebhookAlreadyParsed:
-        logger.info("Event %s was applied by a repeated delivery.", received.webhook)
+def apply_received(received: Received) -> bool:
+    """Apply the event now, unless another process does; return whether this call applied it.
+
+    The INSERT of a new event has counted its first attempt. Raises what handlers raise.
+    """
+    return apply_event(received.webhook, is_counted=received.is_new)
 
 
 def _enqueue(processor: str | Callable[[str], object], webhook_id: str) -> None:
-    """Give the id to the queue. What goes wrong is made good by ``process_webhooks``, so Stripe
-    need not send the event again."""
+    """Pass the id to the queue. Errors are logged only: ``process_webhooks`` applies the event."""
     try:
         hand_over = processor_of(processor)
         hand_over(webhook_id)
     except Exception:
-        logger.exception("Event %s could not be handed over; it stays stored.", webhook_id)
+        logger.exception("Event %s is stored, but could not be enqueued.", webhook_id)
 
 
-def processor_of(named: str | Callable[[str], object]) -> Callable[[str], object]:
-    """The function that takes an event's id; raises ``ImportError`` if there is none."""
-    if callable(named):
-        return named
-    found: Callable[[str], object] = import_string(PROCESSOR_PATHS.get(named, named))
+def processor_of(setting: str | Callable[[str], object]) -> Callable[[str], object]:
+    """Return the function that takes an event's id. Raises ``ImportError`` if there is none."""
+    if callable(setting):
+        return setting
+    found: Callable[[str], object] = import_string(PROCESSOR_PATHS.get(setting, setting))
     return found
 
 
 def apply_webhook(webhook_id: str) -> bool:
-    """For the worker of a queue: apply the stored event of that id; whether this call did it.
+    """Apply the stored event of that id; return whether this call applied it. For queue workers.
 
-    An error is logged, recorded in the row and tried again by ``process_webhooks``. The same id
-    may come twice, late, or after somebody else has applied the event.
+    An exception is logged and recorded in the row, and ``process_webhooks`` retries the event.
+    Calling this twice, late, or after another process has applied the event is safe.
     """
     webhook = stored(StripeWebhook).filter(pk=webhook_id, is_parsed=False).first()
     if webhook is None or webhook.is_of_wrong_mode():
         return False
     try:
-        return bool(webhook.retry())
+        return apply_event(webhook)
     except Exception:
         logger.exception("Event %s (%s) could not be applied.", webhook_id, webhook.event_type)
         return False

@@ -18,7 +18,7 @@ from rest_framework.settings import api_settings
 from aa_stripe import gateway
 from aa_stripe.currencies import decimal_places
 from aa_stripe.models import StripeCharge, StripeCoupon, StripeCustomer, StripeWebhook
-from aa_stripe.utils import storable_text
+from aa_stripe.utils import is_deeper_than, storable_text
 
 #: What an id of Stripe's looks like; it ends up in columns, URLs and headers. It begins with a
 #: letter, as the number of a card does not.
@@ -59,14 +59,14 @@ class StripeJSField(serializers.JSONField):
         return kept
 
     def _refuse_unstorable(self, sent: dict[str, Any]) -> None:
-        values: list[tuple[Any, int]] = [(sent, 1)]
+        if is_deeper_than(sent, MAX_DEPTH):
+            self.fail("too_deep")
+        values: list[Any] = [sent]
         while values:
-            value, depth = values.pop()
-            if depth > MAX_DEPTH:
-                self.fail("too_deep")
+            value = values.pop()
             if not _is_storable(value):
                 self.fail("unstorable")
-            values += [(part, depth + 1) for part in _parts(value)]
+            values += _parts(value)
         if len(json.dumps(sent)) > MAX_LENGTH:
             self.fail("too_long")
 

@@ -1,4 +1,4 @@
-"""Small conversions between what Stripe sends and what Django stores."""
+"""Conversions between Stripe's values and values that Django can store."""
 
 from __future__ import annotations
 
@@ -9,32 +9,50 @@ from datetime import datetime, timezone
 from typing import Any
 from uuid import UUID
 
-# NUL, and halves of surrogate pairs: JSON can spell them, PostgreSQL refuses them.
+# NUL and halves of surrogate pairs: valid in JSON, but not in a URL or in PostgreSQL.
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 _TO_ESCAPE = re.compile("[\0\ud800-\udfff\\\\]")
 
 
 def timestamp_to_timezone_aware_date(seconds: float) -> datetime:
-    """The moment ``seconds`` after 1970-01-01 00:00 UTC, as Stripe counts time.
+    """Return the moment ``seconds`` after 1970-01-01 00:00 UTC, which is how Stripe counts time.
 
-    Aware and in UTC, whatever the time zone of the process or the project. A project with
-    ``USE_TZ = False`` gets an aware value too.
+    The result is aware and in UTC, whatever the time zone of the process or the project, and
+    also if ``USE_TZ`` is ``False``.
     """
     return datetime.fromtimestamp(seconds, tz=timezone.utc)
 
 
 def uuid_in(metadata: Mapping[str, str] | None, key: str) -> UUID | None:
-    """The row's ``uuid`` in Stripe's metadata, which anybody may have written; else ``None``."""
+    """Return the UUID under ``key`` in Stripe's metadata, or ``None`` if there is no valid one."""
     try:
         return UUID((metadata or {}).get(key) or "")
     except ValueError:
         return None
 
 
-def storable_json(value: Any) -> Any:
-    """``value``, of JSON's types, such that the JSON type of every supported database takes it.
+def is_usable_text(text: str) -> bool:
+    """Return whether a URL and every supported database can hold ``text``."""
+    return not _UNSTORABLE.search(text)
 
-    NaN and Infinity become strings, characters that cannot be stored become as JSON has them:
+
+def is_deeper_than(value: Any, levels: int) -> bool:
+    """Return whether more than ``levels`` lists and objects are nested in ``value``."""
+    level = _containers_in([value])
+    for _ in range(levels):
+        level = [part for container in level for part in _containers_in(container)]
+    return bool(level)
+
+
+def _containers_in(value: Any) -> list[Any]:
+    parts = value.values() if isinstance(value, dict) else value
+    return [part for part in parts if isinstance(part, (dict, list))]
+
+
+def storable_json(value: Any) -> Any:
+    """Return JSON data that the JSON type of every supported database accepts.
+
+    NaN and Infinity become strings. Characters that cannot be stored become their JSON escape:
     NUL becomes ``\\u0000``, six characters.
     """
     if isinstance(value, dict):
@@ -47,11 +65,12 @@ def storable_json(value: Any) -> Any:
 
 
 def storable_text(text: str) -> str:
-    """``text``; if a character of it cannot be stored, with that and every backslash escaped.
+    """Return ``text`` with every character escaped that cannot be stored.
 
-    The backslashes, so that an escaped NUL is not mistaken for six characters that were there.
+    If there is such a character, backslashes are escaped too. So an escaped NUL differs from the
+    same six characters in the original text.
     """
-    if not _UNSTORABLE.search(text):
+    if is_usable_text(text):
         return text
     return _TO_ESCAPE.sub(_escape, text)
 

@@ -1,1 +1,1 @@
-"""What works with packages that a project may or may not use."""
+"""Integrations with optional packages."""

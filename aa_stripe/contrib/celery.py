@@ -1,8 +1,8 @@
-"""Celery: events applied by a worker, and the cron commands as tasks for beat.
+"""Celery tasks: apply an event in a worker, and run the cron commands from beat.
 
-``STRIPE_WEBHOOK_PROCESSOR = "celery"`` has each event applied by ``apply_webhook``. The other
-tasks take a command's arguments: ``charge_stripe.delay("--limit", "500")``. A worker learns of all
-of them by ``imports = ["aa_stripe.contrib.celery"]`` (``CELERY_IMPORTS`` in Django's settings).
+With ``STRIPE_WEBHOOK_PROCESSOR = "celery"``, the task ``apply_webhook`` applies each event. The
+other tasks take a command's arguments: ``charge_stripe.delay("--limit", "500")``. Register all of
+them with ``imports = ["aa_stripe.contrib.celery"]`` (``CELERY_IMPORTS`` in Django's settings).
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from aa_stripe import jobs
 
 
 class JobFailed(Exception):
-    """Something in the run failed; the text is what the command has printed."""
+    """A run with failures. The message is the command's output."""
 
 
 def enqueue(webhook_id: str) -> None:
-    """Have the event applied by a worker."""
+    """Send the event's id to a worker, which applies the event."""
     apply_webhook.delay(webhook_id)
 
 
-# Acknowledged when it is done: the broker keeps the message of a worker that is killed.
+# Acknowledged late, so that the broker keeps the message of a worker that is killed.
 @shared_task(name="aa_stripe.apply_webhook", ignore_result=True, acks_late=True)
 def apply_webhook(webhook_id: str) -> None:
     jobs.apply_webhook(webhook_id)
@@ -61,8 +61,11 @@ def check_pending_webhooks(*arguments: str) -> str:
 
 
 def _run(command: str, arguments: tuple[str, ...]) -> str:
-    """What the command prints. Raises ``JobFailed`` where it would exit with another status than
-    0, which a worker would take for its own end, and whatever else the command raises."""
+    """Run the command and return its output.
+
+    Raises ``JobFailed`` if the command exits with an error status: ``SystemExit`` would end the
+    worker. Other exceptions of the command are raised unchanged.
+    """
     output = io.StringIO()
     try:
         call_command(command, *arguments, stdout=output, stderr=output)

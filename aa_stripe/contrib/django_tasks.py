@@ -1,7 +1,7 @@
-"""Django's Tasks (Django 6.0 and later): events applied by a worker.
+"""Django's Tasks (Django 6.0 and later): apply an event in a worker.
 
-``STRIPE_WEBHOOK_PROCESSOR = "django_tasks"`` has each event applied by ``apply_webhook``, in
-whatever backend ``TASKS`` names. https://docs.djangoproject.com/en/6.0/topics/tasks/
+With ``STRIPE_WEBHOOK_PROCESSOR = "django_tasks"``, the task ``apply_webhook`` applies each event,
+in the backend that ``TASKS`` names. https://docs.djangoproject.com/en/6.0/topics/tasks/
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from aa_stripe import jobs
 
 
 def enqueue(webhook_id: str) -> None:
-    """Have the event applied by a worker."""
+    """Send the event's id to a worker, which applies the event."""
     apply_webhook.enqueue(webhook_id)
 
 

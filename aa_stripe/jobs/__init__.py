@@ -1,6 +1,6 @@
-"""What runs unattended: each job is a function that returns a ``Report``.
+"""The unattended jobs. Each is a function that returns a ``Report``.
 
-The management commands are thin over these; a project's task queue may call them as well.
+The management commands are thin wrappers around them. A project's task queue may call them too.
 """
 
 from aa_stripe.inbox import Received, apply_webhook, read_event, receive

@@ -10,8 +10,7 @@ from aa_stripe.exceptions import StripeMethodNotAllowed, StripeNoActiveCustomer
 from aa_stripe.jobs.pace import at_rate
 from aa_stripe.jobs.report import SETTLED_MEANWHILE, Outcome, Report
 from aa_stripe.jobs.run import Run, Watcher
-from aa_stripe.models import StripeCharge, StripeCustomer
-from aa_stripe.models.charge.model import StripeChargeQuerySet
+from aa_stripe.models import StripeCharge, StripeChargeQuerySet, StripeCustomer
 from aa_stripe.models.rows import in_order, stored
 
 # Actions in the report.

@@ -1,4 +1,4 @@
-"""Finding the events that Stripe has and that never arrived, and fetching them.
+"""The job that finds and recovers events that Stripe has, but never delivered.
 
 https://docs.stripe.com/webhooks/process-undelivered-events
 """
@@ -12,35 +12,34 @@ from datetime import timedelta
 from functools import partial
 
 from aa_stripe import gateway
-from aa_stripe.inbox import apply_first_or_again, store_event
+from aa_stripe.inbox import apply_received, store_event
 from aa_stripe.jobs.pace import at_rate
 from aa_stripe.jobs.pages import pages
 from aa_stripe.jobs.report import Outcome, Report
 from aa_stripe.jobs.run import Run, Watcher, attempt
-from aa_stripe.jobs.webhooks import APPLIED, NOT_FOLLOWED
+from aa_stripe.jobs.webhooks import APPLIED, APPLIED_WITH_ERROR, OTHER_MODE
 from aa_stripe.models import StripeWebhook
 from aa_stripe.models.rows import stored
 from aa_stripe.settings import stripe_settings
 from aa_stripe.webhooks import is_of
 
-#: How far back is looked, how far Stripe lets us look, and how long an event may take to arrive.
+#: The default window, the longest one that Stripe lists, and how long a delivery may take.
 WINDOW = timedelta(days=3)
 LONGEST_WINDOW = timedelta(days=30)
 GRACE = timedelta(seconds=300)
 
-# What is done, as the report counts it.
+# Actions in the report.
 MISSING = "missing"
 STORED = "stored"
 
-# Why a missing event is left alone.
-ARRIVED_MEANWHILE = "arrived meanwhile"
-OTHER_MODE = "of the other mode (live or test) than the API key"
-GONE = "not kept by Stripe any more"
+# Reasons in the report why a missing event is skipped.
+DELIVERED_MEANWHILE = "delivered in the meantime"
+GONE = "no longer kept by Stripe"
 
 
 @dataclass
 class Pending:
-    """The run's report, and the ids of the events that are still missing, the oldest first."""
+    """The run's report, and the ids of the events that are still missing, oldest first."""
 
     report: Report
     missing: list[str] = field(default_factory=list)
@@ -55,19 +54,21 @@ def check_pending_webhooks(
     rate: float | None = None,
     watcher: Watcher | None = None,
 ) -> Pending:
-    """Compare the events that Stripe has with those that are stored, wherever the holes are.
+    """Compare Stripe's events with the stored ones, and return those that are missing.
 
-    Looks at the events of the types in ``STRIPE_WEBHOOK_EVENT_TYPES`` that are younger than
-    ``since`` (at most 30 days) and older than ``grace``. With ``recover`` what is missing is
-    stored and applied, the oldest first, whatever the processor is; no event stops the others.
-    ``limit`` is how many may be recovered, ``rate`` is how many requests per second may go to
-    Stripe, ``None`` for ``STRIPE_REQUESTS_PER_SECOND``.
+    Covers the events of the types in ``STRIPE_WEBHOOK_EVENT_TYPES`` that are younger than
+    ``since`` (at most 30 days) and older than ``grace``. With ``recover`` the missing events are
+    stored and applied, oldest first, whatever the processor is. An event that fails does not stop
+    the others. ``limit`` is the maximum number of events to recover. ``rate`` is the maximum
+    number of requests to Stripe per second; ``None`` means ``STRIPE_REQUESTS_PER_SECOND``.
 
-    Raises ``ValueError`` for a window that Stripe does not keep or that is empty, and for a rate
-    that is not above 0.
+    Raises ``ValueError`` if the window is empty or longer than Stripe keeps events, or if the
+    rate is not above 0.
     """
     if not timedelta(0) <= grace < since <= LONGEST_WINDOW:
-        raise ValueError("The window begins at most 30 days ago, and before its end.")
+        raise ValueError(
+            "The window must begin at most 30 days ago (since) and before its end (grace)."
+        )
     run = Run(watcher)
     with at_rate(rate):
         missing = _missing(run, since, grace)
@@ -76,15 +77,15 @@ def check_pending_webhooks(
     return Pending(run.report, missing)
 
 
-# What is missing
+# Finding
 
 
 def _missing(run: Run, since: timedelta, grace: timedelta) -> list[str]:
-    """The ids of what is not stored; whatever could not be listed is a failure of the report."""
+    """Return the ids of events that are not stored; a failed listing is a failure of the run."""
     found: list[str] = []
     now = time.time()
     first, last = int(now - since.total_seconds()), int(now - grace.total_seconds())
-    listing = partial(gateway.events, first, last, _types_to_ask_for())
+    listing = partial(gateway.events, first, last, _types_of_listing())
     with run.counting("Events", lambda: None):
         for events, error in pages(listing):
             wanted = [event.id for event in events if _is_wanted(event.type)]
@@ -104,15 +105,15 @@ def _label(event_id: str) -> str:
     return f"Webhook id: {event_id}"
 
 
-def _types_to_ask_for() -> Sequence[str]:
-    """The types that the listing is narrowed to; none where Stripe takes no such list."""
+def _types_of_listing() -> Sequence[str]:
+    """Return the types to filter the listing by; empty if Stripe cannot filter by them."""
     types = wanted_types()
     are_exact = all("*" not in it for it in types)
     return types if are_exact and len(types) <= gateway.MAX_EVENT_TYPES else ()
 
 
 def wanted_types() -> Sequence[str]:
-    """The types that the endpoint is subscribed to; none stands for all."""
+    """Return the types that the endpoint is subscribed to; empty stands for all."""
     return stripe_settings.WEBHOOK_EVENT_TYPES or ()
 
 
@@ -126,11 +127,11 @@ def _not_stored(ids: list[str]) -> list[str]:
     return [id for id in ids if id not in known]
 
 
-# Fetching it
+# Recovering
 
 
 def _recovered(run: Run, missing: list[str], limit: int | None) -> list[str]:
-    """Store and apply what is missing; return what is missing still."""
+    """Store and apply the missing events; return the ids that are still missing."""
     still: list[str] = []
     with run.counting("Missing events", lambda: len(missing)):
         for tried, event_id in enumerate(missing):
@@ -155,7 +156,7 @@ def _recover(event_id: str) -> Outcome:
     if webhook.is_of_wrong_mode():
         return Outcome(skipped=OTHER_MODE)
     if not webhook.is_parsed:
-        apply_first_or_again(received)
+        apply_received(received)
     elif not received.is_new:
-        return Outcome(skipped=ARRIVED_MEANWHILE)
-    return Outcome(done=NOT_FOLLOWED if webhook.parse_error else APPLIED)
+        return Outcome(skipped=DELIVERED_MEANWHILE)
+    return Outcome(done=APPLIED_WITH_ERROR if webhook.parse_error else APPLIED)

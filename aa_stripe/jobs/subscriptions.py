@@ -7,9 +7,8 @@ from typing import cast
 from aa_stripe.jobs.pace import at_rate
 from aa_stripe.jobs.report import SETTLED_MEANWHILE, Outcome, Report
 from aa_stripe.jobs.run import Run, Watcher
-from aa_stripe.models import StripeSubscription
+from aa_stripe.models import ENDED, StripeSubscription, StripeSubscriptionQuerySet
 from aa_stripe.models.rows import in_order, stored
-from aa_stripe.models.subscription.model import ENDED, StripeSubscriptionQuerySet
 
 # Actions in the report.
 CANCELED = "canceled"

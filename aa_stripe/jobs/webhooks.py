@@ -1,4 +1,4 @@
-"""Applying the events that are stored, and forgetting those that were applied long ago."""
+"""The jobs that apply stored events, and prune those that were applied long ago."""
 
 from __future__ import annotations
 
@@ -11,26 +11,23 @@ from typing import cast
 from django.utils import timezone
 
 from aa_stripe.jobs.pace import at_rate
-from aa_stripe.jobs.report import Outcome, Report
+from aa_stripe.jobs.report import SETTLED_MEANWHILE, Outcome, Report
 from aa_stripe.jobs.run import Run, Watcher, attempt
-from aa_stripe.models import StripeWebhook
+from aa_stripe.models import StripeWebhook, StripeWebhookQuerySet
 from aa_stripe.models.rows import CHUNK_SIZE, in_order, oldest_first, stored
-from aa_stripe.models.webhook.model import StripeWebhookQuerySet
 
-# What is done, as the report counts it.
+# Actions in the report.
 APPLIED = "applied"
-NOT_FOLLOWED = "applied, with an error of a handler's"
+APPLIED_WITH_ERROR = "applied, handler error recorded"
 WOULD_APPLY = "would be applied"
 PRUNED = "pruned"
 WOULD_PRUNE = "would be pruned"
 
-# Why an event is left alone.
-APPLIED_BEFORE = "applied before"
-OTHER_MODE = "of the other mode (live or test) than the API key"
-SETTLED_MEANWHILE = "already settled by another process"
+# Reasons in the report why an event is skipped.
+ALREADY_APPLIED = "already applied"
+OTHER_MODE = "live or test mode differs from the API key"
 
-#: Stripe lists events for 30 days. One that was forgotten before would look like one that never
-#: arrived.
+#: Stripe lists events for 30 days. An event pruned earlier would look like one never delivered.
 KEPT_FOR = timedelta(days=31)
 
 
@@ -43,19 +40,20 @@ def process_webhooks(
     rate: float | None = None,
     watcher: Watcher | None = None,
 ) -> Report:
-    """Apply every stored event whose time has come, the oldest first.
+    """Apply every stored event that is due, oldest first.
 
-    That is each event that was not applied yet, or not to its end; after a failure it is left
-    alone for a while, which grows with each attempt. ``failed`` are those, regardless of that
-    time, of which ``parse_error`` says why they could not be followed, also if they count as
-    parsed: all their handlers are called again. ``ids`` are those events alone. ``older_than`` is
-    for how long they must have been here.
+    Due events are those that were not applied yet. After a failure they are not due for a delay,
+    which grows with each attempt. ``failed`` selects the events with a ``parse_error`` instead,
+    due or not, including those that a handler rejected; all their handlers run again. ``ids``
+    selects only these events, due or not. ``older_than`` is the minimum time since they were
+    stored.
 
-    No event stops the others. ``limit`` is how many may be tried; ``rate`` is how many requests
-    per second may go to Stripe, ``None`` for ``STRIPE_REQUESTS_PER_SECOND``.
+    An event that fails does not stop the others. ``limit`` is the maximum number of events to
+    try; skipped events do not count. ``rate`` is the maximum number of requests to Stripe per
+    second; ``None`` means ``STRIPE_REQUESTS_PER_SECOND``.
 
-    Running it twice at once is safe. Raises ``StripeWebhook.DoesNotExist`` if one of the ``ids``
-    is not stored, and ``ValueError`` for a rate that is not above 0.
+    Two runs at the same time are safe. Raises ``StripeWebhook.DoesNotExist`` if one of the
+    ``ids`` is not stored, and ``ValueError`` if the rate is not above 0.
     """
     act = partial(_apply, even_if_parsed=failed or bool(ids))
     run = Run(watcher)
@@ -73,7 +71,7 @@ def preview_webhooks(
     limit: int | None = None,
     watcher: Watcher | None = None,
 ) -> Report:
-    """What ``process_webhooks`` would do now; writes nothing, and asks Stripe nothing."""
+    """Return what ``process_webhooks`` would do now; write nothing, do not call Stripe."""
     run = Run(watcher)
     _each(run, _chosen(ids, failed, older_than), lambda it: Outcome(done=WOULD_APPLY), limit)
     return run.report
@@ -82,13 +80,13 @@ def preview_webhooks(
 def prune_webhooks(
     *, older_than: timedelta = KEPT_FOR, dry_run: bool = False, watcher: Watcher | None = None
 ) -> Report:
-    """Delete the events that were applied without an error, and arrived longer ago than that.
+    """Delete the events that were applied without an error and stored longer ago than that.
 
-    Raises ``ValueError`` for less than 31 days: Stripe may still list, or send again, what is
-    younger, and it would be applied a second time.
+    Raises ``ValueError`` for less than 31 days: Stripe may still list or redeliver younger
+    events, and they would be applied a second time.
     """
     if older_than < KEPT_FOR:
-        raise ValueError(f"Events are kept for {KEPT_FOR.days} days at least.")
+        raise ValueError(f"older_than must be at least {KEPT_FOR.days} days.")
     run = Run(watcher)
     applied = _webhooks().filter(is_parsed=True, parse_error="")
     old = applied.filter(created__lt=timezone.now() - older_than)
@@ -103,7 +101,7 @@ def prune_webhooks(
     with run.series("Old webhooks", old):
         while not run.is_over() and (chunk := list(islice(keys, CHUNK_SIZE))):
             outcome = attempt(prune, chunk)
-            if outcome.error is not None:  # a project's own table may point to one of them
+            if outcome.error is not None:  # a project's table may refer to one of them
                 run.note(f"Webhook ids: {chunk[0]} to {chunk[-1]}", outcome)
                 continue
             for key in chunk:
@@ -121,7 +119,7 @@ def _chosen(
     rows = _webhooks()
     if ids:
         rows = rows.filter(pk__in=ids)
-        _refuse_unknown(set(ids) - set(rows.values_list("pk", flat=True)))
+        _reject_unknown(set(ids) - set(rows.values_list("pk", flat=True)))
     if failed:
         rows = rows.failed()
     elif not ids:
@@ -131,9 +129,9 @@ def _chosen(
     return rows
 
 
-def _refuse_unknown(ids: set[str]) -> None:
+def _reject_unknown(ids: set[str]) -> None:
     if ids:
-        raise StripeWebhook.DoesNotExist(f"Not stored here: {', '.join(sorted(ids))}.")
+        raise StripeWebhook.DoesNotExist(f"Events not stored: {', '.join(sorted(ids))}.")
 
 
 def _each(
@@ -142,14 +140,14 @@ def _each(
     act: Callable[[StripeWebhook], Outcome],
     limit: int | None,
 ) -> None:
-    """``act`` on each of the rows, as it is by then, that is not to be left alone."""
+    """Call ``act`` with each of the rows, read anew, unless it has to be skipped."""
 
     def decide(key: str) -> Outcome:
         webhook = rows.filter(pk=key).first()
         if webhook is None:
             return Outcome(skipped=SETTLED_MEANWHILE)
         if webhook.is_parsed and not webhook.parse_error:
-            return Outcome(skipped=APPLIED_BEFORE)
+            return Outcome(skipped=ALREADY_APPLIED)
         if webhook.is_of_wrong_mode():
             return Outcome(skipped=OTHER_MODE)
         return act(webhook)
@@ -160,4 +158,4 @@ def _each(
 def _apply(webhook: StripeWebhook, *, even_if_parsed: bool) -> Outcome:
     if not webhook.retry(even_if_parsed=even_if_parsed):
         return Outcome(skipped=SETTLED_MEANWHILE)
-    return Outcome(done=NOT_FOLLOWED if webhook.parse_error else APPLIED)
+    return Outcome(done=APPLIED_WITH_ERROR if webhook.parse_error else APPLIED)

@@ -5,18 +5,20 @@ Each noun is a package of its own: its model, and one module for each thing that
 
 from aa_stripe.exceptions import StripeMethodNotAllowed
 from aa_stripe.models.base import USER_MODEL, StripeBasicModel
-from aa_stripe.models.charge import StripeCharge, StripeRefund
+from aa_stripe.models.charge import StripeCharge, StripeChargeQuerySet, StripeRefund
 from aa_stripe.models.coupon import StripeCoupon, StripeCouponManager, StripeCouponQuerySet
 from aa_stripe.models.customer import StripeCustomer, StripeToken
 from aa_stripe.models.plan import StripeSubscriptionPlan
-from aa_stripe.models.subscription import StripeSubscription
-from aa_stripe.models.webhook import StripeWebhook
+from aa_stripe.models.subscription import ENDED, StripeSubscription, StripeSubscriptionQuerySet
+from aa_stripe.models.webhook import StripeWebhook, StripeWebhookQuerySet, apply_event
 from aa_stripe.signals import webhook_pre_parse
 
 __all__ = [
+    "ENDED",
     "USER_MODEL",
     "StripeBasicModel",
     "StripeCharge",
+    "StripeChargeQuerySet",
     "StripeCoupon",
     "StripeCouponManager",
     "StripeCouponQuerySet",
@@ -25,7 +27,10 @@ __all__ = [
     "StripeRefund",
     "StripeSubscription",
     "StripeSubscriptionPlan",
+    "StripeSubscriptionQuerySet",
     "StripeToken",
     "StripeWebhook",
+    "StripeWebhookQuerySet",
+    "apply_event",
     "webhook_pre_parse",
 ]

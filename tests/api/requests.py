@@ -8,7 +8,7 @@ CUSTOMERS = "/aa-stripe/customers"
 SETUP_INTENTS = "/aa-stripe/setup-intents"
 
 #: What the endpoints say when Stripe gave no usable answer.
-TRY_AGAIN = {"stripe_error": "Stripe API returned an error, please try again later."}
+TRY_AGAIN = {"stripe_error": "Temporary Stripe API error"}
 
 
 def of(customer):

@@ -187,8 +187,9 @@ def test_the_command_fails_when_too_much_is_missing(too_many, run):
     with pytest.raises(StripePendingWebhooksLimitExceeded) as failed:
         run(CHECK)
 
-    said = "3 events of Stripe's have not arrived at shop.example.com."
-    assert str(failed.value) == said
+    said = "Pending webhooks threshold limit exceeded, current threshold is 2"
+    assert failed.value.message == said
+    assert str(failed.value) == f"{said}: 3 events have not arrived at shop.example.com"
 
 
 def test_the_error_is_found_under_the_name_of_0_14():
@@ -592,7 +593,7 @@ def test_what_a_handler_cannot_follow_is_counted_apart(fake, on, run):
     ran = run(CHECK, "--recover")
 
     assert ran.status == 0
-    assert ran.stdout == "missing: 1\napplied, with an error of a handler's: 1\n"
+    assert ran.stdout == "missing: 1\napplied, handler error recorded: 1\n"
     assert StripeWebhook.objects.get().parse_error == "There is no such topup."
 
 
@@ -615,7 +616,7 @@ def test_an_event_that_arrives_meanwhile_is_left_alone(fake, applied, run):
 
     assert applied == []
     assert ran.status == 0
-    assert ran.stdout == "missing: 1\nskipped (arrived meanwhile): 1\n"
+    assert ran.stdout == "missing: 1\nskipped (delivered in the meantime): 1\n"
     assert StripeWebhook.objects.count() == 1
 
 

@@ -76,7 +76,7 @@ def test_verbosity_2_lists_the_rows(charges, run):
         f"Charge id: {collected.pk}: collected, 10.00 USD",
         f"Charge id: {declined.pk}: declined",
         f"Charge id: {skipped.pk}: no active customer",
-        f"Charge id: {failed.pk}: failed: Stripe API returned an error, please try again later.",
+        f"Charge id: {failed.pk}: failed: Temporary Stripe API error",
         "collected: 1 (10.00 USD)",
         "declined: 1",
         "skipped (no active customer): 1",

@@ -565,7 +565,7 @@ def test_without_a_secret_everything_is_refused(db, client, settings, secrets, u
     answer = deliver(client, make_event(), secret=used)
 
     assert answer.status_code == 503
-    assert answer.json() == {"detail": "Webhooks are not set up here."}
+    assert answer.json() == {"detail": "Webhooks are not configured."}
     assert is_empty()
 
 
@@ -614,4 +614,4 @@ def test_an_event_that_does_not_say_what_it_is_about_is_not_tried_again(
     assert answer.status_code == 201
     webhook = only_webhook()
     assert webhook.is_parsed
-    assert webhook.parse_error == "The event does not say what it is about."
+    assert webhook.parse_error == "The event's object has no id."

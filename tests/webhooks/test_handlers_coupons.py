@@ -138,7 +138,8 @@ def test_a_coupon_that_is_gone_by_now_is_not_stored(fake):
     statuses = deliver(fake, newest(fake, CREATED))
 
     assert statuses == [NEW]
-    assert "No such coupon" in error_of(newest(fake, CREATED))
+    said = "Coupon with this coupon_id does not exists at Stripe API"
+    assert error_of(newest(fake, CREATED)) == said
     assert not rows().exists()
 
 

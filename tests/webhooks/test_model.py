@@ -213,7 +213,7 @@ def test_an_event_of_the_other_mode_is_stored_and_not_applied(handled, settings,
 
 @pytest.mark.parametrize(
     ("key", "livemode", "said"),
-    [("sk_test_1", True, "one of live mode"), ("sk_live_1", False, "one of test mode")],
+    [("sk_test_1", True, "from live mode"), ("sk_live_1", False, "from test mode")],
 )
 @pytest.mark.parametrize("act", [StripeWebhook.parse, StripeWebhook.retry])
 def test_applying_an_event_of_the_other_mode_is_refused(
@@ -233,7 +233,7 @@ def test_parsing_an_unsaved_event_of_the_other_mode_is_refused(handled):
     made = make_event(livemode=True)
     webhook = StripeWebhook(id=made["id"], raw_data=made)
 
-    with pytest.raises(StripeMethodNotAllowed, match="one of live mode"):
+    with pytest.raises(StripeMethodNotAllowed, match="from live mode"):
         webhook.parse()
 
     assert not StripeWebhook.objects.exists()
@@ -278,7 +278,7 @@ def test_a_row_of_old_that_is_no_event_counts_as_parsed_with_an_error(db, on, re
 
     row = other(webhook)
     assert row.is_parsed
-    assert row.parse_error == "This is no event of Stripe's."
+    assert row.parse_error == "This is not a Stripe event."
     assert row.raw_data == raw_data
     assert called == []
 
@@ -386,4 +386,4 @@ def test_a_worker_counts_an_event_that_could_not_be_followed_as_applied(db, on):
 
     assert apply_webhook(webhook.pk) is True
 
-    assert other(webhook).parse_error == "Unable to parse webhook."
+    assert other(webhook).parse_error == "Unable to parse webhook"

@@ -137,7 +137,7 @@ def test_an_event_that_cannot_be_handed_over_is_received_and_applied_by_process_
 
     assert deliver(client, make_event()).status_code == 201
 
-    assert "could not be handed over; it stays stored." in caplog.text
+    assert "is stored, but could not be enqueued." in caplog.text
     assert reason in caplog.text
     assert process_webhooks().done == {}  # a queue would still have time
     make_due(only_webhook())

@@ -27,8 +27,8 @@ from tests.webhooks.effects import TYPE, effects_of, make_event, stored_event, t
 
 NOT_SIGNED = "The signature is missing, wrong or too old."
 NOT_UTF8 = "The body is not UTF-8."
-NO_JSON = "The body is no JSON that can be read."
-NO_EVENT = "The body is no event of the kind that is applied here."
+NO_JSON = "The body is not valid JSON."
+NO_EVENT = "The body is not a Stripe snapshot event."
 NO_ID = "The event has no id."
 NO_TYPE = "The event has no type."
 TOO_DEEP = "The event is nested too deeply."

@@ -215,12 +215,12 @@ def test_a_type_or_a_pattern_is_taken_for_one(text):
 )
 def test_what_is_no_pattern_is_refused_at_once(empty, text):
     assert not is_event_type(text)
-    with pytest.raises(ValueError, match="is no type of event"):
+    with pytest.raises(ValueError, match="is not an event type"):
         empty.on("charge.refunded", text)
 
 
 def test_a_decorator_without_parentheses_is_refused(empty):
-    with pytest.raises(ValueError, match=r"Write @on\(\.\.\.\)"):
+    with pytest.raises(ValueError, match=r"Use @on\(\.\.\.\)"):
 
         @empty.on
         def handler(webhook):
@@ -301,7 +301,7 @@ def test_a_receiver_of_another_sender_is_no_listener():
 
 
 def test_the_handlers_of_this_app_are_registered():
-    assert registry.handlers_of("coupon.created") == [stripe_webhooks.store_coupon]
+    assert registry.handlers_of("coupon.created") == [stripe_webhooks.coupons.store_coupon]
 
 
 def test_the_handlers_of_a_projects_app_are_found_at_start_up(app):
@@ -340,4 +340,4 @@ def test_a_handler_of_an_impossible_type_keeps_the_site_from_starting(app):
     started = start_up(environment)
 
     assert started.returncode != 0
-    assert "is no type of event" in started.stderr
+    assert "is not an event type" in started.stderr

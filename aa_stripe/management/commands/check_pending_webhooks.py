@@ -1,4 +1,4 @@
-"""``manage.py check_pending_webhooks``"""
+"""The command ``manage.py check_pending_webhooks``."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ StripePendingWebooksLimitExceeded = StripePendingWebhooksLimitExceeded
 
 SUBJECT = "Stripe webhooks pending threshold exceeded"
 
-#: So many ids are listed in the mail.
+#: Maximum number of ids in the mail.
 IDS_IN_MAIL = 1000
 
-#: Says where the events are missing when the project has no sites.
+#: The domain named in the mail if the project has no sites.
 NO_SITE = "this site"
 
 
 class Command(JobCommand):
-    help = "Look for events of Stripe's that never arrived; tell the admins of too many."
-    limit_help = "With --recover, fetch at most N events."
+    help = "Find Stripe events that were never delivered; mail the admins if there are too many."
+    limit_help = "With --recover, recover at most N events."
 
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
@@ -50,10 +50,10 @@ class Command(JobCommand):
             type=float,
             default=GRACE.total_seconds(),
             metavar="SECONDS",
-            help=f"How long an event may take to arrive (default: {GRACE.total_seconds():.0f}).",
+            help=f"How long a delivery may take (default: {GRACE.total_seconds():.0f}).",
         )
         parser.add_argument(
-            "--recover", action="store_true", help="Fetch what is missing, and apply it."
+            "--recover", action="store_true", help="Store and apply the missing events."
         )
 
     def run_job(self, options: dict[str, Any], watcher: Watcher) -> Report:
@@ -61,7 +61,7 @@ class Command(JobCommand):
         grace = length_of_time("--grace", options["grace"], timedelta(seconds=1))
         if since is None or grace is None or not grace < since <= LONGEST_WINDOW:
             raise CommandError(
-                f"--since is at most {LONGEST_WINDOW.days} days, and longer than --grace."
+                f"--since must be at most {LONGEST_WINDOW.days} days and longer than --grace."
             )
         self._domain = _domain_of(options["site"])
         pending = check_pending_webhooks(
@@ -76,26 +76,28 @@ class Command(JobCommand):
         return pending.report
 
     def conclude(self, report: Report, options: dict[str, Any]) -> None:
-        """List what is missing; if it is too much, tell the admins and fail.
+        """List the missing events; mail the admins if there are too many.
 
-        Raises ``StripePendingWebhooksLimitExceeded``.
+        Raises ``StripePendingWebhooksLimitExceeded`` in that case.
         """
         if options["verbosity"] > 0:
             for event_id in self._missing:
                 self.stdout.write(f"Still missing: {event_id}")
-        if len(self._missing) <= stripe_settings.PENDING_WEBHOOKS_THRESHOLD or options["dry_run"]:
+        threshold = stripe_settings.PENDING_WEBHOOKS_THRESHOLD
+        if len(self._missing) <= threshold or options["dry_run"]:
             return
         try:
             mail_admins(SUBJECT, _message(self._missing, self._domain))
         except Exception:
-            logger.exception("The admins could not be told of the missing events.")
+            logger.exception("The mail to the admins could not be sent.")
         raise StripePendingWebhooksLimitExceeded(
-            f"{len(self._missing)} events of Stripe's have not arrived at {self._domain}."
+            f"Pending webhooks threshold limit exceeded, current threshold is {threshold}: "
+            f"{len(self._missing)} events have not arrived at {self._domain}"
         )
 
 
 def _domain_of(site_id: int | None) -> str:
-    """Raises ``CommandError`` for a site that is not there."""
+    """Return the site's domain. Raises ``CommandError`` if the site does not exist."""
     if not apps.is_installed("django.contrib.sites"):
         if site_id is not None:
             raise CommandError("--site needs django.contrib.sites in INSTALLED_APPS.")
@@ -120,8 +122,8 @@ def _message(missing: list[str], domain: str) -> str:
     ]
     if stripe_settings.ENV_PREFIX:
         lines.append(f"Server environment: {stripe_settings.ENV_PREFIX}")
-    lines += ["", "The ids of the events, the oldest first:", *missing[:IDS_IN_MAIL]]
+    lines += ["", "The ids of the events, oldest first:", *missing[:IDS_IN_MAIL]]
     if len(missing) > IDS_IN_MAIL:
         lines.append(f"... and {len(missing) - IDS_IN_MAIL} more")
-    lines += ["", "manage.py check_pending_webhooks --recover fetches and applies them."]
+    lines += ["", "manage.py check_pending_webhooks --recover stores and applies them."]
     return "\n".join(lines)

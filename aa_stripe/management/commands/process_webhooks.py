@@ -1,4 +1,4 @@
-"""``manage.py process_webhooks``"""
+"""The command ``manage.py process_webhooks``."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from aa_stripe.models import StripeWebhook
 
 
 class Command(JobCommand):
-    help = "Apply the stored events whose time has come. Meant for cron."
-    limit_help = "Try at most N events."
+    help = "Apply the stored events that are due. Meant for cron."
+    limit_help = "Try at most N events; skipped ones do not count."
 
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
@@ -31,31 +31,31 @@ class Command(JobCommand):
             default=[],
             dest="ids",
             metavar="EVENT",
-            help="Only this event, now, also if it failed before; may be given several times.",
+            help="Apply only this event, even if it failed or is not due; may be repeated.",
         )
         parser.add_argument(
             "--failed",
             action="store_true",
-            help="Only events that could not be followed before, now, all their handlers again.",
+            help="Retry events that a handler rejected; all their handlers run again.",
         )
         parser.add_argument(
             "--older-than",
             type=float,
             metavar="SECONDS",
-            help="Only events that have been here for longer.",
+            help="Apply only events that were stored longer ago.",
         )
         parser.add_argument(
             "--prune",
             type=float,
             metavar="DAYS",
-            help="Afterwards delete events that were applied without an error and have been here "
-            f"for longer, {KEPT_FOR.days} days at least.",
+            help="Afterwards delete events that were applied without an error and stored longer "
+            f"ago (at least {KEPT_FOR.days} days).",
         )
 
     def run_job(self, options: dict[str, Any], watcher: Watcher) -> Report:
         keep_for = length_of_time("--prune", options["prune"], timedelta(days=1))
         if keep_for is not None and keep_for < KEPT_FOR:
-            raise CommandError(f"--prune keeps events for {KEPT_FOR.days} days at least.")
+            raise CommandError(f"--prune must be at least {KEPT_FOR.days} days.")
         try:
             report = self._apply(options, watcher)
         except StripeWebhook.DoesNotExist as error:

@@ -1,6 +1,6 @@
 """A charge: an amount to collect once, and its refunds."""
 
-from aa_stripe.models.charge.model import StripeCharge
+from aa_stripe.models.charge.model import StripeCharge, StripeChargeQuerySet
 from aa_stripe.models.charge.refund import StripeRefund
 
-__all__ = ["StripeCharge", "StripeRefund"]
+__all__ = ["StripeCharge", "StripeChargeQuerySet", "StripeRefund"]

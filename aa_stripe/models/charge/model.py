@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
+from uuid import UUID
 
 from django.contrib.contenttypes.fields import GenericForeignKey
 from django.contrib.contenttypes.models import ContentType
@@ -12,13 +14,15 @@ from model_utils import FieldTracker
 
 from aa_stripe import gateway
 from aa_stripe.models.base import USER_MODEL, SavesOnlyChanges, StripeBasicModel
-from aa_stripe.models.charge.collect import collect
+from aa_stripe.models.charge.collect import announce_failure, collect
+from aa_stripe.models.charge.intent import UUID_KEY
 from aa_stripe.models.charge.refunds import refund, settle_refunds, take_over_refunds
 from aa_stripe.models.charge.settle import settle
 from aa_stripe.models.customer import StripeCustomer
-from aa_stripe.models.rows import database_of, reread, write_if
+from aa_stripe.models.rows import database_of, reread, stored, write_if
 from aa_stripe.settings import default_currency, stripe_settings
 from aa_stripe.signals import stripe_charge_refunded, stripe_charge_succeeded
+from aa_stripe.utils import uuid_in
 
 #: The signals that ``signal_due`` may name, in the order in which they are sent.
 DUE_SIGNALS = {"succeeded": stripe_charge_succeeded, "refunded": stripe_charge_refunded}
@@ -107,6 +111,20 @@ class StripeCharge(SavesOnlyChanges, StripeBasicModel):
     def token(self, customer: StripeCustomer | None) -> None:
         self.customer = customer
 
+    @staticmethod
+    def uuid_of_intent(intent: Mapping[str, Any]) -> UUID | None:
+        """Return the ``uuid`` of the row that the payment intent names, else ``None``."""
+        return uuid_in(intent.get("metadata"), UUID_KEY)
+
+    @classmethod
+    def of_intent(cls, intent: Mapping[str, Any]) -> list[StripeCharge]:
+        """Return the rows of the payment intent: by its id, else by the ``uuid`` it names."""
+        is_of_intent = models.Q(stripe_payment_intent_id=intent["id"])
+        if uuid := cls.uuid_of_intent(intent):
+            is_of_intent |= models.Q(uuid=uuid)
+        found = list(stored(cls).filter(is_of_intent).order_by("pk"))
+        return [row for row in found if row.stripe_payment_intent_id == intent["id"]] or found
+
     def charge(
         self, idempotency_key: str | None = None, payment_uuid: object = None
     ) -> gateway.Charge | None:
@@ -165,6 +183,10 @@ class StripeCharge(SavesOnlyChanges, StripeBasicModel):
         Raises the SDK's errors, and ``StripeWebhookParseError`` for a second payment.
         """
         return settle(self, intent_id)
+
+    def announce_failure(self, error: gateway.StripeError) -> None:
+        """Send the signals of a payment that failed with ``error``."""
+        announce_failure(self, error)
 
     def take_over_refunds(self) -> None:
         """Update the refunds from Stripe, without requesting any.

@@ -16,7 +16,8 @@ from aa_stripe.currencies import CURRENCY_CHOICES
 from aa_stripe.models.base import StripeBasicModel
 from aa_stripe.models.coupon import sync
 from aa_stripe.models.coupon.rules import check_changes, check_new
-from aa_stripe.models.coupon.terms import fields_of, identity_of
+from aa_stripe.models.coupon.terms import fields_of, identity_of, to_datetime
+from aa_stripe.models.rows import stored
 from aa_stripe.models.text import ExactCharField
 
 if TYPE_CHECKING:
@@ -125,6 +126,14 @@ class StripeCoupon(StripeBasicModel):
 
     def __str__(self) -> str:
         return self.coupon_id
+
+    @classmethod
+    def of_stripe(cls, coupon: Mapping[str, Any]) -> models.QuerySet[StripeCoupon]:
+        """Return the rows of Stripe's coupon that are not deleted, in the API key's mode."""
+        created = to_datetime(coupon["created"])
+        return stored(cls).filter(
+            coupon_id=coupon["id"], created=created, livemode=gateway.is_live()
+        )
 
     def save(self, force_retrieve: bool = False, **kwargs: Any) -> None:
         """Create the coupon at Stripe; of one that exists there, send ``metadata`` and ``name``.

@@ -7,7 +7,6 @@ https://docs.stripe.com/api/coupons/create
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from datetime import datetime
@@ -21,6 +20,7 @@ from django.utils.translation import gettext_lazy as _
 
 from aa_stripe.currencies import CURRENCIES
 from aa_stripe.money import StripeMoneyError, to_minor_units
+from aa_stripe.utils import is_usable_text
 
 if TYPE_CHECKING:
     from aa_stripe.models.coupon.model import StripeCoupon
@@ -31,9 +31,6 @@ Rule = Callable[["StripeCoupon"], Complaints]
 #: How far ahead ``redeem_by`` may be.
 YEARS_AHEAD = 5
 
-# NUL, and halves of surrogate pairs: no URL and not every database can hold them.
-_UNUSABLE = re.compile("[\0\ud800-\udfff]")
-
 
 def check_new(coupon: StripeCoupon) -> None:
     """Raise ``ValidationError`` for a coupon that Stripe would not create."""
@@ -43,11 +40,6 @@ def check_new(coupon: StripeCoupon) -> None:
 def check_changes(coupon: StripeCoupon) -> None:
     """Raise ``ValidationError`` for what an existing coupon could not be changed to."""
     _check(coupon, CHANGEABLE)
-
-
-def is_usable_text(text: str) -> bool:
-    """Whether a URL and every database can hold ``text``."""
-    return not _UNUSABLE.search(text)
 
 
 def _check(coupon: StripeCoupon, rules: list[Rule]) -> None:

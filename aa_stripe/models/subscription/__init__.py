@@ -1,5 +1,9 @@
 """A subscription: a plan that a customer pays for at each interval."""
 
-from aa_stripe.models.subscription.model import StripeSubscription
+from aa_stripe.models.subscription.model import (
+    ENDED,
+    StripeSubscription,
+    StripeSubscriptionQuerySet,
+)
 
-__all__ = ["StripeSubscription"]
+__all__ = ["ENDED", "StripeSubscription", "StripeSubscriptionQuerySet"]

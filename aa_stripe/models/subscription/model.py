@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
+from typing import Any
 
 from django.db import models
 from django.utils import timezone
@@ -15,8 +17,9 @@ from aa_stripe.models.base import USER_MODEL, SavesOnlyChanges, StripeBasicModel
 from aa_stripe.models.coupon import StripeCoupon
 from aa_stripe.models.customer import StripeCustomer
 from aa_stripe.models.plan import StripeSubscriptionPlan
-from aa_stripe.models.subscription.subscribe import subscribe
-from aa_stripe.utils import timestamp_to_timezone_aware_date
+from aa_stripe.models.rows import stored
+from aa_stripe.models.subscription.subscribe import UUID_KEY, subscribe
+from aa_stripe.utils import timestamp_to_timezone_aware_date, uuid_in
 
 
 class StripeSubscriptionQuerySet(models.QuerySet["StripeSubscription"]):
@@ -96,6 +99,14 @@ class StripeSubscription(SavesOnlyChanges, StripeBasicModel):
     def is_ending(self) -> bool:
         """Return whether the subscription gives access now and ends with its period."""
         return self.has_access and self.at_period_end
+
+    @classmethod
+    def of_stripe(cls, subscription: Mapping[str, Any]) -> models.QuerySet[StripeSubscription]:
+        """Return the rows of Stripe's subscription: by its id, else by the ``uuid`` it names."""
+        is_it = models.Q(stripe_subscription_id=subscription["id"])
+        if uuid := uuid_in(subscription.get("metadata"), UUID_KEY):
+            is_it |= models.Q(uuid=uuid, stripe_subscription_id="")
+        return stored(cls).filter(is_it).order_by("pk")
 
     def create_at_stripe(self) -> gateway.Subscription:
         """Subscribe the user's latest active customer to the plan; return Stripe's subscription.

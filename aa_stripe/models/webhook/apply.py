@@ -1,7 +1,7 @@
-"""Applying an event exactly once, whatever crashes in between.
+"""Applying an event exactly once, even if a process crashes in between.
 
-One transaction marks the event's row and holds all that its handlers write. The mark comes first:
-it takes the row's lock and fails if somebody else has set it, in one statement on every database.
+One transaction marks the event's row and holds all writes of the handlers. The mark comes first:
+one statement locks the row and fails if another process has marked it, on every database.
 """
 
 from __future__ import annotations
@@ -18,8 +18,13 @@ from typing import TYPE_CHECKING, TypeVar
 from django.db import DatabaseError, Error, connections, transaction
 from django.db.models import F, Q, QuerySet
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
-from aa_stripe.exceptions import StripeWebhookAlreadyParsed, StripeWebhookParseError
+from aa_stripe.exceptions import (
+    StripeMethodNotAllowed,
+    StripeWebhookAlreadyParsed,
+    StripeWebhookParseError,
+)
 from aa_stripe.models.rows import database_of, is_conflict
 from aa_stripe.signals import webhook_pre_parse
 from aa_stripe.utils import storable_text
@@ -32,65 +37,108 @@ T = TypeVar("T")
 
 logger = logging.getLogger("aa-stripe")
 
-#: How long to wait after the first attempt; twice as long after each further one, up to the limit.
+#: The delay after the first attempt. It doubles with each further attempt, up to the limit.
 FIRST_DELAY = timedelta(minutes=1)
 LONGEST_DELAY = timedelta(hours=6)
 
-#: So often it is begun when other transactions are in the way, with a pause of so many seconds.
+#: Maximum number of transactions when others are in the way, and the pause between them in seconds.
 TRIES = 3
 PAUSE = 0.1
 
 
 class SwallowedDatabaseError(RuntimeError):
-    """A handler went on after a database error, so what it wrote cannot be committed."""
+    """A database error that a handler caught: its transaction cannot be committed any more."""
+
+
+def apply_event(
+    webhook: StripeWebhook,
+    *,
+    is_counted: bool = False,
+    ignore_claim: bool = False,
+    even_if_parsed: bool = False,
+) -> bool:
+    """Apply the event in one transaction; return whether this call applied it.
+
+    ``False`` means that another process has applied the event, or has claimed it since the row
+    was read.
+
+    ``is_counted``: the row's INSERT has counted this attempt. Otherwise the attempt is counted
+    first, which claims the event. ``ignore_claim``: apply the event even if another process has
+    claimed it. ``even_if_parsed``: also apply an event that a handler rejected.
+
+    Raises ``StripeMethodNotAllowed`` for an event of the other mode (live or test) than the API
+    key. Any exception of a receiver or a handler but ``StripeWebhookParseError`` rolls back all
+    writes and is raised; ``parse_error`` has its message, ``retry_at`` the time of the retry.
+    """
+    reject_wrong_mode(webhook)
+    if not is_counted:
+        is_claimed = count_attempt(
+            webhook, ignore_claim=ignore_claim, even_if_parsed=even_if_parsed
+        )
+        if not is_claimed and not ignore_claim:
+            return False
+    return _attempt(webhook, even_if_parsed)
+
+
+def reject_wrong_mode(webhook: StripeWebhook) -> None:
+    """Raise ``StripeMethodNotAllowed`` if the event is of another mode than the API key."""
+    if webhook.is_of_wrong_mode():
+        raise StripeMethodNotAllowed(
+            _("The event is from live mode, but STRIPE_API_KEY is not a live key.")
+            if webhook.raw_data["livemode"]
+            else _("The event is from test mode, but STRIPE_API_KEY is not a test key.")
+        )
 
 
 def delay_after(attempts: int) -> datetime:
-    """When an event is tried again after so many attempts."""
-    doublings = min(attempts - 1, 20)  # a number large enough, and not too large for a timedelta
+    """Return when to retry an event after that number of attempts."""
+    doublings = min(attempts - 1, 20)  # more would overflow a timedelta
     delay: timedelta = min(FIRST_DELAY * 2**doublings, LONGEST_DELAY)
     return timezone.now() + delay
 
 
 def count_attempt(
-    webhook: StripeWebhook, *, only_as_read: bool = False, even_if_parsed: bool = False
+    webhook: StripeWebhook, *, ignore_claim: bool = False, even_if_parsed: bool = False
 ) -> bool:
-    """Commit that the event is tried once more, before it is: should it kill the process, that
-    can be seen, and the next try is put off.
+    """Commit one more attempt before it begins; return whether it was counted.
 
-    ``only_as_read``: not if somebody else has counted meanwhile. Returns whether it was counted.
+    So an event that kills the process is delayed like others that fail. Counting is the claim as
+    well: without ``ignore_claim`` it fails if another process has counted since the row was read.
     """
-    rows = _open(webhook, even_if_parsed)
-    if only_as_read:
+    rows = _unapplied_row(webhook, even_if_parsed)
+    if not ignore_claim:
         rows = rows.filter(attempts=webhook.attempts)
     retry_at = delay_after(webhook.attempts + 1)
     count = partial(rows.update, attempts=F("attempts") + 1, retry_at=retry_at)
-    is_counted = _despite_conflicts(webhook, count) == 1
+    is_counted = _retry_on_conflict(webhook, count) == 1
     if is_counted:
-        _take_over(webhook, attempts=webhook.attempts + 1, retry_at=retry_at)
+        _set_as_stored(webhook, attempts=webhook.attempts + 1, retry_at=retry_at)
     return is_counted
 
 
-def apply(webhook: StripeWebhook, *, even_if_parsed: bool = False) -> None:
-    """Let the event take effect. See ``StripeWebhook.parse``."""
-    counted_as_parsed = webhook.is_parsed
-    _take_over(webhook, is_parsed=False)  # receivers ask whether there is anything to be done
+def _attempt(webhook: StripeWebhook, even_if_parsed: bool) -> bool:
+    was_parsed = webhook.is_parsed
+    _set_as_stored(webhook, is_parsed=False)  # receivers check it
     try:
-        parse_error = _despite_conflicts(webhook, partial(_apply, webhook, even_if_parsed))
+        parse_error = _retry_on_conflict(webhook, partial(_apply, webhook, even_if_parsed))
     except StripeWebhookAlreadyParsed:
-        _take_over(webhook, is_parsed=True)
-        raise
+        _set_as_stored(webhook, is_parsed=True)
+        logger.info("Event %s was already applied by another process.", webhook)
+        return False
     except Exception as error:
-        _take_over(webhook, is_parsed=counted_as_parsed)
+        _set_as_stored(webhook, is_parsed=was_parsed)
         _record_failure(webhook, error, even_if_parsed)
         raise
-    _take_over(webhook, is_parsed=True, is_wrong_mode=False, parse_error=parse_error, retry_at=None)
+    _set_as_stored(
+        webhook, is_parsed=True, is_wrong_mode=False, parse_error=parse_error, retry_at=None
+    )
     for action in webhook.actions_after_commit:
         _call(action, webhook)
+    return True
 
 
-def _despite_conflicts(webhook: StripeWebhook, act: Callable[[], T]) -> T:
-    """``act()``, begun again when another transaction was in the way."""
+def _retry_on_conflict(webhook: StripeWebhook, act: Callable[[], T]) -> T:
+    """Return ``act()``; call it again if another transaction was in the way."""
     is_inside = connections[database_of(webhook)].in_atomic_block
     tries = 0
     while True:
@@ -100,64 +148,67 @@ def _despite_conflicts(webhook: StripeWebhook, act: Callable[[], T]) -> T:
         except DatabaseError as error:
             if tries == TRIES or is_inside or not is_conflict(error):
                 raise
-        time.sleep(random.uniform(PAUSE / 2, PAUSE))  # noqa: S311 (so that two do not meet again)
+        # Random, so that two processes do not collide again.
+        time.sleep(random.uniform(PAUSE / 2, PAUSE))  # noqa: S311
 
 
 def _apply(webhook: StripeWebhook, even_if_parsed: bool) -> str:
-    """Apply the event in one transaction; return what ``parse_error`` says afterwards."""
+    """Mark the event and call its handlers in one transaction; return the ``parse_error``."""
     webhook.actions_after_commit = []
     using, parse_error = database_of(webhook), ""
     is_committed: list[bool] = []
     try:
         with transaction.atomic(using=using):
-            # The first of all callbacks: what fails after it, fails after the commit.
+            # Registered before all other callbacks: an error after it is one after the commit.
             transaction.on_commit(partial(is_committed.append, True), using=using)
             _mark(webhook, even_if_parsed)
             parse_error = "\n".join(_handle(webhook, using))
             if parse_error:
-                _rows(webhook).update(parse_error=parse_error)
+                _row(webhook).update(parse_error=parse_error)
     except Exception:
         if not is_committed:
             raise
-        logger.exception("A callback after the commit of event %s failed.", webhook)
+        logger.exception("on_commit callback of event %s failed.", webhook)
     return parse_error
 
 
 def _mark(webhook: StripeWebhook, even_if_parsed: bool) -> None:
     marked = {"is_parsed": True, "parse_error": "", "retry_at": None, "is_wrong_mode": False}
-    if not _open(webhook, even_if_parsed).update(**marked, updated=timezone.now()):
+    if not _unapplied_row(webhook, even_if_parsed).update(**marked, updated=timezone.now()):
         raise StripeWebhookAlreadyParsed
 
 
 def _handle(webhook: StripeWebhook, using: str) -> Iterator[str]:
-    """Call everybody who listens, each in a savepoint; what they could not follow."""
+    """Call each handler in a savepoint; yield the messages of those that reject the event."""
     if not webhook.event_type:
-        yield "This is no event of Stripe's."
+        yield "This is not a Stripe event."
         return
-    for handler in _listeners(webhook):
+    for handler in _handlers_of(webhook):
         actions = list(webhook.actions_after_commit)
         try:
             with transaction.atomic(using=using):
                 handler(webhook)
-                _refuse_swallowed_error(handler, using)
+                _reject_swallowed_error(handler, using)
         except StripeWebhookParseError as error:
-            webhook.actions_after_commit = actions  # as its writes, what is to follow them
+            webhook.actions_after_commit = actions  # the handler's writes are undone as well
             logger.info("Event %s (%s): %s", webhook, webhook.event_type, error)
             yield storable_text(str(error))
         except StripeWebhookAlreadyParsed as error:
             raise RuntimeError(
-                f"{_named(handler)} called parse() of an event that is applied already; its own "
-                "is, as soon as it is handed to it."
+                f"{_name_of(handler)} called parse() on an event that has already been applied. "
+                "The event passed to a handler needs no parse()."
             ) from error
 
 
-def _listeners(webhook: StripeWebhook) -> list[Handler]:
-    """The receivers of the signal, who come first, and the handlers."""
+def _handlers_of(webhook: StripeWebhook) -> list[Handler]:
+    """Return the signal's receivers as one handler, followed by the registered handlers."""
     handlers = registry.handlers_of(webhook.event_type)
-    return [_announce, *handlers] if webhook_pre_parse.has_listeners(type(webhook)) else handlers
+    return (
+        [_send_pre_parse, *handlers] if webhook_pre_parse.has_listeners(type(webhook)) else handlers
+    )
 
 
-def _announce(webhook: StripeWebhook) -> None:
+def _send_pre_parse(webhook: StripeWebhook) -> None:
     model, separator, action = webhook.event_type.rpartition(".")
     webhook_pre_parse.send(
         sender=type(webhook),
@@ -168,51 +219,53 @@ def _announce(webhook: StripeWebhook) -> None:
     )
 
 
-def _refuse_swallowed_error(handler: Handler, using: str) -> None:
+def _reject_swallowed_error(handler: Handler, using: str) -> None:
     if transaction.get_rollback(using):
         raise SwallowedDatabaseError(
-            f"{_named(handler)} went on after a database error; wrap what may fail into a "
-            "transaction.atomic() of its own."
+            f"{_name_of(handler)} continued after a database error. "
+            "Wrap statements that may fail in their own transaction.atomic()."
         )
 
 
-def _named(handler: Handler) -> str:
+def _name_of(handler: Handler) -> str:
     return str(getattr(handler, "__qualname__", handler))
 
 
 def _record_failure(webhook: StripeWebhook, error: Exception, even_if_parsed: bool) -> None:
-    said = storable_text("".join(traceback.format_exception_only(error)).strip())
-    values = {"parse_error": said, "retry_at": delay_after(webhook.attempts)}
+    message = storable_text("".join(traceback.format_exception_only(error)).strip())
+    values = {"parse_error": message, "retry_at": delay_after(webhook.attempts)}
     try:
-        is_ours = _open(webhook, even_if_parsed).update(**values, updated=timezone.now())
-    except Error:  # the database's, which may be what has failed before
-        logger.exception("What became of event %s could not be recorded.", webhook)
+        is_recorded = _unapplied_row(webhook, even_if_parsed).update(
+            **values, updated=timezone.now()
+        )
+    except Error:  # a database error, which may also have caused the failure
+        logger.exception("The failure of event %s could not be recorded.", webhook)
         return
-    if is_ours:
-        _take_over(webhook, **values)
+    if is_recorded:
+        _set_as_stored(webhook, **values)
 
 
 def _call(action: Callable[[], object], webhook: StripeWebhook) -> None:
     try:
         action()
     except Exception:
-        logger.exception("What was to follow event %s failed.", webhook)
+        logger.exception("after_commit callback of event %s failed.", webhook)
 
 
-def _open(webhook: StripeWebhook, even_if_parsed: bool) -> QuerySet[StripeWebhook]:
-    """The event's row, if it may be applied."""
-    is_open = Q(is_parsed=False)
+def _unapplied_row(webhook: StripeWebhook, even_if_parsed: bool) -> QuerySet[StripeWebhook]:
+    """Return the event's row if it may be applied, else no row."""
+    is_unapplied = Q(is_parsed=False)
     if even_if_parsed:
-        is_open |= ~Q(parse_error="")
-    return _rows(webhook).filter(is_open)
+        is_unapplied |= ~Q(parse_error="")
+    return _row(webhook).filter(is_unapplied)
 
 
-def _rows(webhook: StripeWebhook) -> QuerySet[StripeWebhook]:
+def _row(webhook: StripeWebhook) -> QuerySet[StripeWebhook]:
     return type(webhook)._base_manager.using(database_of(webhook)).filter(pk=webhook.pk)
 
 
-def _take_over(webhook: StripeWebhook, **values: object) -> None:
-    """Let the object in hand say what its row says, without reading it."""
+def _set_as_stored(webhook: StripeWebhook, **values: object) -> None:
+    """Set values that the row has already, so that they do not count as unsaved changes."""
     for name, value in values.items():
         setattr(webhook, name, value)
     webhook.tracker.set_saved_fields(fields=list(values))

@@ -12,9 +12,9 @@ from model_utils import FieldTracker
 from model_utils.fields import AutoCreatedField, AutoLastModifiedField
 
 from aa_stripe import gateway
-from aa_stripe.exceptions import StripeMethodNotAllowed, StripeWebhookAlreadyParsed
+from aa_stripe.exceptions import StripeWebhookAlreadyParsed
 from aa_stripe.models.base import SavesOnlyChanges
-from aa_stripe.models.webhook.apply import apply, count_attempt, delay_after
+from aa_stripe.models.webhook.apply import apply_event, delay_after, reject_wrong_mode
 from aa_stripe.signals import webhook_pre_parse
 from aa_stripe.utils import storable_json
 from aa_stripe.webhooks import registry
@@ -22,37 +22,37 @@ from aa_stripe.webhooks import registry
 
 class StripeWebhookQuerySet(models.QuerySet["StripeWebhook"]):
     def unapplied(self) -> StripeWebhookQuerySet:
-        """Events that have not taken effect, those of the other mode (live or test) left out."""
+        """Return events that were not applied yet, except those with ``is_wrong_mode``."""
         return self.filter(is_parsed=False, is_wrong_mode=False)
 
     def due(self) -> StripeWebhookQuerySet:
-        """Unapplied ones whose time to be tried (again) has come."""
+        """Return unapplied events whose ``retry_at`` is unset or in the past."""
         is_time = models.Q(retry_at=None) | models.Q(retry_at__lte=timezone.now())
         return self.unapplied().filter(is_time)
 
     def failed(self) -> StripeWebhookQuerySet:
-        """Events of which a handler has said why it could not follow them."""
+        """Return events that a handler rejected or failed on; see ``parse_error``."""
         return self.filter(is_wrong_mode=False).exclude(parse_error="")
 
 
 class StripeWebhook(SavesOnlyChanges):
-    """Saving a new one applies it: ``StripeWebhook.objects.create(id=..., raw_data=...)``."""
+    """An event. Saving a new one applies it: ``objects.create(id=..., raw_data=...)``."""
 
     #: Stripe's event id.
     id = models.CharField(primary_key=True, max_length=255)
     created = AutoCreatedField(_("created"))
     updated = AutoLastModifiedField(_("updated"))
-    #: Whether the event has taken effect, or a handler has said in ``parse_error`` why it cannot.
+    #: True once the event was applied. A handler may have rejected it; see ``parse_error``.
     is_parsed = models.BooleanField(default=False)
-    #: The body that was signed, client secrets left out; see ``storable_json`` for what is escaped.
+    #: The signed body without client secrets; ``storable_json`` escapes some characters.
     raw_data = models.JSONField(default=dict, blank=True)
-    #: What the last try ended with; ``""`` when all went well, or nothing was tried yet.
+    #: The error of the last attempt; ``""`` if it succeeded, or before the first one.
     parse_error = models.TextField(blank=True)
-    #: How often applying it was begun.
+    #: Number of attempts that were begun.
     attempts = models.PositiveIntegerField(default=0)
-    #: Not before this time is it tried again; ``None``: as soon as somebody looks.
+    #: ``process_webhooks`` does not retry before this time; ``None``: retry at its next run.
     retry_at = models.DateTimeField(blank=True, null=True)
-    #: Sent from live mode to a site with a test key, or the other way round: kept, not applied.
+    #: From live mode, while the API key is a test key, or vice versa: stored, but not applied.
     is_wrong_mode = models.BooleanField(default=False)
 
     tracker = FieldTracker()
@@ -76,47 +76,53 @@ class StripeWebhook(SavesOnlyChanges):
 
     @property
     def event_type(self) -> str:
-        """Stripe's, such as ``coupon.created``; ``""`` for a row of old that is no event."""
+        """Stripe's event type, e.g. ``coupon.created``; ``""`` for an old row without an event."""
         raw = self.raw_data if isinstance(self.raw_data, dict) else {}
         return str(raw.get("type") or "")
 
     @property
     def stripe_object(self) -> dict[str, Any]:
-        """What the event is about, as it was then; ``{}`` for a row of old that is no event."""
+        """The event's object as it was then; ``{}`` for an old row without an event."""
         raw = self.raw_data if isinstance(self.raw_data, dict) else {}
         data = raw.get("data")
-        about = data.get("object") if isinstance(data, dict) else None
-        return about if isinstance(about, dict) else {}
+        stripe_object = data.get("object") if isinstance(data, dict) else None
+        return stripe_object if isinstance(stripe_object, dict) else {}
 
     @property
     def has_listeners(self) -> bool:
-        """Whether anybody would be called for the event."""
-        is_announced = webhook_pre_parse.has_listeners(StripeWebhook)
-        return bool(is_announced or registry.handlers_of(self.event_type))
+        """True if the event has a handler, or ``webhook_pre_parse`` has a receiver."""
+        has_receivers = webhook_pre_parse.has_listeners(StripeWebhook)
+        return bool(has_receivers or registry.handlers_of(self.event_type))
 
     def save(self, *args: Any, **kwargs: Any) -> None:
-        """Store a new event and apply it; of one that is stored, save what was changed.
+        """Store and apply a new event; write only the changed fields of a stored one.
 
-        Raises ``IntegrityError`` for an event that is here already, and what ``parse()`` raises;
-        the event is stored then, and tried again by ``process_webhooks``.
+        Raises ``IntegrityError`` if the event is already stored, and what ``parse()`` raises. In
+        the latter case the event is stored, and ``process_webhooks`` retries it.
         """
         if not self._state.adding:
             super().save(*args, **kwargs)
             return
         if not self.is_parsed:
-            self.attempts, self.retry_at = 1, delay_after(1)
+            self.count_first_attempt()
         self.store(**kwargs)
-        if not self.is_parsed and not self.is_wrong_mode:
-            apply(self)
+        if self.is_parsed or self.is_wrong_mode:
+            return
+        if not apply_event(self, is_counted=True):
+            raise StripeWebhookAlreadyParsed
+
+    def count_first_attempt(self) -> None:
+        """Count the first attempt of a new event, which ``store()`` then commits."""
+        self.attempts, self.retry_at = 1, delay_after(1)
 
     def store(self, **kwargs: Any) -> None:
-        """Insert the event without applying it. Raises ``IntegrityError`` if it is here."""
+        """Insert the event without applying it. Raises ``IntegrityError`` if it is stored."""
         self.raw_data = storable_json(gateway.without_secrets(self.raw_data))
         self.is_wrong_mode = self.is_of_wrong_mode()
         super().save(**{**kwargs, "force_insert": True})
 
     def is_of_wrong_mode(self) -> bool:
-        """Whether the event comes from live mode and the API key is of test mode, or vice versa."""
+        """Return whether the mode (live or test) of the event is not that of the API key."""
         raw = self.raw_data if isinstance(self.raw_data, dict) else {}
         livemode = raw.get("livemode")
         return isinstance(livemode, bool) and livemode != gateway.is_live()
@@ -124,48 +130,33 @@ class StripeWebhook(SavesOnlyChanges):
     def parse(self, save: bool = False) -> None:
         """Apply the event: send ``webhook_pre_parse``, call the handlers, mark it as parsed.
 
-        All of it takes effect, or nothing. A handler's ``StripeWebhookParseError`` undoes what
-        this handler has written, and is kept in ``parse_error``; the event counts as parsed.
-        ``save`` is accepted for 0.14's sake: the mark is always stored.
+        All of it is one transaction. A ``StripeWebhookParseError`` undoes the writes of its
+        handler only and is kept in ``parse_error``; the event counts as parsed. ``save`` exists
+        for code written for 0.14: the mark is always stored.
 
-        Raises ``StripeWebhookAlreadyParsed`` if the event was applied, ``StripeMethodNotAllowed``
-        if it is one of the other mode than the API key, and whatever else a receiver or a handler
-        raises; then all is undone, ``parse_error`` says why, and it will be tried again.
+        Raises ``StripeWebhookAlreadyParsed`` if the event was applied,
+        ``StripeMethodNotAllowed`` if its mode (live or test) is not that of the API key, and any
+        other exception of a receiver or a handler. Such an exception rolls back everything,
+        ``parse_error`` has its message, and the event will be retried.
         """
-        self._refuse_wrong_mode()
+        reject_wrong_mode(self)
         if self._state.adding:
             self.save()
-            return
-        count_attempt(self)
-        apply(self)
+        elif not apply_event(self, ignore_claim=True):
+            raise StripeWebhookAlreadyParsed
 
     def retry(self, *, even_if_parsed: bool = False) -> bool:
-        """``parse()`` for a process among others: only one of them does it.
+        """Apply the event unless another process does; return whether this call applied it.
 
-        Returns whether it was this one. ``even_if_parsed``: also an event that counts as parsed
-        though a handler could not follow it; all its handlers are called again.
+        ``even_if_parsed``: also apply an event that a handler rejected; all its handlers run
+        again. Raises what ``parse()`` raises, ``StripeWebhookAlreadyParsed`` apart.
         """
-        self._refuse_wrong_mode()
-        if not count_attempt(self, only_as_read=True, even_if_parsed=even_if_parsed):
-            return False
-        try:
-            apply(self, even_if_parsed=even_if_parsed)
-        except StripeWebhookAlreadyParsed:
-            return False
-        return True
-
-    def _refuse_wrong_mode(self) -> None:
-        if self.is_of_wrong_mode():
-            raise StripeMethodNotAllowed(
-                _("The event is one of live mode, and STRIPE_API_KEY is not.")
-                if self.raw_data["livemode"]
-                else _("The event is one of test mode, and STRIPE_API_KEY is not.")
-            )
+        return apply_event(self, even_if_parsed=even_if_parsed)
 
     def after_commit(self, action: Callable[[], object]) -> None:
-        """For handlers: call ``action()`` once all that they have written is committed.
+        """Call ``action()`` once the event's transaction is committed. For handlers.
 
-        Unlike ``transaction.on_commit()`` it is called in a test that runs in a transaction, too.
-        An error in it is logged.
+        Unlike a ``transaction.on_commit()`` callback, ``action`` is also called in a test that
+        runs in a transaction. An exception in it is logged.
         """
         self.actions_after_commit.append(action)

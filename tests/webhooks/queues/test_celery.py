@@ -163,7 +163,7 @@ def test_an_event_that_no_broker_takes_is_received_and_applied_by_process_webhoo
     answer = InThread(lambda: deliver(client, event)).join()
 
     assert answer.status_code == 201
-    assert f"Event {event['id']} could not be handed over; it stays stored." in caplog.text
+    assert f"Event {event['id']} is stored, but could not be enqueued." in caplog.text
     webhook = make_due(StripeWebhook.objects.get(pk=event["id"]))
     assert process_webhooks().done == {"applied": 1}
     assert effects_of(webhook) == ["here"]

@@ -51,7 +51,7 @@ def test_a_worker_makes_good_what_was_not_applied_and_what_never_arrived(
     fake.dashboard_create_coupon(id="SALE", percent_off=10, duration="once")
     start_celery()
 
-    with pytest.raises(StripePendingWebhooksLimitExceeded, match=r"^1 event"):
+    with pytest.raises(StripePendingWebhooksLimitExceeded, match=": 1 event"):
         tasks.check_pending_webhooks.delay("--grace", "0").get(TIMEOUT)
     fetched = tasks.check_pending_webhooks.delay("--grace", "0", "--recover").get(TIMEOUT)
     applied = tasks.process_webhooks.delay().get(TIMEOUT)

@@ -145,7 +145,7 @@ def test_an_event_that_the_backend_does_not_take_is_received_and_applied_by_proc
 
     assert deliver(client, make_event()).status_code == 201
 
-    assert "could not be handed over; it stays stored." in caplog.text
+    assert "is stored, but could not be enqueued." in caplog.text
     make_due(only_webhook())
     assert process_webhooks().done == {"applied": 1}
     assert effects_of(only_webhook()) == ["here"]

@@ -1,0 +1,60 @@
+"""Payments. https://docs.stripe.com/payments/payment-intents/verifying-status"""
+
+from __future__ import annotations
+
+import logging
+from functools import partial
+from typing import Any
+
+from aa_stripe.exceptions import StripeWebhookParseError
+from aa_stripe.models import StripeCharge, StripeWebhook
+from aa_stripe.settings import stripe_settings
+from aa_stripe.stripe_webhooks.base import errors_translated, object_of
+from aa_stripe.webhooks import on
+
+logger = logging.getLogger("aa-stripe")
+
+
+@on(
+    "payment_intent.succeeded",
+    "payment_intent.processing",
+    "payment_intent.payment_failed",
+    "payment_intent.canceled",
+    "payment_intent.requires_action",
+)
+def settle_charge(webhook: StripeWebhook) -> None:
+    """Update the charge from its payment intent, e.g. after 3-D Secure or a lost response."""
+    intent = object_of(webhook)
+    charges = StripeCharge.of_intent(intent)
+    for charge in charges:
+        settle(charge, intent["id"], webhook)
+    if not charges and webhook.event_type == "payment_intent.succeeded":
+        _reject_payment_without_row(intent)
+
+
+def settle(charge: StripeCharge, intent_id: str, webhook: StripeWebhook) -> None:
+    """Update the charge from the payment intent; send its signals after the commit."""
+    with errors_translated():
+        failure = charge.settle(intent_id)
+    if failure is not None:
+        webhook.after_commit(partial(charge.announce_failure, failure))
+    webhook.after_commit(charge.send_due_signals)
+
+
+def _reject_payment_without_row(intent: dict[str, Any]) -> None:
+    """Raise ``StripeWebhookParseError`` if the payment was made for a row that does not exist."""
+    uuid = StripeCharge.uuid_of_intent(intent)
+    if uuid is None or _is_of_another_site(intent):
+        return
+    message = (
+        f"{intent['id']} was paid for the charge {uuid}, which does not exist: the transaction "
+        "that created it was rolled back, or it was deleted."
+    )
+    logger.error(message)  # the money has to be refunded, or the charge created again
+    raise StripeWebhookParseError(message)
+
+
+def _is_of_another_site(intent: dict[str, Any]) -> bool:
+    # Stripe's metadata has no empty values: without an origin the key is missing.
+    origin = (intent.get("metadata") or {}).get("origin", "")
+    return bool(origin != str(stripe_settings.PAYMENT_ORIGIN or ""))

@@ -1,0 +1,40 @@
+"""Refunds. https://docs.stripe.com/api/refunds"""
+
+from __future__ import annotations
+
+from django.db.models import Q
+
+from aa_stripe.models import StripeCharge, StripeWebhook
+from aa_stripe.models.rows import stored
+from aa_stripe.stripe_webhooks.base import errors_translated, object_of
+from aa_stripe.stripe_webhooks.charges import settle
+from aa_stripe.webhooks import on
+
+
+@on(
+    "charge.refunded",
+    "charge.refund.updated",
+    "refund.created",
+    "refund.updated",
+    "refund.failed",
+)
+def count_refunds(webhook: StripeWebhook) -> None:
+    """Update the charge's refunded amount, including refunds made in the Dashboard."""
+    stripe_object = object_of(webhook)
+    is_charge = stripe_object.get("object") == "charge"
+    charge_id = stripe_object["id"] if is_charge else stripe_object.get("charge")
+    intent_id = stripe_object.get("payment_intent")
+    for charge in _charges_with(charge_id, intent_id):
+        if not charge.is_charged and intent_id:
+            settle(charge, intent_id, webhook)
+        if charge.is_charged:
+            with errors_translated():
+                charge.take_over_refunds()
+            webhook.after_commit(charge.send_due_signals)
+
+
+def _charges_with(charge_id: str | None, intent_id: str | None) -> list[StripeCharge]:
+    has_id = Q(stripe_charge_id=charge_id or None)
+    if intent_id:
+        has_id |= Q(stripe_payment_intent_id=intent_id)
+    return list(stored(StripeCharge).filter(has_id).order_by("pk"))
