@@ -36,8 +36,7 @@ html_css_files = ["diagrams.css"]
 graphviz_output_format = "svg"
 
 autodoc_class_signature = "separated"
-autodoc_default_options = {"member-order": "bysource"}
-autodoc_preserve_defaults = True
+autodoc_default_options = {"member-order": "bysource", "exclude-members": "__init__, __new__"}
 # Short names in signatures: "StripeCharge" for "aa_stripe.models.charge.StripeCharge".
 autodoc_typehints_format = "short"
 python_use_unqualified_type_names = True
