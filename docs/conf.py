@@ -40,7 +40,7 @@ autodoc_default_options = {"member-order": "bysource", "exclude-members": "__ini
 # Short names in signatures: "StripeCharge" for "aa_stripe.models.charge.StripeCharge".
 autodoc_typehints_format = "short"
 python_use_unqualified_type_names = True
-python_maximum_signature_line_length = 88
+python_maximum_signature_line_length = 120
 
 nitpicky = True
 # Types of other packages: the build has no network, hence no inventories to link to.
