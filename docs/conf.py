@@ -62,7 +62,8 @@ def link_to_public_name(
 
     The reference lists each class under the name that a project imports.
     """
-    if node.get("refdomain") != "py" or not node["reftarget"].startswith("aa_stripe."):
+    is_class = (node.get("refdomain"), node.get("reftype")) == ("py", "class")
+    if not is_class or not node["reftarget"].startswith("aa_stripe."):
         return None
     name = node["reftarget"].rpartition(".")[2]
     public = [it for it in env.domains.python_domain.objects if it.endswith(f".{name}")]
