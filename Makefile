@@ -47,6 +47,7 @@ bench: $(VENV)/.ready
 	$(BIN)/python -m bench.run
 
 docs: $(VENV)/.ready-docs
+	@command -v dot >/dev/null || { echo "The diagrams need Graphviz. On Debian and Ubuntu: apt-get install graphviz"; exit 1; }
 	$(BIN)/sphinx-build --fail-on-warning --keep-going -b html docs docs/_build/html
 
 clean:

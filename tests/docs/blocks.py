@@ -15,7 +15,7 @@ from docutils import nodes
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 #: Pages that show code of ours.
-PAGES = [ROOT / "README.rst", *sorted((ROOT / "docs").glob("*.rst"))]
+PAGES = [ROOT / "README.rst", *sorted((ROOT / "docs").rglob("*.rst"))]
 
 #: Sphinx's own directives and roles mean nothing to docutils, which is no reason to stop.
 LENIENT = {"report_level": 5, "halt_level": 5, "syntax_highlight": "none"}
@@ -61,14 +61,24 @@ def table_below(page, title):
     return [[entry.astext() for entry in row] for row in body]
 
 
+def pages_in_toctrees(page=ROOT / "docs" / "index.rst"):
+    """``page``, and every page that a toctree below it names."""
+    text = page.read_text("utf-8") if page.exists() else ""
+    named = []
+    for body in re.findall(r"^\.\. toctree::\n((?:   .*\n|\n)+)", text, re.MULTILINE):
+        named += re.findall(r"^   ([\w/-]+)$", body, re.MULTILINE)
+    below = [pages_in_toctrees(page.parent / f"{name}.rst") for name in named]
+    return {page}.union(*below)
+
+
 def count_of_python_blocks(page):
     """How many there are to somebody who only looks for their first line."""
     return len(re.findall(r"^ *\.\. code(?:-block)?:: python$", page.read_text("utf-8"), re.M))
 
 
 def the_block(page, text):
-    """The one Python block of ``page`` (its name) that contains ``text``."""
-    [path] = [path for path in PAGES if path.name == page]
+    """The one Python block of ``page`` (its name in docs/) that contains ``text``."""
+    path = ROOT / page if page == "README.rst" else ROOT / "docs" / page
     [found] = [block for block in python_blocks(path) if text in block.code]
     return found
 

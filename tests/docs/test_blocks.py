@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from aa_stripe.testing import FakeStripe
-from tests.docs.blocks import PAGES, count_of_python_blocks, python_blocks, run
+from tests.docs.blocks import PAGES, ROOT, count_of_python_blocks, python_blocks, run
 
 pytest_plugins = ["aa_stripe.testing.fixtures"]
 
@@ -25,7 +25,7 @@ def account(db, block):
         yield fake
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_no_block_is_overlooked(page):
     assert len(python_blocks(page)) == count_of_python_blocks(page)
 
