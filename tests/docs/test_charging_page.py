@@ -78,12 +78,12 @@ def test_the_mail_waits_for_the_commit(
 
 
 def test_the_owner_is_asked_to_confirm(fake, write_to, request):
-    names = run(the_block(PAGE, "def ask_owner"), request, write_to=write_to)
+    names = run(the_block(PAGE, "def ask_cardholder"), request, write_to=write_to)
 
     charge = make_charge(make_customer(card="tok_authenticationRequired"))
     charge.charge()
 
-    assert names["ask_owner"]
+    assert names["ask_cardholder"]
     [((owner, text), _)] = write_to.call_args_list
     assert owner == charge.user
     assert str(charge.uuid) in text

@@ -240,10 +240,10 @@ def test_the_operations_page_has_the_lines_of_the_reports():
         *(subscriptions.CANCELED, subscriptions.ENDING, subscriptions.ENDED_ALREADY),
         *(coupons.CREATED, coupons.UPDATED, coupons.UNCHANGED, coupons.DELETED),
         *(coupons.CHANGED_MEANWHILE, subscriptions.SETTLED_MEANWHILE),
-        *(webhooks.APPLIED, webhooks.NOT_FOLLOWED, webhooks.PRUNED),
-        *(webhooks.APPLIED_BEFORE, webhooks.OTHER_MODE, webhooks.SETTLED_MEANWHILE),
+        *(webhooks.APPLIED, webhooks.APPLIED_WITH_ERROR, webhooks.PRUNED),
+        *(webhooks.ALREADY_APPLIED, webhooks.OTHER_MODE, webhooks.SETTLED_MEANWHILE),
         *(events.MISSING, events.STORED),
-        *(events.ARRIVED_MEANWHILE, events.OTHER_MODE, events.GONE),
+        *(events.DELIVERED_MEANWHILE, events.OTHER_MODE, events.GONE),
     ):
         assert f"``{line}``" in page
 

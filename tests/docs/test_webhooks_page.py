@@ -75,8 +75,8 @@ def invoice_of(customer):
 
 
 def literal(text):
-    """The one block without a language that contains ``text``."""
-    [found] = [it for it in blocks_of(PATH) if it.language == "" and text in it.code]
+    """Return the one block that is not Python and contains ``text``."""
+    [found] = [it for it in blocks_of(PATH) if it.language != "python" and text in it.code]
     return found.code
 
 
@@ -97,7 +97,7 @@ def types_of_stripe():
     return set(re.findall(r'"([a-z0-9_]+(?:\.[a-z0-9_]+)+)"', source))
 
 
-# Setting it up
+# Setup
 
 
 def test_the_list_has_each_type_that_something_here_listens_to():
@@ -133,7 +133,7 @@ def test_two_secrets_are_in_use_while_one_is_rolled(db, client, settings):
     assert post(client, body, secret="whsec_other") == 400
 
 
-# What is answered
+# Responses
 
 
 def test_each_status_is_answered_when_the_table_says(db, client, settings):
@@ -167,7 +167,7 @@ def test_each_status_is_answered_when_the_table_says(db, client, settings):
     statuses[503] = [post(client, body)]
 
     assert {status for status, answered in statuses.items() if set(answered) == {status}} == {
-        int(status) for status, _ in table_below(PATH, "What is answered")
+        int(status) for status, _ in table_below(PATH, "Responses")
     }
     assert StripeWebhook.objects.count() == 2
 
@@ -193,12 +193,12 @@ def test_a_slash_at_the_end_does_no_harm(fake, client):
     assert fake.deliver(f"{URL}/", SECRET, events=[event("ping", {})], client=client) == [201]
 
 
-# What is built in
+# Built-in handlers
 
 
 def test_the_table_has_each_type_that_we_listen_to():
     shown = set()
-    for types, _ in table_below(PATH, "What is built in"):
+    for types, _ in table_below(PATH, "Built-in handlers"):
         model = ""
         for name in types.replace("\n", " ").split(", "):
             model = model if name.startswith(".") else name.rpartition(".")[0]
@@ -346,7 +346,7 @@ def test_a_site_does_not_report_the_payments_of_another(customer, deliver, setti
     assert not StripeWebhook.objects.failed().exists()
 
 
-# Handlers of your own
+# Custom handlers
 
 
 def test_a_handler_is_called_once_for_an_event(customer, write_to, deliver, request):
@@ -503,7 +503,7 @@ def test_an_error_after_the_commit_is_logged_and_answered_as_a_success(db, deliv
     assert any(it.exc_info and it.exc_info[0] is ZeroDivisionError for it in caplog.records)
 
 
-# The signal of 0.14
+# The webhook_pre_parse signal
 
 
 def test_the_receiver_hears_what_it_did(customer, book, deliver, request):
@@ -542,7 +542,7 @@ def test_creating_a_row_applies_it_once(db):
         webhook.parse()
 
 
-# When an event fails
+# Failed events
 
 
 def test_it_is_put_off_from_a_minute_to_six_hours():
@@ -568,7 +568,7 @@ def test_it_is_left_alone_until_its_time_has_come_unless_you_name_it(db, deliver
     assert row.attempts == 3
 
 
-# When it is applied
+# Processors
 
 
 def test_deferred_events_are_applied_by_the_command(fake, charge, deliver, settings):
@@ -640,7 +640,7 @@ def test_what_a_queue_has_lost_is_due_five_minutes_later(db, deliver, settings):
     assert timedelta(minutes=4) < waits <= timedelta(minutes=5)
 
 
-# Events that never came
+# Missing events
 
 
 @pytest.fixture
@@ -679,15 +679,15 @@ def test_each_option_is_there_and_has_the_default_that_is_said():
         for line in re.findall(rf"{name} ((?:--[\w-]+)(?: --[\w-]+)*)", TEXT):
             assert set(line.split()) <= set(parser._option_string_actions), line
 
-    assert f"{looking.WINDOW.days} days, unless you say otherwise" in TEXT
-    assert f"{looking.LONGEST_WINDOW.days} at most" in TEXT
-    assert f"{looking.GRACE.total_seconds():.0f} seconds" in TEXT
+    assert f"The default is {looking.WINDOW.days} days" in TEXT
+    assert f"the maximum is {looking.LONGEST_WINDOW.days} days" in TEXT
+    assert f"The default is {looking.GRACE.total_seconds():.0f} seconds" in TEXT
     assert (
         f"``STRIPE_PENDING_WEBHOOKS_THRESHOLD`` ({DEFAULTS['PENDING_WEBHOOKS_THRESHOLD']})" in TEXT
     )
 
 
-# Keeping, and watching
+# Storage and monitoring
 
 
 def test_secrets_are_left_out_and_what_cannot_be_stored_is_escaped(db, deliver):
