@@ -48,7 +48,7 @@ class StripeCouponForm(forms.ModelForm):  # type: ignore[type-arg] # not generic
     def clean_coupon_id(self) -> str:
         coupon_id: str = self.cleaned_data["coupon_id"]
         if not self.instance.is_created_at_stripe and _is_taken(coupon_id):
-            raise forms.ValidationError(_("There is a coupon with this id already."))
+            raise forms.ValidationError(_("Coupon with this id already exists"))
         return coupon_id
 
     def clean_metadata(self) -> Any:

@@ -15,7 +15,6 @@ from aa_stripe.jobs.report import Outcome, Report
 from aa_stripe.jobs.rows import Keys, in_order, write_unchanged
 from aa_stripe.jobs.run import Run, Watcher, close_broken_connections
 from aa_stripe.models import StripeCoupon, StripeCouponQuerySet
-from aa_stripe.models.coupon.terms import identity_of, to_timestamp
 
 # What is done, as the report counts it.
 CREATED = "created"
@@ -236,16 +235,16 @@ def _rows_of(coupons: list[gateway.Coupon]) -> dict[str, list[StripeCoupon]]:
 
 
 def _is_of(row: StripeCoupon, coupon: gateway.Coupon) -> bool:
-    return to_timestamp(row.created) == coupon.created
+    return row.created_seconds == coupon.created
 
 
 def _is_newer(row: StripeCoupon, coupon: gateway.Coupon) -> bool:
     """Whether Stripe has given the id away again since the page was read."""
-    return to_timestamp(row.created) > coupon.created
+    return row.created_seconds > coupon.created
 
 
 def _is_older(row: StripeCoupon, coupon: gateway.Coupon) -> bool:
-    return to_timestamp(row.created) < coupon.created and not row.is_deleted
+    return row.created_seconds < coupon.created and not row.is_deleted
 
 
 def _describe(row: StripeCoupon, coupon: gateway.Coupon) -> bool:
@@ -257,8 +256,7 @@ def _describe(row: StripeCoupon, coupon: gateway.Coupon) -> bool:
 
 
 def _new(coupon: gateway.Coupon) -> StripeCoupon:
-    row = StripeCoupon(coupon_id=coupon.id, is_created_at_stripe=True)
-    row.update_from_stripe_data(coupon, commit=False)
-    row.identity = identity_of(row.coupon_id, row.created, row.livemode)
+    row = StripeCoupon()
+    row.become(coupon)
     row.updated = timezone.now()
     return row
