@@ -26,13 +26,10 @@ from rest_framework.settings import api_settings
 from rest_framework.throttling import ScopedRateThrottle
 
 from aa_stripe.currencies import CURRENCIES, RETIRED
-from aa_stripe.settings import PROCESSOR_PATHS, PROCESSORS, stripe_settings
+from aa_stripe.settings import PROCESSOR_PATHS, PROCESSORS, THROTTLE_SCOPE, stripe_settings
 from aa_stripe.webhooks import is_event_type
 
 TAG = "aa_stripe"
-
-#: What our views name as their ``throttle_scope``.
-THROTTLE_SCOPE = "stripe"
 
 #: Requests per second that Stripe allows one account (https://docs.stripe.com/rate-limits).
 LIVE_LIMIT = 100

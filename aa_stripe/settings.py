@@ -42,6 +42,10 @@ PROCESSOR_PATHS = {
 }
 
 
+#: The ``throttle_scope`` of our views.
+THROTTLE_SCOPE = "stripe"
+
+
 class StripeSettings:
     """``stripe_settings.API_KEY`` is ``settings.STRIPE_API_KEY``, looked up on each use.
 

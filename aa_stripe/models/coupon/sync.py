@@ -197,7 +197,7 @@ def _reject_other_mode(row: StripeCoupon) -> None:
     """
     if row.is_created_at_stripe and row.livemode != gateway.is_live():
         raise StripeMethodNotAllowed(
-            _("The coupon is in live mode, but STRIPE_API_KEY is a test key.")
+            _("The coupon is in live mode, but STRIPE_API_KEY is not a live key.")
             if row.livemode
             else _("The coupon is in test mode, but STRIPE_API_KEY is a live key.")
         )
