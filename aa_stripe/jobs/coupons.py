@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 
-from django.db import router, transaction
+from django.db import transaction
 from django.utils import timezone
 
 from aa_stripe import gateway
@@ -13,6 +13,7 @@ from aa_stripe.jobs.refresh import CHANGED_MEANWHILE, UNCHANGED, UPDATED, Refres
 from aa_stripe.jobs.report import Outcome, Report
 from aa_stripe.jobs.run import Watcher, close_broken_connections
 from aa_stripe.models import StripeCoupon, StripeCouponQuerySet
+from aa_stripe.models.rows import stored
 
 # What was done, as the report counts it.
 CREATED = "created"
@@ -52,7 +53,7 @@ def refresh_coupons(
 def _rows() -> StripeCouponQuerySet:
     """Return all rows, deleted ones included, from the database for writing."""
     rows: StripeCouponQuerySet = StripeCoupon.objects.all_with_deleted()
-    return rows.using(router.db_for_write(StripeCoupon))
+    return rows.using(stored(StripeCoupon).db)
 
 
 class CouponRefresh(Refresh[gateway.Coupon, StripeCoupon]):
@@ -62,7 +63,7 @@ class CouponRefresh(Refresh[gateway.Coupon, StripeCoupon]):
 
     def __init__(self, *, limit: int | None, dry_run: bool, watcher: Watcher | None) -> None:
         super().__init__(limit=limit, dry_run=dry_run, watcher=watcher)
-        #: When Stripe was asked for the page that is being refreshed.
+        #: The time of the request for the page that is being refreshed.
         self._requested = self.started
         self._mode = gateway.is_live()
         self._is_of_one_mode = True
@@ -161,8 +162,8 @@ class CouponRefresh(Refresh[gateway.Coupon, StripeCoupon]):
                 for row in rows:
                     row.pk = None
                     self._insert([row])
-            elif (stored := _rows().filter(identity=rows[0].identity).first()) is not None:
-                self.seen.add(stored.pk)
+            elif (first := _rows().filter(identity=rows[0].identity).first()) is not None:
+                self.seen.add(first.pk)
                 self.note(rows[0], Outcome(skipped=CHANGED_MEANWHILE))
             else:
                 self.fail(rows[0], error)
