@@ -1,6 +1,4 @@
-"""The HTTP endpoints: who asks, whose customers and charges those are, and what Stripe's errors
-become. What is done, the models do. See docs/http-api.rst.
-"""
+"""The HTTP endpoints: access, and the responses to errors of Stripe. See docs/http-api.rst."""
 
 from __future__ import annotations
 
@@ -29,7 +27,6 @@ from rest_framework.serializers import BaseSerializer
 from rest_framework.views import APIView
 
 from aa_stripe import gateway
-from aa_stripe.checks import THROTTLE_SCOPE
 from aa_stripe.exceptions import (
     StripeInternalError,
     StripeMethodNotAllowed,
@@ -47,7 +44,7 @@ from aa_stripe.serializers import (
     StripeWebhookSerializer,
     is_stripe_id,
 )
-from aa_stripe.settings import stripe_settings
+from aa_stripe.settings import THROTTLE_SCOPE, stripe_settings
 from aa_stripe.utils import is_usable_text
 
 if TYPE_CHECKING:
@@ -55,25 +52,23 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("aa-stripe")
 
-#: In these states of a payment intent its owner can still pay it.
+#: The states of a payment intent in which its payer can still pay it.
 PAYABLE = frozenset({"requires_payment_method", "requires_confirmation", "requires_action"})
 
 
 class StripeUnavailable(APIException):
-    """Stripe gave no usable answer; the same request may be sent again."""
+    """No usable response from Stripe; the same request may be retried."""
 
     status_code = status.HTTP_503_SERVICE_UNAVAILABLE
     default_code = "stripe_unavailable"
-
-    def __init__(self) -> None:
-        super().__init__({"stripe_error": StripeInternalError.details})
+    default_detail = {"stripe_error": StripeInternalError.details}
 
 
 V = TypeVar("V", bound=Callable[..., HttpResponseBase])
 
 
 def exempt_from_atomic_requests(view: V) -> V:
-    """``view``, marked to be run outside of any transaction."""
+    """Return ``view``, marked to run outside any transaction."""
     for alias in connections:
         transaction.non_atomic_requests(alias)(view)
     return view
@@ -81,8 +76,7 @@ def exempt_from_atomic_requests(view: V) -> V:
 
 @method_decorator(never_cache, name="dispatch")
 class StripeAPI(APIView):
-    """What the payer's endpoints have in common. ``payer`` is whose customers and charges these
-    are."""
+    """Base of the payer's endpoints. Only rows of ``payer`` are visible."""
 
     permission_classes = [IsAuthenticated]
     throttle_scope = THROTTLE_SCOPE
@@ -90,8 +84,7 @@ class StripeAPI(APIView):
 
     @classmethod
     def as_view(cls, **initkwargs: Any) -> AsView[GenericView]:
-        """The view, exempt from ``ATOMIC_REQUESTS``: a row written before Stripe is asked stays
-        when the answer is an error, and no transaction is open while Stripe is asked."""
+        """Return the view, exempt from ``ATOMIC_REQUESTS``: an error must not roll back rows."""
         return exempt_from_atomic_requests(super().as_view(**initkwargs))
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
@@ -103,24 +96,22 @@ class StripeAPI(APIView):
         if isinstance(exc, StripeMethodNotAllowed):
             exc = ValidationError({"stripe_error": str(exc)})
         elif isinstance(exc, gateway.StripeError):
-            exc = self._answer_to(exc)
+            exc = self._translated(exc)
         return super().handle_exception(exc)
 
-    def _answer_to(self, error: gateway.StripeError) -> APIException:
-        """Stripe's own words when it refused what the client sent; none of it otherwise."""
-        if _is_refusal(error) and self.request.method not in SAFE_METHODS:
-            logger.info("Stripe refused %s: %s", self._named(), error)
-            message = gateway.displayable_message(error) or _("Stripe refused the request.")
-            return ValidationError({"stripe_error": message})
-        logger.error("Stripe gave no usable answer to %s", self._named(), exc_info=error)
-        return StripeUnavailable()
-
-    def _named(self) -> str:
-        return f"{self.request.method} {self.request.path}"
+    def _translated(self, error: gateway.StripeError) -> APIException:
+        """Return a 400 with Stripe's message if it refused what the client sent, else a 503."""
+        method, path = self.request.method, self.request.path
+        if method in SAFE_METHODS or not _is_refusal(error):
+            logger.error("No usable response from Stripe for %s %s", method, path, exc_info=error)
+            return StripeUnavailable()
+        logger.info("Stripe refused %s %s: %s", method, path, error)
+        message = gateway.displayable_message(error) or _("Stripe refused the request.")
+        return ValidationError({"stripe_error": message})
 
 
 class CustomersAPI(StripeAPI, CreateAPIView[StripeCustomer]):
-    """POST: create a customer of what Stripe.js answered; the same posted twice is one customer."""
+    """POST: create a customer from Stripe.js's response; posting it twice creates only one."""
 
     serializer_class = StripeCustomerSerializer
 
@@ -129,51 +120,48 @@ class CustomersAPI(StripeAPI, CreateAPIView[StripeCustomer]):
 
 
 class CustomerDetailsAPI(StripeAPI, RetrieveUpdateAPIView[StripeCustomer]):
-    """GET a customer of the payer's; PUT and PATCH save another card and make it the default."""
+    """GET: a customer of the payer. PUT, PATCH: add a card and make it the default."""
 
     serializer_class = StripeCustomerDetailsSerializer
 
     def get_object(self) -> StripeCustomer:
-        stripe_customer_id = self.kwargs["stripe_customer_id"]
-        if not is_stripe_id(stripe_customer_id):
-            raise Http404
-        own = StripeCustomer.objects.filter(
-            user_id=self.payer.pk, stripe_customer_id=stripe_customer_id
-        )
-        customer = own.last()  # nothing keeps a project from storing one twice
+        stripe_id = self.kwargs["stripe_customer_id"]
+        own = StripeCustomer.objects.filter(user_id=self.payer.pk, stripe_customer_id=stripe_id)
+        # The last one: a project may have stored it twice.
+        customer = own.last() if is_stripe_id(stripe_id) else None
         if customer is None:
             raise Http404
         self.check_object_permissions(self.request, customer)
         return customer
 
     def partial_update(self, request: Request, *args: Any, **kwargs: Any) -> Response:
-        return self.update(request, *args, **kwargs)  # the one field is required here too
+        return self.update(request, *args, **kwargs)  # the only field is required in a PATCH too
 
 
 class SetupIntentsAPI(StripeAPI):
-    """POST: begin to save a card, authenticated by its owner; answers with the client secret."""
+    """POST: begin to save a card with authentication; returns the client secret."""
 
     def post(self, request: Request) -> Response:
         customer = StripeCustomer.get_latest_active_customer_for_user(self.payer)
         customer_id = customer.stripe_customer_id if customer else None
         params: gateway.SetupIntentCreateParams = {
             "usage": "off_session",
-            # As of payments: only methods that need no page to come back to.
+            # As for payments: no methods that redirect, because there is no return page.
             "automatic_payment_methods": {"enabled": True, "allow_redirects": "never"},
         }
         if customer_id:
             params["customer"] = customer_id
         intent = gateway.create_setup_intent(params)
-        answer = {
+        data = {
             "id": intent.id,
             "client_secret": intent.client_secret,
             "stripe_customer_id": customer_id,
         }
-        return Response(answer, status=status.HTTP_201_CREATED)
+        return Response(data, status=status.HTTP_201_CREATED)
 
 
 class ChargeDetailsAPI(StripeAPI, RetrieveAPIView[StripeCharge]):
-    """GET how a charge of the payer's stands, and while its owner has to act the client secret."""
+    """GET: the state of a charge of the payer, and the client secret if the payer has to act."""
 
     serializer_class = StripeChargeSerializer
     lookup_field = "uuid"
@@ -183,16 +171,15 @@ class ChargeDetailsAPI(StripeAPI, RetrieveAPIView[StripeCharge]):
 
     def retrieve(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         charge = self.get_object()
-        shown = self.get_serializer(charge).data
-        shown |= {"client_secret": None, "payment_method": None}
-        if shown["state"] == "requires_action":
-            shown |= _as_at_stripe(charge)
-        return Response(shown)
+        data = self.get_serializer(charge).data | {"client_secret": None, "payment_method": None}
+        if data["state"] == "requires_action":
+            data |= _state_at_stripe(charge)
+        return Response(data)
 
 
 @method_decorator(never_cache, name="dispatch")
 class CouponDetailsAPI(RetrieveAPIView[StripeCoupon]):
-    """GET a coupon that exists, as it was last heard of: Stripe is not asked."""
+    """GET: a coupon from the database; does not call Stripe."""
 
     permission_classes = [IsAuthenticated]
     throttle_scope = THROTTLE_SCOPE
@@ -200,10 +187,9 @@ class CouponDetailsAPI(RetrieveAPIView[StripeCoupon]):
 
     def get_object(self) -> StripeCoupon:
         coupon_id = self.kwargs["coupon_id"]
-        if not is_usable_text(coupon_id):
-            raise Http404
-        existing = StripeCoupon.objects.filter(coupon_id=coupon_id, livemode=gateway.is_live())
-        coupon: StripeCoupon | None = existing.order_by("-created", "-pk").first()
+        rows = StripeCoupon.objects.filter(coupon_id=coupon_id, livemode=gateway.is_live())
+        newest = rows.order_by("-created", "-pk")
+        coupon: StripeCoupon | None = newest.first() if is_usable_text(coupon_id) else None
         if coupon is None:
             raise Http404
         self.check_object_permissions(self.request, coupon)
@@ -211,11 +197,11 @@ class CouponDetailsAPI(RetrieveAPIView[StripeCoupon]):
 
 
 class WebhookAPI(View):
-    """POST: an event that Stripe has signed. Needs no user and no CSRF token.
+    """POST: an event signed by Stripe. Needs no user and no CSRF token.
 
-    Storing the event and applying it are transactions of their own, so none may be around them:
-    what is answered with 2xx is stored for good. An event that could not be applied is stored as
-    well and answered with 500, which makes Stripe send it again. https://docs.stripe.com/webhooks
+    Storing the event and applying it have transactions of their own, so no other one may be open:
+    an event with a 2xx response must be committed. An event that could not be applied is stored
+    too, and the response is 500, so Stripe sends it again. https://docs.stripe.com/webhooks
     """
 
     http_method_names = ["post"]
@@ -230,35 +216,42 @@ class WebhookAPI(View):
         try:
             event = read_event(_body_of(request), request.headers.get("Stripe-Signature", ""))
         except StripeWebhookNotConfigured as error:
-            return _refusal(error, status.HTTP_503_SERVICE_UNAVAILABLE)
+            return _rejection(error, status.HTTP_503_SERVICE_UNAVAILABLE)
         except StripeWebhookRefused as error:
-            return _refusal(error, status.HTTP_400_BAD_REQUEST)
+            return _rejection(error, status.HTTP_400_BAD_REQUEST)
         except RequestDataTooBig as error:
-            return _refusal(error, status.HTTP_413_REQUEST_ENTITY_TOO_LARGE)
-        return _received(event)
+            return _rejection(error, status.HTTP_413_REQUEST_ENTITY_TOO_LARGE)
+        try:
+            received = receive(event)
+        except Exception:
+            logger.exception("Event %s (%s) could not be applied.", event["id"], event["type"])
+            data = {"detail": "The event could not be applied yet; please send it again."}
+            return JsonResponse(data, status=status.HTTP_500_INTERNAL_SERVER_ERROR)
+        status_code = status.HTTP_201_CREATED if received.is_new else status.HTTP_200_OK
+        return JsonResponse(StripeWebhookSerializer(received.webhook).data, status=status_code)
 
 
 def payer_of(request: Request) -> models.Model:
-    """What ``STRIPE_PAYER_FROM_REQUEST`` says of the request; by default ``request.user``.
+    """Return what ``STRIPE_PAYER_FROM_REQUEST`` returns; by default ``request.user``.
 
-    Raises ``PermissionDenied`` (403) for ``None``, and ``ImproperlyConfigured`` for what is no
-    row of ``STRIPE_USER_MODEL``.
+    Raises ``PermissionDenied`` (403) for ``None``, and ``ImproperlyConfigured`` if the payer is
+    not an instance of ``STRIPE_USER_MODEL``.
     """
     path = stripe_settings.PAYER_FROM_REQUEST
     payer = import_string(path)(request) if path else request.user
     if payer is None:
-        raise PermissionDenied(_("Nobody is known who would pay for this account."))
+        raise PermissionDenied(_("There is no payer for this request."))
     user_model: Any = StripeCustomer._meta.get_field("user").related_model
     if isinstance(payer, user_model):
         return cast("models.Model", payer)
     raise ImproperlyConfigured(
         f"The payer of a request is a {type(payer).__name__}, not a {user_model._meta.label}: "
-        "STRIPE_PAYER_FROM_REQUEST has to name a function that returns one."
+        "STRIPE_PAYER_FROM_REQUEST must name a function that returns one."
     )
 
 
 def _parse(request: Request) -> None:
-    """Read the body; raises ``ParseError`` also for what (older) parsers of DRF do not handle."""
+    """Parse the body; raise ``ParseError`` also where DRF's parsers raise other errors."""
     charset = request.parser_context["encoding"]
     try:
         "".encode(charset)
@@ -271,52 +264,36 @@ def _parse(request: Request) -> None:
 
 
 def _is_refusal(error: gateway.StripeError) -> bool:
-    """Whether Stripe refused what was asked for, the object named in the URL included (404)."""
+    """Return whether Stripe refused the request, or does not know the object in its URL (404)."""
     meaning = gateway.meaning_of(error)
     return meaning in {Meaning.DECLINED, Meaning.REFUSED} or error.http_status == 404
 
 
-def _as_at_stripe(charge: StripeCharge) -> dict[str, Any]:
-    """What the row does not know: whether its owner has acted meanwhile, else how to act."""
+def _state_at_stripe(charge: StripeCharge) -> dict[str, Any]:
+    """Return the state after the payer has acted; before, what a front-end needs to act."""
     intent = gateway.retrieve_payment_intent(charge.stripe_payment_intent_id)
     if intent.status not in PAYABLE:
         return {"state": "failed" if intent.status == "canceled" else "processing"}
-    return {"client_secret": intent.client_secret, "payment_method": _refused_method(intent)}
-
-
-def _refused_method(intent: gateway.PaymentIntent) -> str | None:
-    """The id of what the owner is to authenticate; a refused one leaves the intent."""
-    refused = intent.last_payment_error
-    method = intent.payment_method or (refused.payment_method if refused else None)
-    return method if isinstance(method, str) or method is None else method.id
+    error = intent.last_payment_error  # keeps the method that a decline takes off the intent
+    method = intent.payment_method or (error.payment_method if error else None)
+    method_id = method if isinstance(method, str) or method is None else method.id
+    return {"client_secret": intent.client_secret, "payment_method": method_id}
 
 
 def _body_of(request: HttpRequest) -> bytes:
-    """The bytes as they were signed. Raises ``RequestDataTooBig``, ``StripeWebhookRefused``."""
+    """Return the signed bytes; raise ``RequestDataTooBig`` or ``StripeWebhookRefused``."""
     try:
         body: bytes = request.body
-    # Older Djangos raise ValueError for a length that is no number.
+    # Older versions of Django raise ValueError for a length that is not a number.
     except (UnreadablePostError, ValueError) as error:
         raise StripeWebhookRefused("The body did not arrive.") from error
     limit: int | None = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
-    # Django goes by the length that the request names, if it names one.
+    # Django only checks the Content-Length header, which may be missing.
     if limit is not None and len(body) > limit:
         raise RequestDataTooBig("Request body exceeded settings.DATA_UPLOAD_MAX_MEMORY_SIZE.")
     return body
 
 
-def _refusal(error: Exception, status_code: int) -> JsonResponse:
-    logger.warning("A webhook was refused: %s", error)
+def _rejection(error: Exception, status_code: int) -> JsonResponse:
+    logger.warning("Webhook rejected: %s", error)
     return JsonResponse({"detail": str(error)}, status=status_code)
-
-
-def _received(event: dict[str, Any]) -> JsonResponse:
-    try:
-        received = receive(event)
-    except Exception:
-        logger.exception("Event %s (%s) could not be applied.", event["id"], event["type"])
-        answer = {"detail": "The event could not be applied yet; please send it again."}
-        return JsonResponse(answer, status=status.HTTP_500_INTERNAL_SERVER_ERROR)
-    stored = StripeWebhookSerializer(received.webhook).data
-    is_new = received.is_new
-    return JsonResponse(stored, status=status.HTTP_201_CREATED if is_new else status.HTTP_200_OK)

@@ -26,12 +26,12 @@ urlpatterns = [
         ChargeDetailsAPI.as_view(),
         name="stripe-charge-details",
     ),
-    # Ids may have slashes in them.
+    # A coupon's id may contain slashes.
     path(
         "aa-stripe/coupons/<path:coupon_id>",
         CouponDetailsAPI.as_view(),
         name="stripe-coupon-details",
     ),
-    # An address with a slash at its end would be redirected otherwise, and Stripe does not follow.
+    # With or without a slash at the end: Stripe does not follow redirects.
     re_path(r"^aa-stripe/webhooks/?$", WebhookAPI.as_view(), name="stripe-webhooks"),
 ]

@@ -1,7 +1,7 @@
-"""System checks: what is wrong is told at start-up, not by the first customer.
+"""System checks of the project's settings, run at start-up.
 
-What a check says never contains a key or a secret, nor the URL that may hold one.
-The ids are public (projects silence them) and listed in docs/settings.rst: they never change.
+No message contains a key, a secret, or a URL that may contain one. The ids are public (projects
+silence them) and listed in docs/settings.rst, so they never change.
 """
 
 from __future__ import annotations
@@ -26,13 +26,10 @@ from rest_framework.settings import api_settings
 from rest_framework.throttling import ScopedRateThrottle
 
 from aa_stripe.currencies import CURRENCIES, RETIRED
-from aa_stripe.settings import PROCESSOR_PATHS, PROCESSORS, stripe_settings
+from aa_stripe.settings import PROCESSOR_PATHS, PROCESSORS, THROTTLE_SCOPE, stripe_settings
 from aa_stripe.webhooks import is_event_type
 
 TAG = "aa_stripe"
-
-#: What our views name as their ``throttle_scope``.
-THROTTLE_SCOPE = "stripe"
 
 #: Requests per second that Stripe allows one account (https://docs.stripe.com/rate-limits).
 LIVE_LIMIT = 100
@@ -54,7 +51,7 @@ _API_VERSION = re.compile(r"\d{4}-\d{2}-\d{2}(\.[a-z_]+)?(; ?\w+=v\d+)*")
 def check_settings(
     app_configs: Sequence[AppConfig] | None = None, **kwargs: Any
 ) -> list[CheckMessage]:
-    """Everything that is wrong with the project's Stripe settings."""
+    """Return a message for each error in the project's Stripe settings."""
     return [message for check in CHECKS for message in check()]
 
 
@@ -64,10 +61,10 @@ def check_upgrade(
     databases: Sequence[str] | None = None,
     **kwargs: Any,
 ) -> list[CheckMessage]:
-    """Which of ``databases`` 0.14 did not finish. ``migrate`` asks before it does anything.
+    """Return an error for each database that 0.14's migrations left incomplete.
 
-    Our first migration refuses such a database too. But where a project's own migrations need
-    0.14's, Django fails before that one is reached, and its message does not tell what to do.
+    ``migrate`` runs this first. Our first migration rejects such a database too, but if a
+    project's own migrations depend on 0.14's, Django fails before, with a less helpful message.
     """
     return [message for alias in databases or () for message in upgrade_can_begin(alias)]
 
@@ -81,8 +78,7 @@ def upgrade_can_begin(alias: str) -> Iterator[CheckMessage]:
         yield Error(
             f"The database {alias!r} was left halfway through the migrations of aa-stripe 0.14. "
             f"Missing: {', '.join(missing)}.",
-            hint="Install aa-stripe 0.14 (or 0.13.0) again, run its migrations to the end, then "
-            "upgrade.",
+            hint="Install aa-stripe 0.14 (or 0.13.0) again, run all its migrations, then upgrade.",
             id="aa_stripe.E019",
         )
 
@@ -90,26 +86,26 @@ def upgrade_can_begin(alias: str) -> Iterator[CheckMessage]:
 def api_key_is_a_secret_key() -> Iterator[CheckMessage]:
     key = stripe_settings.API_KEY
     if not key:
-        # A project's tests may never come near Stripe, and an error would not let them start.
+        # A project's tests may not use Stripe, and an error would stop them.
         if not _is_djangos_test_command():
             yield Error(
-                "STRIPE_API_KEY is not set: no call to Stripe can succeed.",
+                "STRIPE_API_KEY is not set, so every request to Stripe will fail.",
                 hint="Copy the secret key (sk_test_... or sk_live_...) from "
-                "https://dashboard.stripe.com/apikeys. Where none is at hand on purpose (a build "
-                "that runs management commands), put aa_stripe.E001 into SILENCED_SYSTEM_CHECKS.",
+                "https://dashboard.stripe.com/apikeys. If there is no key on purpose (a build that "
+                "runs management commands), add aa_stripe.E001 to SILENCED_SYSTEM_CHECKS.",
                 id="aa_stripe.E001",
             )
     elif isinstance(key, str) and key.startswith("pk_"):
         yield Error(
-            "STRIPE_API_KEY is a publishable key (pk_...), which is for browsers only.",
+            "STRIPE_API_KEY is a publishable key (pk_...), which is only for browsers.",
             hint="Use the secret key (sk_...) or a restricted key (rk_...) of the same mode.",
             id="aa_stripe.E002",
         )
     elif not isinstance(key, str) or not _SECRET_KEY.fullmatch(key):
         yield Error(
-            "STRIPE_API_KEY is not a secret key of Stripe's.",
-            hint="Secret keys begin with sk_, restricted ones with rk_ (a webhook secret, whsec_, "
-            "is neither), and hold no space or line break.",
+            "STRIPE_API_KEY is not a Stripe secret key.",
+            hint="Secret keys begin with sk_, restricted keys with rk_; neither contains spaces or "
+            "line breaks. A webhook secret (whsec_...) is not an API key.",
             id="aa_stripe.E003",
         )
 
@@ -117,9 +113,9 @@ def api_key_is_a_secret_key() -> Iterator[CheckMessage]:
 def live_key_is_not_used_with_debug() -> Iterator[CheckMessage]:
     if settings.DEBUG and _mode() == "live":
         yield Error(
-            "STRIPE_API_KEY is a live key, and DEBUG is on: a developer's try-out would take "
-            "real money.",
-            hint="Use a test key (sk_test_...) here, or set DEBUG = False.",
+            "STRIPE_API_KEY is a live key and DEBUG is on, so a charge made during development "
+            "would collect real money.",
+            hint="Use a test key (sk_test_...), or set DEBUG = False.",
             id="aa_stripe.E004",
         )
 
@@ -128,7 +124,7 @@ def webhook_secret_is_one() -> Iterator[CheckMessage]:
     secret = stripe_settings.WEBHOOK_ENDPOINT_SECRET
     if not secret:
         yield Warning(
-            "STRIPE_WEBHOOK_ENDPOINT_SECRET is not set: every webhook will be refused.",
+            "STRIPE_WEBHOOK_ENDPOINT_SECRET is not set, so every webhook will be rejected.",
             hint="Copy the endpoint's signing secret (whsec_...) from "
             "https://dashboard.stripe.com/webhooks.",
             id="aa_stripe.W001",
@@ -137,14 +133,14 @@ def webhook_secret_is_one() -> Iterator[CheckMessage]:
     secrets = secret if isinstance(secret, (list, tuple)) else [secret]
     if not all(isinstance(each, str) and each for each in secrets):
         yield Error(
-            "STRIPE_WEBHOOK_ENDPOINT_SECRET is neither a string nor a list of strings that are "
-            "not empty.",
-            hint="Give the signing secret; while it is rolled, a list of the old and the new one.",
+            "STRIPE_WEBHOOK_ENDPOINT_SECRET must be a non-empty string or a list of them.",
+            hint="Set it to the signing secret, or while rolling it to a list of the old and the "
+            "new one.",
             id="aa_stripe.E006",
         )
     elif any(_ANY_KEY.match(each) for each in secrets):
         yield Error(
-            "STRIPE_WEBHOOK_ENDPOINT_SECRET holds an API key, with which no webhook is signed.",
+            "STRIPE_WEBHOOK_ENDPOINT_SECRET contains an API key, which does not sign webhooks.",
             hint="Copy the endpoint's signing secret (whsec_...) from "
             "https://dashboard.stripe.com/webhooks.",
             id="aa_stripe.E005",
@@ -159,9 +155,9 @@ def user_model_is_installed() -> Iterator[CheckMessage]:
         apps.get_model(label)
     except (AttributeError, LookupError, TypeError, ValueError):
         yield Error(
-            f"STRIPE_USER_MODEL is {_shown(label)}, which is no installed model.",
-            hint='Write it as "app_label.Model" and have the app in INSTALLED_APPS, or leave the '
-            "setting out to use AUTH_USER_MODEL.",
+            f"STRIPE_USER_MODEL is {_shown(label)}, which is not an installed model.",
+            hint='Set it to "app_label.Model" of an app in INSTALLED_APPS, or remove the setting '
+            "to use AUTH_USER_MODEL.",
             id="aa_stripe.E007",
         )
 
@@ -171,8 +167,8 @@ def numbers_make_sense() -> Iterator[CheckMessage]:
         value = getattr(stripe_settings, name)
         if not makes_sense(value):
             yield Error(
-                f"STRIPE_{name} is {_shown(value)}, not {rule}.",
-                hint="Leave the setting out to use the default.",
+                f"STRIPE_{name} must be {rule} (got {_shown(value)}).",
+                hint="Remove the setting to use the default.",
                 id=check_id,
             )
 
@@ -184,17 +180,17 @@ def rate_is_within_stripes_limit() -> Iterator[CheckMessage]:
     if _mode() == "test":
         if rate > SANDBOX_LIMIT:
             yield Warning(
-                f"STRIPE_REQUESTS_PER_SECOND is {rate}, and the key is a test key: Stripe "
-                f"allows {SANDBOX_LIMIT} requests per second in a sandbox and refuses the others.",
-                hint=f"Stay below {SANDBOX_LIMIT}, so that web requests have room too.",
+                f"STRIPE_REQUESTS_PER_SECOND is {rate} and STRIPE_API_KEY is a test key, but "
+                f"Stripe allows only {SANDBOX_LIMIT} requests per second in a sandbox.",
+                hint=f"Use less than {SANDBOX_LIMIT}, because web requests count too.",
                 id="aa_stripe.W003",
             )
     elif rate > LIVE_LIMIT:
         yield Warning(
-            f"STRIPE_REQUESTS_PER_SECOND is {rate}: Stripe allows an account {LIVE_LIMIT} "
-            "requests per second and refuses the others.",
-            hint=f"Stay below {LIVE_LIMIT}, so that web requests have room too. Silence this if "
-            "Stripe has raised the limit of your account.",
+            f"STRIPE_REQUESTS_PER_SECOND is {rate}, but Stripe allows an account only {LIVE_LIMIT} "
+            "requests per second.",
+            hint=f"Use less than {LIVE_LIMIT}, because web requests count too. Silence this check "
+            "if Stripe has raised the limit of your account.",
             id="aa_stripe.W002",
         )
 
@@ -204,9 +200,9 @@ def scoped_throttle_has_a_rate() -> Iterator[CheckMessage]:
     for throttle_class in throttle_classes:
         if issubclass(throttle_class, ScopedRateThrottle) and not _has_rate(throttle_class):
             yield Error(
-                f"{throttle_class.__name__} is in DEFAULT_THROTTLE_CLASSES, and "
-                f'DEFAULT_THROTTLE_RATES["{THROTTLE_SCOPE}"] is missing or no rate: each request '
-                "to the Stripe endpoints would end in an error.",
+                f"{throttle_class.__name__} is in DEFAULT_THROTTLE_CLASSES, but "
+                f'DEFAULT_THROTTLE_RATES["{THROTTLE_SCOPE}"] is missing or invalid, so every '
+                "request to the Stripe endpoints would fail.",
                 hint=f'Add {{"{THROTTLE_SCOPE}": "60/min"}} to DEFAULT_THROTTLE_RATES in '
                 "REST_FRAMEWORK (None for no limit).",
                 id="aa_stripe.E012",
@@ -218,15 +214,15 @@ def default_currency_is_stripes() -> Iterator[CheckMessage]:
     currency = stripe_settings.DEFAULT_CURRENCY
     if not isinstance(currency, str) or currency not in CURRENCIES:
         yield Error(
-            f"STRIPE_DEFAULT_CURRENCY is {_shown(currency)}, which is no currency of Stripe's.",
-            hint='Use a code of three lower-case letters ("usd") that is listed on '
-            "https://docs.stripe.com/currencies.",
+            f"STRIPE_DEFAULT_CURRENCY is {_shown(currency)}, which Stripe does not support.",
+            hint="Use a code of https://docs.stripe.com/currencies in lower case, for example "
+            '"usd".',
             id="aa_stripe.E013",
         )
     elif currency in RETIRED:
         yield Warning(
-            f"STRIPE_DEFAULT_CURRENCY is {_shown(currency)}, a currency that was replaced.",
-            hint="Use its successor; charges and coupons of the past keep theirs.",
+            f"STRIPE_DEFAULT_CURRENCY is {_shown(currency)}, which another currency has replaced.",
+            hint="Use its successor; existing charges and coupons keep their currency.",
             id="aa_stripe.W004",
         )
 
@@ -235,9 +231,9 @@ def subscription_payment_behavior_is_one() -> Iterator[CheckMessage]:
     behavior = stripe_settings.SUBSCRIPTION_PAYMENT_BEHAVIOR
     if behavior not in PAYMENT_BEHAVIORS:
         yield Error(
-            f"STRIPE_SUBSCRIPTION_PAYMENT_BEHAVIOR is {_shown(behavior)}, with which Stripe "
-            "creates no subscription.",
-            hint=f"Use one of {', '.join(PAYMENT_BEHAVIORS)}, or leave the setting out to use the "
+            f"STRIPE_SUBSCRIPTION_PAYMENT_BEHAVIOR is {_shown(behavior)}, which Stripe does not "
+            "accept for a new subscription.",
+            hint=f"Use one of {', '.join(PAYMENT_BEHAVIORS)}, or remove the setting to use the "
             "first.",
             id="aa_stripe.E020",
         )
@@ -249,9 +245,9 @@ def payer_from_request_can_be_called() -> Iterator[CheckMessage]:
         return
     if not _names_a_callable(path):
         yield Error(
-            f"STRIPE_PAYER_FROM_REQUEST is {_shown(path)}, which names no function.",
-            hint="Give the dotted path of a function that takes the request and returns the payer, "
-            "or leave the setting out to use request.user.",
+            f"STRIPE_PAYER_FROM_REQUEST is {_shown(path)}, which is not the path of a function.",
+            hint="Set it to the dotted path of a function that takes the request and returns the "
+            "payer, or remove the setting to use request.user.",
             id="aa_stripe.E014",
         )
 
@@ -260,9 +256,9 @@ def api_version_is_one() -> Iterator[CheckMessage]:
     version = stripe_settings.API_VERSION
     if not isinstance(version, str) or not _API_VERSION.fullmatch(version):
         yield Error(
-            f"STRIPE_API_VERSION is {_shown(version)}, which is not how Stripe names a version.",
-            hint="Leave the setting out to use the version this package is made for. Others look "
-            'like "2026-08-26.dahlia".',
+            f"STRIPE_API_VERSION is {_shown(version)}, which is not a version of Stripe's API.",
+            hint="Remove the setting to use the version that this package supports. Other versions "
+            'look like "2026-08-26.dahlia".',
             id="aa_stripe.E015",
         )
 
@@ -274,36 +270,35 @@ def api_base_is_safe_to_send_a_key_to() -> Iterator[CheckMessage]:
     url = _split_url(base)
     if url is None:
         yield Error(
-            "STRIPE_API_BASE is not the URL of a server.",
-            hint='Write it like "https://api.stripe.com", or leave the setting out for Stripe.',
+            "STRIPE_API_BASE is not an http or https URL.",
+            hint='Use a URL like "https://api.stripe.com", or remove the setting to use Stripe.',
             id="aa_stripe.E016",
         )
         return
     if url.scheme == "http" and not _is_this_machine(url.hostname or ""):
         yield Error(
-            "STRIPE_API_BASE is an http URL of another machine: the secret key would cross the "
-            "network in the clear.",
+            "STRIPE_API_BASE is an http URL of another machine, so the secret key would be sent "
+            "unencrypted.",
             hint="Use https, or a server on this machine.",
             id="aa_stripe.E017",
         )
     if base.endswith("/") or "?" in base or "#" in base:
         yield Error(
-            "STRIPE_API_BASE ends with a slash, a query or a fragment: Stripe's paths, which begin "
-            "with /v1/, are appended to it.",
-            hint="Remove what follows the host (or the path, without its last slash).",
+            "STRIPE_API_BASE must not end with a slash, a query or a fragment, because paths that "
+            "begin with /v1/ are appended to it.",
+            hint="Remove the slash at the end, the query and the fragment.",
             id="aa_stripe.E018",
         )
 
 
 def webhook_processor_can_be_called() -> Iterator[CheckMessage]:
-    named = stripe_settings.WEBHOOK_PROCESSOR
-    if named in PROCESSORS or callable(named):
+    processor = stripe_settings.WEBHOOK_PROCESSOR
+    if processor in PROCESSORS or callable(processor):
         return
-    path = PROCESSOR_PATHS.get(named, named) if isinstance(named, str) else named
+    path = PROCESSOR_PATHS.get(processor, processor) if isinstance(processor, str) else processor
     if not _names_a_callable(path):
         yield Error(
-            f"STRIPE_WEBHOOK_PROCESSOR is {_shown(named)}, which names nothing that could apply "
-            "an event.",
+            f"STRIPE_WEBHOOK_PROCESSOR is {_shown(processor)}, which is not a processor.",
             hint='Use "inline", "deferred" (with process_webhooks in cron), "celery" (needs the '
             'package), "django_tasks" (needs Django 6.0), or the dotted path of a function that '
             "takes an event's id.",
@@ -319,9 +314,9 @@ def webhook_event_types_are_some() -> Iterator[CheckMessage]:
         isinstance(each, str) and is_event_type(each) for each in types
     ):
         yield Error(
-            f"STRIPE_WEBHOOK_EVENT_TYPES is {_shown(types)}, not a list of types of events.",
-            hint='Give the types that your endpoint is subscribed to ("charge.refunded", '
-            '"customer.*"), or leave the setting out for all.',
+            f"STRIPE_WEBHOOK_EVENT_TYPES must be a list of event types (got {_shown(types)}).",
+            hint='List the types that your endpoint is subscribed to ("charge.refunded", '
+            '"customer.*"), or remove the setting for all.',
             id="aa_stripe.E022",
         )
 
@@ -353,8 +348,8 @@ def _is_whole(value: object) -> bool:
 
 
 NUMBERS: tuple[tuple[str, str, Callable[[Any], bool], str], ...] = (
-    ("aa_stripe.E008", "REQUESTS_PER_SECOND", _is_positive, "a number above 0"),
-    ("aa_stripe.E009", "TIMEOUT", _is_positive, "a number of seconds above 0"),
+    ("aa_stripe.E008", "REQUESTS_PER_SECOND", _is_positive, "a number greater than 0"),
+    ("aa_stripe.E009", "TIMEOUT", _is_positive, "a number of seconds greater than 0"),
     (
         "aa_stripe.E010",
         "MAX_NETWORK_RETRIES",
@@ -371,7 +366,7 @@ NUMBERS: tuple[tuple[str, str, Callable[[Any], bool], str], ...] = (
 
 
 def _mode() -> str | None:
-    """``"live"`` or ``"test"``, as the API key says; ``None`` when it does not say."""
+    """Return the API key's mode, ``"live"`` or ``"test"``; ``None`` if the key does not name it."""
     named = re.match(r"(?:sk|rk)_(?:org_)?(live|test)_", str(stripe_settings.API_KEY))
     return named[1] if named else None
 
@@ -381,7 +376,7 @@ def _is_djangos_test_command() -> bool:
 
 
 def _has_rate(throttle_class: type[ScopedRateThrottle]) -> bool:
-    """Whether the throttle will find a rate for our views, asked the way it asks itself."""
+    """Return whether the throttle can find and parse the rate of our views."""
     throttle = throttle_class()
     throttle.scope = THROTTLE_SCOPE
     try:
@@ -401,13 +396,13 @@ def _names_a_callable(path: object) -> bool:
 
 
 def _split_url(base: object) -> SplitResult | None:
-    """The parts of ``base`` if it is an http or https URL with a host, else ``None``."""
+    """Return the parts of an http or https URL with a host, ``None`` for anything else."""
     if not isinstance(base, str) or re.search(r"\s", base):
         return None
     try:
         url = urlsplit(base)
         is_server = url.scheme in ("http", "https") and bool(url.hostname) and url.port != 0
-    except ValueError:  # brackets that do not match, a port that is no number
+    except ValueError:  # unbalanced brackets, or a port that is not a number
         return None
     return url if is_server else None
 
@@ -422,7 +417,7 @@ def _is_this_machine(host: str) -> bool:
 
 
 def _shown(value: object) -> str:
-    """``value`` for a message; a secret that was put into the wrong setting stays unsaid."""
+    """Return ``value`` for a message, without a secret that was put into the wrong setting."""
     text = repr(value)
     if _SECRET_OF_ANY_KIND.search(text):
         return "a key or a secret"

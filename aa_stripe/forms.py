@@ -12,10 +12,10 @@ from aa_stripe.models import StripeCoupon
 
 
 class StripeCouponForm(forms.ModelForm):  # type: ignore[type-arg] # not generic at run time
-    """Creates a coupon, or changes the ``metadata`` and the ``name`` of one.
+    """Form that creates a coupon, or changes ``metadata`` and ``name`` of an existing one.
 
-    What Stripe would refuse is refused here, by the rules of ``StripeCoupon.clean()``. ``save()``
-    raises what ``StripeCoupon.save()`` raises.
+    Validates with ``StripeCoupon.clean()``; ``save()`` raises the errors of
+    ``StripeCoupon.save()``.
     """
 
     class Meta:
@@ -33,13 +33,13 @@ class StripeCouponForm(forms.ModelForm):  # type: ignore[type-arg] # not generic
             "metadata",
         ]
 
-    #: What Stripe lets change.
+    #: The fields that Stripe allows to change.
     CHANGEABLE = frozenset({"name", "metadata"})
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         if "coupon_id" in self.fields:
-            # Stripe's ids are exact: one that ends with a space is another one.
+            # Stripe's ids are exact: with a space at the end it is another id.
             self.fields["coupon_id"].strip = False  # type: ignore[attr-defined]
         if self.instance.is_created_at_stripe:
             for name in self.fields.keys() - self.CHANGEABLE:
@@ -48,7 +48,7 @@ class StripeCouponForm(forms.ModelForm):  # type: ignore[type-arg] # not generic
     def clean_coupon_id(self) -> str:
         coupon_id: str = self.cleaned_data["coupon_id"]
         if not self.instance.is_created_at_stripe and _is_taken(coupon_id):
-            raise forms.ValidationError(_("There is a coupon with this id already."))
+            raise forms.ValidationError(_("Coupon with this id already exists"))
         return coupon_id
 
     def clean_metadata(self) -> Any:

@@ -1,4 +1,4 @@
-"""What the HTTP endpoints take and show."""
+"""The input and output of the HTTP endpoints."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ from aa_stripe.currencies import decimal_places
 from aa_stripe.models import StripeCharge, StripeCoupon, StripeCustomer, StripeWebhook
 from aa_stripe.utils import is_deeper_than, storable_text
 
-#: What an id of Stripe's looks like; it ends up in columns, URLs and headers. It begins with a
-#: letter, as the number of a card does not.
+#: An id of Stripe's, safe in columns, URLs and headers. It begins with a letter, so the number of a
+#: card is not one.
 STRIPE_ID = re.compile(r"[A-Za-z][!-~]{0,254}")
 
-#: Stripe's own objects are a few levels deep and a few kilobytes long; MariaDB's JSON ends at
-#: 32 levels.
+#: Stripe's own objects are a few levels deep and a few kilobytes long. MariaDB's JSON allows 32
+#: levels.
 MAX_DEPTH = 20
 MAX_LENGTH = 64 * 1024
 
-#: What no front-end may send, left out in case one does.
+#: Removed in case a front-end sends it, which none may do.
 CARD_DATA = frozenset({"cvc", "number"})
 
 
 class StripeJSField(serializers.JSONField):
-    """What Stripe.js answered to the front-end: an object with an ``id``.
+    """The response that a front-end got from Stripe.js: an object with an ``id``.
 
-    Client secrets and card data are left out. What the JSON of one of the supported databases
-    cannot hold is refused.
+    Client secrets and card data are removed. JSON that one of the supported databases cannot
+    store is rejected.
     """
 
     default_error_messages = {
@@ -72,10 +72,10 @@ class StripeJSField(serializers.JSONField):
 
 
 class StripeCustomerSerializer(serializers.ModelSerializer[StripeCustomer]):
-    """Takes what Stripe.js answered, shows the customer that was made of it.
+    """Accepts a response from Stripe.js; shows the customer created from it.
 
-    ``save()`` needs the payer as ``user`` and raises what
-    ``StripeCustomer.get_or_create_at_stripe`` raises.
+    ``save()`` needs the payer as ``user`` and raises the errors of
+    ``StripeCustomer.get_or_create_at_stripe``.
     """
 
     stripe_js_response = StripeJSField()
@@ -99,25 +99,25 @@ class StripeCustomerSerializer(serializers.ModelSerializer[StripeCustomer]):
 
 
 class StripeCustomerDetailsSerializer(StripeCustomerSerializer):
-    """Shows a customer; takes what Stripe.js answered about a new card, which becomes the default.
+    """Shows a customer; accepts a new card from Stripe.js, which becomes the default.
 
-    ``save()`` raises what ``StripeCustomer.add_new_source`` raises.
+    ``save()`` raises the errors of ``StripeCustomer.add_new_source``.
     """
 
     stripe_js_response = StripeJSField(write_only=True)
 
     def update(self, instance: StripeCustomer, validated_data: dict[str, Any]) -> StripeCustomer:
-        answered = validated_data["stripe_js_response"]
-        instance.add_new_source(answered["id"], answered)
+        response = validated_data["stripe_js_response"]
+        instance.add_new_source(response["id"], response)
         return instance
 
 
 class StripeCouponSerializer(serializers.ModelSerializer[StripeCoupon]):
-    """Shows a coupon. In a project's own view it takes one too, and refuses what Stripe would
-    refuse; ``save()`` raises what ``StripeCoupon.save()`` raises.
+    """Shows a coupon; a project's own view may also create and change coupons with it.
 
-    ``amount_off`` is shown as text with the decimals of its currency ("10.00"), ``percent_off`` as
-    a number.
+    Validates with ``StripeCoupon.clean()``; ``save()`` raises the errors of
+    ``StripeCoupon.save()``. ``amount_off`` is shown as text with the decimals of its currency
+    ("10.00"), ``percent_off`` as a number.
     """
 
     class Meta:
@@ -152,10 +152,10 @@ class StripeCouponSerializer(serializers.ModelSerializer[StripeCoupon]):
         ]
 
     def to_representation(self, instance: StripeCoupon) -> dict[str, Any]:
-        shown = super().to_representation(instance)
-        shown["amount_off"] = _amount(instance)
-        shown["percent_off"] = _number(instance.percent_off)
-        return shown
+        data = super().to_representation(instance)
+        data["amount_off"] = _amount(instance)
+        data["percent_off"] = _number(instance.percent_off)
+        return data
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         coupon = copy.copy(self.instance) if self.instance else StripeCoupon()
@@ -164,15 +164,15 @@ class StripeCouponSerializer(serializers.ModelSerializer[StripeCoupon]):
         try:
             coupon.clean()
         except DjangoValidationError as error:
-            told = error.message_dict
-            if NON_FIELD_ERRORS in told:
-                told[api_settings.NON_FIELD_ERRORS_KEY] = told.pop(NON_FIELD_ERRORS)
-            raise serializers.ValidationError(told) from error
+            errors = error.message_dict
+            if NON_FIELD_ERRORS in errors:
+                errors[api_settings.NON_FIELD_ERRORS_KEY] = errors.pop(NON_FIELD_ERRORS)
+            raise serializers.ValidationError(errors) from error
         return attrs
 
 
 class StripeChargeSerializer(serializers.ModelSerializer[StripeCharge]):
-    """What the payer may know of a charge; ``comment`` and Stripe's answers are internal."""
+    """Shows a charge to its payer, without ``comment`` and Stripe's responses."""
 
     state = serializers.SerializerMethodField()
 
@@ -194,7 +194,7 @@ class StripeChargeSerializer(serializers.ModelSerializer[StripeCharge]):
         read_only_fields = fields
 
     def get_state(self, charge: StripeCharge) -> str:
-        """``charged``, ``requires_action`` (of the payer), ``failed``, or ``pending``."""
+        """Return ``charged``, ``requires_action`` (of the payer), ``failed`` or ``pending``."""
         if charge.is_charged:
             return "charged"
         if not charge.charge_attempt_failed:
@@ -204,7 +204,7 @@ class StripeChargeSerializer(serializers.ModelSerializer[StripeCharge]):
 
 
 class StripeWebhookSerializer(serializers.ModelSerializer[StripeWebhook]):
-    """Shows an event as it is stored."""
+    """Shows a stored event."""
 
     class Meta:
         model = StripeWebhook
@@ -213,7 +213,7 @@ class StripeWebhookSerializer(serializers.ModelSerializer[StripeWebhook]):
 
 
 def is_stripe_id(value: object) -> bool:
-    """Whether ``value`` could be an id of Stripe's."""
+    """Return whether ``value`` has the form of Stripe's ids."""
     return isinstance(value, str) and STRIPE_ID.fullmatch(value) is not None
 
 
@@ -225,7 +225,7 @@ def _amount(coupon: StripeCoupon) -> str | None:
 
 
 def _number(value: Decimal | None) -> int | float | None:
-    """A whole number as such: 25, as 0.14 showed every percentage."""
+    """Return a whole number as an integer: 0.14 showed every percentage as one."""
     if value is None:
         return None
     return int(value) if value == int(value) else float(value)

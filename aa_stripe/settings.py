@@ -43,6 +43,10 @@ PROCESSOR_PATHS = {
 }
 
 
+#: The ``throttle_scope`` of our views.
+THROTTLE_SCOPE = "stripe"
+
+
 class StripeSettings:
     """A lookup of settings: ``stripe_settings.API_KEY`` is ``settings.STRIPE_API_KEY``.
 

@@ -1,4 +1,4 @@
-"""The admin: everything can be looked at, coupons can be changed."""
+"""The admin: coupons can be changed, everything else is read-only."""
 
 from aa_stripe.admin.charge import StripeChargeAdmin, StripeRefundAdmin
 from aa_stripe.admin.coupon import StripeCouponAdmin

@@ -1,4 +1,4 @@
-"""What the pages of rows that nobody edits by hand have in common."""
+"""Base of the read-only pages."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ else:
 
 
 class ReadOnlyAdmin(Admin):
-    """Shows each field of a row; JSON is laid out, without the secrets that it may hold."""
+    """Shows all fields of a row; JSON is indented and shown without secrets."""
 
-    # Counting 100,000 rows for each page of a search tells nobody anything.
+    # Counting all rows for each page of a search is slow in a large table.
     show_full_result_count = False
     list_per_page = 50
 
@@ -40,7 +40,7 @@ class ReadOnlyAdmin(Admin):
         return False
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
-        """Pages of JSON come last."""
+        """Return all fields, JSON last."""
         fields = sorted(self.opts.concrete_fields, key=_is_json)
         return [_shown(field) for field in fields]
 
@@ -53,11 +53,11 @@ def _is_json(field: models.Field[Any, Any]) -> bool:
 
 
 def _shown(field: models.Field[Any, Any]) -> str | Callable[[Any], str]:
-    return laid_out(field.name) if _is_json(field) else field.name
+    return indented(field.name) if _is_json(field) else field.name
 
 
-def laid_out(name: str) -> Callable[[Any], str]:
-    """A column that shows the JSON field of that name on lines of its own."""
+def indented(name: str) -> Callable[[Any], str]:
+    """Return a column that shows the JSON field ``name``, indented."""
 
     @admin.display(description=name.replace("_", " "))
     def show(row: models.Model) -> str:
@@ -68,12 +68,12 @@ def laid_out(name: str) -> Callable[[Any], str]:
 
 
 def money(amount: int | None, currency: str) -> str:
-    """``amount`` (smallest unit) for people."""
+    """Return ``amount`` (smallest currency unit) formatted for people."""
     return "-" if amount is None else format_money(amount, currency)
 
 
 def user_search_fields() -> list[str]:
-    """How a user is searched for, by what the project's user model has."""
+    """Return the search fields for a user, as far as the project's user model has them."""
     model = apps.get_model(USER_MODEL)
     wanted = {getattr(model, "USERNAME_FIELD", "name"), "email", "name"}
     return [f"user__{name}" for name in sorted(wanted) if _has_field(model, name)]

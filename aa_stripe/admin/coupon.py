@@ -1,4 +1,4 @@
-"""Coupons: created, edited and deleted through the model, so that Stripe hears of it."""
+"""Coupons: created, edited and deleted through the model, which calls Stripe."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from aa_stripe.admin.base import Admin
 from aa_stripe.forms import StripeCouponForm
 from aa_stripe.models import StripeCoupon
 
-#: What saving or deleting a coupon raises, and a person can read.
-REFUSALS = (gateway.StripeError, exceptions.StripeError, ValidationError)
+#: The errors of saving and deleting a coupon whose messages are shown.
+ERRORS = (gateway.StripeError, exceptions.StripeError, ValidationError)
 
 
 @admin.register(StripeCoupon)
@@ -40,11 +40,11 @@ class StripeCouponAdmin(Admin):
     ordering = ("-id",)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[StripeCoupon]:
-        """Deleted ones too."""
+        """Return all coupons, deleted ones included."""
         return StripeCoupon.objects.all_with_deleted().order_by(*self.ordering)
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Stripe changes no deleted coupon."""
+        """Allow no changes of a deleted coupon: Stripe does not have it."""
         return _exists(obj) and super().has_change_permission(request, obj)
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
@@ -54,28 +54,28 @@ class StripeCouponAdmin(Admin):
         self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any
     ) -> Any:
         form = super().get_form(request, obj, change, **kwargs)
-        refusal = getattr(request, "aa_stripe_refusal", "")
-        return _refused(form, refusal) if refusal else form
+        message = getattr(request, "aa_stripe_error", "")
+        return _with_error(form, message) if message else form
 
     def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        """Show Stripe's refusal in the form, with what was typed still there."""
+        """Show an error of Stripe in the form, which keeps what was entered."""
         try:
             return super().changeform_view(request, *args, **kwargs)
-        except REFUSALS as error:
-            request.aa_stripe_refusal = _readable(error)  # type: ignore[attr-defined]
+        except ERRORS as error:
+            request.aa_stripe_error = _readable(error)  # type: ignore[attr-defined]
             return super().changeform_view(request, *args, **kwargs)
 
     def delete_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         try:
             return super().delete_view(request, *args, **kwargs)
-        except REFUSALS as error:
+        except ERRORS as error:
             return self._back_to_list(request, error)
 
     def response_action(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
-        """Deleting several stops at the first that fails; those before it are deleted."""
+        """Run the action; deleting stops at the first coupon that fails."""
         try:
             return super().response_action(request, *args, **kwargs)
-        except REFUSALS as error:
+        except ERRORS as error:
             return self._back_to_list(request, error)
 
     def _back_to_list(self, request: HttpRequest, error: Exception) -> HttpResponseRedirect:
@@ -97,10 +97,10 @@ def _readable(error: Exception) -> str:
     return str(error)
 
 
-def _refused(form: Any, refusal: str) -> type[StripeCouponForm]:
-    class RefusedForm(form):  # type: ignore[misc]
+def _with_error(form: Any, message: str) -> type[StripeCouponForm]:
+    class FormWithError(form):  # type: ignore[misc]
         def _post_clean(self) -> None:
             super()._post_clean()
-            self.add_error(None, refusal)
+            self.add_error(None, message)
 
-    return RefusedForm
+    return FormWithError

@@ -24,7 +24,7 @@ class StripeCustomerAdmin(ReadOnlyAdmin):
 
     @admin.display(description="card")
     def card(self, customer: StripeCustomer) -> str:
-        """The default one, by its last digits."""
+        """Return the brand and the last digits of the default card."""
         source: dict[str, Any] = customer.default_source_data or {}
         card = source.get("card") or source
         last4 = card.get("last4")

@@ -1,4 +1,4 @@
-"""Reading a listing of Stripe's by the page."""
+"""Stripe's listings, read page by page."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 
 def pages(listing: Callable[[], Iterator[T]]) -> Iterator[tuple[list[T], Exception | None]]:
-    """``listing()`` by the page. An error comes with what was read before it, and is last."""
+    """Return the pages of ``listing()``; an error comes with the page before it, and ends it."""
     items = _lazily(listing)
     error: Exception | None = None
     is_last = False

@@ -128,7 +128,7 @@ def test_where_nobody_pays_the_request_is_refused(api, fake, settings, method, p
     response = getattr(api, method)(path, {}, format="json")
 
     assert response.status_code == 403
-    assert response.json() == {"detail": "Nobody is known who would pay for this account."}
+    assert response.json() == {"detail": "There is no payer for this request."}
     assert not fake.requests
 
 

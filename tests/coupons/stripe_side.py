@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from aa_stripe.models import StripeCoupon
-from aa_stripe.models.coupon.terms import identity_of
 
 CREATE = "POST /v1/coupons"
 LIST = "GET /v1/coupons"
@@ -38,8 +37,10 @@ def other(coupon):
 
 def make_live(coupon):
     """Let the row be of a coupon of live mode."""
-    identity = identity_of(coupon.coupon_id, coupon.created, True)
-    rows(pk=coupon.pk).update(livemode=True, identity=identity)
+    coupon = other(coupon)
+    coupon.livemode = True
+    coupon.identify()
+    rows(pk=coupon.pk).update(livemode=True, identity=coupon.identity)
     return other(coupon)
 
 

@@ -49,7 +49,7 @@ def test_no_metadata_is_empty_metadata(fake, metadata):
 def test_a_second_live_coupon_of_the_same_id_is_refused(coupon, fake):
     form = StripeCouponForm(TEN_DOLLARS)
 
-    assert form.errors == {"coupon_id": ["There is a coupon with this id already."]}
+    assert form.errors == {"coupon_id": ["Coupon with this id already exists"]}
     assert not fake.requests
 
 

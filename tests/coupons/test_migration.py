@@ -13,7 +13,6 @@ from django.db.models import QuerySet
 
 from aa_stripe.migrations import _rows
 from aa_stripe.models import StripeCoupon
-from aa_stripe.models.coupon.terms import identity_of
 from tests.coupons.stripe_side import rows
 
 pytestmark = pytest.mark.django_db
@@ -34,6 +33,13 @@ def of_0_14(coupon_id="SALE10", created=CREATED, **fields):
         created=created,
         **{"duration": "once", "is_created_at_stripe": True, **fields},
     )
+
+
+def identity_of(coupon_id, created, livemode):
+    """The name that ``save()`` gives."""
+    coupon = of_0_14(coupon_id, created, livemode=livemode)
+    coupon.identify()
+    return coupon.identity
 
 
 def store(*coupons):

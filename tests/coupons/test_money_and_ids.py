@@ -16,7 +16,7 @@ from rest_framework.test import APIClient
 from aa_stripe.currencies import CURRENCIES, decimal_places, smallest_step
 from aa_stripe.forms import StripeCouponForm
 from aa_stripe.models import StripeCoupon
-from aa_stripe.models.coupon.terms import wanted
+from aa_stripe.models.coupon.terms import create_params
 from aa_stripe.money import to_major_units
 from tests.builders import make_user
 from tests.coupons.stripe_side import TEN_DOLLARS, at_stripe, make_coupon, new_coupon, other, rows
@@ -56,7 +56,7 @@ def test_every_amount_that_stripe_counts_comes_back(db, currency, steps):
     minor = steps * smallest_step(currency)
     coupon = new_coupon(currency=currency, amount_off=to_major_units(minor, currency))
 
-    params = wanted(coupon)
+    params = create_params(coupon)
     coupon.update_from_stripe_data({"currency": currency, **params}, commit=False)
 
     assert params["amount_off"] == minor

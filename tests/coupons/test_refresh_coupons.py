@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from aa_stripe import gateway
 from aa_stripe.jobs import coupons as job
-from aa_stripe.jobs import refresh_coupons
+from aa_stripe.jobs import refresh, refresh_coupons
 from aa_stripe.models import StripeCoupon
 from aa_stripe.testing import Fault
 from tests.coupons.stripe_side import (
@@ -253,15 +253,15 @@ def test_every_page_is_read(many, fake, run, number, pages):  # noqa: F811
 
 def cost_of_each_page(monkeypatch):
     """How many statements each full page cost, and what came after the last one."""
-    costs, page = [], job._Refresh._page
+    costs, page = [], job.CouponRefresh.refresh_page
 
-    def counted(self, coupons, asked):
+    def counted(self, coupons):
         with CaptureQueriesContext(connection) as captured:
-            page(self, coupons, asked)
+            page(self, coupons)
         costs.append(len(statements(captured)))
 
     with monkeypatch.context() as patch:
-        patch.setattr(job._Refresh, "_page", counted)
+        patch.setattr(job.CouponRefresh, "refresh_page", counted)
         with CaptureQueriesContext(connection) as captured:
             refresh_coupons()
     return costs, len(statements(captured)) - sum(costs)
@@ -505,8 +505,8 @@ def test_an_edit_made_between_reading_and_writing_is_not_overwritten(
         row.save()
         return write(rows, *args)
 
-    write = job.write_unchanged
-    monkeypatch.setattr(job, "write_unchanged", edit_first)
+    write = refresh.write_unchanged
+    monkeypatch.setattr(refresh, "write_unchanged", edit_first)
 
     ran = run("refresh_coupons")
 
@@ -553,8 +553,8 @@ def test_a_row_that_is_saved_before_it_is_marked_is_not_marked(coupon, fake, mon
         rows().update(updated=timezone.now())
         mark(self, gone)
 
-    mark = job._Refresh._mark_deleted
-    monkeypatch.setattr(job._Refresh, "_mark_deleted", save_first)
+    mark = job.CouponRefresh._mark_deleted
+    monkeypatch.setattr(job.CouponRefresh, "_mark_deleted", save_first)
 
     refresh_coupons()
 
@@ -599,8 +599,8 @@ def test_a_limit_is_how_many_coupons_are_read(coupon, many, fake, run):  # noqa:
 
 
 def test_the_rate_is_kept(coupon, run, monkeypatch):  # noqa: F811
-    rates, at_rate = [], job.at_rate
-    monkeypatch.setattr(job, "at_rate", lambda rate: rates.append(rate) or at_rate(rate))
+    rates, at_rate = [], refresh.at_rate
+    monkeypatch.setattr(refresh, "at_rate", lambda rate: rates.append(rate) or at_rate(rate))
 
     run("refresh_coupons", "--rate", "250")
 

@@ -11,7 +11,7 @@ from django.db.models import F, QuerySet
 from django.test.utils import CaptureQueriesContext
 
 from aa_stripe import gateway
-from aa_stripe.jobs import customers, refresh_customers
+from aa_stripe.jobs import customers, refresh, refresh_customers
 from aa_stripe.models import StripeCustomer
 from aa_stripe.testing import FakeStripe, Fault
 from tests.builders import make_customer, make_user
@@ -339,7 +339,7 @@ def test_a_row_that_somebody_writes_meanwhile_is_not_overwritten(customer, fake,
 
     customer.refresh_from_db()
     assert customer.default_source == "pm_newest"
-    assert (ran.status, ran.stdout) == (0, f"skipped ({customers.CHANGED_MEANWHILE}): 1\n")
+    assert (ran.status, ran.stdout) == (0, f"skipped ({refresh.CHANGED_MEANWHILE}): 1\n")
 
 
 def test_a_row_that_vanishes_meanwhile_is_skipped(customer, fake, run):
@@ -481,7 +481,7 @@ def test_a_dry_run_reads_and_writes_nothing(many, fake, run):
     with CaptureQueriesContext(connection) as captured:
         ran = run("refresh_customers", "--dry-run")
 
-    assert ran.stdout == f"would be updated: 1\n{customers.WOULD_DEACTIVATE}: 1\n"
+    assert ran.stdout == f"would be updated: 1\n{customers.WOULD[customers.DEACTIVATED]}: 1\n"
     assert list(StripeCustomer.objects.values()) == before
     assert all(sql.startswith("SELECT") for sql in statements(captured))
     assert {request.method for request in fake.requests} == {"GET"}
@@ -508,8 +508,8 @@ def test_a_limit_ends_the_listing(many, fake, run):
 
 
 def test_the_rate_is_kept(customer, run, monkeypatch):
-    rates, at_rate = [], customers.at_rate
-    monkeypatch.setattr(customers, "at_rate", lambda rate: rates.append(rate) or at_rate(rate))
+    rates, at_rate = [], refresh.at_rate
+    monkeypatch.setattr(refresh, "at_rate", lambda rate: rates.append(rate) or at_rate(rate))
 
     run("refresh_customers", "--rate", "250")
 

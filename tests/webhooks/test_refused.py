@@ -159,7 +159,7 @@ def test_a_refusal_is_logged_without_what_was_sent(client, caplog):
 
     [record] = (it for it in caplog.records if it.name == "aa-stripe")
     assert record.levelname == "WARNING"
-    assert record.getMessage() == f"A webhook was refused: {NOT_SIGNED}"
+    assert record.getMessage() == f"Webhook rejected: {NOT_SIGNED}"
 
 
 # Bodies

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Collection, Iterable, Mapping
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from django.db import models
 from django.utils import timezone
@@ -15,21 +16,21 @@ from aa_stripe import gateway
 from aa_stripe.currencies import CURRENCY_CHOICES
 from aa_stripe.models.base import StripeBasicModel
 from aa_stripe.models.coupon import sync
-from aa_stripe.models.coupon.rules import check_changes, check_new
-from aa_stripe.models.coupon.terms import fields_of, identity_of, to_datetime
+from aa_stripe.models.coupon.rules import check
+from aa_stripe.models.coupon.terms import EMPTY, fields_of, to_datetime, to_timestamp
 from aa_stripe.models.rows import stored
 from aa_stripe.models.text import ExactCharField
 
 if TYPE_CHECKING:
     from model_utils.tracker import FieldInstanceTracker
 
-#: What ``delete()`` counts by.
+#: The key of the counts that ``delete()`` returns.
 LABEL = "aa_stripe.StripeCoupon"
 
 
 class StripeCouponQuerySet(models.QuerySet["StripeCoupon"]):
     def delete(self) -> tuple[int, dict[str, int]]:
-        """Delete each coupon as its own ``delete()`` does; returns how many those were.
+        """Call ``delete()`` of each coupon; return how many were deleted.
 
         Stops at the first that fails.
         """
@@ -45,7 +46,7 @@ class StripeCouponQuerySet(models.QuerySet["StripeCoupon"]):
 
 
 class StripeCouponManager(models.Manager.from_queryset(StripeCouponQuerySet)):  # type: ignore[misc]
-    """Only the coupons that are not deleted; the others have names of their own."""
+    """The coupons that are not deleted; two methods return the others."""
 
     def get_queryset(self) -> StripeCouponQuerySet:
         return self.all_with_deleted().filter(is_deleted=False)
@@ -58,7 +59,10 @@ class StripeCouponManager(models.Manager.from_queryset(StripeCouponQuerySet)):  
 
 
 class StripeCoupon(StripeBasicModel):
-    """``save()`` and ``delete()`` go to Stripe, ``save_locally()`` does not."""
+    """A coupon, here and at Stripe.
+
+    ``save()`` and ``delete()`` call Stripe, ``save_locally()`` does not.
+    """
 
     DURATION_FOREVER = "forever"
     DURATION_ONCE = "once"
@@ -69,7 +73,7 @@ class StripeCoupon(StripeBasicModel):
         (DURATION_REPEATING, _("repeating")),
     )
     CURRENCY_CHOICES = CURRENCY_CHOICES
-    #: The names that a coupon has here and at Stripe alike.
+    #: The fields that are copied from Stripe; each has the same name there.
     STRIPE_FIELDS = frozenset(
         {
             "amount_off",
@@ -88,7 +92,7 @@ class StripeCoupon(StripeBasicModel):
         }
     )
 
-    #: Empty before Stripe has chosen one.
+    #: Empty until Stripe has chosen one.
     coupon_id = ExactCharField(max_length=255, blank=True, db_index=True)
     #: In major units: 10 is ten dollars, or ten yen.
     amount_off = models.DecimalField(max_digits=15, decimal_places=3, blank=True, null=True)
@@ -109,8 +113,10 @@ class StripeCoupon(StripeBasicModel):
     created = models.DateTimeField()
     is_deleted = models.BooleanField(default=False)
     is_created_at_stripe = models.BooleanField(default=False)
-    #: See ``identity_of``. ``None`` while Stripe does not have the coupon, and for rows of 0.14
-    #: that are of the same coupon as a newer one.
+    #: A hash of mode, creation time and id, so it is exact whatever the database's collation.
+    #: The creation time is part of it because Stripe gives an id away again after a deletion.
+    #: ``None`` while Stripe does not have the coupon, and where a newer row of 0.14 is of the
+    #: same coupon.
     identity = models.CharField(max_length=64, null=True, unique=True, editable=False)  # noqa: DJ001
 
     if TYPE_CHECKING:
@@ -135,19 +141,24 @@ class StripeCoupon(StripeBasicModel):
             coupon_id=coupon["id"], created=created, livemode=gateway.is_live()
         )
 
+    @property
+    def created_seconds(self) -> int:
+        """``created`` as in Stripe's API: seconds since 1970."""
+        return to_timestamp(self.created)
+
     def save(self, force_retrieve: bool = False, **kwargs: Any) -> None:
-        """Create the coupon at Stripe; of one that exists there, send ``metadata`` and ``name``.
+        """Create the coupon at Stripe, or send ``metadata`` and ``name`` of an existing one.
 
-        Everything else is taken back from Stripe. An existing coupon that Stripe does not know
-        any more becomes ``is_deleted``. With ``force_retrieve`` a new row fetches the coupon of
-        its ``coupon_id`` instead of creating it. ``kwargs`` are those of Django's ``save()``.
+        All other fields of an existing coupon are copied from Stripe. If Stripe does not have it
+        any more, it becomes ``is_deleted``. With ``force_retrieve`` a new row fetches the coupon
+        of its ``coupon_id`` instead of creating it. ``kwargs`` are those of Django's ``save()``.
 
-        Saving the same object again after an error, or another one that asks for the same under
-        the same ``coupon_id``, makes no second coupon: what an earlier try has created is stored.
+        Retrying after an error creates no second coupon, neither with the same object nor with
+        another one of the same ``coupon_id`` and terms: it stores the one that was created.
 
-        Raises ``ValidationError`` for what Stripe would refuse, nothing being sent then;
-        ``StripeCouponAlreadyExists`` if the coupon has a row here; ``StripeMethodNotAllowed`` if
-        it is one of the other mode (live or test) than the API key; and the SDK's errors.
+        Raises ``ValidationError`` before anything is sent if Stripe would not accept the coupon;
+        ``StripeCouponAlreadyExists`` if it is stored already; ``StripeMethodNotAllowed`` if it
+        is in another mode (live or test) than the API key; and the SDK's errors.
         """
         if self.is_created_at_stripe:
             sync.push(self, **kwargs)
@@ -159,12 +170,12 @@ class StripeCoupon(StripeBasicModel):
     save.alters_data = True  # type: ignore[attr-defined]
 
     def save_locally(self, **kwargs: Any) -> None:
-        """Django's ``save()``: Stripe hears nothing of it."""
+        """Save the row as Django does; does not call Stripe."""
         if self._state.adding:
-            # model-utils takes it from the row's own creation time, which coupons do not have.
+            # model-utils would copy ``created``, which is not the row's creation time.
             self.updated = timezone.now()
-            if self.is_created_at_stripe and self.identity is None:
-                self.identity = identity_of(self.coupon_id, self.created, self.livemode)
+            if self.identity is None:
+                self.identify()
         super().save(**kwargs)
 
     save_locally.alters_data = True  # type: ignore[attr-defined]
@@ -172,9 +183,9 @@ class StripeCoupon(StripeBasicModel):
     def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
         """Delete the coupon at Stripe; the row stays, as ``is_deleted``.
 
-        A coupon that Stripe has created under the same id since is left alone. Raises
-        ``StripeMethodNotAllowed`` for a coupon of the other mode than the API key, and the SDK's
-        errors; nothing is marked then, and deleting again is safe.
+        A newer coupon that has the same id at Stripe is not deleted. Raises
+        ``StripeMethodNotAllowed`` for a coupon in another mode than the API key, and the SDK's
+        errors; the row does not change then, and deleting again is safe.
         """
         sync.delete(self)
         return 0, {LABEL: 0}
@@ -182,7 +193,7 @@ class StripeCoupon(StripeBasicModel):
     delete.alters_data = True  # type: ignore[attr-defined]
 
     def refresh_from_stripe(self) -> None:
-        """Take over what Stripe says; a coupon that is gone there becomes ``is_deleted``.
+        """Update the row from Stripe; a coupon that is gone there becomes ``is_deleted``.
 
         Raises the SDK's errors.
         """
@@ -196,19 +207,24 @@ class StripeCoupon(StripeBasicModel):
         exclude_fields: Iterable[str] | None = None,
         commit: bool = True,
     ) -> int | None:
-        """Copy what Stripe says, without asking it: ``STRIPE_FIELDS`` but ``exclude_fields``.
+        """Copy ``STRIPE_FIELDS`` except ``exclude_fields`` from Stripe's data.
 
-        ``stripe_coupon`` is the SDK's object or its JSON; what it leaves out is left as it is.
-        Returns the number of rows altered, or ``None`` when nothing was to be written
-        (``commit=False``). Raises ``StripeMoneyError`` for a currency that we cannot count.
+        ``stripe_coupon`` is the SDK's object or its JSON; fields that it lacks stay as they are.
+        Returns the number of rows updated, or ``None`` when nothing was to be written
+        (``commit=False``). Does not call Stripe. Raises ``StripeMoneyError`` for an amount in a
+        currency that is not supported.
         """
-        told = _as_json(stripe_coupon)
-        values = fields_of(told, self.STRIPE_FIELDS.difference(exclude_fields or ()))
-        values["stripe_response"] = told
+        data: Mapping[str, Any] = (
+            gateway.to_json(stripe_coupon)
+            if isinstance(stripe_coupon, gateway.StripeObject)
+            else gateway.without_secrets(stripe_coupon)
+        )
+        values = fields_of(data, self.STRIPE_FIELDS.difference(exclude_fields or ()))
+        values["stripe_response"] = data
         for name, value in values.items():
             setattr(self, name, value)
         if self.identity is not None:
-            self.identity = identity_of(self.coupon_id, self.created, self.livemode)
+            self.identify()
             values["identity"] = self.identity
         if not commit:
             return None
@@ -216,33 +232,36 @@ class StripeCoupon(StripeBasicModel):
         rows = StripeCoupon.objects.all_with_deleted().filter(pk=self.pk)
         return rows.update(**values)
 
+    def become(self, coupon: gateway.Coupon) -> None:
+        """Make this the row of Stripe's ``coupon``; nothing is written."""
+        self.coupon_id = coupon.id
+        self.update_from_stripe_data(coupon, commit=False)
+        self.is_created_at_stripe, self.is_deleted = True, False
+        self.identify()
+
+    def identify(self) -> None:
+        """Set ``identity``; ``None`` while Stripe does not have the coupon."""
+        identity = None
+        if self.is_created_at_stripe:
+            mode = "live" if self.livemode else "test"
+            text = f"{mode} {to_timestamp(self.created)} {self.coupon_id}"
+            identity = hashlib.sha256(text.encode()).hexdigest()
+        self.identity = identity
+
     def clean_fields(self, exclude: Collection[str] | None = None) -> None:
-        """As Django's; amounts may be floats, and the currency in capitals."""
-        self._tidy()
+        """Validate as Django does, after normalizing floats, ``None`` and the currency's case."""
+        for name, empty in EMPTY.items():
+            if getattr(self, name) is None:
+                setattr(self, name, empty())
+        self.currency = (self.currency or "").lower() or None
+        for name in ("amount_off", "percent_off"):
+            value = getattr(self, name)
+            if isinstance(value, float):  # as it is written: too many digits are not rounded
+                setattr(self, name, Decimal(str(value)))
         if not self.is_created_at_stripe:
             exclude = {*(exclude or ()), "created"}
         super().clean_fields(exclude)
 
-    def _tidy(self) -> None:
-        self.coupon_id = self.coupon_id or ""
-        self.name = self.name or ""
-        self.currency = (self.currency or "").lower() or None
-        if self.metadata is None:
-            self.metadata = {}
-        for field in ("amount_off", "percent_off"):
-            value = getattr(self, field)
-            if isinstance(value, float):  # as it was written: what is off is refused, not rounded
-                setattr(self, field, Decimal(str(value)))
-
     def clean(self) -> None:
-        """Raise ``ValidationError`` for what Stripe would refuse."""
-        if self.is_created_at_stripe:
-            check_changes(self)
-        else:
-            check_new(self)
-
-
-def _as_json(stripe_coupon: gateway.Coupon | Mapping[str, Any]) -> dict[str, Any]:
-    if isinstance(stripe_coupon, gateway.StripeObject):
-        return gateway.to_json(stripe_coupon)
-    return cast("dict[str, Any]", gateway.without_secrets(stripe_coupon))
+        """Raise ``ValidationError`` if Stripe would not accept the coupon."""
+        check(self)

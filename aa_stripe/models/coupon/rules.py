@@ -1,17 +1,17 @@
-"""What Stripe would refuse of a coupon, refused before anything is sent.
+"""Rules for coupons, checked before anything is sent to Stripe.
 
-One set of rules for ``StripeCoupon.save()``, ``full_clean()``, the form and the serializer. What
-a single field can say (lengths, choices, digits) stands with the fields.
+One set of rules for ``StripeCoupon.save()``, ``full_clean()``, the form and the serializer. The
+fields themselves check what concerns one field only (lengths, choices, digits).
 https://docs.stripe.com/api/coupons/create
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
 from django.utils import timezone
@@ -19,143 +19,93 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from aa_stripe.currencies import CURRENCIES
+from aa_stripe.models.coupon.terms import to_timestamp
 from aa_stripe.money import StripeMoneyError, to_minor_units
 from aa_stripe.utils import is_usable_text
 
 if TYPE_CHECKING:
     from aa_stripe.models.coupon.model import StripeCoupon
 
-Complaints = Iterator[tuple[str, "str | Promise"]]
-Rule = Callable[["StripeCoupon"], Complaints]
+#: Pairs: the name of a field, and a message.
+Errors = Iterator[tuple[str, "str | Promise"]]
+Numbers = dict[str, "Decimal | int"]
+
+#: The fields that are compared with limits.
+NUMBERS = ("amount_off", "percent_off", "duration_in_months", "max_redemptions")
 
 #: How far ahead ``redeem_by`` may be.
 YEARS_AHEAD = 5
 
 
-def check_new(coupon: StripeCoupon) -> None:
-    """Raise ``ValidationError`` for a coupon that Stripe would not create."""
-    _check(coupon, [*TERMS, *CHANGEABLE])
-
-
-def check_changes(coupon: StripeCoupon) -> None:
-    """Raise ``ValidationError`` for what an existing coupon could not be changed to."""
-    _check(coupon, CHANGEABLE)
-
-
-def _check(coupon: StripeCoupon, rules: list[Rule]) -> None:
+def check(coupon: StripeCoupon) -> None:
+    """Raise ``ValidationError`` for a coupon that Stripe would not create, or not change."""
     errors = defaultdict(list)
-    for rule in rules:
-        for field, complaint in rule(coupon):
-            errors[field].append(complaint)
+    for field, message in _text_errors(coupon):
+        errors[field].append(message)
+    if not coupon.is_created_at_stripe:
+        # Only what can be compared: the fields reject everything else.
+        values = {name: getattr(coupon, name) for name in NUMBERS}
+        numbers: Numbers = {
+            name: value
+            for name, value in values.items()
+            if isinstance(value, int) or (isinstance(value, Decimal) and value.is_finite())
+        }
+        for field, message in (*_discount_errors(coupon, numbers), *_term_errors(coupon, numbers)):
+            errors[field].append(message)
     if errors:
         raise ValidationError(dict(errors))
 
 
-def _is_usable_id(coupon: StripeCoupon) -> Complaints:
-    if not is_usable_text(str(coupon.coupon_id)):
-        yield "coupon_id", _("The id holds characters that cannot be used.")
+def _text_errors(coupon: StripeCoupon) -> Errors:
+    """Check the fields of a coupon that can still be changed, and the id of a new one."""
+    if not coupon.is_created_at_stripe and not is_usable_text(str(coupon.coupon_id)):
+        yield "coupon_id", _("The id contains characters that are not allowed.")
+    if not is_usable_text(str(coupon.name)):
+        yield "name", _("The name contains characters that are not allowed.")
+    if not isinstance(coupon.metadata, dict):
+        yield "metadata", _("Metadata must be an object of names and texts.")
+    elif any(isinstance(value, (dict, list)) for value in coupon.metadata.values()):
+        yield "metadata", _("Metadata must not be nested.")
+    elif not is_usable_text("".join(f"{name}{value}" for name, value in coupon.metadata.items())):
+        yield "metadata", _("Metadata contains characters that are not allowed.")
 
 
-def _is_amount_or_percentage(coupon: StripeCoupon) -> Complaints:
-    given = [it for it in (coupon.amount_off, coupon.percent_off) if it is not None]
-    if len(given) != 1:
-        yield (
-            NON_FIELD_ERRORS,
-            _("A coupon takes off either an amount (amount_off) or a percentage (percent_off)."),
-        )
-
-
-def _is_amount_that_stripe_can_count(coupon: StripeCoupon) -> Complaints:
-    amount, currency = _number(coupon.amount_off), coupon.currency
+def _discount_errors(coupon: StripeCoupon, numbers: Numbers) -> Errors:
+    if (coupon.amount_off is None) == (coupon.percent_off is None):
+        yield NON_FIELD_ERRORS, _("Coupon must specify amount_off or percent_off")
+    if "percent_off" in numbers and not 0 < numbers["percent_off"] <= 100:
+        yield "percent_off", _("The percentage must be greater than 0 and at most 100.")
     if coupon.amount_off is None:
         return
-    if not currency:
-        yield "currency", _("An amount needs its currency.")
-        return
-    if currency not in CURRENCIES or amount is None:
-        return  # told by the field
-    if amount <= 0:
-        yield "amount_off", _("The amount must be more than 0.")
-        return
-    try:
-        to_minor_units(amount, currency)
-    except StripeMoneyError as error:
-        yield "amount_off", str(error)
+    if not coupon.currency:
+        yield "currency", _("Currency is required when amount_off is set")
+    elif "amount_off" not in numbers or coupon.currency not in CURRENCIES:
+        return  # the fields reject it
+    elif numbers["amount_off"] <= 0:
+        yield "amount_off", _("The amount must be greater than 0.")
+    else:
+        try:
+            to_minor_units(numbers["amount_off"], coupon.currency)
+        except StripeMoneyError as error:
+            yield "amount_off", str(error)
 
 
-def _is_percentage(coupon: StripeCoupon) -> Complaints:
-    percent = _number(coupon.percent_off)
-    if percent is not None and not 0 < percent <= 100:
-        yield "percent_off", _("The percentage must be more than 0, and 100 at most.")
-
-
-def _has_months_when_repeating(coupon: StripeCoupon) -> Complaints:
+def _term_errors(coupon: StripeCoupon, numbers: Numbers) -> Errors:
+    months = coupon.duration_in_months
     if coupon.duration != coupon.DURATION_REPEATING:
-        if coupon.duration_in_months is not None:
-            yield "duration_in_months", _("Only a repeating coupon has a number of months.")
-        return
-    months = _number(coupon.duration_in_months or 0)
-    if months is not None and months < 1:
-        yield "duration_in_months", _("A repeating coupon needs a number of months, at least 1.")
-
-
-def _can_be_redeemed(coupon: StripeCoupon) -> Complaints:
-    redemptions = _number(coupon.max_redemptions)
-    if redemptions is not None and redemptions < 1:
-        yield "max_redemptions", _("A coupon must be redeemable once at least.")
-
-
-def _is_redeemable_for_now(coupon: StripeCoupon) -> Complaints:
+        if months is not None:
+            yield "duration_in_months", _("Cannot be set when duration is not set to repeating")
+    elif not months or numbers.get("duration_in_months", 1) < 1:
+        yield "duration_in_months", _("Cannot be empty with when duration is set to repeating")
+    if numbers.get("max_redemptions", 1) < 1:
+        yield "max_redemptions", _("The number of redemptions must be at least 1.")
     if not isinstance(coupon.redeem_by, datetime):
         return
-    now, last = timezone.localtime(_aware(timezone.now())), _aware(coupon.redeem_by)
-    if last <= now:
-        yield "redeem_by", _("This moment is past.")
-    elif last > _years_after(now, YEARS_AHEAD):
-        yield "redeem_by", _("This is more than five years ahead.")
-
-
-def _has_usable_metadata(coupon: StripeCoupon) -> Complaints:
-    if not isinstance(coupon.metadata, dict):
-        yield "metadata", _("Metadata is an object: names, each with a text.")
-        return
-    for name, value in coupon.metadata.items():
-        if isinstance(value, (dict, list)):
-            yield "metadata", _("Stripe's metadata holds texts only, nothing nested.")
-            return
-        if not is_usable_text(f"{name}{value}"):
-            yield "metadata", _("Metadata holds characters that cannot be used.")
-            return
-
-
-def _has_usable_name(coupon: StripeCoupon) -> Complaints:
-    if not is_usable_text(str(coupon.name)):
-        yield "name", _("The name holds characters that cannot be used.")
-
-
-#: What a coupon is, once and for all.
-TERMS: list[Rule] = [
-    _is_usable_id,
-    _is_amount_or_percentage,
-    _is_amount_that_stripe_can_count,
-    _is_percentage,
-    _has_months_when_repeating,
-    _can_be_redeemed,
-    _is_redeemable_for_now,
-]
-
-#: What can be changed later.
-CHANGEABLE: list[Rule] = [_has_usable_metadata, _has_usable_name]
-
-
-def _number(value: Any) -> Decimal | int | None:
-    """``value`` if it can be compared; what is no number, the field tells."""
-    is_number = isinstance(value, int) or (isinstance(value, Decimal) and value.is_finite())
-    return value if is_number else None
-
-
-def _aware(moment: datetime) -> datetime:
-    return timezone.make_aware(moment) if timezone.is_naive(moment) else moment
+    now, last = datetime.now(timezone.get_current_timezone()), to_timestamp(coupon.redeem_by)
+    if last <= now.timestamp():
+        yield "redeem_by", _("The date must not be in the past.")
+    elif last > _years_after(now, YEARS_AHEAD).timestamp():
+        yield "redeem_by", _("The date must be within the next five years.")
 
 
 def _years_after(moment: datetime, years: int) -> datetime:

@@ -1,14 +1,14 @@
-"""Coupons between their rows and Stripe: created once, changed, deleted.
+"""What keeps a coupon's row and Stripe's coupon the same: create, fetch, change, delete.
 
-A coupon is known by its id and its creation time, see ``identity_of``. That column is unique, so
-the database decides who stores a new coupon first: our own ``save()``, the ``coupon.created``
-webhook, or ``refresh_coupons``.
+The column ``identity`` is unique, so the database decides who stores a new coupon first: our own
+``save()``, the ``coupon.created`` webhook, or ``refresh_coupons``.
 """
 
 from __future__ import annotations
 
 import uuid
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
@@ -19,52 +19,58 @@ from django.utils.translation import gettext_lazy as _
 from aa_stripe import gateway
 from aa_stripe.exceptions import StripeCouponAlreadyExists, StripeMethodNotAllowed
 from aa_stripe.gateway import Meaning
-from aa_stripe.models.coupon.rules import check_changes, check_new
-from aa_stripe.models.coupon.terms import (
-    identity_of,
-    is_as_wanted,
-    metadata_changes,
-    to_timestamp,
-    wanted,
-)
+from aa_stripe.models.coupon.rules import check
+from aa_stripe.models.coupon.terms import create_params, is_created_by, to_timestamp, update_params
 from aa_stripe.models.rows import database_of, held, lockable
 
 if TYPE_CHECKING:
-    from aa_stripe.models.coupon.model import StripeCoupon, StripeCouponQuerySet
+    from aa_stripe.models.coupon.model import StripeCoupon
 
-#: What a new coupon does not say of itself yet.
-TOLD_BY_STRIPE = frozenset({"created", "livemode", "times_redeemed", "valid"})
+T = TypeVar("T")
+
+#: Fields that only Stripe sets, so a new coupon does not have them yet.
+SET_BY_STRIPE = frozenset({"created", "livemode", "times_redeemed", "valid"})
 
 
 def create(row: StripeCoupon, **options: Any) -> None:
     """Create the coupon at Stripe and store it. ``options`` are those of Django's ``save()``."""
-    row.clean_fields(exclude=TOLD_BY_STRIPE)
-    check_new(row)
-    coupon, is_found = _created_or_found(row)
-    _store(row, coupon, may_be_here=not is_found, **options)
+    row.clean_fields(exclude=SET_BY_STRIPE)
+    check(row)
+    params, found = create_params(row), None
+    try:
+        coupon = gateway.create_coupon(params, idempotency_key=str(row.uuid))
+    except gateway.StripeError as error:
+        if _is_key_used_up(row, error):
+            _renew_key(row)
+        if isinstance(error, gateway.IdempotencyError) and row.coupon_id:
+            create(row, **options)  # changed here since a request whose response was lost
+            return
+        coupon = found = _created_before(params, error)
+    _store(row, coupon, may_be_here=found is None, **options)
 
 
 def fetch(row: StripeCoupon, **options: Any) -> None:
-    """Store the coupon that Stripe has already."""
+    """Store a coupon that exists at Stripe."""
     if not row.coupon_id:
-        raise ValidationError({"coupon_id": _("A coupon is fetched by its id.")})
+        raise ValidationError({"coupon_id": _("The id is required to fetch a coupon.")})
     _store(row, gateway.retrieve_coupon(row.coupon_id), may_be_here=False, **options)
 
 
 def push(row: StripeCoupon, **options: Any) -> None:
-    """Send what Stripe lets change, and take everything else back."""
-    _refuse_other_mode(row)
+    """Send what Stripe allows to change, then copy everything else from Stripe."""
+    _reject_other_mode(row)
     row.clean_fields(exclude={it.name for it in row._meta.fields} - {"metadata", "name"})
-    check_changes(row)
+    check(row)
     with held(row):
-        coupon = _found(row)
-        changed = _changed(row, coupon) if coupon is not None else None
-        if changed is None:
+        coupon = _find(row)
+        if coupon is not None and (params := update_params(row, coupon)):
+            coupon = _unless_gone(lambda: gateway.update_coupon(row.coupon_id, params))
+        if coupon is None:
             mark_deleted(row)
             return
-        row.update_from_stripe_data(changed, commit=False)
+        row.update_from_stripe_data(coupon, commit=False)
         fields = {*row.STRIPE_FIELDS, "stripe_response", "updated"}
-        if row.is_deleted:  # it is not; but whoever deletes it right now is not overwritten
+        if row.is_deleted:  # written only then, so that a deletion meanwhile is not overwritten
             row.is_deleted = False
             fields.add("is_deleted")
         if not row._state.adding:
@@ -73,9 +79,9 @@ def push(row: StripeCoupon, **options: Any) -> None:
 
 
 def pull(row: StripeCoupon) -> None:
-    """Take everything over from Stripe; a coupon that is gone there is marked as deleted."""
+    """Copy everything from Stripe; a coupon that is gone there is marked as deleted."""
     with held(row):
-        coupon = _found(row)
+        coupon = _find(row)
         if coupon is None:
             mark_deleted(row)
         else:
@@ -83,48 +89,41 @@ def pull(row: StripeCoupon) -> None:
 
 
 def delete(row: StripeCoupon) -> None:
-    """Delete the coupon at Stripe, if it is this one that Stripe has, and mark it here."""
-    _refuse_other_mode(row)
+    """Delete the coupon at Stripe, unless its id belongs to another one now, and mark the row."""
+    _reject_other_mode(row)
     with held(row):
-        if row.is_created_at_stripe and _found(row) is not None:
-            _delete_at_stripe(row.coupon_id)
+        if row.is_created_at_stripe and _find(row) is not None:
+            _unless_gone(lambda: gateway.delete_coupon(row.coupon_id))
         mark_deleted(row)
 
 
 def mark_deleted(row: StripeCoupon) -> None:
-    """Let the row, and whatever other rows 0.14 has of this coupon, say that it is deleted."""
+    """Mark the row as deleted, and any other rows that 0.14 has stored of the same coupon."""
     same = Q(coupon_id=row.coupon_id, created=row.created, livemode=row.livemode)
     row.is_deleted, row.updated = True, timezone.now()
-    _stored(row).filter(Q(pk=row.pk) | same).update(is_deleted=True, updated=row.updated)
+    rows = type(row)._base_manager.using(database_of(row)).filter(Q(pk=row.pk) | same)
+    rows.update(is_deleted=True, updated=row.updated)
 
 
 # Creating
 
 
-def _created_or_found(row: StripeCoupon) -> tuple[gateway.Coupon, bool]:
-    """The coupon, and whether Stripe had it before."""
-    params = wanted(row)
-    try:
-        return gateway.create_coupon(params, idempotency_key=str(row.uuid)), False
-    except gateway.StripeError as error:
-        if _is_key_used_up(row, error):
-            _renew_key(row)
-        if isinstance(error, gateway.IdempotencyError) and row.coupon_id:
-            return _created_or_found(row)  # changed since a try without an answer
-        if error.code != "resource_already_exists":
-            raise
-        # An earlier try whose answer was lost, maybe in a process that is no more.
-        found = gateway.find_coupon(row.coupon_id)
-        if found is None or not is_as_wanted(found, params):
-            raise
-        return found, True
+def _created_before(
+    params: gateway.CouponCreateParams, error: gateway.StripeError
+) -> gateway.Coupon:
+    """Return the coupon of an earlier request whose response was lost; else raise ``error``."""
+    if error.code == "resource_already_exists":
+        found = gateway.find_coupon(params.get("id", ""))
+        if found is not None and is_created_by(params, found):
+            return found
+    raise error
 
 
 def _is_key_used_up(row: StripeCoupon, error: gateway.StripeError) -> bool:
-    """Whether Stripe would answer the next try with what it keeps of this one.
+    """Return whether Stripe would repeat this response to the next request with the same key.
 
-    After a refusal there is no coupon. What an id was given for cannot be made twice, so another
-    key does no harm; without one, only the key keeps the next try from making a second coupon.
+    After a refusal there is no coupon. With an id, Stripe cannot create the coupon twice, so a new
+    key does no harm. Without one, only the key prevents a second coupon.
     """
     if gateway.meaning_of(error) is Meaning.REFUSED:
         return True
@@ -135,115 +134,86 @@ def _is_key_used_up(row: StripeCoupon, error: gateway.StripeError) -> bool:
 def _renew_key(row: StripeCoupon) -> None:
     row.uuid = uuid.uuid4()
     if not row._state.adding:
-        _stored(row).filter(pk=row.pk).update(uuid=row.uuid)
+        rows = type(row)._base_manager.using(database_of(row))
+        rows.filter(pk=row.pk).update(uuid=row.uuid)
 
 
 def _store(row: StripeCoupon, coupon: gateway.Coupon, *, may_be_here: bool, **options: Any) -> None:
-    """Insert the row, or become the one that somebody else has inserted meanwhile.
+    """Insert the row, or adopt the one that another process has inserted meanwhile.
 
-    Raises ``StripeCouponAlreadyExists`` where a row of the coupon should not be here. A row that
-    is marked as deleted is not in the way: Stripe says that the coupon exists.
+    Older rows of the same id become deleted: Stripe gives an id away again after a deletion.
     """
     options.pop("update_fields", None)
-    _describe(row, coupon)
-    try:
-        _insert(row, may_be_here, options)
-    except BaseException:
-        row.is_created_at_stripe = False  # so that saving again begins anew
-        row.identity = None
-        raise
-    _retire_older(row)
-
-
-def _describe(row: StripeCoupon, coupon: gateway.Coupon) -> None:
-    row.coupon_id = coupon.id
-    row.update_from_stripe_data(coupon, commit=False)
-    row.is_created_at_stripe = True
-    row.is_deleted = False
-    row.identity = identity_of(row.coupon_id, row.created, row.livemode)
-
-
-def _insert(row: StripeCoupon, may_be_here: bool, options: dict[str, Any]) -> None:
     using = options.get("using") or database_of(row)
+    row.become(coupon)
     try:
-        with transaction.atomic(using=using):
-            row.save_locally(**options)
-    except IntegrityError as error:
-        with lockable(using):
-            # Locked, which also sees what was committed after this transaction began (MariaDB).
-            same = _stored(row, using).select_for_update().filter(identity=row.identity)
-            first = same.exclude(pk=row.pk).first()
-            if first is None:
-                raise
-            if not (may_be_here or first.is_deleted):
-                raise StripeCouponAlreadyExists from error
-            row.pk, row.uuid = first.pk, first.uuid
-            row._state.adding = False
-            row.save_locally(using=using)
-
-
-def _retire_older(row: StripeCoupon) -> None:
-    """Stripe has given the id away again, so what had it before is deleted there."""
-    older = _stored(row).filter(
+        try:
+            with transaction.atomic(using=using):
+                row.save_locally(**options)
+        except IntegrityError as error:
+            _adopt(row, using, error, may_be_here=may_be_here)
+    except BaseException:
+        row.is_created_at_stripe = False  # so that the next save() creates or fetches it again
+        row.identify()
+        raise
+    rows = type(row)._base_manager.using(using)
+    older = rows.filter(
         coupon_id=row.coupon_id,
         livemode=row.livemode,
         created__lt=row.created,
         is_deleted=False,
         is_created_at_stripe=True,
     )
-    keys = list(older.values_list("pk", flat=True))
-    if keys:
-        _stored(row).filter(pk__in=keys).update(is_deleted=True, updated=timezone.now())
+    if keys := list(older.values_list("pk", flat=True)):
+        rows.filter(pk__in=keys).update(is_deleted=True, updated=timezone.now())
+
+
+def _adopt(row: StripeCoupon, using: str, error: IntegrityError, *, may_be_here: bool) -> None:
+    """Write the row over the one that has its ``identity`` already.
+
+    Raises ``StripeCouponAlreadyExists`` where that one should not exist. One that is marked as
+    deleted does not count: Stripe has the coupon.
+    """
+    with lockable(using):
+        # Locked, which also sees what was committed after this transaction began (MariaDB).
+        rows = type(row)._base_manager.using(using).select_for_update()
+        first = rows.filter(identity=row.identity).exclude(pk=row.pk).first()
+        if first is None:
+            raise error
+        if not (may_be_here or first.is_deleted):
+            raise StripeCouponAlreadyExists from error
+        row.pk, row.uuid = first.pk, first.uuid
+        row._state.adding = False
+        row.save_locally(using=using)
 
 
 # Changing and deleting
 
 
-def _refuse_other_mode(row: StripeCoupon) -> None:
-    """Not even asked for: Stripe's test mode knows nothing of what exists in live mode."""
+def _reject_other_mode(row: StripeCoupon) -> None:
+    """Raise ``StripeMethodNotAllowed`` for a coupon of the other mode than the API key's.
+
+    Stripe would not find it, so it would look deleted.
+    """
     if row.is_created_at_stripe and row.livemode != gateway.is_live():
         raise StripeMethodNotAllowed(
-            _("The coupon is one of live mode, and STRIPE_API_KEY is not.")
+            _("The coupon is in live mode, but STRIPE_API_KEY is not a live key.")
             if row.livemode
-            else _("The coupon is one of test mode, and STRIPE_API_KEY is not.")
+            else _("The coupon is in test mode, but STRIPE_API_KEY is a live key.")
         )
 
 
-def _found(row: StripeCoupon) -> gateway.Coupon | None:
-    """Stripe's coupon; ``None`` when it is gone, even if its id was given away again."""
+def _find(row: StripeCoupon) -> gateway.Coupon | None:
+    """Return Stripe's coupon; ``None`` if it is gone, even if another one has its id now."""
     coupon = gateway.find_coupon(row.coupon_id)
-    if coupon is None:
-        return None
-    return coupon if to_timestamp(row.created) == coupon.created else None
+    return coupon if coupon is not None and coupon.created == to_timestamp(row.created) else None
 
 
-def _changed(row: StripeCoupon, coupon: gateway.Coupon) -> gateway.Coupon | None:
-    """Stripe's coupon with our metadata and name; ``None`` when it has just been deleted."""
-    params: gateway.CouponUpdateParams = {}
-    metadata = metadata_changes(row.metadata, gateway.metadata_of(coupon))
-    if metadata:
-        params["metadata"] = metadata
-    # Only if it was changed here: rows of 0.14 do not know the name that Stripe has.
-    if row.tracker.has_changed("name"):
-        params["name"] = row.name
-    if not params:
-        return coupon
+def _unless_gone(request: Callable[[], T]) -> T | None:
+    """Return the response; ``None`` if the coupon was deleted at Stripe since it was found."""
     try:
-        return gateway.update_coupon(row.coupon_id, params)
+        return request()
     except gateway.InvalidRequestError as error:
         if error.http_status != 404:
             raise
         return None
-
-
-def _delete_at_stripe(coupon_id: str) -> None:
-    try:
-        gateway.delete_coupon(coupon_id)
-    except gateway.InvalidRequestError as error:
-        if error.http_status != 404:  # deleted by somebody else since it was looked for
-            raise
-
-
-def _stored(row: StripeCoupon, using: str | None = None) -> StripeCouponQuerySet:
-    """All rows, deleted ones included, of the database that ``row`` is in or goes to."""
-    return type(row).objects.all_with_deleted().using(using or database_of(row))

@@ -1,12 +1,11 @@
-"""What a coupon says, in Stripe's words and in ours.
+"""A coupon's terms, converted between our fields and Stripe's parameters.
 
-Amounts are in the currency's smallest unit at Stripe and in major units here, times are seconds
+Amounts are in the currency's smallest unit at Stripe and in major units here. Times are seconds
 there and datetimes here.
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
@@ -22,36 +21,30 @@ from aa_stripe.utils import timestamp_to_timezone_aware_date
 if TYPE_CHECKING:
     from aa_stripe.models.coupon.model import StripeCoupon
 
-#: What Stripe makes a coupon of, and never changes. ``currency`` belongs to ``amount_off``.
+#: Terms that Stripe never changes. ``currency`` belongs to ``amount_off``.
 FIXED = ("amount_off", "percent_off", "duration", "duration_in_months", "max_redemptions")
 
 #: Decimals of ``percent_off`` that are kept.
 PERCENT_STEP = Decimal("0.0001")
 
-
-def identity_of(coupon_id: str, created: datetime, livemode: bool) -> str:
-    """A name for the coupon that no other has, whatever the database takes for the same text.
-
-    Stripe gives an id away again after the coupon was deleted, hence the creation time.
-    """
-    text = f"{'live' if livemode else 'test'} {to_timestamp(created)} {coupon_id}"
-    return hashlib.sha256(text.encode()).hexdigest()
+#: The fields that are empty instead of ``None``.
+EMPTY: Mapping[str, type] = {"coupon_id": str, "name": str, "metadata": dict}
 
 
 def to_timestamp(moment: datetime) -> int:
-    """``moment`` in seconds, as Stripe counts time."""
+    """Return ``moment`` in seconds since 1970; a naive one is in the current time zone."""
     aware = timezone.make_aware(moment) if timezone.is_naive(moment) else moment
     return int(aware.timestamp())
 
 
 def to_datetime(seconds: float) -> datetime:
-    """The moment as the project's databases take it: aware, unless ``USE_TZ`` is off."""
+    """Return the moment as the project's databases store it: aware, unless ``USE_TZ`` is off."""
     aware = timestamp_to_timezone_aware_date(seconds)
     return aware if settings.USE_TZ else timezone.make_naive(aware)
 
 
-def wanted(coupon: StripeCoupon) -> gateway.CouponCreateParams:
-    """What Stripe is to create. The coupon has to be in order, see ``coupon_rules``."""
+def create_params(coupon: StripeCoupon) -> gateway.CouponCreateParams:
+    """Return the parameters that create ``coupon`` at Stripe; it must be valid, see ``rules``."""
     params: gateway.CouponCreateParams = {"duration": coupon.duration}
     if coupon.coupon_id:
         params["id"] = coupon.coupon_id
@@ -68,61 +61,70 @@ def wanted(coupon: StripeCoupon) -> gateway.CouponCreateParams:
         params["redeem_by"] = to_timestamp(coupon.redeem_by)
     if coupon.name:
         params["name"] = coupon.name
-    if metadata := as_texts(coupon.metadata):
+    if coupon.metadata and (metadata := as_texts(coupon.metadata)):
         params["metadata"] = metadata
     return params
 
 
-def is_as_wanted(coupon: gateway.Coupon, params: gateway.CouponCreateParams) -> bool:
-    """Whether Stripe's coupon is, in every respect, what ``params`` would have created."""
-    there: dict[str, Any] = gateway.to_json(coupon)
-    asked: dict[str, Any] = dict(params)
-    names = [*FIXED, "redeem_by"] + (["currency"] if "amount_off" in asked else [])
+def update_params(coupon: StripeCoupon, known: gateway.Coupon) -> gateway.CouponUpdateParams:
+    """Return the parameters that change ``known``, Stripe's coupon, to what ``coupon`` says.
+
+    Stripe removes a key of the metadata that is set to ``""``.
+    """
+    params: gateway.CouponUpdateParams = {}
+    theirs, ours = gateway.metadata_of(known), as_texts(coupon.metadata)
+    changes = {name: text for name, text in ours.items() if theirs.get(name) != text}
+    changes |= {name: "" for name in theirs if name not in ours}
+    if changes:
+        params["metadata"] = changes
+    # Only if it was changed here: rows of 0.14 do not have the name that Stripe has.
+    if coupon.tracker.has_changed("name"):
+        params["name"] = coupon.name
+    return params
+
+
+def is_created_by(params: gateway.CouponCreateParams, coupon: gateway.Coupon) -> bool:
+    """Return whether Stripe's ``coupon`` is in every respect what ``params`` would create."""
+    known: dict[str, Any] = gateway.to_json(coupon)
+    sent: dict[str, Any] = dict(params)
+    names = [*FIXED, "redeem_by"] + (["currency"] if "amount_off" in sent else [])
     return (
-        all(_comparable(there.get(name)) == _comparable(asked.get(name)) for name in names)
-        and (there.get("name") or "") == asked.get("name", "")
-        and (there.get("metadata") or {}) == asked.get("metadata", {})
+        all(_comparable(known.get(name)) == _comparable(sent.get(name)) for name in names)
+        and (known.get("name") or "") == sent.get("name", "")
+        and (known.get("metadata") or {}) == sent.get("metadata", {})
     )
 
 
-def metadata_changes(ours: Mapping[str, Any], theirs: Mapping[str, str]) -> dict[str, str]:
-    """What to send so that ``theirs`` becomes ``ours``: Stripe drops what is set to ``""``."""
-    texts = as_texts(ours)
-    changes = {name: text for name, text in texts.items() if theirs.get(name) != text}
-    return changes | {name: "" for name in theirs if name not in texts}
-
-
 def as_texts(metadata: Mapping[str, Any]) -> dict[str, str]:
-    """``metadata`` as Stripe will have it: texts only, and none of them empty."""
-    texts = {name: _as_text(value) for name, value in metadata.items() if value is not None}
+    """Return ``metadata`` as Stripe stores it: texts only, none of them empty."""
+    texts = {
+        name: str(value).lower() if isinstance(value, bool) else str(value)
+        for name, value in metadata.items()
+        if value is not None
+    }
     return {name: text for name, text in texts.items() if text}
 
 
-def fields_of(told: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
-    """Our values of the fields ``names`` that Stripe has ``told`` of.
+def fields_of(data: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
+    """Return the values of our fields ``names``, as far as Stripe's ``data`` have them.
 
-    Raises ``StripeMoneyError`` for an amount in a currency that we cannot count.
+    Raises ``StripeMoneyError`` for an amount in a currency that is not supported.
     """
-    values = {name: told[name] for name in names if name in told}
-    for name in ("created", "redeem_by"):
-        if values.get(name) is not None:
-            values[name] = to_datetime(values[name])
-    if values.get("amount_off") is not None:
-        values["amount_off"] = to_major_units(values["amount_off"], str(told.get("currency")))
-    if values.get("percent_off") is not None:
-        values["percent_off"] = Decimal(str(values["percent_off"])).quantize(PERCENT_STEP)
-    for name, empty in (("name", ""), ("metadata", {})):
-        if name in values and values[name] is None:
-            values[name] = empty
+    values = {name: data[name] for name in names if name in data}
+    for name, value in values.items():
+        if value is None:
+            values[name] = EMPTY[name]() if name in EMPTY else None
+        elif name in ("created", "redeem_by"):
+            values[name] = to_datetime(value)
+        elif name == "amount_off":
+            values[name] = to_major_units(value, str(data.get("currency")))
+        elif name == "percent_off":
+            values[name] = Decimal(str(value)).quantize(PERCENT_STEP)
     return values
 
 
-def _as_text(value: Any) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
-
-
 def _comparable(value: Any) -> Any:
-    """Numbers in one form: Stripe's decimals come as a text or as a float."""
+    """Return a number as a ``Decimal``: Stripe sends decimals as texts or as floats."""
     try:
         return value if value is None else Decimal(str(value))
     except InvalidOperation:  # a word

@@ -1,0 +1,138 @@
+"""What the jobs that refresh rows from one of Stripe's listings have in common."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, ClassVar, Generic, TypeVar
+
+from django.db import models
+from django.utils import timezone
+
+from aa_stripe.jobs.pace import at_rate
+from aa_stripe.jobs.pages import pages
+from aa_stripe.jobs.report import Outcome, Report
+from aa_stripe.jobs.run import Run, Watcher, close_broken_connections
+from aa_stripe.models.rows import Keys, in_order, write_unchanged
+
+T = TypeVar("T")
+M = TypeVar("M", bound=models.Model)
+
+# What was done, as the report counts it.
+UPDATED = "updated"
+UNCHANGED = "unchanged"
+
+# Why a row was skipped.
+CHANGED_MEANWHILE = "changed here meanwhile"
+
+
+class Refresh(ABC, Generic[T, M]):
+    """One run: Stripe's listing page by page, then the rows that it did not contain.
+
+    ``T`` is the type of Stripe's objects, ``M`` the model of their rows.
+    """
+
+    #: The plural of what is refreshed, in lower case.
+    noun: ClassVar[str]
+    #: The fields that are copied from Stripe.
+    mirrored: ClassVar[Sequence[str]]
+    #: For what a run does, how a dry run reports it.
+    would: ClassVar[Mapping[str, str]]
+
+    def __init__(self, *, limit: int | None, dry_run: bool, watcher: Watcher | None) -> None:
+        self.run = Run(watcher)
+        #: How many objects may still be refreshed; ``None`` is no limit.
+        self.left = limit
+        self.is_dry_run = dry_run
+        self.started = timezone.now()
+        #: The primary keys of the rows that the listing contained.
+        self.seen = Keys()
+
+    def report(self, rate: float | None) -> Report:
+        """Do the run, and return its report."""
+        with at_rate(rate), self.run.series(self.noun.capitalize(), self.expected()):
+            if self.read_listing():
+                self.refresh_unlisted()
+        return self.run.report
+
+    def read_listing(self) -> bool:
+        """Refresh the objects of the listing; return whether it was read to its end."""
+        for page, error in pages(self.listing):
+            self.refresh_page(page)
+            if error is not None:
+                self.run.note(f"The listing of Stripe's {self.noun}", Outcome(error=error))
+            if error is not None or self.is_over():
+                return False
+        return True
+
+    def is_over(self) -> bool:
+        return self.left == 0 or self.run.is_over()
+
+    def unlisted(self, rows: models.QuerySet[M], field: str) -> Iterator[tuple[int, str]]:
+        """Return the primary key and ``field`` of those ``rows`` that the listing did not contain.
+
+        Rows that were written since the run began are left out: they may be newer than it.
+        """
+        for key, value in in_order(rows.filter(updated__lt=self.started), field):
+            if key not in self.seen:
+                yield key, value
+
+    def write(self, rows: list[M]) -> None:
+        """Write the rows together; one by one if the database rejects one of them."""
+        try:
+            written = (
+                {row.pk for row in rows}
+                if self.is_dry_run
+                else write_unchanged(rows, self.rows(), self.mirrored)
+            )
+        except Exception as error:  # noqa: BLE001 (it is logged)
+            close_broken_connections()
+            if len(rows) == 1:
+                self.fail(rows[0], error)
+                return
+            for row in rows:
+                self.write([row])
+            return
+        for row in rows:
+            is_written = row.pk in written
+            self.note(row, self.written(row) if is_written else Outcome(skipped=CHANGED_MEANWHILE))
+
+    def note(self, row: M, outcome: Outcome) -> None:
+        self.run.note(self.label(row), outcome)
+
+    def fail(self, row: M, error: Exception) -> None:
+        self.note(row, Outcome(error=error))
+
+    def done(self, what: str) -> Outcome:
+        return Outcome(done=self.would[what] if self.is_dry_run else what)
+
+    def values_of(self, row: M) -> list[Any]:
+        return [getattr(row, name) for name in self.mirrored]
+
+    @abstractmethod
+    def listing(self) -> Iterator[T]:
+        """Return Stripe's listing, newest objects first."""
+
+    @abstractmethod
+    def rows(self) -> models.QuerySet[M]:
+        """Return all rows, from the database for writing."""
+
+    @abstractmethod
+    def expected(self) -> models.QuerySet[M]:
+        """Return the rows that should be in the listing."""
+
+    @abstractmethod
+    def refresh_page(self, page: list[T]) -> None:
+        """Refresh the rows of a page's objects."""
+
+    @abstractmethod
+    def refresh_unlisted(self) -> None:
+        """Refresh the rows that a complete listing did not contain."""
+
+    @abstractmethod
+    def label(self, row: M) -> str:
+        """Return how the report names the row."""
+
+    @abstractmethod
+    def written(self, row: M) -> Outcome:
+        """Return the outcome of a row that was written."""
