@@ -1,4 +1,4 @@
-"""Wrong settings are told by Django's system checks, and no secret with them."""
+"""Django's system checks report wrong settings, without their secrets."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def payer(request):
 
 @pytest.fixture(autouse=True)
 def good_settings(settings):
-    """Settings nothing can be said against; a test spoils one of them."""
+    """Valid settings; a test breaks one of them."""
     settings.DEBUG = False
     settings.STRIPE_API_KEY = SECRET
     settings.STRIPE_WEBHOOK_ENDPOINT_SECRET = WEBHOOK_SECRET

@@ -1,4 +1,4 @@
-"""A browser of somebody who may do everything, and a row of each kind."""
+"""A superuser's browser, and a row of each model."""
 
 from __future__ import annotations
 

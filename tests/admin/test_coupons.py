@@ -11,7 +11,7 @@ from tests.admin.conftest import list_url, row_url
 
 @pytest.fixture
 def typed():
-    """What somebody types to create a coupon."""
+    """The input that creates a coupon."""
     return {
         "coupon_id": "SALE10",
         "name": "Sale",

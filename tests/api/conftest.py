@@ -1,4 +1,4 @@
-"""A fake Stripe, and somebody signed in."""
+"""A fake Stripe and a client that is signed in."""
 
 from __future__ import annotations
 

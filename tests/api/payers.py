@@ -7,7 +7,7 @@ from rest_framework.request import Request
 
 
 def office(request):
-    """The account that pays for everybody."""
+    """Return the account that pays for all users."""
     assert isinstance(request, Request)
     return get_user_model().objects.get(username="office")
 

@@ -1,4 +1,4 @@
-"""What tests say to the endpoints, and what reached Stripe of it."""
+"""Requests to the endpoints, and the requests that they send to Stripe."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import stripe
 CUSTOMERS = "/aa-stripe/customers"
 SETUP_INTENTS = "/aa-stripe/setup-intents"
 
-#: What the endpoints say when Stripe gave no usable answer.
+#: The response if there is no usable response from Stripe.
 TRY_AGAIN = {"stripe_error": "Temporary Stripe API error"}
 
 
@@ -20,9 +20,9 @@ def charge_url(charge):
 
 
 def post_card(api, token="tok_visa", **details):
-    """Post what Stripe.js answered with the id ``token``."""
-    answered = {"id": token, "object": "token", **details}
-    return api.post(CUSTOMERS, {"stripe_js_response": answered}, format="json")
+    """Post a response of Stripe.js with the id ``token``."""
+    response = {"id": token, "object": "token", **details}
+    return api.post(CUSTOMERS, {"stripe_js_response": response}, format="json")
 
 
 def patch_card(api, customer, token="tok_mastercard"):
@@ -35,17 +35,17 @@ def calls(fake):
 
 
 def customers_at(fake):
-    """Stripe's customers that are there."""
+    """Return the customers at Stripe."""
     return fake.account.all("customer")
 
 
 def begin_confirming(setup_intent, card="pm_card_authenticationRequiredOnSetup"):
-    """What the browser does with the client secret; the card's owner is asked then."""
+    """Confirm as a browser does, up to the point where the cardholder has to authenticate."""
     client = stripe.StripeClient("sk_test_fake", http_client=stripe.default_http_client)
     client.v1.setup_intents.confirm(setup_intent, {"payment_method": card})
 
 
 def confirm(fake, setup_intent):
-    """The same, and the owner agrees."""
+    """Confirm, and complete the authentication."""
     begin_confirming(setup_intent)
     fake.complete_authentication(setup_intent)

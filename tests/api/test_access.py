@@ -1,4 +1,4 @@
-"""Who may ask, for whom, and how often."""
+"""Authentication, payers and throttling of the endpoints."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whatever is posted, the answer is clear, never a 500, and nothing is half stored."""
+"""Invalid input gets a clear response, never a 500, and is not partly stored."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ BODIES = {
 
 @pytest.fixture(params=["post", "patch", "put"])
 def send(request, api, payer):
-    """Send a body to create a customer, or to change one; returns the answer."""
+    """Send a body to create a customer, or to change one; return the response."""
     if request.param == "post":
         return lambda body, **kwargs: raw(api.post, CUSTOMERS, body, **kwargs)
     url = of(make_customer(payer))

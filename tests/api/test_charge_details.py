@@ -29,7 +29,7 @@ def intent_of(fake, charge):
 
 
 def pay_in_browser(charge, shown):
-    """What the front-end does with the answer, as far as it needs no card's owner."""
+    """Confirm as a front-end does, up to the authentication by the cardholder."""
     client = stripe.StripeClient("pk_test_browser", http_client=stripe.default_http_client)
     client.v1.payment_intents.confirm(
         charge.stripe_payment_intent_id,
@@ -146,7 +146,7 @@ def test_without_a_payment_at_stripe_there_is_nothing_to_act_on(api, waiting):
 
 def test_the_secret_is_neither_stored_nor_logged(api, waiting, caplog):
     caplog.set_level(logging.DEBUG)
-    caplog.set_level(logging.INFO, "stripe")  # at DEBUG the SDK logs whole answers
+    caplog.set_level(logging.INFO, "stripe")  # at DEBUG the SDK logs whole responses
 
     secret = api.get(charge_url(waiting)).json()["client_secret"]
 

@@ -94,7 +94,7 @@ def test_a_confirmed_setup_intent_becomes_a_customer(api, fake):
 @pytest.mark.parametrize("is_confirmed", [False, True])
 def test_a_setup_intent_that_is_not_finished_is_refused(api, fake, is_confirmed):
     intent = api.post(SETUP_INTENTS).json()["id"]
-    if is_confirmed:  # and the bank's question is still to be answered
+    if is_confirmed:  # and the authentication is still to be completed
         begin_confirming(intent)
 
     response = post_card(api, intent)
@@ -288,7 +288,7 @@ def test_a_row_is_kept_under_a_refused_key_and_finished_when_it_is_mended(api, f
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("is_atomic", [False, True])
 class TestTransactions:
-    """The same with ``ATOMIC_REQUESTS`` and without."""
+    """The response is the same with ``ATOMIC_REQUESTS`` and without."""
 
     @pytest.fixture(autouse=True)
     def atomic_requests(self, monkeypatch, is_atomic):
@@ -406,7 +406,7 @@ def rows_committed():
 
 
 def at_once(times, post):
-    """What ``times`` threads are answered that post at the same time."""
+    """Return the responses to ``times`` threads that post at the same time."""
 
     def run():
         try:

@@ -1,4 +1,4 @@
-"""docs/http-api.rst shows what the endpoints answer."""
+"""docs/http-api.rst shows the responses of the endpoints."""
 
 from __future__ import annotations
 

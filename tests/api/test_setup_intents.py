@@ -47,7 +47,7 @@ def test_customers_of_others_do_not_matter(api, fake):
 
 def test_the_secret_is_neither_stored_logged_nor_cached(api, caplog):
     caplog.set_level(logging.DEBUG)
-    caplog.set_level(logging.INFO, "stripe")  # at DEBUG the SDK logs whole answers
+    caplog.set_level(logging.INFO, "stripe")  # at DEBUG the SDK logs whole responses
 
     response = api.post(SETUP_INTENTS)
 

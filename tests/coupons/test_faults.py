@@ -39,7 +39,7 @@ def fail(coupon, fake, fault, endpoint=CREATE):
 
 
 def is_whole(coupon, fake):
-    """Whether there is one coupon, on both sides the same."""
+    """Return whether there is one coupon, the same here and at Stripe."""
     [there] = at_stripe(fake)
     [row] = rows()
     return (
@@ -98,7 +98,7 @@ def test_an_error_of_stripes_own_never_makes_two_of_an_id_that_stripe_chooses(fa
     coupon = new_coupon(coupon_id="")
     fail(coupon, fake, fault)
 
-    with pytest.raises(stripe.APIError):  # Stripe keeps its answer for a day
+    with pytest.raises(stripe.APIError):  # Stripe repeats its response for a day
         coupon.save()
 
     assert len(at_stripe(fake)) <= 1

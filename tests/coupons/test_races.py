@@ -1,4 +1,4 @@
-"""Somebody else does the same between a request and its answer, or at the same time."""
+"""Another process does the same between a request and its response, or at the same time."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tests.coupons.stripe_side import (
 
 
 def fetch(coupon_id="SALE10"):
-    """What the webhook ``coupon.created`` does."""
+    """Fetch a coupon as the handler of ``coupon.created`` does."""
     StripeCoupon(coupon_id=coupon_id).save(force_retrieve=True)
 
 
@@ -54,7 +54,7 @@ def test_a_fetch_that_comes_second_is_told(db, fake):
 
 
 def test_the_adopted_row_may_be_in_a_transaction_of_ours(transactional_db, fake):
-    """What is committed elsewhere after it began is found, whatever its isolation."""
+    """A row that was committed after it began is found at any isolation level."""
 
     def elsewhere():
         def work():

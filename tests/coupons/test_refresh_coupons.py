@@ -38,7 +38,7 @@ THEIRS = {"object": "coupon", "duration": "once", "percent_off": 5.0, "valid": T
 
 @pytest.fixture
 def many(db, fake):
-    """``many(250)``: coupons that are at Stripe, made behind our back."""
+    """``many(250)``: coupons created at Stripe without rows here."""
 
     def many(number, **fields):
         return [
@@ -60,7 +60,7 @@ def ids(**filters):
 
 
 def on_page(fake, number, act):
-    """``act()`` when that page's answer is under way."""
+    """Call ``act()`` once the page has been read at Stripe."""
     seen = []
 
     def hook(request, answer):

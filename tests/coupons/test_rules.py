@@ -1,4 +1,4 @@
-"""Model, form and serializer refuse the same, before anything is sent."""
+"""Model, form and serializer reject the same, before anything is sent."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def in_days(days):
     return timezone.now() + timedelta(days=days)
 
 
-#: What is changed of a good coupon, and the fields that complain.
+#: Changes of a valid coupon, and the fields with errors.
 REFUSED = {
     "neither amount nor percentage": ({**PERCENT}, {NON_FIELD_ERRORS}),
     "both": ({"percent_off": 10}, {NON_FIELD_ERRORS}),
@@ -62,7 +62,7 @@ REFUSED = {
     "metadata that is nested": ({"metadata": {"a": {"b": "c"}}}, {"metadata"}),
 }
 
-#: The same, and nobody complains.
+#: Changes that are accepted.
 ACCEPTED = {
     "as it is": {},
     "ten yen": {"currency": "jpy"},
@@ -90,7 +90,7 @@ def asked(changes):
 
 
 def posted(changes):
-    """As a browser sends it: no field is left out, what is empty is empty."""
+    """Return the data of a browser's form: every field is sent, empty ones too."""
     values = dict.fromkeys(StripeCouponForm._meta.fields, "")
     values |= {name: value for name, value in asked(changes).items() if value is not None}
     if "metadata" in changes:
@@ -129,7 +129,7 @@ def test_the_form_refuses(fake, name):
     form = StripeCouponForm(posted(changes))
 
     assert not form.is_valid()
-    # A value that the field itself refuses is none to the rules of the whole.
+    # The rules see no value where the field itself has an error.
     assert set(form.errors) - {NON_FIELD_ERRORS} == fields - {NON_FIELD_ERRORS}
     assert fields != {NON_FIELD_ERRORS} or form.errors[NON_FIELD_ERRORS]
 

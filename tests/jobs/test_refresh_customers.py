@@ -45,7 +45,7 @@ def many(db, fake):
 
 
 def add_card(customer, token="tok_mastercard"):
-    """Let the customer get a card, and make it the default, behind our back."""
+    """Give the customer a card at Stripe and make it the default there."""
     method = stripe.PaymentMethod.create(type="card", card={"token": token})
     stripe.PaymentMethod.attach(method.id, customer=customer.stripe_customer_id)
     stripe.Customer.modify(
