@@ -24,8 +24,8 @@ from aa_stripe.models import (
 from aa_stripe.settings import DEFAULTS
 from aa_stripe.testing import FakeStripe, event
 from demo.__main__ import REAL
-from tests.builders import make_charge, make_customer
 from tests.docs.blocks import ROOT, run, table_below, the_block
+from tests.support.builders import make_charge, make_customer
 
 OUR_MODELS = set(apps.get_app_config("aa_stripe").get_models()) - {StripeToken}
 

@@ -14,11 +14,13 @@ import pytest
 from aa_stripe.contrib import celery as tasks
 from aa_stripe.jobs import process_webhooks
 from aa_stripe.models import StripeWebhook
+from tests.support.processes import TIMEOUT, kill_group
+from tests.support.threads import InThread
+from tests.support.waiting import wait_until
 from tests.webhooks.deliveries import deliver
-from tests.webhooks.effects import InThread, effects_of, make_due, make_event, stored_event
+from tests.webhooks.effects import effects_of, make_due, make_event, stored_event
 from tests.webhooks.queues import TYPE_THAT_HANGS
 from tests.webhooks.queues.broker import QUEUE, Site
-from tests.webhooks.queues.processes import TIMEOUT, kill, wait_until
 
 
 def applied(webhook_id):
@@ -119,7 +121,7 @@ def test_the_message_of_a_killed_worker_comes_to_another_one(
     deliver(client, event)
     wait_until(hanging.exists)
 
-    kill(killed)
+    kill_group(killed)
     start_celery()
 
     wait_until(lambda: applied(event["id"]))
