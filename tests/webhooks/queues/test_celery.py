@@ -114,7 +114,9 @@ def test_an_event_that_kills_its_process_is_left_to_process_webhooks(
 def test_the_message_of_a_killed_worker_comes_to_another_one(
     client, site, celery, start_celery, hanging
 ):
-    site.visibility_timeout = 1
+    # A worker looks for such messages when it starts, then only every 100 seconds. So the time has to
+    # be shorter than any worker's start.
+    site.visibility_timeout = 0.1
     celery(site)
     event = make_event(TYPE_THAT_HANGS)
     killed = start_celery()
