@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo demo-server test tox-ends lint format bench docs clean
+.PHONY: help demo demo-server test test-fast tox-ends lint format bench docs clean
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 
@@ -13,6 +13,7 @@ help:
 	@echo "make demo         charge, decline and refund on an offline Stripe, and print what happened"
 	@echo "make demo-server  leave the demo's site and its admin running"
 	@echo "make test         the whole suite, on every database that is found"
+	@echo "make test-fast    the suite on SQLite without its slow tests, in a minute or two"
 	@echo "make tox-ends     the suite with the oldest and the newest versions (\"tox\" runs them all)"
 	@echo "make lint         style, types, layers, migrations"
 	@echo "make format       put the code into the style that lint asks for"
@@ -28,6 +29,9 @@ demo-server: $(VENV)/.ready
 
 test: $(VENV)/.ready-test-tasks
 	$(BIN)/python -m tests.on_each_database
+
+test-fast: $(VENV)/.ready-test-tasks
+	$(BIN)/python -m pytest --numprocesses=auto -m "not slow"
 
 tox-ends: $(VENV)/.ready-ci
 	$(BIN)/tox run -e py310-django42-stripe15,py313-django61-stripe16

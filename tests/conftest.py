@@ -1,7 +1,8 @@
-"""What every test relies on: no live key, no network."""
+"""Fixtures of the whole suite, its guards (no live key, no network) and its markers."""
 
 from __future__ import annotations
 
+import inspect
 import ipaddress
 import os
 import signal
@@ -16,20 +17,41 @@ from django.db import connection
 from aa_stripe.testing import FakeStripe
 from aa_stripe.webhooks import registry
 
+#: Fixtures that open the database for a test. Without one, pytest-django blocks it.
+OPEN_THE_DATABASE = {"db", "transactional_db", "unblocked"}
+
+#: Fixtures that start processes or migrate whole databases: seconds for each test.
+SLOW = {"child_environment", "new_name"}
+
 
 def pytest_configure(config):
-    refuse_live_keys()
-    hear_interrupts()
+    reject_live_keys()
+    restore_interrupts()
 
 
-def hear_interrupts():
-    """A run in the background of a shell ignores SIGINT, and so would the processes it starts."""
+def pytest_itemcollected(item):
+    if not opens_database(item):
+        item.add_marker("once")
+    if SLOW.intersection(item.fixturenames):
+        item.add_marker("slow")
+
+
+def opens_database(item):
+    """Return whether the test can reach the database, as far as can be seen without running it."""
+    # A test that takes ``request`` may ask for further fixtures by name.
+    takes_request = "request" in inspect.signature(item.function).parameters
+    is_marked = item.get_closest_marker("django_db") is not None
+    return takes_request or is_marked or bool(OPEN_THE_DATABASE.intersection(item.fixturenames))
+
+
+def restore_interrupts():
+    """Handle SIGINT even in a background run, whose child processes would ignore it too."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def refuse_live_keys():
-    """Stop before the first test when the key at hand could move real money."""
+def reject_live_keys():
+    """Stop before the first test if ``STRIPE_API_KEY`` is a live key."""
     keys = (os.environ.get("STRIPE_API_KEY"), getattr(django_settings, "STRIPE_API_KEY", None))
     if any(str(key).startswith(("sk_live_", "rk_live_")) for key in keys):
         pytest.exit(
@@ -41,7 +63,7 @@ def refuse_live_keys():
 
 @pytest.fixture(autouse=True, scope="session")
 def only_this_machine():
-    """Fail whatever looks up or connects to another machine than this one."""
+    """Raise an error on each look-up of or connection to another machine."""
     connect, connect_ex, getaddrinfo = (
         socket.socket.connect,
         socket.socket.connect_ex,
@@ -49,15 +71,15 @@ def only_this_machine():
     )
 
     def guarded_connect(self, address):
-        refuse_remote(self.family, address[0])
+        reject_remote(self.family, address[0])
         return connect(self, address)
 
     def guarded_connect_ex(self, address):
-        refuse_remote(self.family, address[0])
+        reject_remote(self.family, address[0])
         return connect_ex(self, address)
 
     def guarded_getaddrinfo(host, *args, **kwargs):
-        refuse_remote(socket.AF_INET, host)
+        reject_remote(socket.AF_INET, host)
         return getaddrinfo(host, *args, **kwargs)
 
     with pytest.MonkeyPatch.context() as patch:
@@ -67,7 +89,7 @@ def only_this_machine():
         yield
 
 
-def refuse_remote(family, host):
+def reject_remote(family, host):
     if family not in (socket.AF_INET, socket.AF_INET6) or host in (None, "", "localhost"):
         return
     try:
@@ -86,7 +108,7 @@ def fake():
 
 @pytest.fixture
 def served(fake):
-    """The same, also over HTTP for other processes, at its ``url``."""
+    """The fake that is also served over HTTP at its ``url``, for other processes."""
     with fake.serve() as url:
         fake.url = url
         yield fake
@@ -94,7 +116,7 @@ def served(fake):
 
 @pytest.fixture
 def on():
-    """``@on("payout.paid")``, for this test."""
+    """The decorator ``@on("payout.paid")``; its handlers are removed after the test."""
     handlers = []
 
     def on(*event_types):
@@ -111,9 +133,9 @@ def on():
 
 @pytest.fixture
 def child_environment(transactional_db):
-    """The environment for a process that works in this test's database.
+    """The environment of a process that uses this test's database.
 
-    Another process sees only what is committed, hence ``transactional_db``.
+    Another process sees committed rows only, hence ``transactional_db``.
     """
     return {
         **os.environ,
@@ -124,9 +146,9 @@ def child_environment(transactional_db):
 
 @pytest.fixture
 def start_module(child_environment):
-    """``start_module("tests.coupons.child", url)``: a process that runs that module.
+    """``start_module("tests.coupons.child", url)`` starts a process that runs that module.
 
-    Its output is piped unless told otherwise; it is ended with the test.
+    By default its output is piped. It is killed after the test.
     """
     children = []
 

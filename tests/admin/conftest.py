@@ -6,8 +6,7 @@ import pytest
 from django.urls import reverse
 
 from aa_stripe.models import StripeCoupon, StripeWebhook
-from tests.builders import make_charge, make_customer
-from tests.subscriptions.conftest import make_plan
+from tests.support.builders import make_charge, make_customer, make_plan
 
 
 def list_url(model):

@@ -10,8 +10,7 @@ from django.test.utils import CaptureQueriesContext
 from aa_stripe.admin.base import money, user_search_fields
 from aa_stripe.models import StripeCharge, StripeWebhook
 from tests.admin.conftest import list_url, row_url
-from tests.builders import make_charge, make_customer, make_user
-from tests.subscriptions.conftest import make_subscription
+from tests.support.builders import make_charge, make_customer, make_subscription, make_user
 
 MODELS = [
     "stripecustomer",

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from rest_framework.test import APIClient
 
-from tests.builders import make_user
+from tests.support.builders import make_user
+from tests.support.clients import signed_in
 
 
 @pytest.fixture
@@ -17,9 +17,3 @@ def payer(db):
 def api(payer, fake):
     """A client that is signed in as ``payer``."""
     return signed_in(payer)
-
-
-def signed_in(user):
-    client = APIClient()
-    client.force_authenticate(user)
-    return client

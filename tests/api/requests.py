@@ -29,7 +29,7 @@ def patch_card(api, customer, token="tok_mastercard"):
     return api.patch(of(customer), {"stripe_js_response": {"id": token}}, format="json")
 
 
-def calls(fake):
+def sent_to(fake):
     """``POST /v1/customers`` and so on, in their order."""
     return [f"{request.method} {request.path}" for request in fake.requests]
 

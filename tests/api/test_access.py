@@ -14,7 +14,7 @@ from rest_framework.throttling import ScopedRateThrottle
 from aa_stripe import api as views
 from aa_stripe.models import StripeCustomer
 from tests.api.requests import CUSTOMERS, SETUP_INTENTS, charge_url, of, post_card
-from tests.builders import make_charge, make_customer, make_user
+from tests.support.builders import make_charge, make_customer, make_user
 
 UUID = "0c5ac6a0-5ef5-4c9d-8e9c-0c7ec1a1a2b3"
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from aa_stripe.models import StripeCustomer
 from tests.api.requests import CUSTOMERS, SETUP_INTENTS, customers_at, of
-from tests.builders import make_customer
+from tests.support.builders import make_customer
 
 NOT_STRIPE_JS = {"stripe_js_response": ["This field must contain JSON data from Stripe JS."]}
 REQUIRED = {"stripe_js_response": ["This field is required."]}

@@ -9,9 +9,10 @@ import stripe
 
 from aa_stripe.models import StripeCharge
 from aa_stripe.testing import Fault
-from tests.api.conftest import signed_in
-from tests.api.requests import TRY_AGAIN, calls, charge_url
-from tests.builders import make_charge, make_customer, make_user
+from tests.api.requests import TRY_AGAIN, charge_url, sent_to
+from tests.support.builders import make_charge, make_customer, make_user
+from tests.support.clients import signed_in
+from tests.support.payments import intent_of
 
 ROW_ONLY = {"client_secret": None, "payment_method": None}
 
@@ -22,10 +23,6 @@ def waiting(api, payer):
     charge = make_charge(make_customer(payer, "tok_authenticationRequired"))
     charge.charge()
     return charge
-
-
-def intent_of(fake, charge):
-    return fake.account.find("payment_intent", charge.stripe_payment_intent_id)
 
 
 def pay_in_browser(charge, shown):
@@ -161,7 +158,7 @@ def test_stripe_is_asked_only_about_what_needs_action(api, payer, fake, waiting)
     api.get(charge_url(charge))
     api.get(charge_url(waiting))
 
-    assert calls(fake)[asked:] == [f"GET /v1/payment_intents/{waiting.stripe_payment_intent_id}"]
+    assert sent_to(fake)[asked:] == [f"GET /v1/payment_intents/{waiting.stripe_payment_intent_id}"]
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from tests.api.requests import (
     patch_card,
     post_card,
 )
-from tests.builders import make_charge, make_customer
+from tests.support.builders import make_charge, make_customer
 
 TRANSACTIONS = ("BEGIN", "COMMIT", "SAVEPOINT", "RELEASE SAVEPOINT", "ROLLBACK")
 

@@ -6,17 +6,17 @@ import pytest
 
 from aa_stripe.models import StripeCharge, StripeCustomer
 from aa_stripe.testing import Fault
-from tests.api.conftest import signed_in
 from tests.api.requests import (
     SETUP_INTENTS,
     TRY_AGAIN,
     begin_confirming,
-    calls,
     confirm,
     of,
     patch_card,
+    sent_to,
 )
-from tests.builders import make_customer, make_user
+from tests.support.builders import make_customer, make_user
+from tests.support.clients import signed_in
 
 SHOWN = {
     "id",
@@ -250,7 +250,7 @@ def test_of_one_card_stripe_is_asked_five_times(api, customer, fake):
     patch_card(api, customer)
 
     at = f"/v1/customers/{customer.stripe_customer_id}"
-    made, attached, *rest = calls(fake)[asked:]
+    made, attached, *rest = sent_to(fake)[asked:]
     assert made == "POST /v1/payment_methods"
     assert attached.endswith("/attach")
     assert rest == [f"POST {at}", f"GET {at}", f"GET {at}/payment_methods"]

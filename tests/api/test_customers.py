@@ -12,18 +12,18 @@ from django.db import connection, connections
 from aa_stripe.models import StripeCharge, StripeCustomer
 from aa_stripe.models.customer import model as customer_module
 from aa_stripe.testing import Fault
-from tests.api.conftest import signed_in
 from tests.api.requests import (
     CUSTOMERS,
     SETUP_INTENTS,
     TRY_AGAIN,
     begin_confirming,
-    calls,
     confirm,
     customers_at,
     post_card,
+    sent_to,
 )
-from tests.builders import make_user
+from tests.support.builders import make_user
+from tests.support.clients import signed_in
 
 REFUSED_CARDS = {
     "tok_chargeDeclined": "Your card was declined.",
@@ -358,8 +358,8 @@ def test_whoever_waited_does_not_ask_stripe_again(payer, fake, a_slow_stripe):
 
     at_once(4, lambda: post_card(signed_in(payer), token))
 
-    assert calls(fake).count("POST /v1/payment_methods") == 1
-    assert calls(fake).count("POST /v1/customers") == 1
+    assert sent_to(fake).count("POST /v1/payment_methods") == 1
+    assert sent_to(fake).count("POST /v1/customers") == 1
 
 
 def test_a_row_that_another_process_had_refused_meanwhile_is_made_anew(api, monkeypatch):

@@ -12,7 +12,7 @@ from django.utils.translation import gettext
 from aa_stripe.exceptions import StripeInternalError
 from aa_stripe.serializers import StripeJSField
 from tests.api.requests import charge_url, of
-from tests.builders import make_charge, make_customer
+from tests.support.builders import make_charge, make_customer
 
 PAGE = (Path(__file__).parents[2] / "docs" / "http-api.rst").read_text("utf-8")
 

@@ -8,8 +8,8 @@ import pytest
 
 from aa_stripe.models import StripeCustomer
 from aa_stripe.testing import Fault
-from tests.api.requests import SETUP_INTENTS, TRY_AGAIN, calls
-from tests.builders import make_customer
+from tests.api.requests import SETUP_INTENTS, TRY_AGAIN, sent_to
+from tests.support.builders import make_customer
 
 
 def test_the_client_secret_of_a_new_setup_intent_is_answered(api, fake):
@@ -89,7 +89,7 @@ def test_a_customer_deleted_at_stripe_is_told(api, payer, fake):
 def test_stripe_is_asked_once(api, fake):
     api.post(SETUP_INTENTS)
 
-    assert calls(fake) == ["POST /v1/setup_intents"]
+    assert sent_to(fake) == ["POST /v1/setup_intents"]
 
 
 def test_the_page_for_people_can_be_looked_at(api):

@@ -1,29 +1,18 @@
-"""A fake Stripe, and ears for every signal of a charge."""
+"""Charges of a customer at the offline Stripe, and the signals that they send."""
 
 from __future__ import annotations
 
 import pytest
 
-from aa_stripe import signals
-from tests.builders import make_charge, make_customer
+from tests.support.builders import make_charge, make_customer
+from tests.support.signals import heard_signals
 
 
 @pytest.fixture
 def heard():
     """The names of the signals sent during the test, in their order."""
-    names = []
-    ears = []
-    for name in ("succeeded", "card_exception", "requires_action", "refunded"):
-
-        def listen(sender, instance, name=name, **kwargs):
-            names.append(name)
-
-        signal = getattr(signals, f"stripe_charge_{name}")
-        signal.connect(listen)
-        ears.append((signal, listen))
-    yield names
-    for signal, listen in ears:
-        signal.disconnect(listen)
+    with heard_signals(lambda name, instance: name) as names:
+        yield names
 
 
 @pytest.fixture
@@ -34,6 +23,12 @@ def customer(db, fake):
 @pytest.fixture
 def charge(customer):
     return make_charge(customer)
+
+
+@pytest.fixture
+def charged(charge):
+    charge.charge()
+    return charge
 
 
 @pytest.fixture

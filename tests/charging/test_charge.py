@@ -17,16 +17,9 @@ from aa_stripe.exceptions import (
 )
 from aa_stripe.models import StripeCharge, StripeCustomer
 from aa_stripe.testing import Fault
-from tests.builders import make_charge, make_customer, make_user
-from tests.charging.stripe_side import (
-    CONFIRM,
-    CREATE,
-    RETRIEVE,
-    UPDATE,
-    authenticate,
-    calls,
-    intent_of,
-)
+from tests.support.builders import make_charge, make_customer, make_user
+from tests.support.payments import CONFIRM, CREATE, RETRIEVE, UPDATE, authenticate, intent_of
+from tests.support.requests import calls
 
 TRANSACTION_CONTROL = re.compile(r"BEGIN|COMMIT|SAVEPOINT|RELEASE", re.IGNORECASE)
 

@@ -14,10 +14,11 @@ import stripe
 from django.db import transaction
 
 from aa_stripe.exceptions import StripeInternalError
-from aa_stripe.models import StripeCharge, StripeRefund
+from aa_stripe.models import StripeCharge
 from aa_stripe.testing import Fault
-from tests.builders import make_charge, make_customer
-from tests.charging.stripe_side import (
+from tests.support.builders import make_charge, make_customer
+from tests.support.clock import let_pass
+from tests.support.payments import (
     CANCEL,
     CONFIRM,
     CREATE,
@@ -39,16 +40,6 @@ DAY = timedelta(hours=25)
 PAUSES = [timedelta(0), DAY]
 
 pytestmark = pytest.mark.django_db
-
-
-def let_pass(fake, pause):
-    """Time passes for Stripe and for the rows alike."""
-    if not pause:
-        return
-    fake.advance(pause.total_seconds())
-    for model in (StripeCharge, StripeRefund):
-        for row in model.objects.all():
-            model.objects.filter(pk=row.pk).update(created=row.created - pause)
 
 
 def run(charge):
@@ -364,12 +355,6 @@ def assert_refunded_once(charge, fake, amount=400):
     assert row.amount_refunded == amount
     assert row.stripe_refund_id == made["id"]
     assert row.signal_due == ""
-
-
-@pytest.fixture
-def charged(charge):
-    charge.charge()
-    return charge
 
 
 @with_each_pause

@@ -17,27 +17,23 @@ from aa_stripe.jobs import charge_pending
 from aa_stripe.models import StripeCharge, StripeCustomer
 from aa_stripe.models.charge import collect, refunds
 from aa_stripe.testing import Fault
-from tests.builders import make_charge, make_customer
-from tests.charging.stripe_side import (
+from tests.support.builders import make_charge, make_customer
+from tests.support.payments import (
     CONFIRM,
     CREATE,
     REFUND,
     REFUNDS,
-    endpoint_of,
     intent_of,
     intents,
     paid,
     refunds_of,
 )
+from tests.support.requests import endpoint_of, when_done
+from tests.support.rows import row_of
 
 RETRIEVE_CUSTOMER = "GET /v1/customers/*"
 
 pytestmark = pytest.mark.django_db
-
-
-def other(row):
-    """The row in other hands."""
-    return StripeCharge.objects.get(pk=row.pk)
 
 
 def before(fake, endpoint, act):
@@ -47,15 +43,6 @@ def before(fake, endpoint, act):
             act()
 
     fake.before_request.append(hook)
-
-
-def when_done(fake, endpoint, act):
-    def hook(request, answer):
-        if endpoint_of(request) == endpoint:
-            fake.after_request.remove(hook)
-            act()
-
-    fake.after_request.append(hook)
 
 
 class WentWrong(Exception):
@@ -85,12 +72,6 @@ def amounts(made):
     return [it["amount"] for it in made]
 
 
-@pytest.fixture
-def charged(charge):
-    charge.charge()
-    return charge
-
-
 # An edit between two requests
 
 
@@ -101,7 +82,7 @@ def test_an_amount_is_never_collected_in_the_currency_that_it_was_not_meant_in(c
     charge.charge()
 
     [intent] = paid(fake)
-    row = other(charge)
+    row = row_of(charge)
     assert (intent["amount"], intent["currency"]) == (row.amount, row.currency)
     assert row.is_charged
 
@@ -130,14 +111,14 @@ def test_an_edit_that_waits_for_the_row_is_not_mixed_with_what_was_there_before(
 
 
 def test_an_unsaved_amount_is_not_written_to_a_row_that_is_charged_by_now(charge):
-    stale = other(charge)
+    stale = row_of(charge)
     charge.charge()
     stale.amount = 2000
 
     with pytest.raises(StripeMethodNotAllowed, match="Already charged"):
         stale.charge()
 
-    assert other(charge).amount == 1000
+    assert row_of(charge).amount == 1000
 
 
 def test_a_row_kept_for_a_person_meanwhile_is_left_to_that_person(charge, fake):
@@ -174,7 +155,7 @@ def test_a_payment_after_a_changed_currency_is_adopted_though_all_was_rolled_bac
             charge.charge()
         charge.currency = "eur"
         charge.charge()
-    row = other(charge)
+    row = row_of(charge)
 
     row.charge_if_pending()
 
@@ -186,10 +167,10 @@ def test_a_refund_that_was_rolled_back_and_asked_for_again_is_made_once(charged,
     with rolled_back():
         charged.refund(300)
 
-    other(charged).refund(300)
+    row_of(charged).refund(300)
 
     assert amounts(refunds_of(fake, charged)) == [300]
-    assert other(charged).refunds.get().status == "succeeded"
+    assert row_of(charged).refunds.get().status == "succeeded"
 
 
 def test_a_receiver_refunds_once_though_another_one_raises(charge, fake):
@@ -201,7 +182,7 @@ def test_a_receiver_refunds_once_though_another_one_raises(charge, fake):
     with raising(signals.stripe_charge_succeeded), pytest.raises(WentWrong):
         charge.charge()
 
-    other(charge).send_due_signals()
+    row_of(charge).send_due_signals()
 
     signals.stripe_charge_succeeded.disconnect(give_a_discount)
     assert amounts(refunds_of(fake, charge)) == [100]
@@ -215,14 +196,14 @@ def test_a_refund_made_between_looking_and_asking_is_counted(charged, fake, monk
 
     def be_slow(charge, amount):
         monkeypatch.setattr(refunds, "_order", order)
-        other(charge).refund(600)
+        row_of(charge).refund(600)
         return order(charge, amount)
 
     monkeypatch.setattr(refunds, "_order", be_slow)
 
     charged.refund(400)
 
-    row = other(charged)
+    row = row_of(charged)
     assert amounts(refunds_of(fake, charged)) == [600, 400]
     assert (row.amount_refunded, row.is_refunded) == (1000, True)
 
@@ -236,7 +217,7 @@ def test_two_threads_that_refund_are_both_counted(fake):
     start, errors = threading.Barrier(2), []
 
     def work(amount):
-        row = other(charge)
+        row = row_of(charge)
         start.wait()
         try:
             row.refund(amount)
@@ -250,7 +231,7 @@ def test_two_threads_that_refund_are_both_counted(fake):
     for thread in threads:
         thread.join()
 
-    row = other(charge)
+    row = row_of(charge)
     assert errors == []
     assert (row.amount_refunded, row.is_refunded) == (1000, True)
 
@@ -260,7 +241,7 @@ def test_a_payment_that_another_worker_makes_at_the_last_moment_is_not_called_fa
         fake.fail_next(CONFIRM, Fault.REQUEST_LOST)
         with pytest.raises(StripeInternalError):
             charge.charge(idempotency_key="a")
-    row = other(charge)
+    row = row_of(charge)
     card = row.user.stripe_customers.get().default_source
     before(
         fake,
@@ -272,7 +253,7 @@ def test_a_payment_that_another_worker_makes_at_the_last_moment_is_not_called_fa
         row.charge(idempotency_key="b")
 
     assert len(paid(fake)) == 1
-    assert not other(charge).charge_attempt_failed
+    assert not row_of(charge).charge_attempt_failed
 
 
 def test_an_old_decline_does_not_overwrite_a_newer_try(declined, fake, monkeypatch):
@@ -280,19 +261,19 @@ def test_an_old_decline_does_not_overwrite_a_newer_try(declined, fake, monkeypat
 
     def be_slow(*arguments):
         monkeypatch.setattr(collect, "_write", write)
-        other(declined).charge()  # takes note of the decline
+        row_of(declined).charge()  # takes note of the decline
         declined.customer.add_new_source("pm_card_fakeProcessing")
-        other(declined).charge()
+        row_of(declined).charge()
         return write(*arguments)
 
     monkeypatch.setattr(collect, "_write", be_slow)
 
     declined.charge()
 
-    assert not other(declined).charge_attempt_failed
-    fake.settle(other(declined).stripe_payment_intent_id)
+    assert not row_of(declined).charge_attempt_failed
+    fake.settle(row_of(declined).stripe_payment_intent_id)
     charge_pending()
-    assert other(declined).is_charged
+    assert row_of(declined).is_charged
 
 
 # Receivers that raise
@@ -303,7 +284,7 @@ def test_a_receiver_that_raises_does_not_make_the_caller_refund_again(charged, f
         charged.refund(300)
 
     assert amounts(refunds_of(fake, charged)) == [300]
-    assert other(charged).signal_due == "refunded"
+    assert row_of(charged).signal_due == "refunded"
     assert "receiver" in caplog.text
 
 
@@ -358,7 +339,7 @@ def test_a_database_that_fails_after_the_refund_does_not_make_it_twice(charged, 
     with pytest.raises(OperationalError):
         charged.refund(300)
 
-    other(charged).refund(300)
+    row_of(charged).refund(300)
 
     assert amounts(refunds_of(fake, charged)) == [300]
 
@@ -383,7 +364,7 @@ def test_a_refund_in_the_dashboard_is_announced_with_the_payment(charge, fake, h
 
     charge_pending()
 
-    assert other(charge).amount_refunded == 300
+    assert row_of(charge).amount_refunded == 300
     assert heard == ["succeeded", "refunded"]
 
 
@@ -393,9 +374,9 @@ def test_a_former_customer_unknown_at_stripe_does_not_fail_an_old_row(charge):
     )
     StripeCharge.objects.update(created=charge.created - timedelta(hours=25))
 
-    other(charge).charge()
+    row_of(charge).charge()
 
-    assert other(charge).is_charged
+    assert row_of(charge).is_charged
 
 
 def test_refreshing_a_customer_does_not_make_it_active_again(customer, fake):

@@ -9,8 +9,8 @@ import pytest
 from aa_stripe.exceptions import StripeInternalError
 from aa_stripe.models import StripeCharge
 from aa_stripe.testing import Fault
-from tests.builders import make_charge, make_customer
-from tests.charging.stripe_side import (
+from tests.support.builders import make_charge, make_customer
+from tests.support.payments import (
     CANCEL,
     CONFIRM,
     CREATE,
@@ -21,7 +21,7 @@ from tests.charging.stripe_side import (
     paid,
     refunds_of,
 )
-from tests.processes import KILLED, TIMEOUT, run_killed
+from tests.support.processes import KILLED, TIMEOUT, run_killed
 
 
 @pytest.fixture

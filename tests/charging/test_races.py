@@ -4,43 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from aa_stripe.models import StripeCharge
-from aa_stripe.models.charge import collect
-from tests.charging.stripe_side import CONFIRM, CREATE, REFUND, endpoint_of, paid, refunds_of
-
-
-def when_done(fake, endpoint, act):
-    """``act()`` once after a request took effect, before its answer is seen."""
-
-    def hook(request, answer):
-        if endpoint_of(request) == endpoint:
-            fake.after_request.clear()
-            act()
-
-    fake.after_request.append(hook)
-
-
-def before_it_is_written(monkeypatch, act):
-    """``act()`` once after Stripe's answer, when the row's lock is given back, before it is
-    recorded."""
-    write = collect._write
-
-    def be_slow(*arguments):
-        monkeypatch.setattr(collect, "_write", write)
-        act()
-        return write(*arguments)
-
-    monkeypatch.setattr(collect, "_write", be_slow)
-
-
-def other(row):
-    """The row in other hands."""
-    return StripeCharge.objects.get(pk=row.pk)
+from tests.support.payments import CONFIRM, CREATE, REFUND, before_it_is_written, paid, refunds_of
+from tests.support.requests import endpoint_of, when_done
+from tests.support.rows import row_of
 
 
 @pytest.mark.parametrize("endpoint", [CREATE, CONFIRM])
 def test_a_charge_that_another_worker_adopts_is_announced_once(charge, fake, heard, endpoint):
-    when_done(fake, endpoint, lambda: other(charge).charge())
+    when_done(fake, endpoint, lambda: row_of(charge).charge())
 
     if endpoint == CREATE:  # the other one is through before we confirm
         with pytest.raises(Exception, match="Already charged"):
@@ -49,12 +20,12 @@ def test_a_charge_that_another_worker_adopts_is_announced_once(charge, fake, hea
         charge.charge()
 
     assert len(paid(fake)) == 1
-    assert other(charge).is_charged
+    assert row_of(charge).is_charged
     assert heard == ["succeeded"]
 
 
 def test_a_decline_that_another_worker_finds_is_announced_once(declined, fake, heard, monkeypatch):
-    before_it_is_written(monkeypatch, lambda: other(declined).charge())
+    before_it_is_written(monkeypatch, lambda: row_of(declined).charge())
 
     assert declined.charge() is None
 
@@ -68,7 +39,7 @@ def test_a_decline_does_not_overwrite_a_success_that_came_in_between(
 ):
     def pay_with_another_card():
         declined.customer.add_new_source("tok_visa")
-        row = other(declined)
+        row = row_of(declined)
         row.charge()  # takes note of the decline
         row.charge()
 
@@ -76,7 +47,7 @@ def test_a_decline_does_not_overwrite_a_success_that_came_in_between(
 
     declined.charge()
 
-    row = other(declined)
+    row = row_of(declined)
     assert (row.is_charged, row.charge_attempt_failed) == (True, False)
     assert heard == ["card_exception", "succeeded"]
 
@@ -84,11 +55,11 @@ def test_a_decline_does_not_overwrite_a_success_that_came_in_between(
 def test_a_refund_that_another_worker_counts_is_announced_once(charge, fake, heard):
     charge.charge()
     heard.clear()
-    when_done(fake, REFUND, lambda: other(charge).refresh_from_stripe())
+    when_done(fake, REFUND, lambda: row_of(charge).refresh_from_stripe())
 
     charge.refund(300)
 
-    row = other(charge)
+    row = row_of(charge)
     assert row.amount_refunded == 300
     assert heard == ["refunded"]
 
@@ -100,14 +71,14 @@ def test_a_refund_that_another_worker_makes_first_is_made_once(charge, fake, hea
     def be_faster(request):
         if endpoint_of(request) == REFUND:
             fake.before_request.clear()
-            other(charge).refund(300)
+            row_of(charge).refund(300)
 
     fake.before_request.append(be_faster)
 
     charge.refund(300)
 
     [made] = refunds_of(fake, charge)
-    row = other(charge)
+    row = row_of(charge)
     assert made["amount"] == row.amount_refunded == 300
     assert row.refunds.get().stripe_refund_id == made["id"]
     assert heard == ["refunded"]
@@ -116,11 +87,11 @@ def test_a_refund_that_another_worker_makes_first_is_made_once(charge, fake, hea
 def test_two_refunds_at_once_are_both_counted(charge, fake, heard):
     charge.charge()
     heard.clear()
-    when_done(fake, REFUND, lambda: other(charge).refund(200))
+    when_done(fake, REFUND, lambda: row_of(charge).refund(200))
 
     charge.refund(300)
 
-    row = other(charge)
+    row = row_of(charge)
     assert [made["amount"] for made in refunds_of(fake, charge)] == [300, 200]
     assert row.amount_refunded == 500
     assert sorted(row.refunds.values_list("status", flat=True)) == ["succeeded", "succeeded"]

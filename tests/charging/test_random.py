@@ -18,10 +18,11 @@ from hypothesis.stateful import (
 )
 
 from aa_stripe.exceptions import StripeInternalError, StripeMethodNotAllowed
-from aa_stripe.models import StripeCharge, StripeRefund
+from aa_stripe.models import StripeCharge
 from aa_stripe.testing import FakeStripe, Fault
-from tests.builders import make_charge, make_customer
-from tests.charging.stripe_side import (
+from tests.support.builders import make_charge, make_customer
+from tests.support.clock import let_pass
+from tests.support.payments import (
     CANCEL,
     CONFIRM,
     CREATE,
@@ -142,10 +143,7 @@ class Site(RuleBasedStateMachine):
 
     @rule()
     def let_half_a_day_pass(self):
-        self.fake.advance(HALF_A_DAY.total_seconds())
-        for model in (StripeCharge, StripeRefund):
-            for row in model.objects.filter():
-                model.objects.filter(pk=row.pk).update(created=row.created - HALF_A_DAY)
+        let_pass(self.fake, HALF_A_DAY)
 
     # Invariants
 

@@ -8,14 +8,9 @@ import stripe
 from aa_stripe.exceptions import StripeInternalError, StripeMethodNotAllowed
 from aa_stripe.models import StripeCharge, StripeRefund
 from aa_stripe.testing import Fault
-from tests.builders import make_charge, make_customer
-from tests.charging.stripe_side import CONFIRM, REFUND, endpoint_of, intent_of, refunds_of
-
-
-@pytest.fixture
-def charged(charge):
-    charge.charge()
-    return charge
+from tests.support.builders import make_charge, make_customer
+from tests.support.payments import CONFIRM, REFUND, intent_of, refunds_of
+from tests.support.requests import endpoint_of
 
 
 def test_all_that_is_left_is_refunded_by_default(charged, fake):

@@ -16,7 +16,7 @@ django.setup()
 from aa_stripe.exceptions import StripeError  # noqa: E402 (models need the set-up)
 from aa_stripe.jobs import refresh_coupons  # noqa: E402
 from aa_stripe.models import StripeCoupon  # noqa: E402
-from tests.coupons.stripe_side import make_coupon  # noqa: E402
+from tests.support.coupons import make_coupon  # noqa: E402
 
 
 def edit():

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from tests.coupons.stripe_side import make_coupon
+from tests.support.builders import make_user
+from tests.support.clients import signed_in
+from tests.support.coupons import make_coupon
 
 
 @pytest.fixture
@@ -13,3 +15,9 @@ def coupon(db, fake):
     coupon = make_coupon()
     fake.requests.clear()
     return coupon
+
+
+@pytest.fixture
+def api(db):
+    """A client of a user who has no customer."""
+    return signed_in(make_user())

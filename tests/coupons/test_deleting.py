@@ -8,16 +8,9 @@ import stripe
 from aa_stripe import gateway
 from aa_stripe.models import StripeCoupon
 from aa_stripe.testing import Fault
-from tests.coupons.stripe_side import (
-    DELETE,
-    RETRIEVE,
-    TEN_DOLLARS,
-    at_stripe,
-    calls,
-    make_coupon,
-    other,
-    rows,
-)
+from tests.support.coupons import DELETE, RETRIEVE, TEN_DOLLARS, at_stripe, make_coupon, rows
+from tests.support.requests import calls
+from tests.support.rows import row_of
 
 pytestmark = pytest.mark.django_db
 
@@ -29,7 +22,7 @@ def test_a_coupon_is_deleted_at_stripe_and_its_row_is_kept(coupon, fake):
 
     assert at_stripe(fake) == []
     assert coupon.is_deleted
-    assert other(coupon).is_deleted
+    assert row_of(coupon).is_deleted
     assert calls(fake) == [RETRIEVE, DELETE]
 
 
@@ -50,7 +43,7 @@ def test_another_coupon_under_the_same_id_is_not_deleted(coupon, fake):
     coupon.delete()
 
     assert len(at_stripe(fake)) == 1
-    assert other(coupon).is_deleted
+    assert row_of(coupon).is_deleted
 
 
 def test_a_coupon_that_stripe_does_not_know_is_only_marked(coupon, fake):
@@ -59,7 +52,7 @@ def test_a_coupon_that_stripe_does_not_know_is_only_marked(coupon, fake):
 
     coupon.delete()
 
-    assert other(coupon).is_deleted
+    assert row_of(coupon).is_deleted
     assert calls(fake) == [RETRIEVE]
 
 
@@ -73,15 +66,15 @@ def test_a_coupon_that_somebody_deletes_at_the_same_moment_is_marked(coupon, fak
 
     coupon.delete()
 
-    assert other(coupon).is_deleted
+    assert row_of(coupon).is_deleted
 
 
 def test_deleting_twice_does_no_harm(coupon, fake):
-    other(coupon).delete()
+    row_of(coupon).delete()
 
     assert coupon.delete() == (0, {LABEL: 0})
 
-    assert other(coupon).is_deleted
+    assert row_of(coupon).is_deleted
 
 
 @pytest.mark.parametrize("fault", [Fault.REQUEST_LOST, Fault.ANSWER_LOST, Fault.ERROR_500_AFTER])
@@ -90,11 +83,11 @@ def test_a_failure_marks_nothing_and_the_next_try_finishes(coupon, fake, endpoin
     fake.fail_next(endpoint, fault)
     with pytest.raises(stripe.StripeError):
         coupon.delete()
-    assert not other(coupon).is_deleted
+    assert not row_of(coupon).is_deleted
 
-    other(coupon).delete()
+    row_of(coupon).delete()
 
-    assert other(coupon).is_deleted
+    assert row_of(coupon).is_deleted
     assert at_stripe(fake) == []
 
 
@@ -107,7 +100,7 @@ def test_what_stripe_refuses_is_raised(coupon, monkeypatch):
     with pytest.raises(stripe.InvalidRequestError):
         coupon.delete()
 
-    assert not other(coupon).is_deleted
+    assert not row_of(coupon).is_deleted
 
 
 def test_a_row_that_never_came_to_stripe_is_only_marked(fake, coupon):
@@ -116,7 +109,7 @@ def test_a_row_that_never_came_to_stripe_is_only_marked(fake, coupon):
 
     local.delete()
 
-    assert other(local).is_deleted
+    assert row_of(local).is_deleted
     assert not fake.requests
 
 
@@ -126,7 +119,7 @@ def test_rows_of_0_14_that_are_of_the_same_coupon_are_all_marked(coupon):
 
     coupon.delete()
 
-    assert other(twin).is_deleted
+    assert row_of(twin).is_deleted
 
 
 # Many

@@ -16,8 +16,8 @@ from rest_framework.test import APIClient
 from aa_stripe import api as views
 from aa_stripe.models import StripeCoupon
 from aa_stripe.serializers import StripeCouponSerializer
-from tests.builders import make_user
-from tests.coupons.stripe_side import make_coupon, make_live, other, rows
+from tests.support.coupons import make_coupon, make_live, rows
+from tests.support.rows import row_of
 
 pytestmark = pytest.mark.django_db
 
@@ -41,13 +41,6 @@ FIELDS = [
 ]
 
 URL = "/aa-stripe/coupons/SALE10"
-
-
-@pytest.fixture
-def api(db):
-    client = APIClient()
-    client.force_authenticate(make_user())
-    return client
 
 
 def test_the_endpoint_has_a_name_and_an_address():
@@ -105,7 +98,7 @@ def test_a_coupon_of_the_other_mode_is_not_found(api, coupon):
 
 
 def test_of_rows_of_one_id_the_newest_is_shown(api, coupon):
-    old = other(coupon)
+    old = row_of(coupon)
     StripeCoupon.objects.bulk_create(
         [
             StripeCoupon(
@@ -129,7 +122,7 @@ def test_nothing_can_be_changed(api, coupon, fake, method):
     response = getattr(api, method)(URL, {"metadata": {"a": "b"}}, format="json")
 
     assert response.status_code == 405
-    assert other(coupon).metadata == {}
+    assert row_of(coupon).metadata == {}
     assert not fake.requests
 
 
@@ -155,7 +148,7 @@ def test_the_serializer_changes_metadata_alone(coupon, fake):
     assert serializer.is_valid(), serializer.errors
     serializer.save()
 
-    stored = other(coupon)
+    stored = row_of(coupon)
     assert (stored.metadata, stored.amount_off) == ({"a": "b"}, 10)
 
 

@@ -8,16 +8,8 @@ import stripe
 from aa_stripe.exceptions import StripeCouponAlreadyExists
 from aa_stripe.models import StripeCoupon
 from aa_stripe.testing import Fault
-from tests.coupons.stripe_side import (
-    CREATE,
-    RETRIEVE,
-    UPDATE,
-    at_stripe,
-    make_coupon,
-    new_coupon,
-    other,
-    rows,
-)
+from tests.support.coupons import CREATE, RETRIEVE, UPDATE, at_stripe, make_coupon, new_coupon, rows
+from tests.support.rows import row_of
 
 pytestmark = pytest.mark.django_db
 
@@ -123,7 +115,7 @@ def test_saving_again_takes_over_what_was_changed_at_stripe_meanwhile(fake):
     coupon.save()
 
     assert is_whole(coupon, fake)
-    assert other(coupon).name == "Spring"
+    assert row_of(coupon).name == "Spring"
 
 
 def test_a_coupon_whose_answer_was_lost_and_that_the_webhook_stored_is_adopted(fake):
@@ -237,11 +229,11 @@ def test_a_stored_row_whose_creation_fails_is_created_by_the_next_save(fake, cou
     local = new_coupon(coupon_id="LOCAL", created=coupon.created)
     local.save_locally()
     fail(local, fake, fault)
-    assert not other(local).is_created_at_stripe
+    assert not row_of(local).is_created_at_stripe
 
-    other(local).save()
+    row_of(local).save()
 
-    assert other(local).is_created_at_stripe
+    assert row_of(local).is_created_at_stripe
     assert len(at_stripe(fake, "LOCAL")) == rows(coupon_id="LOCAL").count() == 1
 
 
@@ -250,12 +242,12 @@ def test_a_stored_row_whose_creation_fails_is_created_by_the_next_save(fake, cou
 def test_an_edit_that_fails_can_be_saved_again(coupon, fake, endpoint, fault):
     coupon.metadata = {"a": "b"}
     fail(coupon, fake, fault, endpoint)
-    stored = other(coupon)
+    stored = row_of(coupon)
     assert (stored.metadata, stored.is_deleted) == ({}, False)
 
     coupon.save()
 
-    assert at_stripe(fake)[0]["metadata"] == other(coupon).metadata == {"a": "b"}
+    assert at_stripe(fake)[0]["metadata"] == row_of(coupon).metadata == {"a": "b"}
 
 
 @pytest.mark.parametrize("fault", [Fault.REQUEST_LOST, Fault.RATE_LIMITED])
@@ -263,7 +255,7 @@ def test_only_an_unknown_coupon_is_taken_for_deleted(coupon, fake, fault):
     fail(coupon, fake, fault, RETRIEVE)
 
     assert not coupon.is_deleted
-    assert not other(coupon).is_deleted
+    assert not row_of(coupon).is_deleted
 
 
 def test_a_failed_fetch_leaves_nothing(fake):

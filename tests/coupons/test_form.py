@@ -6,16 +6,9 @@ from __future__ import annotations
 import pytest
 
 from aa_stripe.forms import StripeCouponForm
-from tests.coupons.stripe_side import (
-    CREATE,
-    RETRIEVE,
-    TEN_DOLLARS,
-    UPDATE,
-    at_stripe,
-    calls,
-    make_live,
-    other,
-)
+from tests.support.coupons import CREATE, RETRIEVE, TEN_DOLLARS, UPDATE, at_stripe, make_live
+from tests.support.requests import calls
+from tests.support.rows import row_of
 
 pytestmark = pytest.mark.django_db
 
@@ -27,7 +20,7 @@ def test_a_coupon_is_created(fake):
     coupon = form.save()
 
     assert calls(fake) == [CREATE]
-    assert other(coupon).is_created_at_stripe
+    assert row_of(coupon).is_created_at_stripe
     assert at_stripe(fake)[0]["name"] == "Spring"
 
 
@@ -43,7 +36,7 @@ def test_no_metadata_is_empty_metadata(fake, metadata):
     form = StripeCouponForm({**TEN_DOLLARS, "metadata": metadata})
 
     assert form.is_valid(), form.errors
-    assert other(form.save()).metadata == {}
+    assert row_of(form.save()).metadata == {}
 
 
 def test_a_second_live_coupon_of_the_same_id_is_refused(coupon, fake):
@@ -81,7 +74,7 @@ def test_an_existing_coupon_changes_name_and_metadata_alone(coupon, fake):
     assert form.is_valid(), form.errors
     form.save()
 
-    stored = other(coupon)
+    stored = row_of(coupon)
     assert (stored.name, stored.metadata) == ("Spring", {"a": "b"})
     assert (stored.coupon_id, stored.amount_off, stored.duration) == ("SALE10", 10, "forever")
     assert calls(fake) == [RETRIEVE, UPDATE]
@@ -93,7 +86,7 @@ def test_an_existing_coupon_changes_name_and_metadata_alone(coupon, fake):
 
 def test_metadata_that_is_no_json_is_refused(coupon, fake):
     for metadata in ("{", "[]", '{"a": {}}'):
-        form = StripeCouponForm({"name": "", "metadata": metadata}, instance=other(coupon))
+        form = StripeCouponForm({"name": "", "metadata": metadata}, instance=row_of(coupon))
 
         assert set(form.errors) == {"metadata"}
 

@@ -13,7 +13,7 @@ from django.db.models import QuerySet
 
 from aa_stripe.migrations import _rows
 from aa_stripe.models import StripeCoupon
-from tests.coupons.stripe_side import rows
+from tests.support.coupons import rows
 
 pytestmark = pytest.mark.django_db
 

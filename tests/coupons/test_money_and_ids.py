@@ -11,15 +11,14 @@ from django.db.models import F
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
-from rest_framework.test import APIClient
 
 from aa_stripe.currencies import CURRENCIES, decimal_places, smallest_step
 from aa_stripe.forms import StripeCouponForm
 from aa_stripe.models import StripeCoupon
 from aa_stripe.models.coupon.terms import create_params
 from aa_stripe.money import to_major_units
-from tests.builders import make_user
-from tests.coupons.stripe_side import TEN_DOLLARS, at_stripe, make_coupon, new_coupon, other, rows
+from tests.support.coupons import TEN_DOLLARS, at_stripe, make_coupon, new_coupon, rows
+from tests.support.rows import row_of
 
 pytestmark = pytest.mark.django_db
 
@@ -44,7 +43,7 @@ def test_an_amount_is_sent_in_stripes_unit_and_kept_in_ours(fake, currency):
     coupon = make_coupon(currency=currency, amount_off=Decimal(amount))
 
     assert at_stripe(fake)[0]["amount_off"] == minor
-    assert other(coupon).amount_off == Decimal(amount)
+    assert row_of(coupon).amount_off == Decimal(amount)
 
 
 @pytest.mark.parametrize("currency", sorted(CURRENCIES))
@@ -67,9 +66,9 @@ def test_a_coupon_saved_again_keeps_its_amount(fake):
     coupon = make_coupon(currency="kwd", amount_off=Decimal("1.230"))
 
     for _ in range(3):
-        other(coupon).save()
+        row_of(coupon).save()
 
-    assert other(coupon).amount_off == Decimal("1.23")
+    assert row_of(coupon).amount_off == Decimal("1.23")
     assert at_stripe(fake)[0]["amount_off"] == 1230
 
 
@@ -96,13 +95,6 @@ def url_of(coupon_id):
     return f"/aa-stripe/coupons/{quote(coupon_id, safe='')}"
 
 
-@pytest.fixture
-def api(db):
-    client = APIClient()
-    client.force_authenticate(make_user())
-    return client
-
-
 @pytest.mark.parametrize("coupon_id", UNUSUAL)
 def test_an_unusual_id_goes_to_stripe_and_back(fake, coupon_id):
     coupon = make_coupon(coupon_id=coupon_id)
@@ -113,7 +105,7 @@ def test_an_unusual_id_goes_to_stripe_and_back(fake, coupon_id):
     coupon.delete()
 
     assert at_stripe(fake) == []
-    assert other(coupon).is_deleted
+    assert row_of(coupon).is_deleted
 
 
 @pytest.mark.parametrize("coupon_id", UNUSUAL)

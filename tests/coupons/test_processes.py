@@ -9,7 +9,7 @@ import stripe
 
 from aa_stripe.jobs import refresh_coupons
 from aa_stripe.models import StripeCoupon
-from tests.coupons.stripe_side import (
+from tests.support.coupons import (
     CREATE,
     DELETE,
     LIST,
@@ -17,10 +17,10 @@ from tests.coupons.stripe_side import (
     UPDATE,
     at_stripe,
     make_coupon,
-    other,
     rows,
 )
-from tests.processes import TIMEOUT, run_killed
+from tests.support.processes import TIMEOUT, run_killed
+from tests.support.rows import row_of
 
 at_each_moment = pytest.mark.parametrize("moment", ["before", "after"])
 
@@ -58,7 +58,7 @@ def test_an_edit_whose_process_was_killed_can_be_made_again(fake, start, endpoin
 
     assert start("edit").communicate(timeout=TIMEOUT)[0] == "done\n"
 
-    assert other(coupon).metadata == at_stripe(fake)[0]["metadata"] == {"a": "b"}
+    assert row_of(coupon).metadata == at_stripe(fake)[0]["metadata"] == {"a": "b"}
 
 
 @at_each_moment
@@ -66,11 +66,11 @@ def test_an_edit_whose_process_was_killed_can_be_made_again(fake, start, endpoin
 def test_a_deletion_whose_process_was_killed_can_be_made_again(fake, start, endpoint, moment):
     coupon = make_coupon()
     run_killed(fake, partial(start, "delete"), endpoint, moment)
-    assert not other(coupon).is_deleted
+    assert not row_of(coupon).is_deleted
 
     assert start("delete").communicate(timeout=TIMEOUT)[0] == "done\n"
 
-    assert other(coupon).is_deleted
+    assert row_of(coupon).is_deleted
     assert at_stripe(fake) == []
 
 
@@ -78,11 +78,11 @@ def test_a_refresh_that_was_killed_has_deleted_nothing(fake, start):
     coupon = make_coupon()
     stripe.Coupon.delete("SALE10")
     run_killed(fake, partial(start, "refresh"), LIST, "after")
-    assert not other(coupon).is_deleted
+    assert not row_of(coupon).is_deleted
 
     refresh_coupons()
 
-    assert other(coupon).is_deleted
+    assert row_of(coupon).is_deleted
 
 
 def test_processes_that_make_the_same_coupon_at_once_make_one(fake, start):

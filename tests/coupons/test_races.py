@@ -12,17 +12,9 @@ from django.db import connection, transaction
 from aa_stripe.exceptions import StripeCouponAlreadyExists
 from aa_stripe.jobs import refresh_coupons
 from aa_stripe.models import StripeCoupon
-from tests.coupons.stripe_side import (
-    CREATE,
-    RETRIEVE,
-    UPDATE,
-    at_stripe,
-    make_coupon,
-    new_coupon,
-    other,
-    rows,
-    when_done,
-)
+from tests.support.coupons import CREATE, RETRIEVE, UPDATE, at_stripe, make_coupon, new_coupon, rows
+from tests.support.requests import when_done
+from tests.support.rows import row_of
 
 
 def fetch(coupon_id="SALE10"):
@@ -40,7 +32,7 @@ def test_our_save_adopts_the_row_that_somebody_else_has_stored(db, fake, other_o
     assert (coupon.pk, coupon.uuid) == (row.pk, row.uuid)
     coupon.metadata = {"a": "b"}
     coupon.save()
-    assert other(coupon).metadata == {"a": "b"}
+    assert row_of(coupon).metadata == {"a": "b"}
 
 
 def test_a_fetch_that_comes_second_is_told(db, fake):
@@ -83,7 +75,7 @@ def test_the_adopted_row_may_be_in_a_transaction_of_ours(transactional_db, fake)
 
 def test_the_later_of_two_edits_wins_on_both_sides(coupon, fake):
     def edit():
-        row = other(coupon)
+        row = row_of(coupon)
         row.metadata = {"by": "the other"}
         row.save()
 
@@ -92,16 +84,16 @@ def test_the_later_of_two_edits_wins_on_both_sides(coupon, fake):
     coupon.metadata = {"by": "us"}
     coupon.save()
 
-    assert at_stripe(fake)[0]["metadata"] == other(coupon).metadata == {"by": "us"}
+    assert at_stripe(fake)[0]["metadata"] == row_of(coupon).metadata == {"by": "us"}
 
 
 def test_a_deletion_during_an_edit_is_not_overwritten(coupon, fake):
-    when_done(fake, UPDATE, lambda: other(coupon).delete())
+    when_done(fake, UPDATE, lambda: row_of(coupon).delete())
 
     coupon.metadata = {"a": "b"}
     coupon.save()
 
-    assert other(coupon).is_deleted
+    assert row_of(coupon).is_deleted
     assert at_stripe(fake) == []
 
 
@@ -150,7 +142,7 @@ def test_threads_that_edit_one_coupon_leave_both_sides_alike(transactional_db, f
     coupon = make_coupon()
 
     def edit(number):
-        row = other(coupon)
+        row = row_of(coupon)
         row.metadata = {"by": str(number)}
         row.save()
 
@@ -158,7 +150,7 @@ def test_threads_that_edit_one_coupon_leave_both_sides_alike(transactional_db, f
 
     assert errors == []
     if connection.features.has_select_for_update:
-        assert other(coupon).metadata == at_stripe(fake)[0]["metadata"]
+        assert row_of(coupon).metadata == at_stripe(fake)[0]["metadata"]
 
 
 def test_coupons_made_while_others_refresh_are_all_kept(transactional_db, fake):

@@ -17,19 +17,19 @@ from aa_stripe.jobs import coupons as job
 from aa_stripe.jobs import refresh, refresh_coupons
 from aa_stripe.models import StripeCoupon
 from aa_stripe.testing import Fault
-from tests.coupons.stripe_side import (
+from tests.jobs.conftest import run, unhurried  # noqa: F401 (fixtures)
+from tests.support.coupons import (
     LIST,
     TEN_DOLLARS,
     at_stripe,
-    calls,
     make_coupon,
     make_live,
     new_coupon,
-    other,
     rows,
-    when_done,
 )
-from tests.jobs.conftest import run, unhurried  # noqa: F401 (fixtures)
+from tests.support.requests import calls, when_done
+from tests.support.rows import row_of
+from tests.support.statements import statements
 
 pytestmark = pytest.mark.django_db
 
@@ -47,12 +47,6 @@ def many(db, fake):
         ]
 
     return many
-
-
-def statements(captured):
-    """What was asked of the database, transactions apart."""
-    queries = (query["sql"] for query in captured.captured_queries)
-    return [sql for sql in queries if not sql.startswith(("SAVEPOINT", "RELEASE", "BEGIN"))]
 
 
 def ids(**filters):
@@ -109,7 +103,7 @@ def test_what_was_changed_at_stripe_is_taken_over(coupon, fake, run):  # noqa: F
 
     ran = run("refresh_coupons")
 
-    row = other(coupon)
+    row = row_of(coupon)
     assert (row.metadata, row.name, row.times_redeemed) == ({"a": "b"}, "Spring", 3)
     assert row.updated > before
     assert ran.stdout == "updated: 1\n"
@@ -131,8 +125,8 @@ def test_a_coupon_that_is_gone_is_marked_as_deleted(coupon, run):  # noqa: F811
 
     ran = run("refresh_coupons")
 
-    assert other(coupon).is_deleted
-    assert not other(kept).is_deleted
+    assert row_of(coupon).is_deleted
+    assert not row_of(kept).is_deleted
     assert ran.stdout == f"unchanged: 1\n{job.DELETED}: 1\n"
 
 
@@ -141,7 +135,7 @@ def test_the_last_coupon_may_go_too(coupon, fake):
 
     refresh_coupons()
 
-    assert other(coupon).is_deleted
+    assert row_of(coupon).is_deleted
 
 
 def test_a_coupon_whose_id_was_given_away_again_is_marked_and_the_new_one_stored(
@@ -155,7 +149,7 @@ def test_a_coupon_whose_id_was_given_away_again_is_marked_and_the_new_one_stored
 
     ran = run("refresh_coupons")
 
-    assert other(coupon).is_deleted
+    assert row_of(coupon).is_deleted
     assert StripeCoupon.objects.get().percent_off == 5
     assert rows().count() == 2
     assert ran.stdout == f"created: 1\n{job.DELETED}: 1\n"
@@ -166,7 +160,7 @@ def test_a_coupon_that_was_taken_for_deleted_comes_back(coupon, run):  # noqa: F
 
     run("refresh_coupons")
 
-    assert not other(coupon).is_deleted
+    assert not row_of(coupon).is_deleted
 
 
 def test_rows_of_0_14_that_are_of_one_coupon_are_all_refreshed(coupon, fake):
@@ -174,7 +168,7 @@ def test_rows_of_0_14_that_are_of_one_coupon_are_all_refreshed(coupon, fake):
     [twin] = StripeCoupon.objects.bulk_create([StripeCoupon(**copied, is_created_at_stripe=True)])
 
     refresh_coupons()
-    assert other(twin).amount_off == 10
+    assert row_of(twin).amount_off == 10
     assert rows().count() == 2
 
     stripe.Coupon.delete("SALE10")
@@ -201,7 +195,7 @@ def test_rows_that_never_came_to_stripe_are_left_alone(fake):
 
     refresh_coupons()
 
-    assert not other(local).is_deleted
+    assert not row_of(local).is_deleted
 
 
 # Live and test mode
@@ -234,7 +228,7 @@ def test_a_listing_of_the_other_mode_than_the_keys_deletes_nothing(coupon, many)
 
     refresh_coupons()
 
-    assert not other(coupon).is_deleted
+    assert not row_of(coupon).is_deleted
 
 
 # Pages
@@ -328,7 +322,7 @@ def test_a_listing_that_breaks_off_deletes_nothing(many, fake, run):  # noqa: F8
     assert ran.status == 1
     assert "created: 100\n" in ran.stdout
     assert "Exception happened\nThe listing of Stripe's coupons\nTraceback " in ran.stdout
-    assert not other(gone).is_deleted
+    assert not row_of(gone).is_deleted
     assert rows().count() == 101
 
 
@@ -340,7 +334,7 @@ def test_a_listing_that_does_not_begin_deletes_nothing(coupon, fake, run, fault)
     ran = run("refresh_coupons")
 
     assert ran.status == 1
-    assert not other(coupon).is_deleted
+    assert not row_of(coupon).is_deleted
 
 
 @pytest.mark.parametrize("key", ["sk_wrong", ""])
@@ -351,7 +345,7 @@ def test_a_refused_key_deletes_nothing(coupon, run, settings, key):  # noqa: F81
 
     assert ran.status == 1
     assert ran.stdout.endswith("failed: 1\n")
-    assert not other(coupon).is_deleted
+    assert not row_of(coupon).is_deleted
 
 
 def test_a_coupon_that_we_cannot_count_is_reported_and_stops_nobody(
@@ -379,7 +373,7 @@ def test_a_row_that_cannot_be_refreshed_is_not_taken_for_gone(coupon, fake, run)
     ran = run("refresh_coupons")
 
     assert ran.status == 1
-    assert not other(coupon).is_deleted
+    assert not row_of(coupon).is_deleted
 
 
 @pytest.mark.parametrize("method", ["bulk_create", "bulk_update"])
@@ -479,7 +473,7 @@ def test_a_listed_coupon_that_the_webhook_stores_first_has_one_row(many, run, mo
 
 def test_an_edit_made_while_listing_is_not_overwritten(coupon, fake, run):  # noqa: F811
     def edit():
-        row = other(coupon)
+        row = row_of(coupon)
         row.metadata = {"a": "b"}
         row.save()
 
@@ -487,7 +481,7 @@ def test_an_edit_made_while_listing_is_not_overwritten(coupon, fake, run):  # no
 
     ran = run("refresh_coupons")
 
-    assert other(coupon).metadata == {"a": "b"}
+    assert row_of(coupon).metadata == {"a": "b"}
     assert ran.stdout == f"skipped ({job.CHANGED_MEANWHILE}): 1\n"
 
 
@@ -500,7 +494,7 @@ def test_an_edit_made_between_reading_and_writing_is_not_overwritten(
     fake.account.find("coupon", "SALE10")["times_redeemed"] = 3
 
     def edit_first(rows, *args):
-        row = other(coupon)
+        row = row_of(coupon)
         row.metadata = {"a": "b"}
         row.save()
         return write(rows, *args)
@@ -510,22 +504,22 @@ def test_an_edit_made_between_reading_and_writing_is_not_overwritten(
 
     ran = run("refresh_coupons")
 
-    assert other(coupon).metadata == {"a": "b"}
+    assert row_of(coupon).metadata == {"a": "b"}
     assert ran.stdout == f"skipped ({job.CHANGED_MEANWHILE}): 1\n"
 
 
 def test_a_coupon_deleted_here_while_listing_does_not_come_back(coupon, fake):
-    when_done(fake, LIST, lambda: other(coupon).delete())
+    when_done(fake, LIST, lambda: row_of(coupon).delete())
 
     refresh_coupons()
 
-    assert other(coupon).is_deleted
+    assert row_of(coupon).is_deleted
     assert rows().count() == 1
 
 
 def test_an_id_given_away_again_while_listing_is_not_turned_back(coupon, fake):
     def give_away():
-        other(coupon).delete()
+        row_of(coupon).delete()
         fake.advance(60)
         make_coupon(amount_off=20)
 
@@ -534,7 +528,7 @@ def test_an_id_given_away_again_while_listing_is_not_turned_back(coupon, fake):
     refresh_coupons()
 
     assert StripeCoupon.objects.get().amount_off == 20
-    assert other(coupon).is_deleted
+    assert row_of(coupon).is_deleted
 
 
 def test_a_row_that_vanishes_meanwhile_is_skipped(coupon, fake, run):  # noqa: F811
@@ -558,7 +552,7 @@ def test_a_row_that_is_saved_before_it_is_marked_is_not_marked(coupon, fake, mon
 
     refresh_coupons()
 
-    assert not other(coupon).is_deleted
+    assert not row_of(coupon).is_deleted
 
 
 # Options
@@ -594,7 +588,7 @@ def test_a_limit_is_how_many_coupons_are_read(coupon, many, fake, run):  # noqa:
 
     assert ran.stdout == "created: 2\n"
     assert ids() == {"SALE10", "C00149", "C00148"}
-    assert not other(coupon).is_deleted
+    assert not row_of(coupon).is_deleted
     assert calls(fake) == [LIST]
 
 
@@ -624,7 +618,7 @@ def test_a_run_that_is_told_to_stop_deletes_nothing(coupon, many, fake):
     report = refresh_coupons(watcher=Stop())
 
     assert report.stopped == "told to"
-    assert not other(coupon).is_deleted
+    assert not row_of(coupon).is_deleted
 
 
 def test_the_listing_is_that_of_the_gateway(coupon, monkeypatch):
@@ -632,5 +626,5 @@ def test_the_listing_is_that_of_the_gateway(coupon, monkeypatch):
 
     refresh_coupons()
 
-    assert other(coupon).is_deleted
+    assert row_of(coupon).is_deleted
     assert TEN_DOLLARS["coupon_id"] == coupon.coupon_id

@@ -13,7 +13,7 @@ from aa_stripe.forms import StripeCouponForm
 from aa_stripe.models import StripeCoupon
 from aa_stripe.models.coupon.rules import _years_after
 from aa_stripe.serializers import StripeCouponSerializer
-from tests.coupons.stripe_side import TEN_DOLLARS, at_stripe, new_coupon, rows
+from tests.support.coupons import TEN_DOLLARS, at_stripe, new_coupon, rows
 
 pytestmark = pytest.mark.django_db
 

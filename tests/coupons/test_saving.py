@@ -15,19 +15,19 @@ from aa_stripe import gateway
 from aa_stripe.exceptions import StripeCouponAlreadyExists, StripeMethodNotAllowed
 from aa_stripe.models import StripeCoupon
 from aa_stripe.money import StripeMoneyError
-from tests.coupons.stripe_side import (
+from tests.support.coupons import (
     CREATE,
     RETRIEVE,
     TEN_DOLLARS,
     UPDATE,
     at_stripe,
-    calls,
     make_coupon,
     make_live,
     new_coupon,
-    other,
     rows,
 )
+from tests.support.requests import calls
+from tests.support.rows import row_of
 
 pytestmark = pytest.mark.django_db
 
@@ -45,7 +45,7 @@ def test_a_new_coupon_is_created_at_stripe_with_one_request(fake):
 
 
 def test_a_new_coupon_says_what_stripe_says(fake):
-    coupon = other(make_coupon())
+    coupon = row_of(make_coupon())
 
     [there] = at_stripe(fake)
     assert coupon.created == datetime.fromtimestamp(there["created"], tz=timezone.utc)
@@ -76,7 +76,7 @@ def test_everything_that_a_coupon_can_say_is_sent(fake):
     assert (there["duration"], there["duration_in_months"]) == ("repeating", 3)
     assert (there["max_redemptions"], there["redeem_by"]) == (20, redeem_by.timestamp())
     assert (there["metadata"], there["name"]) == ({"campaign": "spring"}, "Spring")
-    stored = other(coupon)
+    stored = row_of(coupon)
     assert (stored.percent_off, stored.redeem_by) == (Decimal("12.5"), redeem_by)
 
 
@@ -85,11 +85,11 @@ def test_stripe_chooses_the_id_when_none_is_given(fake):
 
     [there] = at_stripe(fake)
     assert coupon.coupon_id == there["id"] != ""
-    assert str(other(coupon)) == there["id"]
+    assert str(row_of(coupon)) == there["id"]
 
 
 def test_a_currency_may_be_in_capitals(fake):
-    assert other(make_coupon(currency="USD")).currency == "usd"
+    assert row_of(make_coupon(currency="USD")).currency == "usd"
 
 
 def test_a_percentage_needs_no_currency_and_sends_none(fake):
@@ -103,7 +103,7 @@ def test_a_percentage_may_be_written_as_a_float_or_a_text(fake, percent):
     coupon = make_coupon(amount_off=None, percent_off=percent)
 
     assert at_stripe(fake)[0]["percent_off"] == 33.3
-    assert other(coupon).percent_off == Decimal("33.3")
+    assert row_of(coupon).percent_off == Decimal("33.3")
 
 
 def test_older_rows_of_the_id_become_deleted(fake):
@@ -113,7 +113,7 @@ def test_older_rows_of_the_id_become_deleted(fake):
 
     new = make_coupon()
 
-    assert other(old).is_deleted
+    assert row_of(old).is_deleted
     assert list(StripeCoupon.objects.all()) == [new]
 
 
@@ -126,8 +126,8 @@ def test_older_rows_of_another_id_or_mode_stay(fake):
 
     make_coupon()
 
-    assert not other(kept).is_deleted
-    assert not other(live).is_deleted
+    assert not row_of(kept).is_deleted
+    assert not row_of(live).is_deleted
 
 
 def test_a_coupon_can_be_made_again_within_a_second(fake):
@@ -136,7 +136,7 @@ def test_a_coupon_can_be_made_again_within_a_second(fake):
 
     again = make_coupon()
 
-    assert not other(again).is_deleted
+    assert not row_of(again).is_deleted
     assert len(at_stripe(fake)) == 1
 
 
@@ -149,7 +149,7 @@ def test_get_or_create_and_update_or_create_work(fake):
 
     assert (is_new, is_newer) == (True, False)
     assert first == second == third
-    assert at_stripe(fake)[0]["metadata"] == other(first).metadata == {"a": "b"}
+    assert at_stripe(fake)[0]["metadata"] == row_of(first).metadata == {"a": "b"}
 
 
 def test_a_new_row_says_when_it_was_written(fake):
@@ -157,7 +157,7 @@ def test_a_new_row_says_when_it_was_written(fake):
 
     coupon = make_coupon()
 
-    assert before <= other(coupon).updated <= django_timezone.now()
+    assert before <= row_of(coupon).updated <= django_timezone.now()
 
 
 # An existing one
@@ -171,7 +171,7 @@ def test_metadata_and_name_are_sent(coupon, fake):
     [there] = at_stripe(fake)
     assert (there["metadata"], there["name"]) == ({"campaign": "spring"}, "Spring")
     assert calls(fake) == [RETRIEVE, UPDATE]
-    assert other(coupon).stripe_response["name"] == "Spring"
+    assert row_of(coupon).stripe_response["name"] == "Spring"
 
 
 def test_metadata_that_is_taken_away_is_gone_at_stripe_too(fake):
@@ -180,28 +180,28 @@ def test_metadata_that_is_taken_away_is_gone_at_stripe_too(fake):
     coupon.metadata = {"b": 3}
     coupon.save()
 
-    assert at_stripe(fake)[0]["metadata"] == other(coupon).metadata == {"b": "3"}
+    assert at_stripe(fake)[0]["metadata"] == row_of(coupon).metadata == {"b": "3"}
 
 
 def test_a_name_can_be_taken_away(fake):
-    coupon = other(make_coupon(name="Spring"))
+    coupon = row_of(make_coupon(name="Spring"))
 
     coupon.name = ""
     coupon.save()
 
     assert at_stripe(fake)[0]["name"] is None
-    assert other(coupon).name == ""
+    assert row_of(coupon).name == ""
 
 
 def test_a_name_that_the_row_does_not_know_is_not_taken_away(fake):
     coupon = make_coupon(name="Spring")
     rows().update(name="")  # as in a row of 0.14
 
-    coupon = other(coupon)
+    coupon = row_of(coupon)
     coupon.metadata = {"a": "b"}
     coupon.save()
 
-    assert at_stripe(fake)[0]["name"] == other(coupon).name == "Spring"
+    assert at_stripe(fake)[0]["name"] == row_of(coupon).name == "Spring"
 
 
 def test_saving_without_a_change_only_reads(coupon, fake):
@@ -215,7 +215,7 @@ def test_other_edits_do_not_stick(coupon, fake):
 
     coupon.save()
 
-    stored = other(coupon)
+    stored = row_of(coupon)
     for row in (coupon, stored):
         assert (row.amount_off, row.duration, row.max_redemptions) == (10, "forever", None)
 
@@ -226,7 +226,7 @@ def test_what_happened_at_stripe_is_taken_over(coupon, fake):
 
     coupon.save()
 
-    stored = other(coupon)
+    stored = row_of(coupon)
     assert (stored.times_redeemed, stored.valid) == (5, False)
 
 
@@ -239,7 +239,7 @@ def test_an_expired_coupon_can_still_be_edited(fake):
     coupon.save()
     coupon.save()
 
-    assert other(coupon).redeem_by < django_timezone.now()
+    assert row_of(coupon).redeem_by < django_timezone.now()
     assert at_stripe(fake)[0]["metadata"] == {"a": "b"}
 
 
@@ -249,17 +249,17 @@ def test_saving_some_fields_writes_what_stripe_says_of_the_others_too(coupon, fa
     coupon.metadata = {"a": "b"}
     coupon.save(update_fields=["metadata"])
 
-    stored = other(coupon)
+    stored = row_of(coupon)
     assert (stored.metadata, stored.times_redeemed) == ({"a": "b"}, 5)
 
 
 def test_the_time_of_the_update_is_written(coupon):
     rows().update(updated=coupon.updated - timedelta(days=1))
-    coupon = other(coupon)
+    coupon = row_of(coupon)
 
     coupon.save()
 
-    assert other(coupon).updated > django_timezone.now() - timedelta(hours=1)
+    assert row_of(coupon).updated > django_timezone.now() - timedelta(hours=1)
 
 
 def test_a_coupon_that_stripe_does_not_know_becomes_deleted(coupon, fake):
@@ -269,7 +269,7 @@ def test_a_coupon_that_stripe_does_not_know_becomes_deleted(coupon, fake):
     coupon.save()
 
     assert coupon.is_deleted
-    assert other(coupon).is_deleted
+    assert row_of(coupon).is_deleted
     assert not StripeCoupon.objects.exists()
 
 
@@ -284,7 +284,7 @@ def test_a_coupon_that_is_deleted_while_it_is_saved_becomes_deleted(coupon, fake
     coupon.metadata = {"a": "b"}
     coupon.save()
 
-    assert other(coupon).is_deleted
+    assert row_of(coupon).is_deleted
 
 
 def test_another_coupon_under_the_same_id_is_not_changed(coupon, fake):
@@ -295,18 +295,18 @@ def test_another_coupon_under_the_same_id_is_not_changed(coupon, fake):
     coupon.metadata = {"a": "b"}
     coupon.save()
 
-    assert other(coupon).is_deleted
-    assert other(coupon).amount_off == 10
+    assert row_of(coupon).is_deleted
+    assert row_of(coupon).amount_off == 10
     assert at_stripe(fake)[0]["metadata"] == {}
 
 
 def test_a_coupon_marked_as_deleted_that_stripe_still_has_is_not_deleted(coupon, fake):
     rows().update(is_deleted=True)
 
-    coupon = other(coupon)
+    coupon = row_of(coupon)
     coupon.save()
 
-    assert not other(coupon).is_deleted
+    assert not row_of(coupon).is_deleted
 
 
 @pytest.mark.django_db(transaction=True)
@@ -353,7 +353,7 @@ def test_no_metadata_is_empty_metadata(coupon, fake):
 
     coupon.save()
 
-    assert other(coupon).metadata == {}
+    assert row_of(coupon).metadata == {}
 
 
 def test_what_stripe_refuses_of_an_edit_is_raised(coupon, fake):
@@ -362,8 +362,8 @@ def test_what_stripe_refuses_of_an_edit_is_raised(coupon, fake):
     with pytest.raises(stripe.InvalidRequestError):
         coupon.save()
 
-    assert not other(coupon).is_deleted
-    assert other(coupon).metadata == {}
+    assert not row_of(coupon).is_deleted
+    assert row_of(coupon).metadata == {}
 
 
 # Live and test mode
@@ -376,7 +376,7 @@ def test_a_coupon_of_the_other_mode_is_left_alone(coupon, fake, act):
     with pytest.raises(StripeMethodNotAllowed, match="live mode"):
         act(coupon)
 
-    assert not other(coupon).is_deleted
+    assert not row_of(coupon).is_deleted
     assert not fake.requests
 
 
@@ -416,7 +416,7 @@ def test_a_coupon_made_at_stripe_can_be_fetched(fake):
     fake.requests.clear()
     coupon.save(force_retrieve=True)
 
-    stored = other(coupon)
+    stored = row_of(coupon)
     assert (stored.percent_off, stored.duration, stored.name) == (Decimal("12.5"), "once", "Theirs")
     assert stored.is_created_at_stripe
     assert calls(fake) == [RETRIEVE]
@@ -440,7 +440,7 @@ def test_fetching_marks_older_rows_of_the_id_as_deleted(coupon, fake):
     new = StripeCoupon(coupon_id="SALE10")
     new.save(force_retrieve=True)
 
-    assert other(coupon).is_deleted
+    assert row_of(coupon).is_deleted
     assert StripeCoupon.objects.get() == new
 
 
@@ -449,7 +449,7 @@ def test_fetching_what_was_taken_for_deleted_brings_it_back(coupon):
 
     StripeCoupon(coupon_id="SALE10").save(force_retrieve=True)
 
-    assert not other(coupon).is_deleted
+    assert not row_of(coupon).is_deleted
     assert rows().count() == 1
 
 
@@ -493,7 +493,7 @@ def test_save_locally_says_nothing_to_stripe(coupon, fake):
 
     coupon.save_locally()
 
-    assert other(coupon).metadata == {"a": "b"}
+    assert row_of(coupon).metadata == {"a": "b"}
     assert not fake.requests
 
 
@@ -510,9 +510,9 @@ def test_a_row_that_was_stored_locally_is_created_at_stripe_by_save(fake):
     coupon = new_coupon(created=django_timezone.now())
     coupon.save_locally()
 
-    other(coupon).save()
+    row_of(coupon).save()
 
-    stored = other(coupon)
+    stored = row_of(coupon)
     assert stored.is_created_at_stripe
     assert stored.created.timestamp() == at_stripe(fake)[0]["created"]
     assert rows().count() == 1
@@ -527,7 +527,7 @@ def test_data_of_stripes_is_copied_and_written(coupon, fake):
 
     altered = coupon.update_from_stripe_data(told)
 
-    stored = other(coupon)
+    stored = row_of(coupon)
     assert altered == 1
     assert (stored.times_redeemed, stored.valid, stored.metadata) == (3, False, {"a": "b"})
     assert stored.stripe_response["times_redeemed"] == 3
@@ -539,7 +539,7 @@ def test_the_sdks_object_will_do(coupon, fake):
 
     assert coupon.update_from_stripe_data(stripe.Coupon.retrieve("SALE10")) == 1
 
-    assert other(coupon).metadata == {"a": "b"}
+    assert row_of(coupon).metadata == {"a": "b"}
 
 
 def test_fields_can_be_left_out(coupon, fake):
@@ -547,7 +547,7 @@ def test_fields_can_be_left_out(coupon, fake):
 
     coupon.update_from_stripe_data(told, exclude_fields=["metadata"])
 
-    stored = other(coupon)
+    stored = row_of(coupon)
     assert (stored.times_redeemed, stored.metadata) == (3, {})
 
 
@@ -557,7 +557,7 @@ def test_without_commit_nothing_is_written(coupon, fake):
     assert coupon.update_from_stripe_data(told, commit=False) is None
 
     assert coupon.times_redeemed == 3
-    assert other(coupon).times_redeemed == 0
+    assert row_of(coupon).times_redeemed == 0
 
 
 def test_a_deleted_row_is_altered_too_and_one_that_is_gone_is_not(coupon, fake):
@@ -572,7 +572,7 @@ def test_a_deleted_row_is_altered_too_and_one_that_is_gone_is_not(coupon, fake):
 def test_what_stripe_leaves_out_is_left_as_it_is(coupon, fake):
     coupon.update_from_stripe_data({"times_redeemed": 2, "valid": True})
 
-    stored = other(coupon)
+    stored = row_of(coupon)
     assert (stored.amount_off, stored.times_redeemed) == (10, 2)
 
 
@@ -582,7 +582,7 @@ def test_an_amount_that_we_cannot_count_is_an_error(coupon, fake):
     with pytest.raises(StripeMoneyError, match="xyz"):
         coupon.update_from_stripe_data(told)
 
-    assert other(coupon).currency == "usd"
+    assert row_of(coupon).currency == "usd"
 
 
 def test_more_digits_than_are_kept_do_not_make_a_difference(coupon, fake):
@@ -590,7 +590,7 @@ def test_more_digits_than_are_kept_do_not_make_a_difference(coupon, fake):
 
     coupon.update_from_stripe_data(told)
 
-    assert coupon.percent_off == other(coupon).percent_off == Decimal("33.3333")
+    assert coupon.percent_off == row_of(coupon).percent_off == Decimal("33.3333")
 
 
 def test_stripe_fields_are_those_of_0_14_and_the_name():

@@ -17,7 +17,7 @@ from aa_stripe.models import (
 )
 from aa_stripe.signals import webhook_pre_parse
 from aa_stripe.webhooks import registry
-from tests.builders import make_charge, make_customer, make_user
+from tests.support.builders import make_charge, make_customer, make_user
 
 
 @pytest.fixture(autouse=True)

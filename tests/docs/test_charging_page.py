@@ -10,8 +10,8 @@ from django.http import Http404
 
 from aa_stripe.models import StripeCharge
 from aa_stripe.testing import Fault
-from tests.builders import make_charge, make_customer, make_user
 from tests.docs.blocks import run, the_block
+from tests.support.builders import make_charge, make_customer, make_user
 
 PAGE = "charging.rst"
 OUTCOMES = "except StripeNoActiveCustomer"

@@ -20,8 +20,8 @@ from aa_stripe.models import (
     StripeWebhook,
 )
 from aa_stripe.testing import FakeStripe, event
-from tests.builders import make_charge, make_customer
 from tests.docs.blocks import ROOT, run, table_below, the_block
+from tests.support.builders import make_charge, make_customer
 
 #: The commands that are made for cron.
 CRON = {

@@ -35,8 +35,9 @@ from aa_stripe.models import (
 )
 from aa_stripe.signals import stripe_charge_card_exception, stripe_charge_succeeded
 from aa_stripe.testing import FakeStripe, event
-from tests.builders import make_customer, make_user
 from tests.docs.blocks import ROOT, blocks_of
+from tests.support.builders import make_customer, make_user
+from tests.support.signals import hearing
 
 #: It can be saved, and then declines every payment.
 DECLINING_CARD = "4000000000000341"
@@ -102,11 +103,11 @@ def heard():
     def listen(signal, **arguments):
         calls.append((signal, arguments))
 
-    for signal in (stripe_charge_succeeded, stripe_charge_card_exception):
-        signal.connect(listen)
-    yield calls
-    for signal in (stripe_charge_succeeded, stripe_charge_card_exception):
-        signal.disconnect(listen)
+    with (
+        hearing(stripe_charge_succeeded, listen),
+        hearing(stripe_charge_card_exception, listen),
+    ):
+        yield calls
 
 
 def run(block, names, mend=lambda code: code):

@@ -35,8 +35,8 @@ from aa_stripe.models.webhook.apply import delay_after
 from aa_stripe.settings import DEFAULTS
 from aa_stripe.testing import Fault, event, signed
 from aa_stripe.webhooks import is_of, on, registry
-from tests.builders import make_charge, make_customer, make_user
 from tests.docs.blocks import ROOT, blocks_of, run, table_below, the_block
+from tests.support.builders import make_charge, make_customer, make_user
 
 PAGE = "webhooks.rst"
 PATH = ROOT / "docs" / PAGE

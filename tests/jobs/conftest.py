@@ -9,11 +9,21 @@ import pytest
 from django.contrib.auth.models import Group
 from django.core.management import call_command
 
+from tests.support.builders import make_customer
+
 
 @pytest.fixture(autouse=True)
 def unhurried(settings):
     """No test but those of the pace waits for its turn."""
     settings.STRIPE_REQUESTS_PER_SECOND = 1_000_000
+
+
+@pytest.fixture
+def customer(db, fake):
+    """A customer with a good card; the requests that made it are forgotten."""
+    customer = make_customer()
+    fake.requests.clear()
+    return customer
 
 
 @dataclass

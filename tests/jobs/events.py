@@ -51,16 +51,10 @@ def unapplied():
     return set(StripeWebhook.objects.filter(is_parsed=False).values_list("pk", flat=True))
 
 
-def calls(fake):
+def event_calls(fake):
     """How often each endpoint for events was called."""
     return Counter(
         LIST if request.path == "/v1/events" else RETRIEVE
         for request in fake.requests
         if request.path.startswith("/v1/events")
     )
-
-
-def statements(captured):
-    """What was asked of the database, savepoints apart."""
-    queries = (query["sql"] for query in captured.captured_queries)
-    return [sql for sql in queries if not sql.startswith(("SAVEPOINT", "RELEASE"))]

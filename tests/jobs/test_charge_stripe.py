@@ -19,18 +19,13 @@ from aa_stripe.signals import (
     stripe_charge_succeeded,
 )
 from aa_stripe.testing import Fault
-from tests.builders import make_charge, make_customer, make_user
+from tests.support.builders import make_charge, make_customer, make_user
+from tests.support.payments import paid
+from tests.support.statements import statements
 
 CREATE = "POST /v1/payment_intents"
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def customer(db, fake):
-    customer = make_customer()
-    fake.requests.clear()
-    return customer
 
 
 @pytest.fixture
@@ -56,10 +51,6 @@ def failing(instance):
 
 def charged():
     return set(StripeCharge.objects.filter(is_charged=True).values_list("pk", flat=True))
-
-
-def paid(fake):
-    return [it for it in fake.account.all("payment_intent") if it["status"] == "succeeded"]
 
 
 def with_unknown_refund(fake, charge):
@@ -603,12 +594,6 @@ def test_the_rate_is_kept(customer, run, monkeypatch):
 
 
 # What one row costs
-
-
-def statements(captured):
-    """What was asked of the database, transactions apart."""
-    queries = (query["sql"] for query in captured.captured_queries)
-    return [sql for sql in queries if not sql.startswith(("SAVEPOINT", "RELEASE"))]
 
 
 def test_a_charge_costs_two_requests_and_few_queries(customer, fake):

@@ -23,18 +23,10 @@ from aa_stripe.management.commands import check_pending_webhooks as command
 from aa_stripe.models import StripeWebhook
 from aa_stripe.settings import stripe_settings
 from aa_stripe.testing import Fault
-from tests.jobs.events import (
-    LIST,
-    RETRIEVE,
-    TYPE,
-    arrive,
-    calls,
-    happen,
-    statements,
-    store,
-    unapplied,
-)
-from tests.jobs.test_job_command import Terminal
+from tests.jobs.events import LIST, RETRIEVE, TYPE, arrive, event_calls, happen, store, unapplied
+from tests.support.requests import fail_second_page
+from tests.support.statements import statements
+from tests.support.terminal import Terminal
 
 DAY = timedelta(days=1)
 MINUTE = timedelta(minutes=1)
@@ -510,7 +502,7 @@ def test_a_hole_in_the_past_is_closed_the_oldest_first(hole, applied, fake, run,
     assert ran.status == 0
     assert ran.stdout.splitlines()[-1] == "applied: 250"
     assert mailoutbox == []
-    assert calls(fake) == {LIST: 5, RETRIEVE: 250}
+    assert event_calls(fake) == {LIST: 5, RETRIEVE: 250}
 
 
 def test_a_hole_that_is_closed_stays_closed(hole, applied, fake, run):
@@ -521,7 +513,7 @@ def test_a_hole_that_is_closed_stays_closed(hole, applied, fake, run):
 
     assert len(applied) == 250
     assert ran.stdout == "stored: 450\n"
-    assert calls(fake) == {LIST: 5}
+    assert event_calls(fake) == {LIST: 5}
 
 
 def enqueue(webhook_id):
@@ -677,17 +669,9 @@ def test_an_event_that_cannot_be_fetched_stays_missing_and_stops_nobody(fake, ap
     assert still_missing(ran) == [first]
 
 
-def fail_second_page(fake):
-    def hook(request):
-        if request.path == "/v1/events" and "starting_after" in request.params:
-            fake.fail_next(LIST, Fault.ERROR_500_BEFORE)
-
-    fake.before_request.append(hook)
-
-
 def test_what_was_listed_before_the_listing_broke_off_is_recovered(fake, applied, run):
     found = [happen(fake, age=(200 - number) * MINUTE) for number in range(150)]
-    fail_second_page(fake)
+    fail_second_page(fake, LIST)
 
     ran = run(CHECK, "--recover")
 
@@ -706,7 +690,7 @@ def test_a_listing_that_does_not_begin_fails(fake, run):
 
     assert ran.status == 1
     assert ran.stdout.endswith("failed: 1\n")
-    assert calls(fake) == {LIST: 1}
+    assert event_calls(fake) == {LIST: 1}
 
 
 @pytest.mark.parametrize("key", ["sk_wrong", ""])
@@ -734,7 +718,7 @@ def test_a_key_that_may_not_read_events_ends_the_run_early(fake, run):
 
     assert ran.status == 1
     assert "Stopped early: Stripe rejected the API key" in ran.stdout
-    assert calls(fake) == {LIST: 1, RETRIEVE: 3}
+    assert event_calls(fake) == {LIST: 1, RETRIEVE: 3}
     assert still_missing(ran) == found
 
 
@@ -747,7 +731,7 @@ def test_without_recover_nothing_is_fetched(fake, applied, run):
     run(CHECK)
 
     assert applied == []
-    assert calls(fake) == {LIST: 1}
+    assert event_calls(fake) == {LIST: 1}
 
 
 def test_a_dry_run_lists_what_is_missing_and_changes_nothing(too_many, fake, run, mailoutbox):
@@ -758,7 +742,7 @@ def test_a_dry_run_lists_what_is_missing_and_changes_nothing(too_many, fake, run
     assert still_missing(ran) == too_many
     assert mailoutbox == []
     assert all(sql.startswith("SELECT") for sql in statements(captured))
-    assert calls(fake) == {LIST: 1}
+    assert event_calls(fake) == {LIST: 1}
 
 
 def test_a_limit_is_how_many_are_fetched(fake, applied, run):
@@ -768,7 +752,7 @@ def test_a_limit_is_how_many_are_fetched(fake, applied, run):
 
     assert applied == found[:2]
     assert still_missing(ran) == found[2:]
-    assert calls(fake) == {LIST: 1, RETRIEVE: 2}
+    assert event_calls(fake) == {LIST: 1, RETRIEVE: 2}
 
 
 def test_what_a_limit_leaves_may_still_be_too_much(fake, threshold, applied, mail):
@@ -812,7 +796,7 @@ def test_a_run_that_is_told_to_stop_reads_no_further_page(fake, applied):
 
     assert applied == []
     assert len(pending.missing) == 100
-    assert calls(fake) == {LIST: 1}
+    assert event_calls(fake) == {LIST: 1}
 
 
 def test_the_rate_is_kept(fake, run, monkeypatch):
@@ -840,7 +824,7 @@ def test_a_page_is_one_request_and_one_query(fake, number, pages, are_stored):
 
     assert len(pending.missing) == (0 if are_stored else number)
     assert len(statements(captured)) == pages
-    assert calls(fake) == {LIST: pages}
+    assert event_calls(fake) == {LIST: pages}
 
 
 @pytest.mark.parametrize(

@@ -19,14 +19,10 @@ from aa_stripe.jobs.run import Run
 from aa_stripe.management.job_command import JobCommand, length_of_time
 from aa_stripe.models import StripeCharge
 from aa_stripe.testing import Fault
-from tests.builders import make_charge, make_customer, make_user
+from tests.support.builders import make_charge, make_customer, make_user
+from tests.support.terminal import Terminal
 
 pytestmark = pytest.mark.django_db
-
-
-class Terminal(io.StringIO):
-    def isatty(self):
-        return True
 
 
 class SendsSignal(JobCommand):

@@ -21,10 +21,11 @@ from aa_stripe import gateway
 from aa_stripe.exceptions import StripeWebhookParseError
 from aa_stripe.jobs import process_webhooks, prune_webhooks, webhooks
 from aa_stripe.models import StripeWebhook, rows
-from tests.jobs.events import TYPE, ids, statements, store, unapplied
+from tests.jobs.events import TYPE, ids, store, unapplied
 from tests.jobs.noting import noted
-from tests.jobs.test_job_command import Terminal
-from tests.processes import TIMEOUT
+from tests.support.processes import TIMEOUT
+from tests.support.statements import statements
+from tests.support.terminal import Terminal
 
 LIVE_KEY = "rk_live_fake"
 HOUR = timedelta(hours=1)

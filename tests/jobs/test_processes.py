@@ -18,8 +18,8 @@ from django.db import connection
 
 from aa_stripe.models import StripeCharge, StripeCustomer
 from aa_stripe.testing import Fault
-from tests.builders import make_charge, make_customer
-from tests.processes import TIMEOUT
+from tests.support.builders import make_charge, make_customer
+from tests.support.processes import TIMEOUT
 
 CONFIRMATION = "/confirm"
 

@@ -14,20 +14,15 @@ from aa_stripe import gateway
 from aa_stripe.jobs import customers, refresh, refresh_customers
 from aa_stripe.models import StripeCustomer
 from aa_stripe.testing import FakeStripe, Fault
-from tests.builders import make_customer, make_user
+from tests.support.builders import make_customer, make_user
+from tests.support.requests import fail_second_page, requests_to
+from tests.support.statements import statements
 
 LIST = "GET /v1/customers"
 METHODS = "GET /v1/customers/*/payment_methods"
 RETRIEVE = "GET /v1/customers/*"
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def customer(db, fake):
-    customer = make_customer()
-    fake.requests.clear()
-    return customer
 
 
 @pytest.fixture
@@ -52,28 +47,6 @@ def add_card(customer, token="tok_mastercard"):
         customer.stripe_customer_id, invoice_settings={"default_payment_method": method.id}
     )
     return method.id
-
-
-def calls(fake, endpoint):
-    method, path = endpoint.split()
-    parts = path.split("/")
-    return [
-        request
-        for request in fake.requests
-        if request.method == method and fits(request.path.split("/"), parts)
-    ]
-
-
-def fits(path, pattern):
-    return len(path) == len(pattern) and all(
-        p in ("*", it) for it, p in zip(path, pattern, strict=True)
-    )
-
-
-def statements(captured):
-    """What was asked of the database, transactions apart."""
-    queries = (query["sql"] for query in captured.captured_queries)
-    return [sql for sql in queries if not sql.startswith(("SAVEPOINT", "RELEASE"))]
 
 
 # Taking over
@@ -138,7 +111,7 @@ def test_rows_of_one_customer_are_all_refreshed_with_one_request(customer, fake,
     assert twin.default_source == method
     assert not twin.is_active
     assert ran.stdout == "updated: 2\n"
-    assert len(calls(fake, METHODS)) == 1
+    assert len(requests_to(fake, METHODS)) == 1
 
 
 def test_customers_that_are_only_at_stripe_cost_nothing(customer, fake, run):
@@ -148,7 +121,7 @@ def test_customers_that_are_only_at_stripe_cost_nothing(customer, fake, run):
     ran = run("refresh_customers")
 
     assert "skipped (only at Stripe): 3\n" in ran.stdout
-    assert len(calls(fake, METHODS)) == 1
+    assert len(requests_to(fake, METHODS)) == 1
     assert StripeCustomer.objects.count() == 1
 
 
@@ -172,8 +145,8 @@ def test_every_page_is_read(many, fake, run, number, pages):
 
     assert ran.stdout == f"updated: {number}\n"
     assert not StripeCustomer.objects.filter(stripe_response={}).exists()
-    assert len(calls(fake, LIST)) == pages
-    assert len(calls(fake, METHODS)) == number
+    assert len(requests_to(fake, LIST)) == pages
+    assert len(requests_to(fake, METHODS)) == number
     assert len(fake.requests) == pages + number
 
 
@@ -241,7 +214,7 @@ def test_a_listing_that_breaks_off_keeps_what_was_read(many, fake, run):
     deleted = make_customer()
     fake.dashboard_delete_customer(deleted.stripe_customer_id)
     fake.requests.clear()
-    fail_second_page(fake)
+    fail_second_page(fake, LIST)
 
     ran = run("refresh_customers")
 
@@ -251,15 +224,7 @@ def test_a_listing_that_breaks_off_keeps_what_was_read(many, fake, run):
     assert StripeCustomer.objects.filter(stripe_response={}).count() == 50
     deleted.refresh_from_db()
     assert deleted.is_active
-    assert calls(fake, RETRIEVE) == []
-
-
-def fail_second_page(fake):
-    def hook(request):
-        if request.path == "/v1/customers" and "starting_after" in request.params:
-            fake.fail_next(LIST, Fault.ERROR_500_BEFORE)
-
-    fake.before_request.append(hook)
+    assert requests_to(fake, RETRIEVE) == []
 
 
 def test_a_listing_that_does_not_begin_fails(customer, fake, run):
@@ -296,7 +261,7 @@ def test_a_key_that_may_not_read_cards_ends_the_run_early(many, fake, run):
 
     assert ran.status == 1
     assert "Stopped early: Stripe rejected the API key" in ran.stdout
-    assert len(calls(fake, METHODS)) == 3
+    assert len(requests_to(fake, METHODS)) == 3
 
 
 def test_a_row_that_the_database_refuses_stops_no_other(transactional_db, many, run, monkeypatch):
@@ -365,7 +330,7 @@ def test_a_customer_deleted_at_stripe_is_deactivated(many, fake, run):
     assert not deleted.is_active
     assert deleted.stripe_response["deleted"]
     assert ran.stdout == f"updated: 1\n{customers.DEACTIVATED}: 1\n"
-    assert len(calls(fake, RETRIEVE)) == 1
+    assert len(requests_to(fake, RETRIEVE)) == 1
     kept.refresh_from_db()
     assert kept.is_active
 
@@ -378,7 +343,7 @@ def test_a_deactivated_customer_is_not_asked_for_again(many, fake, run):
 
     run("refresh_customers")
 
-    assert calls(fake, RETRIEVE) == []
+    assert requests_to(fake, RETRIEVE) == []
 
 
 def test_the_cards_of_a_deleted_customer_stay_on_record(customer, fake, run):
@@ -403,7 +368,7 @@ def test_rows_of_a_deleted_customer_are_asked_for_once(many, fake, run):
     twin.refresh_from_db()
     assert not twin.is_active
     assert ran.stdout == f"{customers.DEACTIVATED}: 2\n"
-    assert len(calls(fake, RETRIEVE)) == 1
+    assert len(requests_to(fake, RETRIEVE)) == 1
 
 
 def test_a_customer_that_stripe_does_not_know_stays_as_it_is(customer, fake, run):
@@ -451,7 +416,7 @@ def test_what_is_created_while_listing_is_left_alone(customer, fake, run):
     ran = run("refresh_customers")
 
     assert ran.stdout == "unchanged: 1\n"
-    assert calls(fake, RETRIEVE) == []
+    assert requests_to(fake, RETRIEVE) == []
     assert StripeCustomer.objects.get(stripe_customer_id="cus_ofNow").is_active
 
 
@@ -495,8 +460,8 @@ def test_a_limit_is_how_many_customers_are_refreshed(many, fake, run):
 
     assert ran.stdout == "updated: 2\n"
     assert set(StripeCustomer.objects.exclude(stripe_response={})) == {rows[3], rows[4]}
-    assert len(calls(fake, METHODS)) == 2
-    assert calls(fake, RETRIEVE) == []
+    assert len(requests_to(fake, METHODS)) == 2
+    assert requests_to(fake, RETRIEVE) == []
 
 
 def test_a_limit_ends_the_listing(many, fake, run):
@@ -504,7 +469,7 @@ def test_a_limit_ends_the_listing(many, fake, run):
 
     run("refresh_customers", "--limit", "2")
 
-    assert len(calls(fake, LIST)) == 1
+    assert len(requests_to(fake, LIST)) == 1
 
 
 def test_the_rate_is_kept(customer, run, monkeypatch):

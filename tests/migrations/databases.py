@@ -196,3 +196,8 @@ def temporary(name: str, like: Database | None = None) -> Iterator[Database]:
         yield database
     finally:
         database.drop()
+
+
+def of_aa_stripe(database: Database) -> list[str]:
+    """Return the names of aa_stripe's tables."""
+    return [table for table in database.tables() if table.startswith("aa_stripe_")]

@@ -8,11 +8,7 @@ import pytest
 from django.core.management.base import OutputWrapper
 
 from aa_stripe.migrations._console import Console
-
-
-class Terminal(io.StringIO):
-    def isatty(self):
-        return True
+from tests.support.terminal import Terminal
 
 
 def console_on(stream, verbosity=1):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.migrations.databases import temporary
+from tests.migrations.databases import of_aa_stripe, temporary
 from tests.migrations.old_site import JSON_COLUMNS
 
 
@@ -14,10 +14,6 @@ def squashed_only(unblocked, new_name):
     with temporary(new_name()) as database:
         database.migrate("aa_stripe", "0001", "-v0")
         yield database
-
-
-def of_aa_stripe(database):
-    return [table for table in database.tables() if table.startswith("aa_stripe_")]
 
 
 def test_the_first_migration_makes_the_tables_of_0_13(squashed_only, filled_once):

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import json
 
+from tests.migrations.databases import of_aa_stripe
 from tests.migrations.old_site import JSON_COLUMNS
 
 
 def recorded(database):
     return database.all("SELECT name FROM django_migrations WHERE app = 'aa_stripe'")
-
-
-def of_aa_stripe(database):
-    return [table for table in database.tables() if table.startswith("aa_stripe_")]
 
 
 def test_back_to_the_schema_and_the_rows_of_0_13(filled, untouched, filled_once, old_site):

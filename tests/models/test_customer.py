@@ -8,7 +8,7 @@ import stripe
 from aa_stripe.exceptions import StripeMethodNotAllowed
 from aa_stripe.models import StripeCharge, StripeCustomer
 from aa_stripe.testing import FakeStripe, Fault
-from tests.builders import make_charge, make_customer, make_user
+from tests.support.builders import make_charge, make_customer, make_user
 
 pytestmark = pytest.mark.django_db
 

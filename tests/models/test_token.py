@@ -6,7 +6,7 @@ import pytest
 from django.db.models import Q
 
 from aa_stripe.models import StripeCharge, StripeCustomer, StripeToken
-from tests.builders import make_user
+from tests.support.builders import make_user
 
 pytestmark = pytest.mark.django_db
 

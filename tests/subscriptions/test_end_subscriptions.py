@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from aa_stripe.models import StripeSubscription
 from aa_stripe.testing import Fault
-from tests.subscriptions.conftest import make_subscription
+from tests.support.builders import make_subscription
 
 pytestmark = pytest.mark.django_db
 

@@ -12,8 +12,8 @@ from django.utils import timezone
 from aa_stripe.exceptions import StripeMethodNotAllowed, StripeNoActiveCustomer
 from aa_stripe.models import StripeSubscription, StripeSubscriptionPlan
 from aa_stripe.testing import Fault
-from tests.builders import make_customer, make_user
-from tests.subscriptions.conftest import make_plan, make_subscription
+from tests.support.builders import make_customer, make_plan, make_subscription, make_user
+from tests.support.clock import let_pass
 
 CREATE = "POST /v1/subscriptions"
 CANCEL = "DELETE /v1/subscriptions/*"
@@ -188,7 +188,7 @@ def test_a_lost_response_makes_no_second_subscription(subscription, fake, fault,
     fake.fail_next(CREATE, fault)
     with pytest.raises(stripe.StripeError):
         subscription.create_at_stripe()
-    let_pass(fake, hours)
+    let_pass(fake, timedelta(hours=hours))
 
     subscription.refresh_from_db()
     subscription.create_at_stripe()
@@ -197,19 +197,12 @@ def test_a_lost_response_makes_no_second_subscription(subscription, fake, fault,
     assert subscription.stripe_subscription_id == known["id"]
 
 
-def let_pass(fake, hours):
-    fake.advance(hours * 3600)
-    for row in StripeSubscription.objects.all():
-        earlier = row.created - timedelta(hours=hours)
-        StripeSubscription.objects.filter(pk=row.pk).update(created=earlier)
-
-
 @pytest.mark.parametrize("hours", [0, 25])
 def test_a_lost_subscription_is_found_though_the_row_was_edited(subscription, fake, hours):
     fake.fail_next(CREATE, Fault.ANSWER_LOST)
     with pytest.raises(stripe.StripeError):
         subscription.create_at_stripe()
-    let_pass(fake, hours)
+    let_pass(fake, timedelta(hours=hours))
     StripeSubscription.objects.update(metadata={"edited": "yes"})
 
     StripeSubscription.objects.get().create_at_stripe()
@@ -229,7 +222,7 @@ def test_a_key_that_said_something_else_without_effect_is_raised(subscription, f
 
 
 def test_an_old_row_that_stripe_knows_nothing_of_is_created(subscription, fake):
-    let_pass(fake, 25)
+    let_pass(fake, timedelta(hours=25))
 
     StripeSubscription.objects.get().create_at_stripe()
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import time
 from contextlib import contextmanager
 
 from django.db import transaction
@@ -11,12 +10,9 @@ from django.test import Client
 
 from aa_stripe.models import StripeWebhook
 from aa_stripe.testing import Fault
-from tests.charging.stripe_side import endpoint_of
 
 URL = "/aa-stripe/webhooks"
 SECRET = "whsec_test"
-
-TIMEOUT = 30  # seconds
 
 NEW, AGAIN, NOT_YET = 201, 200, 500
 
@@ -38,11 +34,6 @@ def deliver(fake, *events):
     """Send the events; the HTTP statuses. ``asked()`` are the requests made because of them."""
     fake.requests.clear()
     return fake.deliver(URL, SECRET, events=events, client=Client())
-
-
-def asked(fake):
-    """The endpoints that were asked since the last delivery began, in their order."""
-    return [endpoint_of(request) for request in fake.requests]
 
 
 def error_of(event):
@@ -73,14 +64,6 @@ def each_order(events, chance, number=20):
     yield list(reversed(events))
     for _ in range(number - 2):
         yield chance.sample(events, len(events))
-
-
-def wait_until(is_so):
-    """Return as soon as ``is_so()``."""
-    end = time.monotonic() + TIMEOUT
-    while not is_so():
-        assert time.monotonic() < end
-        time.sleep(0.02)
 
 
 @contextmanager

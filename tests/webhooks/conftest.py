@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from aa_stripe.signals import webhook_pre_parse
-from tests.builders import make_charge
-from tests.webhooks.payments import heard_signals
+from tests.support.builders import make_charge
+from tests.support.signals import heard_signals
 
 
 @pytest.fixture

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import threading
 import uuid
 from datetime import timedelta
 
 from django.contrib.auth.models import Group
-from django.db import connections
 from django.utils import timezone
 
 from aa_stripe.models import StripeWebhook
 from aa_stripe.testing.webhooks import event
+from tests.support.rows import row_of
 
 #: Nothing of this app's listens to it.
 TYPE = "payout.paid"
@@ -33,19 +32,18 @@ def stored_event(type=TYPE, **fields):
     made = make_event(type, **fields)
     webhook = StripeWebhook(id=made["id"], raw_data=made)
     webhook.store()
-    return other(webhook)
+    return row_of(webhook)
 
 
-def other(webhook):
-    """The row, as somebody else reads it."""
-    return StripeWebhook.objects.get(pk=webhook.pk)
+def only_webhook():
+    return StripeWebhook.objects.get()
 
 
 def make_due(webhook):
     """Let its time to be tried again have come; the row, read anew."""
     past = timezone.now() - timedelta(seconds=1)
     StripeWebhook.objects.filter(pk=webhook.pk).update(retry_at=past)
-    return other(webhook)
+    return row_of(webhook)
 
 
 def take_effect(webhook, by="handler"):
@@ -57,28 +55,3 @@ def effects_of(webhook):
     """By whom ``take_effect`` was called for the event, once for each time."""
     names = Group.objects.filter(name__startswith=f"{webhook.pk} ").values_list("name", flat=True)
     return sorted(name.split()[1] for name in names)
-
-
-class InThread(threading.Thread):
-    """``work()`` in a thread with a connection of its own, begun at once; ``join()`` returns what
-    it returned, or raises what it raised."""
-
-    def __init__(self, work):
-        super().__init__(daemon=True)
-        self.work, self.result, self.error = work, None, None
-        self.start()
-
-    def run(self):
-        try:
-            self.result = self.work()
-        except Exception as error:  # noqa: BLE001 (whoever joins gets it)
-            self.error = error
-        finally:
-            connections.close_all()
-
-    def join(self, timeout=TIMEOUT):
-        super().join(timeout)
-        if self.error is not None:
-            raise self.error
-        assert not self.is_alive()
-        return self.result

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack, contextmanager
-
 import pytest
 
-from aa_stripe import signals
 from aa_stripe.exceptions import StripeInternalError
 from aa_stripe.models import StripeCharge
 from aa_stripe.models.charge.intent import UUID_KEY
 from aa_stripe.testing import Fault
-from tests.charging.stripe_side import CONFIRM, paid
+from tests.support.payments import CONFIRM, paid
+from tests.support.rows import row_of
 
 SUCCEEDED = "payment_intent.succeeded"
 FAILED = "payment_intent.payment_failed"
@@ -28,34 +26,6 @@ OF_REFUND = (
     "refund.updated",
     "refund.failed",
 )
-
-
-@contextmanager
-def hearing(signal, receiver):
-    """``receiver`` is called within the block."""
-    signal.connect(receiver)
-    try:
-        yield
-    finally:
-        signal.disconnect(receiver)
-
-
-@contextmanager
-def heard_signals():
-    """The signals of charges sent within the block: their names, and their rows' keys."""
-    heard = []
-    with ExitStack() as ears:
-        for name in ("succeeded", "card_exception", "requires_action", "refunded"):
-
-            def listen(sender, instance, name=name, **kwargs):
-                heard.append((name, instance.pk))
-
-            ears.enter_context(hearing(getattr(signals, f"stripe_charge_{name}"), listen))
-        yield heard
-
-
-def row_of(charge):
-    return StripeCharge.objects.get(pk=charge.pk)
 
 
 def lose_answer(fake, charge):
@@ -77,11 +47,6 @@ def lose_id(charge):
         customer=None,
         signal_due="",
     )
-
-
-def as_row_is(charge):
-    """All that the row says."""
-    return StripeCharge.objects.filter(pk=charge.pk).values().get()
 
 
 def assert_as_stripe_says(fake, charge):

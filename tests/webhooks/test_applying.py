@@ -26,15 +26,15 @@ from aa_stripe.models import StripeWebhook
 from aa_stripe.models.rows import is_conflict
 from aa_stripe.models.webhook import apply as apply_module
 from aa_stripe.models.webhook.apply import SwallowedDatabaseError, delay_after
+from tests.support.rows import row_of
+from tests.support.threads import InThread
 from tests.webhooks.effects import (
     TIMEOUT,
     TYPE,
-    InThread,
     WentWrong,
     effects_of,
     make_due,
     make_event,
-    other,
     stored_event,
     take_effect,
 )
@@ -105,7 +105,7 @@ def test_an_applied_event_has_its_effect_and_says_so(webhook, on):
 
     webhook.parse()
 
-    row = other(webhook)
+    row = row_of(webhook)
     assert effects_of(webhook) == ["handler"]
     for it in (webhook, row):
         assert (it.is_parsed, it.parse_error, it.attempts, it.retry_at) == (True, "", 1, None)
@@ -114,7 +114,7 @@ def test_an_applied_event_has_its_effect_and_says_so(webhook, on):
 def test_an_event_that_nobody_listens_to_is_applied(webhook):
     webhook.parse()
 
-    assert other(webhook).is_parsed
+    assert row_of(webhook).is_parsed
 
 
 def test_a_receiver_that_saves_the_event_does_not_undo_the_mark(webhook, receiver):
@@ -124,7 +124,7 @@ def test_a_receiver_that_saves_the_event_does_not_undo_the_mark(webhook, receive
 
     webhook.parse()
 
-    assert other(webhook).is_parsed
+    assert row_of(webhook).is_parsed
 
 
 def test_a_receiver_may_change_the_event_and_save_it(webhook, receiver):
@@ -135,7 +135,7 @@ def test_a_receiver_may_change_the_event_and_save_it(webhook, receiver):
 
     webhook.parse()
 
-    row = other(webhook)
+    row = row_of(webhook)
     assert row.raw_data["note"] == "seen"
     assert row.is_parsed
 
@@ -156,13 +156,13 @@ def test_a_handler_that_fails_undoes_everything_and_the_event_is_tried_again(web
     with pytest.raises(WentWrong):
         webhook.parse()
 
-    row = other(webhook)
+    row = row_of(webhook)
     assert effects_of(webhook) == []
     assert not row.is_parsed
     assert row.parse_error.endswith("WentWrong: No bread.")
     assert row.retry_at > timezone.now()
     assert make_due(webhook).retry()
-    row = other(webhook)
+    row = row_of(webhook)
     assert effects_of(webhook) == ["before", "handler"]
     assert (row.is_parsed, row.parse_error, row.attempts, row.retry_at) == (True, "", 2, None)
 
@@ -175,7 +175,7 @@ def test_the_object_in_hand_says_what_the_row_says_after_a_failure(webhook, on):
     with pytest.raises(WentWrong):
         webhook.parse()
 
-    row = other(webhook)
+    row = row_of(webhook)
     fields = ("is_parsed", "parse_error", "attempts", "retry_at")
     assert [getattr(webhook, it) for it in fields] == [getattr(row, it) for it in fields]
     assert webhook.changed_fields() == set()
@@ -218,14 +218,14 @@ def test_a_handler_that_swallows_a_database_error_undoes_everything(request, dat
     with pytest.raises((SwallowedDatabaseError, DatabaseError)):
         webhook.parse()
 
-    row = other(webhook)
+    row = row_of(webhook)
     assert effects_of(webhook) == []
     assert (row.is_parsed, row.attempts) == (False, 1)
     assert row.parse_error
     assert row.retry_at > timezone.now()
     is_careless.clear()
     assert make_due(webhook).retry()
-    assert other(webhook).is_parsed
+    assert row_of(webhook).is_parsed
     assert effects_of(webhook) == ["before", "handler"]
 
 
@@ -240,7 +240,7 @@ def test_the_record_of_a_swallowed_error_names_the_handler(webhook, on):
     with pytest.raises(SwallowedDatabaseError):
         webhook.parse()
 
-    assert "be_careless continued after a database error" in other(webhook).parse_error
+    assert "be_careless continued after a database error" in row_of(webhook).parse_error
 
 
 def test_a_database_error_in_a_transaction_of_the_handlers_own_is_no_failure(webhook, on):
@@ -254,7 +254,7 @@ def test_a_database_error_in_a_transaction_of_the_handlers_own_is_no_failure(web
 
     webhook.parse()
 
-    assert other(webhook).is_parsed
+    assert row_of(webhook).is_parsed
     assert effects_of(webhook) == ["handler"]
 
 
@@ -266,7 +266,7 @@ def test_a_receiver_that_applies_its_own_event_is_an_error(webhook, receiver):
     with pytest.raises(RuntimeError, match="on an event that has already been applied") as raised:
         webhook.parse()
 
-    row = other(webhook)
+    row = row_of(webhook)
     assert isinstance(raised.value.__cause__, StripeWebhookAlreadyParsed)
     assert not row.is_parsed
     assert "on an event that has already been applied" in row.parse_error
@@ -283,7 +283,7 @@ def test_a_handler_that_applies_another_event_again_is_an_error(webhook, on):
     with pytest.raises(RuntimeError, match="on an event that has already been applied"):
         webhook.parse()
 
-    assert not other(webhook).is_parsed
+    assert not row_of(webhook).is_parsed
 
 
 # A handler that cannot follow
@@ -301,7 +301,7 @@ def test_a_parse_error_undoes_what_its_handler_wrote_and_nothing_else(webhook, o
 
     webhook.parse()
 
-    row = other(webhook)
+    row = row_of(webhook)
     assert effects_of(webhook) == ["after", "before"]
     for it in (webhook, row):
         assert (it.is_parsed, it.retry_at) == (True, None)
@@ -319,7 +319,7 @@ def test_what_several_handlers_could_not_follow_is_kept(webhook, on):
 
     webhook.parse()
 
-    assert other(webhook).parse_error == "One.\nTwo."
+    assert row_of(webhook).parse_error == "One.\nTwo."
 
 
 def test_a_receiver_that_cannot_follow_does_not_keep_the_handlers_from_it(webhook, on, receiver):
@@ -331,7 +331,7 @@ def test_a_receiver_that_cannot_follow_does_not_keep_the_handlers_from_it(webhoo
 
     webhook.parse()
 
-    row = other(webhook)
+    row = row_of(webhook)
     assert (row.is_parsed, row.parse_error) == (True, "Not for me.")
     assert effects_of(webhook) == ["handler"]
 
@@ -347,9 +347,9 @@ def test_an_event_that_could_not_be_followed_can_be_applied_again(webhook, on):
 
     webhook.parse()
 
-    assert not other(webhook).retry()
-    assert other(webhook).retry(even_if_parsed=True)
-    row = other(webhook)
+    assert not row_of(webhook).retry()
+    assert row_of(webhook).retry(even_if_parsed=True)
+    row = row_of(webhook)
     assert (row.is_parsed, row.parse_error) == (True, "")
     assert effects_of(webhook) == ["handler"]
     assert not row.retry(even_if_parsed=True)
@@ -364,7 +364,7 @@ def test_an_error_can_be_recorded_whatever_characters_are_in_it(webhook, on, err
     with contextlib.suppress(WentWrong):
         webhook.parse()
 
-    assert other(webhook).parse_error.endswith(
+    assert row_of(webhook).parse_error.endswith(
         "NUL \\u0000, half \\ud800, snow \u2603 and a face \U0001f600"
     )
 
@@ -417,7 +417,7 @@ def test_what_failed_comes_out_though_the_database_is_away(
     with pytest.raises(WentWrong):
         webhook.parse()
 
-    row = other(webhook)
+    row = row_of(webhook)
     assert "could not be recorded" in caplog.text
     assert "The server is away." in caplog.text
     for it in (webhook, row):
@@ -438,7 +438,7 @@ def test_a_failure_is_recorded_though_the_connection_was_lost(transactional_db, 
     with pytest.raises(WentWrong):
         webhook.parse()
 
-    row = other(webhook)
+    row = row_of(webhook)
     assert row.parse_error.endswith("WentWrong")
     assert not row.is_parsed
     assert effects_of(webhook) == []
@@ -457,7 +457,7 @@ def test_a_handler_that_does_not_mind_a_lost_connection_has_no_effect(transactio
     with pytest.raises(SwallowedDatabaseError):
         webhook.parse()
 
-    assert not other(webhook).is_parsed
+    assert not row_of(webhook).is_parsed
     assert effects_of(webhook) == []
     assert make_due(webhook).retry()
     assert effects_of(webhook) == ["handler"]
@@ -479,7 +479,7 @@ def test_a_callback_that_fails_after_the_commit_is_logged(transactional_db, on, 
 
     webhook.parse()
 
-    row = other(webhook)
+    row = row_of(webhook)
     for it in (webhook, row):
         assert (it.is_parsed, it.parse_error, it.retry_at) == (True, "", None)
     assert effects_of(webhook) == ["handler"]
@@ -492,7 +492,7 @@ def test_an_action_is_called_once_all_is_committed(transactional_db, on):
 
     def look():
         inside = connection.in_atomic_block
-        seen.append((inside, InThread(lambda: (other(webhook).is_parsed, effects_of(webhook)))))
+        seen.append((inside, InThread(lambda: (row_of(webhook).is_parsed, effects_of(webhook)))))
 
     @on(TYPE)
     def handler(webhook):
@@ -564,7 +564,7 @@ def test_an_action_that_fails_is_logged_and_stops_no_other(webhook, on, caplog):
     webhook.parse()
 
     assert called == ["next"]
-    assert other(webhook).is_parsed
+    assert row_of(webhook).is_parsed
     assert "Nobody at home." in caplog.text
 
 
@@ -587,7 +587,7 @@ def test_an_event_is_begun_again_when_another_transaction_was_in_the_way(
 
     webhook.parse()
 
-    row = other(webhook)
+    row = row_of(webhook)
     assert len(tries) == 3
     assert called == ["action"]
     assert effects_of(webhook) == ["before", "handler"]
@@ -608,7 +608,7 @@ def test_an_event_that_others_are_always_in_the_way_of_is_left_for_later(
     with pytest.raises(OperationalError):
         webhook.parse()
 
-    row = other(webhook)
+    row = row_of(webhook)
     assert len(tries) == 3
     assert (row.is_parsed, row.attempts) == (False, 1)
     assert "could not serialize access" in row.parse_error
@@ -628,7 +628,7 @@ def test_nothing_is_begun_again_inside_a_surrounding_transaction(webhook, on):
         webhook.parse()
 
     assert len(tries) == 1
-    assert "could not serialize access" in other(webhook).parse_error
+    assert "could not serialize access" in row_of(webhook).parse_error
 
 
 def test_no_other_database_error_is_tried_again(transactional_db, on):
@@ -668,7 +668,7 @@ def test_a_row_that_another_transaction_has_changed_is_read_again(repeatable_rea
     assert len(tries) == 2
     assert Group.objects.get(pk=group.pk).name == "abcd"
     assert effects_of(webhook) == ["handler"]
-    assert other(webhook).is_parsed
+    assert row_of(webhook).is_parsed
 
 
 @on_servers
@@ -703,7 +703,7 @@ def test_a_deadlock_is_tried_again(transactional_db, on, no_pause):
     opponent.join()
     assert len(tries) == 2
     assert effects_of(webhook) == ["handler"]
-    assert other(webhook).is_parsed
+    assert row_of(webhook).is_parsed
 
 
 @on_mariadb
@@ -739,7 +739,7 @@ def test_a_lock_that_was_waited_for_in_vain_is_tried_again(transactional_db, on,
 
     assert len(is_tried) == 2
     assert effects_of(webhook) == ["handler"]
-    assert other(webhook).is_parsed
+    assert row_of(webhook).is_parsed
 
 
 def as_psycopg(sqlstate):
@@ -847,14 +847,14 @@ def test_of_two_that_parse_at_once_one_is_told_that_it_was_done(transactional_db
         is_begun.set()
         time.sleep(0.3)
 
-    first = InThread(other(webhook).parse)
+    first = InThread(row_of(webhook).parse)
     assert is_begun.wait(TIMEOUT)
 
     with pytest.raises(StripeWebhookAlreadyParsed):
         webhook.parse()
 
     first.join()
-    row = other(webhook)
+    row = row_of(webhook)
     assert (row.is_parsed, row.parse_error) == (True, "")
     assert effects_of(webhook) == ["handler"]
 
@@ -869,9 +869,9 @@ def retry_twice(webhook, on):
         is_begun.set()
         time.sleep(0.3)
 
-    first = InThread(other(webhook).retry)
+    first = InThread(row_of(webhook).retry)
     assert is_begun.wait(TIMEOUT)
-    second = other(webhook).retry()
+    second = row_of(webhook).retry()
     return first.join(), second
 
 
@@ -880,7 +880,7 @@ def test_a_retry_while_another_one_is_at_it_returns_false(transactional_db, on):
 
     assert retry_twice(webhook, on) == (True, False)
 
-    assert other(webhook).is_parsed
+    assert row_of(webhook).is_parsed
     assert effects_of(webhook) == ["handler"]
 
 
@@ -890,17 +890,17 @@ def test_a_retry_that_waited_for_another_one_fails_at_no_isolation(repeatable_re
 
     assert retry_twice(webhook, on) == (True, False)
 
-    assert other(webhook).is_parsed
+    assert row_of(webhook).is_parsed
     assert effects_of(webhook) == ["handler"]
 
 
 def test_an_event_that_somebody_else_has_claimed_is_left_to_them(webhook, on):
     on(TYPE)(take_effect)
-    assert apply_module.count_attempt(other(webhook))
+    assert apply_module.count_attempt(row_of(webhook))
 
     assert webhook.retry() is False
 
-    row = other(webhook)
+    row = row_of(webhook)
     assert (row.is_parsed, row.attempts) == (False, 1)
     assert effects_of(webhook) == []
 
@@ -913,14 +913,14 @@ def test_a_retry_whose_event_is_applied_after_all_by_somebody_else_returns_false
 
     def apply_it_meanwhile(webhook, even_if_parsed):
         monkeypatch.undo()
-        other(webhook).parse()
+        row_of(webhook).parse()
         return apply_module._apply(webhook, even_if_parsed)
 
     monkeypatch.setattr(apply_module, "_apply", apply_it_meanwhile)
 
     assert webhook.retry() is False
 
-    row = other(webhook)
+    row = row_of(webhook)
     assert (row.is_parsed, row.parse_error, row.retry_at) == (True, "", None)
     assert effects_of(webhook) == ["handler"]
 
@@ -938,7 +938,7 @@ def test_receivers_of_an_event_that_is_applied_again_see_it_as_not_parsed(webhoo
             raise refusals.pop()
 
     webhook.parse()
-    again = other(webhook)
+    again = row_of(webhook)
 
     assert again.retry(even_if_parsed=True)
 
@@ -959,7 +959,7 @@ def test_an_event_that_fails_when_it_is_applied_again_counts_as_parsed_still(web
     with pytest.raises(WentWrong):
         webhook.retry(even_if_parsed=True)
 
-    for it in (webhook, other(webhook)):
+    for it in (webhook, row_of(webhook)):
         assert it.is_parsed
         assert it.parse_error.endswith("WentWrong")
     assert effects_of(webhook) == []
@@ -990,6 +990,6 @@ def test_an_event_that_fails_again_and_again_is_tried_less_and_less_often(webhoo
 
     assert apply_webhook(webhook.pk) is False
 
-    row = other(webhook)
+    row = row_of(webhook)
     assert row.attempts == 1001
     assert timedelta(hours=5) < row.retry_at - timezone.now() <= timedelta(hours=6)

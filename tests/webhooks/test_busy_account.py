@@ -31,7 +31,7 @@ from aa_stripe.models import (
 )
 from aa_stripe.signals import stripe_charge_succeeded
 from aa_stripe.testing import Fault
-from tests.builders import make_charge, make_customer
+from tests.support.builders import make_charge, make_customer
 from tests.webhooks.busy import tables
 
 SECRET = "whsec_test"

@@ -35,15 +35,12 @@ from tests.webhooks.effects import (
     WentWrong,
     effects_of,
     make_event,
+    only_webhook,
     stored_event,
     take_effect,
 )
 
 TRY_AGAIN = {"detail": "The event could not be applied yet; please send it again."}
-
-
-def only_webhook():
-    return StripeWebhook.objects.get()
 
 
 @pytest.fixture

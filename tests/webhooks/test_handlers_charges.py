@@ -20,35 +20,37 @@ from aa_stripe.exceptions import (
 )
 from aa_stripe.jobs import charge_pending, process_webhooks
 from aa_stripe.models import StripeCharge, StripeWebhook
-from aa_stripe.models.charge import collect
 from aa_stripe.models.charge.intent import UUID_KEY
 from aa_stripe.testing import Fault
 from aa_stripe.testing.webhooks import event
-from tests.builders import make_charge, make_customer
-from tests.charging.stripe_side import (
+from tests.support.builders import make_charge, make_customer
+from tests.support.payments import (
     CANCEL,
     CONFIRM,
     CREATE,
     RETRIEVE,
     authenticate,
+    before_it_is_written,
     intent_of,
     intents,
     paid,
 )
+from tests.support.requests import calls
+from tests.support.rows import row_of, values_of
+from tests.support.signals import hearing
+from tests.support.threads import InThread
+from tests.support.waiting import wait_until
 from tests.webhooks.account import (
     AGAIN,
     NEW,
     NOT_YET,
     SILENCES,
     altered,
-    asked,
     deliver,
     error_of,
     events_of,
     newest,
-    wait_until,
 )
-from tests.webhooks.effects import InThread
 from tests.webhooks.payments import (
     CANCELED,
     FAILED,
@@ -57,12 +59,9 @@ from tests.webhooks.payments import (
     PROCESSING,
     REQUIRES_ACTION,
     SUCCEEDED,
-    as_row_is,
     assert_as_stripe_says,
-    hearing,
     lose_answer,
     lose_id,
-    row_of,
 )
 
 on_servers = pytest.mark.skipif(
@@ -103,7 +102,7 @@ def test_a_payment_finished_in_the_browser_settles_its_row(unauthenticated, fake
     statuses = deliver(fake, newest(fake, SUCCEEDED))
 
     assert statuses == [NEW]
-    assert asked(fake) == [RETRIEVE]
+    assert calls(fake) == [RETRIEVE]
     assert_as_stripe_says(fake, unauthenticated)
     assert heard == [("succeeded", unauthenticated.pk)]
 
@@ -113,7 +112,7 @@ def test_a_payment_whose_answer_was_lost_settles_its_row(charge, fake, heard):
 
     deliver(fake, newest(fake, SUCCEEDED))
 
-    assert asked(fake) == [RETRIEVE]
+    assert calls(fake) == [RETRIEVE]
     assert_as_stripe_says(fake, charge)
     assert heard == [("succeeded", charge.pk)]
 
@@ -121,26 +120,26 @@ def test_a_payment_whose_answer_was_lost_settles_its_row(charge, fake, heard):
 def test_after_the_webhook_nothing_is_left_to_collect(charge, fake, heard):
     lose_answer(fake, charge)
     deliver(fake, newest(fake, SUCCEEDED))
-    settled = as_row_is(charge)
+    settled = values_of(charge)
 
     report = charge_pending()
     with pytest.raises(StripeMethodNotAllowed, match="Already charged"):
         charge.charge()
 
     assert report.done == {}
-    assert as_row_is(charge) == settled
+    assert values_of(charge) == settled
     assert len(paid(fake)) == 1
     assert heard == [("succeeded", charge.pk)]
 
 
 def test_the_webhook_of_a_payment_that_we_have_recorded_changes_nothing(charged, fake, heard):
-    before = as_row_is(charged)
+    before = values_of(charged)
 
     statuses = deliver(fake, *events_of(fake, *OF_PAYMENT))
 
     assert statuses == [NEW]
-    assert asked(fake) == [RETRIEVE]
-    assert as_row_is(charged) == before
+    assert calls(fake) == [RETRIEVE]
+    assert values_of(charged) == before
     assert heard == []
 
 
@@ -148,13 +147,13 @@ def test_the_same_event_again_asks_nothing_and_says_nothing(charge, fake, heard)
     lose_answer(fake, charge)
     told = newest(fake, SUCCEEDED)
     deliver(fake, told)
-    settled = as_row_is(charge)
+    settled = values_of(charge)
 
     statuses = deliver(fake, told, told)
 
     assert statuses == [AGAIN, AGAIN]
-    assert asked(fake) == []
-    assert as_row_is(charge) == settled
+    assert calls(fake) == []
+    assert values_of(charge) == settled
     assert heard == [("succeeded", charge.pk)]
 
 
@@ -190,12 +189,12 @@ def test_a_payment_without_our_metadata_is_found_by_its_id(charge, fake, heard):
 
 def test_a_charged_row_without_an_intent_is_not_paid_twice_by_it(charged, fake, heard):
     StripeCharge.objects.filter(pk=charged.pk).update(stripe_payment_intent_id="")
-    before = as_row_is(charged)
+    before = values_of(charged)
 
     deliver(fake, newest(fake, SUCCEEDED))
 
     assert error_of(newest(fake, SUCCEEDED)) == ""
-    assert as_row_is(charged) == before
+    assert values_of(charged) == before
     assert heard == []
 
 
@@ -230,19 +229,6 @@ def test_a_charge_that_only_a_person_may_collect_is_settled_as_well(fake, heard)
     assert heard == [("succeeded", charge.pk)]
 
 
-def before_it_is_written(monkeypatch, act):
-    """``act()`` once after Stripe's answer, when the row's lock is given back, before it is
-    recorded."""
-    write = collect._write
-
-    def be_slow(*arguments):
-        monkeypatch.setattr(collect, "_write", write)
-        act()
-        return write(*arguments)
-
-    monkeypatch.setattr(collect, "_write", be_slow)
-
-
 def test_the_webhook_may_be_faster_than_we_are(charge, fake, heard, monkeypatch):
     before_it_is_written(monkeypatch, lambda: deliver(fake, newest(fake, SUCCEEDED)))
 
@@ -267,11 +253,11 @@ def test_the_webhook_of_a_decline_may_be_faster_than_we_are(declined, fake, hear
 def test_a_success_leaves_other_rows_alone(charge, fake):
     another = make_charge(charge.user.stripe_customers.get())
     lose_answer(fake, charge)
-    before = as_row_is(another)
+    before = values_of(another)
 
     deliver(fake, newest(fake, SUCCEEDED))
 
-    assert as_row_is(another) == before
+    assert values_of(another) == before
 
 
 # A payment that fails
@@ -284,7 +270,7 @@ def test_a_decline_whose_answer_was_lost_is_recorded_once(declined, fake, heard)
 
     row = row_of(declined)
     [tried] = fake.account.all("charge")
-    assert asked(fake) == [RETRIEVE]
+    assert calls(fake) == [RETRIEVE]
     assert (row.is_charged, row.charge_attempt_failed) == (False, True)
     assert (row.failure_code, row.stripe_charge_id) == ("card_declined", tried["id"])
     assert row.stripe_response["error"]["decline_code"] == "generic_decline"
@@ -314,11 +300,11 @@ def test_an_explicit_charge_after_a_recorded_decline_is_a_new_attempt(declined, 
 
 def test_the_webhook_of_a_decline_that_we_have_recorded_changes_nothing(declined, fake, heard):
     declined.charge()
-    before = as_row_is(declined)
+    before = values_of(declined)
 
     deliver(fake, newest(fake, FAILED))
 
-    assert as_row_is(declined) == before
+    assert values_of(declined) == before
     assert heard == [("card_exception", declined.pk)]
 
 
@@ -351,11 +337,11 @@ def test_a_decline_that_comes_after_the_success_changes_nothing(declined, fake, 
     declined.charge()
     declined.customer.add_new_source("tok_visa")
     declined.charge()
-    before = as_row_is(declined)
+    before = values_of(declined)
 
     deliver(fake, newest(fake, SUCCEEDED), newest(fake, FAILED))
 
-    assert as_row_is(declined) == before
+    assert values_of(declined) == before
     assert heard == [("card_exception", declined.pk), ("succeeded", declined.pk)]
 
 
@@ -419,11 +405,11 @@ def test_a_failed_row_whose_customer_acts_is_not_announced_again(unauthenticated
     intent = intent_of(fake, unauthenticated)
     method = unauthenticated.customer.default_source
     stripe.PaymentIntent.confirm(intent["id"], payment_method=method)
-    before = as_row_is(unauthenticated)
+    before = values_of(unauthenticated)
 
     deliver(fake, *events_of(fake, FAILED, REQUIRES_ACTION))
 
-    assert as_row_is(unauthenticated) == before
+    assert values_of(unauthenticated) == before
     assert heard == []
 
 
@@ -444,12 +430,12 @@ def test_a_customer_who_fails_to_authenticate_leaves_the_row_failed(unauthentica
 def test_a_payment_that_is_processing_leaves_the_row_as_it_is(fake, heard):
     charge = make_charge(make_customer(card="tok_fakeProcessing"))
     assert charge.charge() is None
-    before = as_row_is(charge)
+    before = values_of(charge)
 
     deliver(fake, newest(fake, PROCESSING))
 
-    assert asked(fake) == [RETRIEVE]
-    assert as_row_is(charge) == before
+    assert calls(fake) == [RETRIEVE]
+    assert values_of(charge) == before
     assert heard == []
 
 
@@ -504,7 +490,7 @@ def test_a_payment_canceled_in_the_dashboard_fails_its_row(charge, fake, heard):
     deliver(fake, newest(fake, CANCELED))
 
     row = row_of(charge)
-    assert asked(fake) == [RETRIEVE]
+    assert calls(fake) == [RETRIEVE]
     assert (row.charge_attempt_failed, row.failure_code) == (True, "canceled")
     assert heard == [("card_exception", charge.pk)]
 
@@ -567,12 +553,12 @@ def change_currency(fake, charge):
 
 def test_a_payment_that_we_have_canceled_ourselves_is_no_failure(charge, fake, heard):
     change_currency(fake, charge)
-    before = as_row_is(charge)
+    before = values_of(charge)
 
     statuses = deliver(fake, newest(fake, CANCELED))
 
     assert statuses == [NEW]
-    assert as_row_is(charge) == before
+    assert values_of(charge) == before
     assert heard == [("succeeded", charge.pk)]
 
 
@@ -602,12 +588,12 @@ def test_events_of_a_replaced_payment_change_nothing(charge, fake, heard, status
     )
     late = altered(newest(fake, CANCELED), status=status)
     late["type"] = FAILED
-    before = as_row_is(charge)
+    before = values_of(charge)
 
     statuses = deliver(fake, late)
 
     assert statuses == [NEW]
-    assert as_row_is(charge) == before
+    assert values_of(charge) == before
     assert heard == []
 
 
@@ -642,7 +628,7 @@ def pay_again(fake, charge):
 
 def test_a_second_payment_for_a_row_is_reported(charged, fake, heard, logged):
     second = pay_again(fake, charged)
-    before = as_row_is(charged)
+    before = values_of(charged)
 
     statuses = deliver(fake, newest(fake, SUCCEEDED))
 
@@ -651,7 +637,7 @@ def test_a_second_payment_for_a_row_is_reported(charged, fake, heard, logged):
     assert second.id in reported
     assert charged.stripe_payment_intent_id in reported
     assert any(second.id in it for it in logged())
-    assert as_row_is(charged) == before
+    assert values_of(charged) == before
     assert heard == []
 
 
@@ -673,24 +659,24 @@ def test_one_payment_does_not_pay_the_row_that_its_metadata_was_copied_to(charge
     lose_answer(fake, charge)
     intent_of(fake, charge)["metadata"][UUID_KEY] = str(other.uuid)
     told = altered(newest(fake, SUCCEEDED), metadata={UUID_KEY: str(other.uuid)})
-    before = as_row_is(other)
+    before = values_of(other)
 
     deliver(fake, told)
 
     assert row_of(charge).is_charged
-    assert as_row_is(other) == before
+    assert values_of(other) == before
     assert heard == [("succeeded", charge.pk)]
 
 
 def test_what_is_given_back_of_a_second_payment_is_not_counted(charged, fake, heard):
     second = pay_again(fake, charged)
     fake.dashboard_refund(second.latest_charge)
-    before = as_row_is(charged)
+    before = values_of(charged)
 
     deliver(fake, *events_of(fake, *OF_REFUND))
 
-    assert asked(fake) == []
-    assert as_row_is(charged) == before
+    assert calls(fake) == []
+    assert values_of(charged) == before
     assert heard == []
 
 
@@ -702,7 +688,7 @@ def test_a_payment_for_a_row_that_is_gone_is_reported(charge, fake, heard, logge
     statuses = deliver(fake, told)
 
     assert statuses == [NEW]
-    assert asked(fake) == []
+    assert calls(fake) == []
     assert str(charge.uuid) in error_of(told)
     assert told["data"]["object"]["id"] in error_of(told)
     assert any(str(charge.uuid) in it for it in logged())
@@ -746,7 +732,7 @@ def test_a_payment_of_another_site_is_none_of_our_business(fake, settings, logge
     deliver(fake, newest(fake, SUCCEEDED))
 
     assert error_of(newest(fake, SUCCEEDED)) == ""
-    assert asked(fake) == logged() == []
+    assert calls(fake) == logged() == []
 
 
 @pytest.mark.parametrize(
@@ -764,14 +750,14 @@ def test_a_payment_of_another_site_is_none_of_our_business(fake, settings, logge
 def test_a_payment_that_names_no_row_is_none_of_our_business(charge, fake, logged, metadata):
     lose_answer(fake, charge)
     told = altered(newest(fake, SUCCEEDED), id="pi_of_somebody", metadata=metadata)
-    before = as_row_is(charge)
+    before = values_of(charge)
 
     statuses = deliver(fake, told)
 
     assert statuses == [NEW]
     assert error_of(told) == ""
-    assert asked(fake) == logged() == []
-    assert as_row_is(charge) == before
+    assert calls(fake) == logged() == []
+    assert values_of(charge) == before
 
 
 @pytest.mark.parametrize("type", [FAILED, CANCELED, REQUIRES_ACTION, PROCESSING])
@@ -784,7 +770,7 @@ def test_only_collected_money_is_missed(charge, fake, type):
     deliver(fake, told)
 
     assert error_of(told) == ""
-    assert asked(fake) == []
+    assert calls(fake) == []
 
 
 # Signals
@@ -948,13 +934,13 @@ def test_nobody_hears_of_a_decline_that_another_handler_undoes(declined, fake, h
 def test_while_stripe_is_down_nothing_is_concluded(charge, fake, heard, fault):
     lose_answer(fake, charge)
     told = newest(fake, SUCCEEDED)
-    before = as_row_is(charge)
+    before = values_of(charge)
     fake.fail_next(RETRIEVE, fault)
 
     statuses = deliver(fake, told)
 
     assert statuses == [NOT_YET]
-    assert as_row_is(charge) == before
+    assert values_of(charge) == before
     assert heard == []
     assert deliver(fake, told) == [AGAIN]
     assert_as_stripe_says(fake, charge)
@@ -964,26 +950,26 @@ def test_while_stripe_is_down_nothing_is_concluded(charge, fake, heard, fault):
 
 def test_a_payment_that_stripe_does_not_know_is_recorded_as_such(charge, fake, heard):
     lose_answer(fake, charge)
-    told, before = newest(fake, SUCCEEDED), as_row_is(charge)
+    told, before = newest(fake, SUCCEEDED), values_of(charge)
     fake.account.remove("payment_intent", charge.stripe_payment_intent_id)
 
     statuses = deliver(fake, told)
 
     assert statuses == [NEW]
     assert "No such payment_intent" in error_of(told)
-    assert as_row_is(charge) == before
+    assert values_of(charge) == before
     assert heard == []
 
 
 def test_a_refused_key_is_our_mistake_and_tried_again(charge, fake, settings, heard):
     lose_answer(fake, charge)
-    told, before = newest(fake, SUCCEEDED), as_row_is(charge)
+    told, before = newest(fake, SUCCEEDED), values_of(charge)
     settings.STRIPE_API_KEY = "rubbish"
 
     statuses = deliver(fake, told)
 
     assert statuses == [NOT_YET]
-    assert as_row_is(charge) == before
+    assert values_of(charge) == before
     settings.STRIPE_API_KEY = "sk_test_fake"
     assert deliver(fake, told) == [AGAIN]
     assert_as_stripe_says(fake, charge)
@@ -1057,7 +1043,7 @@ def test_a_dispute_is_logged(charged, fake, caplog, action):
         "charge": charged.stripe_charge_id,
         "status": "needs_response",
     }
-    told, before = event(f"charge.dispute.{action}", dispute), as_row_is(charged)
+    told, before = event(f"charge.dispute.{action}", dispute), values_of(charged)
 
     with caplog.at_level(logging.WARNING, logger="aa-stripe"):
         statuses = deliver(fake, told)
@@ -1067,8 +1053,8 @@ def test_a_dispute_is_logged(charged, fake, caplog, action):
     assert record.levelno == logging.WARNING
     for part in (action, "du_1", charged.stripe_charge_id, "needs_response"):
         assert part in record.getMessage()
-    assert asked(fake) == []
-    assert as_row_is(charged) == before
+    assert calls(fake) == []
+    assert values_of(charged) == before
 
 
 # The methods by themselves

@@ -14,30 +14,29 @@ from django.utils import timezone
 from aa_stripe.models import StripeCoupon
 from aa_stripe.models.coupon.terms import to_timestamp
 from aa_stripe.testing import Fault
-from tests.coupons.stripe_side import (
+from tests.support.coupons import (
     CREATE,
     RETRIEVE,
     at_stripe,
     make_coupon,
     make_live,
     new_coupon,
-    other,
     rows,
-    when_done,
 )
+from tests.support.requests import calls, when_done
+from tests.support.rows import row_of, values_of
+from tests.support.threads import InThread
 from tests.webhooks.account import (
     AGAIN,
     NEW,
     NOT_YET,
     SILENCES,
-    asked,
     deliver,
     error_of,
     errors,
     events_of,
     newest,
 )
-from tests.webhooks.effects import InThread
 
 CREATED, UPDATED, DELETED = "coupon.created", "coupon.updated", "coupon.deleted"
 
@@ -50,11 +49,6 @@ pytestmark = pytest.mark.django_db
 def coupon(fake):
     """Ten dollars off, here and at Stripe."""
     return make_coupon()
-
-
-def as_row_is(coupon):
-    """All that the row says."""
-    return rows(pk=coupon.pk).values().get()
 
 
 def assert_as_stripe_says(fake, coupon_id="SALE10"):
@@ -80,7 +74,7 @@ def test_a_coupon_made_in_the_dashboard_is_stored(fake):
 
     row = rows().get()
     assert statuses == [NEW]
-    assert asked(fake) == [RETRIEVE]
+    assert calls(fake) == [RETRIEVE]
     assert_as_stripe_says(fake, "EURO5")
     assert (row.amount_off, row.currency, row.duration) == (Decimal("5.5"), "eur", "once")
     assert (row.metadata, row.name, row.valid) == ({"a": "b"}, "5!", True)
@@ -99,14 +93,14 @@ def test_a_stored_coupon_can_be_edited_here(fake):
 
 
 def test_a_coupon_made_here_is_here_already(coupon, fake):
-    before = as_row_is(coupon)
+    before = values_of(coupon)
 
     statuses = deliver(fake, newest(fake, CREATED))
 
     assert statuses == [NEW]
-    assert asked(fake) == [RETRIEVE]
+    assert calls(fake) == [RETRIEVE]
     assert ALREADY in error_of(newest(fake, CREATED))
-    assert as_row_is(coupon) == before
+    assert values_of(coupon) == before
     assert rows().count() == 1
 
 
@@ -170,9 +164,9 @@ def test_what_was_edited_in_the_dashboard_is_taken_over(coupon, fake):
 
     statuses = deliver(fake, newest(fake, UPDATED))
 
-    row = other(coupon)
+    row = row_of(coupon)
     assert statuses == [NEW]
-    assert asked(fake) == [RETRIEVE]
+    assert calls(fake) == [RETRIEVE]
     assert (row.metadata, row.name) == ({"a": "b"}, "Sale")
     assert_as_stripe_says(fake)
 
@@ -183,7 +177,7 @@ def test_how_often_a_coupon_was_redeemed_is_taken_over_as_well(coupon, fake):
 
     deliver(fake, newest(fake, UPDATED))
 
-    assert other(coupon).times_redeemed == 3
+    assert row_of(coupon).times_redeemed == 3
 
 
 def test_an_older_edit_that_is_told_of_last_is_not_taken_over(coupon, fake):
@@ -193,7 +187,7 @@ def test_an_older_edit_that_is_told_of_last_is_not_taken_over(coupon, fake):
 
     deliver(fake, second, first)
 
-    assert other(coupon).metadata == {"edit": "2"}
+    assert row_of(coupon).metadata == {"edit": "2"}
 
 
 def test_our_own_edit_is_told_of_too(coupon, fake):
@@ -202,7 +196,7 @@ def test_our_own_edit_is_told_of_too(coupon, fake):
 
     deliver(fake, newest(fake, UPDATED))
 
-    assert other(coupon).metadata == {"a": "b"}
+    assert row_of(coupon).metadata == {"a": "b"}
     assert_as_stripe_says(fake)
 
 
@@ -215,7 +209,7 @@ def test_a_coupon_of_nobody_here_asks_nothing(fake, type):
     statuses = deliver(fake, newest(fake, type))
 
     assert statuses == [NEW]
-    assert asked(fake) == []
+    assert calls(fake) == []
     assert not rows().exists()
 
 
@@ -224,12 +218,12 @@ def test_a_coupon_of_live_mode_is_not_touched_by_an_event_of_test_mode(coupon, f
     fake.dashboard_edit_coupon("SALE10", name="Sale")
     fake.dashboard_delete_coupon("SALE10")
     make_live(coupon)
-    before = as_row_is(coupon)
+    before = values_of(coupon)
 
     deliver(fake, newest(fake, type))
 
-    assert asked(fake) == []
-    assert as_row_is(coupon) == before
+    assert calls(fake) == []
+    assert values_of(coupon) == before
 
 
 # Deleted
@@ -241,19 +235,19 @@ def test_a_coupon_deleted_in_the_dashboard_is_kept_as_deleted(coupon, fake):
     statuses = deliver(fake, newest(fake, DELETED))
 
     assert statuses == [NEW]
-    assert asked(fake) == [RETRIEVE]
-    assert other(coupon).is_deleted
+    assert calls(fake) == [RETRIEVE]
+    assert row_of(coupon).is_deleted
     assert_as_stripe_says(fake)
 
 
 def test_a_coupon_deleted_here_is_deleted_already(coupon, fake):
     coupon.delete()
-    before = as_row_is(coupon)
+    before = values_of(coupon)
 
     deliver(fake, newest(fake, DELETED))
 
-    assert asked(fake) == []
-    assert as_row_is(coupon) == before
+    assert calls(fake) == []
+    assert values_of(coupon) == before
 
 
 def test_an_edit_told_of_after_the_deletion_does_not_bring_it_back(coupon, fake):
@@ -262,7 +256,7 @@ def test_an_edit_told_of_after_the_deletion_does_not_bring_it_back(coupon, fake)
 
     deliver(fake, newest(fake, DELETED), newest(fake, UPDATED))
 
-    assert other(coupon).is_deleted
+    assert row_of(coupon).is_deleted
 
 
 def test_an_edit_of_a_coupon_that_is_gone_by_now_marks_it_as_deleted(coupon, fake):
@@ -271,7 +265,7 @@ def test_an_edit_of_a_coupon_that_is_gone_by_now_marks_it_as_deleted(coupon, fak
 
     deliver(fake, newest(fake, UPDATED))
 
-    assert other(coupon).is_deleted
+    assert row_of(coupon).is_deleted
 
 
 def give_away_again(fake):
@@ -298,9 +292,9 @@ def test_the_deletion_of_the_old_coupon_leaves_the_new_one_alone(coupon, fake):
 
     deliver(fake, newest(fake, DELETED))
 
-    assert asked(fake) == []
+    assert calls(fake) == []
     assert_as_stripe_says(fake)
-    assert other(coupon).is_deleted
+    assert row_of(coupon).is_deleted
 
 
 def test_the_deletion_is_believed_though_the_id_was_given_away_again(coupon, fake):
@@ -308,9 +302,9 @@ def test_the_deletion_is_believed_though_the_id_was_given_away_again(coupon, fak
 
     deliver(fake, newest(fake, DELETED))
 
-    assert asked(fake) == [RETRIEVE]
-    assert other(coupon).is_deleted
-    assert other(coupon).amount_off == 10
+    assert calls(fake) == [RETRIEVE]
+    assert row_of(coupon).is_deleted
+    assert row_of(coupon).amount_off == 10
 
 
 @pytest.mark.parametrize("order", list(itertools.permutations(range(4))))
@@ -340,7 +334,7 @@ def test_the_story_of_our_own_coupon_may_be_told_in_any_order(fake, order):
     assert statuses == [NEW] * 4
     assert errors(fake) == {}
     assert_as_stripe_says(fake)
-    assert other(coupon).is_deleted
+    assert row_of(coupon).is_deleted
 
 
 # Against our own save()
@@ -429,7 +423,7 @@ def test_refreshing_takes_over_what_stripe_says(coupon, fake):
     coupon.refresh_from_stripe()
 
     assert coupon.metadata == {"a": "b"}
-    assert other(coupon).metadata == {"a": "b"}
+    assert row_of(coupon).metadata == {"a": "b"}
 
 
 def test_refreshing_a_coupon_that_is_gone_marks_it_as_deleted(coupon, fake):
@@ -438,7 +432,7 @@ def test_refreshing_a_coupon_that_is_gone_marks_it_as_deleted(coupon, fake):
     coupon.refresh_from_stripe()
 
     assert coupon.is_deleted
-    assert other(coupon).is_deleted
+    assert row_of(coupon).is_deleted
 
 
 def test_refreshing_marks_each_row_that_0_14_has_of_a_deleted_coupon(coupon, fake):
@@ -462,13 +456,13 @@ def test_refreshing_does_not_take_another_coupon_of_the_id_for_it(coupon, fake):
 
 
 def test_a_refresh_without_an_answer_leaves_the_row_as_it_is(coupon, fake):
-    before = as_row_is(coupon)
+    before = values_of(coupon)
     fake.fail_next(RETRIEVE, Fault.REQUEST_LOST)
 
     with pytest.raises(stripe.APIConnectionError):
         coupon.refresh_from_stripe()
 
-    assert as_row_is(coupon) == before
+    assert values_of(coupon) == before
 
 
 def test_a_refresh_is_a_change_of_the_row(coupon, fake):
@@ -477,7 +471,7 @@ def test_a_refresh_is_a_change_of_the_row(coupon, fake):
 
     coupon.refresh_from_stripe()
 
-    assert other(coupon).updated > moment
+    assert row_of(coupon).updated > moment
 
 
 def test_a_coupon_in_a_currency_that_cannot_be_counted_is_not_tried_again(db, fake):

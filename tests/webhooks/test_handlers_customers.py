@@ -11,14 +11,17 @@ from django.db import connection
 
 from aa_stripe.models import StripeCustomer, StripeWebhook
 from aa_stripe.testing import FakeStripe, Fault
-from tests.builders import make_charge, make_customer, make_user
+from tests.support.builders import make_charge, make_customer, make_user
+from tests.support.requests import calls
+from tests.support.rows import row_of, values_of
+from tests.support.threads import InThread
+from tests.support.waiting import wait_until
 from tests.webhooks.account import (
     AGAIN,
     NEW,
     NOT_YET,
     SILENCES,
     altered,
-    asked,
     deliver,
     each_order,
     error_of,
@@ -26,9 +29,7 @@ from tests.webhooks.account import (
     events_of,
     newest,
     row_locked,
-    wait_until,
 )
-from tests.webhooks.effects import InThread
 
 RETRIEVE = "GET /v1/customers/*"
 METHODS = "GET /v1/customers/*/payment_methods"
@@ -58,15 +59,6 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture
 def customer(fake):
     return make_customer()
-
-
-def row_of(customer):
-    return StripeCustomer.objects.get(pk=customer.pk)
-
-
-def as_row_is(customer):
-    """All that the row says."""
-    return StripeCustomer.objects.filter(pk=customer.pk).values().get()
 
 
 def save_card(customer, token="tok_mastercard"):
@@ -102,7 +94,7 @@ def test_another_default_is_what_is_charged_next(customer, fake):
 
     row = row_of(customer)
     assert statuses == [NEW]
-    assert asked(fake) == REFRESH
+    assert calls(fake) == REFRESH
     assert (row.default_source, row.default_source_data["card"]["brand"]) == (chosen, "mastercard")
     charge = make_charge(row)
     charge.charge()
@@ -115,7 +107,7 @@ def test_a_card_that_was_saved_elsewhere_is_one_of_the_sources(customer, fake):
     deliver(fake, newest(fake, ATTACHED))
 
     row = row_of(customer)
-    assert asked(fake) == REFRESH
+    assert calls(fake) == REFRESH
     assert saved in [it["id"] for it in row.sources]
     assert row.default_source == customer.default_source != saved
 
@@ -129,7 +121,7 @@ def test_a_detached_card_is_none_of_the_sources_any_more(customer, fake):
 
     deliver(fake, told)
 
-    assert asked(fake) == REFRESH
+    assert calls(fake) == REFRESH
     assert [it["id"] for it in row_of(customer).sources] == [customer.default_source]
 
 
@@ -147,13 +139,13 @@ def test_a_detached_card_that_nobody_had_asks_nothing(customer, fake, before):
     stripe.PaymentMethod.detach(customer.default_source)
     told = altered(newest(fake, DETACHED))
     told["data"]["previous_attributes"] = before
-    as_before = as_row_is(customer)
+    as_before = values_of(customer)
 
     statuses = deliver(fake, told)
 
     assert statuses == [NEW]
-    assert asked(fake) == []
-    assert as_row_is(customer) == as_before
+    assert calls(fake) == []
+    assert values_of(customer) == as_before
 
 
 def test_a_detached_card_without_word_of_what_was_before_asks_nothing(customer, fake):
@@ -164,7 +156,7 @@ def test_a_detached_card_without_word_of_what_was_before_asks_nothing(customer, 
     statuses = deliver(fake, told)
 
     assert statuses == [NEW]
-    assert asked(fake) == []
+    assert calls(fake) == []
 
 
 @pytest.mark.parametrize("type", ["payment_method.updated", "payment_method.automatically_updated"])
@@ -175,7 +167,7 @@ def test_a_card_with_a_new_date_is_shown_with_it(customer, fake, type):
 
     deliver(fake, told)
 
-    assert asked(fake) == REFRESH
+    assert calls(fake) == REFRESH
     assert row_of(customer).default_source_data["card"]["exp_year"] == 2040
 
 
@@ -185,7 +177,7 @@ def test_a_deleted_customer_is_not_charged_any_more(customer, fake):
     statuses = deliver(fake, newest(fake, DELETED))
 
     assert statuses == [NEW]
-    assert asked(fake) == [RETRIEVE]
+    assert calls(fake) == [RETRIEVE]
     assert not row_of(customer).is_active
     assert StripeCustomer.get_latest_active_customer_for_user(customer.user) is None
 
@@ -216,7 +208,7 @@ def test_legacy_cards_are_followed_as_well():
         deliver(fake, newest(fake, "customer.source.created"))
 
         row = row_of(customer)
-        assert asked(fake) == REFRESH
+        assert calls(fake) == REFRESH
         assert [it["id"] for it in row.sources] == [card.id]
         assert row.default_source == card.id
 
@@ -238,25 +230,25 @@ def test_a_customer_of_nobody_here_asks_nothing(customer, fake):
     stripe.PaymentMethod.detach(card.id)
     fake.dashboard_delete_customer(stranger.id)
     told = [newest(fake, it) for it in (UPDATED, ATTACHED, DETACHED, DELETED)]
-    before = as_row_is(customer)
+    before = values_of(customer)
 
     statuses = deliver(fake, *told)
 
     assert statuses == [NEW] * 4
-    assert asked(fake) == []
-    assert as_row_is(customer) == before
+    assert calls(fake) == []
+    assert values_of(customer) == before
     assert errors(fake) == {}
 
 
 def test_a_row_that_is_not_at_stripe_yet_is_nobodys_customer(customer, fake):
     unborn = StripeCustomer.objects.create(user=make_user())
-    before = as_row_is(unborn)
+    before = values_of(unborn)
     choose(customer, save_card(customer))
 
     deliver(fake, newest(fake, UPDATED))
 
-    assert asked(fake) == REFRESH
-    assert as_row_is(unborn) == before
+    assert calls(fake) == REFRESH
+    assert values_of(unborn) == before
 
 
 def test_two_rows_of_one_customer_are_both_refreshed(customer, fake):
@@ -269,7 +261,7 @@ def test_two_rows_of_one_customer_are_both_refreshed(customer, fake):
 
     deliver(fake, newest(fake, UPDATED))
 
-    assert asked(fake) == REFRESH * 2
+    assert calls(fake) == REFRESH * 2
     assert_as_stripe_says(fake, customer)
     assert_as_stripe_says(fake, twin)
 
@@ -281,7 +273,7 @@ def test_the_same_event_again_asks_nothing(customer, fake):
     statuses = deliver(fake, newest(fake, UPDATED))
 
     assert statuses == [AGAIN]
-    assert asked(fake) == []
+    assert calls(fake) == []
 
 
 def live(fake, customer):
@@ -339,13 +331,13 @@ def test_what_was_changed_here_meanwhile_is_kept(customer, fake):
 @pytest.mark.parametrize("fault", SILENCES, ids=lambda fault: fault.name)
 def test_while_stripe_is_down_nothing_changes(customer, fake, endpoint, fault):
     choose(customer, save_card(customer))
-    told, before = newest(fake, UPDATED), as_row_is(customer)
+    told, before = newest(fake, UPDATED), values_of(customer)
     fake.fail_next(endpoint, fault)
 
     statuses = deliver(fake, told)
 
     assert statuses == [NOT_YET]
-    assert as_row_is(customer) == before
+    assert values_of(customer) == before
     assert deliver(fake, told) == [AGAIN]
     assert_as_stripe_says(fake, customer)
     assert error_of(told) == ""
@@ -356,7 +348,7 @@ def test_of_two_rows_none_is_changed_alone(customer, fake):
         user=customer.user, stripe_customer_id=customer.stripe_customer_id
     )
     choose(customer, save_card(customer))
-    before = as_row_is(customer)
+    before = values_of(customer)
 
     def fail_the_second(request, answer):
         fake.after_request.clear()
@@ -368,21 +360,21 @@ def test_of_two_rows_none_is_changed_alone(customer, fake):
     statuses = deliver(fake, newest(fake, UPDATED))
 
     assert statuses == [NOT_YET]
-    assert asked(fake) == REFRESH * 2
-    assert as_row_is(customer) == before
+    assert calls(fake) == REFRESH * 2
+    assert values_of(customer) == before
     assert row_of(twin).sources == []
 
 
 def test_a_customer_that_stripe_does_not_know_is_recorded_as_such(customer, fake):
     choose(customer, save_card(customer))
-    told, before = newest(fake, UPDATED), as_row_is(customer)
+    told, before = newest(fake, UPDATED), values_of(customer)
     fake.account.remove("customer", customer.stripe_customer_id)
 
     statuses = deliver(fake, told)
 
     assert statuses == [NEW]
     assert "No such customer" in error_of(told)
-    assert as_row_is(customer) == before
+    assert values_of(customer) == before
 
 
 on_servers = pytest.mark.skipif(
@@ -399,7 +391,7 @@ def test_stripe_is_asked_under_the_lock_of_the_row(transactional_db, fake):
         delivery = InThread(lambda: deliver(fake, newest(fake, UPDATED)))
         wait_until(StripeWebhook.objects.exists)
         time.sleep(0.2)
-        assert asked(fake) == []
+        assert calls(fake) == []
         fake.account.get("customer", customer.stripe_customer_id).update(description="changed")
 
     assert delivery.join() == [NEW]

@@ -12,23 +12,16 @@ from aa_stripe.exceptions import StripeInternalError
 from aa_stripe.models import StripeCharge, StripeRefund
 from aa_stripe.models.charge.refunds import UUID_KEY
 from aa_stripe.testing import Fault
-from tests.builders import make_charge, make_customer
-from tests.charging.stripe_side import (
-    REFUND,
-    REFUNDS,
-    RETRIEVE,
-    authenticate,
-    endpoint_of,
-    intent_of,
-    refunds_of,
-)
+from tests.support.builders import make_charge, make_customer
+from tests.support.payments import REFUND, REFUNDS, RETRIEVE, authenticate, intent_of, refunds_of
+from tests.support.requests import calls, endpoint_of
+from tests.support.rows import row_of, values_of
 from tests.webhooks.account import (
     AGAIN,
     NEW,
     NOT_YET,
     SILENCES,
     altered,
-    asked,
     deliver,
     each_order,
     error_of,
@@ -40,11 +33,9 @@ from tests.webhooks.payments import (
     OF_PAYMENT,
     OF_REFUND,
     SUCCEEDED,
-    as_row_is,
     assert_as_stripe_says,
     lose_answer,
     lose_id,
-    row_of,
 )
 
 pytestmark = pytest.mark.django_db
@@ -59,7 +50,7 @@ def test_a_refund_made_in_the_dashboard_is_counted(charged, fake, heard):
     deliver(fake, newest(fake, "charge.refunded"))
 
     row = row_of(charged)
-    assert asked(fake) == [REFUNDS]
+    assert calls(fake) == [REFUNDS]
     assert (row.amount_refunded, row.is_refunded) == (300, False)
     assert heard == [("refunded", charged.pk)]
 
@@ -71,7 +62,7 @@ def test_all_the_events_of_one_refund_are_one_signal(charged, fake, heard):
     deliver(fake, *told)
 
     assert len(told) > 1
-    assert asked(fake) == [REFUNDS] * len(told)
+    assert calls(fake) == [REFUNDS] * len(told)
     assert_as_stripe_says(fake, charged)
     assert heard == [("refunded", charged.pk)]
 
@@ -83,7 +74,7 @@ def test_each_kind_of_event_about_a_refund_is_enough(charged, fake, heard, type)
 
     deliver(fake, told)
 
-    assert asked(fake) == [REFUNDS]
+    assert calls(fake) == [REFUNDS]
     assert row_of(charged).amount_refunded == 300
     assert heard == [("refunded", charged.pk)]
 
@@ -121,7 +112,7 @@ def test_a_refund_that_comes_to_nothing_is_not_counted_any_more(charged, fake, h
     row = row_of(charged)
     assert (row.amount_refunded, row.is_refunded) == (0, False)
     assert row.refunds.get().status == status
-    assert REFUND not in asked(fake)
+    assert REFUND not in calls(fake)
     assert heard == []
 
 
@@ -176,7 +167,7 @@ def test_a_refund_whose_answer_was_lost_is_recorded_without_asking_for_another(
 
     [made] = refunds_of(fake, charged)
     order = charged.refunds.get()
-    assert asked(fake) == [REFUNDS]
+    assert calls(fake) == [REFUNDS]
     assert (order.status, order.stripe_refund_id) == ("succeeded", made["id"])
     assert order.stripe_response["id"] == made["id"]
     assert row_of(charged).amount_refunded == 300
@@ -191,7 +182,7 @@ def test_a_refund_that_never_arrived_stays_unknown_and_is_not_asked_for(charged,
 
     deliver(fake, *events_of(fake, *OF_REFUND))
 
-    assert REFUND not in asked(fake)
+    assert REFUND not in calls(fake)
     assert charged.refunds.get().status == StripeRefund.STATUS_UNKNOWN
     assert row_of(charged).amount_refunded == 200
 
@@ -256,7 +247,7 @@ def test_a_refund_may_be_told_of_before_the_payment(charge, fake, heard):
 
     deliver(fake, newest(fake, "refund.created"))
 
-    assert asked(fake) == [RETRIEVE, REFUNDS]
+    assert calls(fake) == [RETRIEVE, REFUNDS]
     assert_as_stripe_says(fake, charge)
     assert row_of(charge).amount_refunded == 300
     assert heard == [("succeeded", charge.pk), ("refunded", charge.pk)]
@@ -287,15 +278,15 @@ def test_a_charge_of_0_14_is_found_by_the_charge_alone(charged, fake, heard):
 def test_a_refund_of_a_legacy_charge_has_no_intent_at_all(charged, fake, heard):
     StripeCharge.objects.filter(pk=charged.pk).update(stripe_payment_intent_id="")
     never = make_charge(charged.customer)
-    before = as_row_is(never)
+    before = values_of(never)
     fake.dashboard_refund(charged.stripe_charge_id, 300)
     told = altered(newest(fake, "refund.created"), payment_intent=None)
 
     deliver(fake, told)
 
-    assert asked(fake) == [REFUNDS]
+    assert calls(fake) == [REFUNDS]
     assert row_of(charged).amount_refunded == 300
-    assert as_row_is(never) == before
+    assert values_of(never) == before
     assert heard == [("refunded", charged.pk)]
 
 
@@ -308,7 +299,7 @@ def test_a_refund_that_names_no_charge_of_ours_asks_nothing(charged, fake, names
     statuses = deliver(fake, told)
 
     assert statuses == [NEW]
-    assert asked(fake) == []
+    assert calls(fake) == []
     assert row_of(charged).amount_refunded == 0
 
 
@@ -431,13 +422,13 @@ def test_each_event_may_be_told_of_as_soon_as_it_happens(fake, heard):
 def test_while_the_refunds_cannot_be_listed_nothing_is_concluded(charged, fake, heard, fault):
     fake.dashboard_refund(charged.stripe_charge_id, 300)
     told = newest(fake, "charge.refunded")
-    before = as_row_is(charged)
+    before = values_of(charged)
     fake.fail_next(REFUNDS, fault)
 
     statuses = deliver(fake, told)
 
     assert statuses == [NOT_YET]
-    assert as_row_is(charged) == before
+    assert values_of(charged) == before
     assert deliver(fake, told) == [AGAIN]
     assert_as_stripe_says(fake, charged)
     assert heard == [("refunded", charged.pk)]

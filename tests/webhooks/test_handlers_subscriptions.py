@@ -14,16 +14,17 @@ from aa_stripe.exceptions import StripeMethodNotAllowed
 from aa_stripe.models import StripeSubscription, StripeWebhook
 from aa_stripe.models.subscription.subscribe import UUID_KEY
 from aa_stripe.testing import FakeStripe, Fault
-from tests.builders import make_customer
-from tests.charging.stripe_side import endpoint_of
-from tests.subscriptions.conftest import make_plan, make_subscription
+from tests.support.builders import make_customer, make_plan, make_subscription
+from tests.support.requests import calls, endpoint_of
+from tests.support.rows import row_of, values_of
+from tests.support.threads import InThread
+from tests.support.waiting import wait_until
 from tests.webhooks.account import (
     AGAIN,
     NEW,
     NOT_YET,
     SILENCES,
     altered,
-    asked,
     deliver,
     each_order,
     error_of,
@@ -31,9 +32,7 @@ from tests.webhooks.account import (
     events_of,
     newest,
     row_locked,
-    wait_until,
 )
-from tests.webhooks.effects import InThread
 
 CREATE = "POST /v1/subscriptions"
 RETRIEVE = "GET /v1/subscriptions/*"
@@ -61,15 +60,6 @@ def active(fake):
     subscription = make_subscription()
     subscription.create_at_stripe()
     return subscription
-
-
-def row_of(subscription):
-    return StripeSubscription.objects.get(pk=subscription.pk)
-
-
-def as_row_is(subscription):
-    """All that the row says."""
-    return StripeSubscription.objects.filter(pk=subscription.pk).values().get()
 
 
 def of_subscriptions(fake):
@@ -110,13 +100,13 @@ def assert_as_stripe_says(fake, subscription, status=None):
 
 
 def test_the_event_of_its_creation_says_nothing_new(active, fake):
-    before = as_row_is(active)
+    before = values_of(active)
 
     statuses = deliver(fake, newest(fake, CREATED))
 
     assert statuses == [NEW]
-    assert asked(fake) == [RETRIEVE]
-    assert as_row_is(active) == {**before, "updated": as_row_is(active)["updated"]}
+    assert calls(fake) == [RETRIEVE]
+    assert values_of(active) == {**before, "updated": values_of(active)["updated"]}
 
 
 def test_each_event_of_a_subscription_is_one_request(active, fake):
@@ -126,7 +116,7 @@ def test_each_event_of_a_subscription_is_one_request(active, fake):
 
     assert {it["type"] for it in told} >= {CREATED, "invoice.paid"}
     assert statuses == [NEW] * len(told)
-    assert asked(fake) == [RETRIEVE] * len(told)
+    assert calls(fake) == [RETRIEVE] * len(told)
 
 
 def test_a_renewal_leaves_it_active_with_the_new_period(active, fake):
@@ -147,7 +137,7 @@ def test_a_renewal_that_is_declined_makes_it_past_due(active, fake, type):
 
     deliver(fake, newest(fake, type))
 
-    assert asked(fake) == [RETRIEVE]
+    assert calls(fake) == [RETRIEVE]
     assert_as_stripe_says(fake, active, "past_due")
     assert not row_of(active).has_access
 
@@ -244,7 +234,7 @@ def test_a_first_payment_in_the_browser_makes_it_active(fake):
 
     deliver(fake, newest(fake, "invoice.paid"))
 
-    assert asked(fake) == [RETRIEVE]
+    assert calls(fake) == [RETRIEVE]
     assert_as_stripe_says(fake, subscription, "active")
 
 
@@ -261,7 +251,7 @@ def test_a_row_whose_creating_answer_was_lost_gets_its_id(fake):
 
     row = row_of(subscription)
     [known] = fake.account.all("subscription")
-    assert asked(fake) == [RETRIEVE]
+    assert calls(fake) == [RETRIEVE]
     assert (row.stripe_subscription_id, row.customer) == (known["id"], payer)
     assert_as_stripe_says(fake, subscription, "active")
 
@@ -315,14 +305,14 @@ def test_a_row_that_has_its_subscription_takes_no_other_one(active, fake):
         items=[{"price": active.plan.stripe_plan_id}],
         metadata={UUID_KEY: str(active.uuid)},
     )
-    before = as_row_is(active)
+    before = values_of(active)
 
     statuses = deliver(fake, newest(fake, CREATED))
 
     assert newest(fake, CREATED)["data"]["object"]["id"] == stranger.id
     assert statuses == [NEW]
-    assert asked(fake) == []
-    assert as_row_is(active) == before
+    assert calls(fake) == []
+    assert values_of(active) == before
 
 
 @pytest.mark.parametrize("text", ["", "garbage", "x" * 500, "6f1c24b1-6b0e-4c1a-9b62-6a2f7c1f0d11"])
@@ -335,13 +325,13 @@ def test_a_subscription_of_nobody_here_asks_nothing(active, fake, text):
     )
     fake.dashboard_cancel_subscription(stranger.id)
     told = [it for it in of_subscriptions(fake) if stranger.id in str(it["data"])]
-    before = as_row_is(active), as_row_is(unborn)
+    before = values_of(active), values_of(unborn)
 
     statuses = deliver(fake, *told)
 
     assert statuses == [NEW] * len(told)
-    assert asked(fake) == []
-    assert (as_row_is(active), as_row_is(unborn)) == before
+    assert calls(fake) == []
+    assert (values_of(active), values_of(unborn)) == before
     assert errors(fake) == {}
 
 
@@ -356,7 +346,7 @@ def test_what_becomes_of_an_invoice_decides_how_the_subscription_stands(active, 
 
     deliver(fake, told)
 
-    assert asked(fake) == [RETRIEVE]
+    assert calls(fake) == [RETRIEVE]
     assert_as_stripe_says(fake, active, "active")
 
 
@@ -390,7 +380,7 @@ def test_an_invoice_without_a_subscription_of_ours_asks_nothing(active, fake, fi
     statuses = deliver(fake, told)
 
     assert statuses == [NEW]
-    assert asked(fake) == []
+    assert calls(fake) == []
 
 
 def test_an_invoice_told_of_before_the_subscription_is_not_missed(fake):
@@ -399,7 +389,7 @@ def test_an_invoice_told_of_before_the_subscription_is_not_missed(fake):
 
     deliver(fake, newest(fake, "invoice.paid"), newest(fake, CREATED))
 
-    assert asked(fake) == [RETRIEVE]
+    assert calls(fake) == [RETRIEVE]
     assert_as_stripe_says(fake, subscription, "active")
 
 
@@ -448,33 +438,33 @@ def test_the_same_event_again_asks_nothing(active, fake):
     statuses = deliver(fake, newest(fake, CREATED))
 
     assert statuses == [AGAIN]
-    assert asked(fake) == []
+    assert calls(fake) == []
 
 
 @pytest.mark.parametrize("fault", SILENCES, ids=lambda fault: fault.name)
 def test_while_stripe_is_down_nothing_changes(active, fake, fault):
     fake.dashboard_cancel_subscription(active.stripe_subscription_id)
-    told, before = newest(fake, DELETED), as_row_is(active)
+    told, before = newest(fake, DELETED), values_of(active)
     fake.fail_next(RETRIEVE, fault)
 
     statuses = deliver(fake, told)
 
     assert statuses == [NOT_YET]
-    assert as_row_is(active) == before
+    assert values_of(active) == before
     assert deliver(fake, told) == [AGAIN]
     assert_as_stripe_says(fake, active, "canceled")
     assert error_of(told) == ""
 
 
 def test_a_subscription_that_stripe_does_not_know_is_recorded_as_such(active, fake):
-    told, before = newest(fake, CREATED), as_row_is(active)
+    told, before = newest(fake, CREATED), values_of(active)
     fake.account.remove("subscription", active.stripe_subscription_id)
 
     statuses = deliver(fake, told)
 
     assert statuses == [NEW]
     assert "No such subscription" in error_of(told)
-    assert as_row_is(active) == before
+    assert values_of(active) == before
 
 
 def test_what_was_changed_here_meanwhile_is_kept(active, fake):
@@ -503,7 +493,7 @@ def test_stripe_is_asked_under_the_lock_of_the_row(transactional_db, fake):
         delivery = InThread(lambda: deliver(fake, newest(fake, CREATED)))
         wait_until(StripeWebhook.objects.exists)
         time.sleep(0.2)
-        assert asked(fake) == []
+        assert calls(fake) == []
         fake.dashboard_cancel_subscription(subscription.stripe_subscription_id)
 
     assert delivery.join() == [NEW]

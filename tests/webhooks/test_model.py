@@ -15,13 +15,13 @@ from aa_stripe.exceptions import (
 )
 from aa_stripe.jobs import apply_webhook
 from aa_stripe.models import StripeWebhook
+from tests.support.rows import row_of
 from tests.webhooks.effects import (
     PAYOUT,
     TYPE,
     WentWrong,
     effects_of,
     make_event,
-    other,
     stored_event,
     take_effect,
 )
@@ -47,7 +47,7 @@ def test_creating_an_event_applies_it(handled):
 
     webhook = create(made)
 
-    row = other(webhook)
+    row = row_of(webhook)
     assert effects_of(webhook) == ["handler"]
     for it in (webhook, row):
         assert (it.is_parsed, it.parse_error, it.attempts, it.retry_at) == (True, "", 1, None)
@@ -71,7 +71,7 @@ def test_a_new_object_does_not_overwrite_the_row_of_its_id(handled):
     with pytest.raises(IntegrityError), transaction.atomic():
         StripeWebhook(id=webhook.pk, raw_data=make_event("other.type")).save()
 
-    row = other(webhook)
+    row = row_of(webhook)
     assert row.raw_data == webhook.raw_data
     assert (row.is_parsed, row.attempts) == (False, 0)
     assert effects_of(webhook) == []
@@ -98,7 +98,7 @@ def test_an_event_that_is_said_to_be_parsed_is_stored_without_applying_it(handle
 
     webhook = StripeWebhook.objects.create(id=made["id"], raw_data=made, is_parsed=True)
 
-    assert other(webhook).is_parsed
+    assert row_of(webhook).is_parsed
     assert effects_of(webhook) == []
 
 
@@ -108,7 +108,7 @@ def test_secrets_are_not_stored(db):
 
     webhook = create(made)
 
-    assert other(webhook).stripe_object == {"id": "pi_1"}
+    assert row_of(webhook).stripe_object == {"id": "pi_1"}
 
 
 def test_text_that_no_database_holds_is_stored_escaped(db):
@@ -117,7 +117,7 @@ def test_text_that_no_database_holds_is_stored_escaped(db):
 
     webhook = create(made)
 
-    assert other(webhook).stripe_object["description"] == "a\\u0000b\\ud800"
+    assert row_of(webhook).stripe_object["description"] == "a\\u0000b\\ud800"
 
 
 # Saved
@@ -125,13 +125,13 @@ def test_text_that_no_database_holds_is_stored_escaped(db):
 
 def test_saving_a_stored_event_writes_only_what_was_changed(handled):
     webhook = stored_event()
-    stale = other(webhook)
+    stale = row_of(webhook)
     webhook.parse()
 
     stale.parse_error = "By hand."
     stale.save()
 
-    row = other(webhook)
+    row = row_of(webhook)
     assert (row.is_parsed, row.parse_error, row.attempts) == (True, "By hand.", 1)
 
 
@@ -140,18 +140,18 @@ def test_saving_a_stored_event_applies_nothing(handled):
 
     webhook.save()
 
-    assert not other(webhook).is_parsed
+    assert not row_of(webhook).is_parsed
     assert effects_of(webhook) == []
 
 
 def test_saving_what_was_read_before_it_was_applied_does_not_take_the_mark_off(handled):
     webhook = stored_event()
-    stale = other(webhook)
+    stale = row_of(webhook)
     webhook.parse()
 
     stale.save()
 
-    assert other(webhook).is_parsed
+    assert row_of(webhook).is_parsed
 
 
 # Parsed
@@ -165,12 +165,12 @@ def test_parsing_twice_is_refused(handled):
         webhook.parse()
 
     assert effects_of(webhook) == ["handler"]
-    assert (other(webhook).attempts, other(webhook).parse_error) == (1, "")
+    assert (row_of(webhook).attempts, row_of(webhook).parse_error) == (1, "")
 
 
 def test_parsing_what_somebody_else_has_parsed_is_refused(handled):
     webhook = stored_event()
-    other(webhook).parse()
+    row_of(webhook).parse()
 
     with pytest.raises(StripeWebhookAlreadyParsed):
         webhook.parse()
@@ -184,7 +184,7 @@ def test_the_mark_is_stored_with_or_without_save(handled, save):
 
     webhook.parse(save=save)
 
-    assert other(webhook).is_parsed
+    assert row_of(webhook).is_parsed
 
 
 def test_parsing_an_unsaved_event_stores_and_applies_it(handled):
@@ -193,7 +193,7 @@ def test_parsing_an_unsaved_event_stores_and_applies_it(handled):
 
     webhook.parse()
 
-    assert other(webhook).is_parsed
+    assert row_of(webhook).is_parsed
     assert effects_of(webhook) == ["handler"]
 
 
@@ -206,7 +206,7 @@ def test_an_event_of_the_other_mode_is_stored_and_not_applied(handled, settings,
 
     webhook = create(make_event(livemode=livemode))
 
-    row = other(webhook)
+    row = row_of(webhook)
     assert (row.is_wrong_mode, row.is_parsed, row.parse_error) == (True, False, "")
     assert effects_of(webhook) == []
 
@@ -225,7 +225,7 @@ def test_applying_an_event_of_the_other_mode_is_refused(
     with pytest.raises(StripeMethodNotAllowed, match=said):
         act(webhook)
 
-    assert (other(webhook).is_parsed, other(webhook).attempts) == (False, 0)
+    assert (row_of(webhook).is_parsed, row_of(webhook).attempts) == (False, 0)
     assert effects_of(webhook) == []
 
 
@@ -246,7 +246,7 @@ def test_an_event_can_be_applied_once_the_key_is_of_its_mode(handled, settings):
 
     webhook.parse()
 
-    row = other(webhook)
+    row = row_of(webhook)
     assert (row.is_parsed, row.is_wrong_mode) == (True, False)
     assert effects_of(webhook) == ["handler"]
 
@@ -274,9 +274,9 @@ def test_a_row_of_old_that_is_no_event_counts_as_parsed_with_an_error(db, on, re
     receiver(lambda sender, instance, **kwargs: called.append(instance))
     [webhook] = StripeWebhook.objects.bulk_create([StripeWebhook(id="evt_old", raw_data=raw_data)])
 
-    other(webhook).parse()
+    row_of(webhook).parse()
 
-    row = other(webhook)
+    row = row_of(webhook)
     assert row.is_parsed
     assert row.parse_error == "This is not a Stripe event."
     assert row.raw_data == raw_data
@@ -332,7 +332,7 @@ def test_a_worker_that_applies_an_event_says_so(handled):
 
     assert apply_webhook(webhook.pk) is True
 
-    assert (other(webhook).is_parsed, other(webhook).attempts) == (True, 1)
+    assert (row_of(webhook).is_parsed, row_of(webhook).attempts) == (True, 1)
     assert effects_of(webhook) == ["handler"]
 
 
@@ -348,7 +348,7 @@ def test_a_worker_does_nothing_for_an_event_that_was_applied(handled):
 
     assert apply_webhook(webhook.pk) is False
 
-    assert (effects_of(webhook), other(webhook).attempts) == (["handler"], 1)
+    assert (effects_of(webhook), row_of(webhook).attempts) == (["handler"], 1)
 
 
 def test_a_worker_does_nothing_for_an_event_of_the_other_mode(handled, caplog):
@@ -356,7 +356,7 @@ def test_a_worker_does_nothing_for_an_event_of_the_other_mode(handled, caplog):
 
     assert apply_webhook(webhook.pk) is False
 
-    assert (effects_of(webhook), other(webhook).attempts) == ([], 0)
+    assert (effects_of(webhook), row_of(webhook).attempts) == ([], 0)
     assert caplog.records == []
 
 
@@ -369,7 +369,7 @@ def test_a_worker_logs_what_failed_and_goes_on(db, on, caplog):
 
     assert apply_webhook(webhook.pk) is False
 
-    row = other(webhook)
+    row = row_of(webhook)
     assert not row.is_parsed
     assert row.parse_error.endswith("WentWrong: No bread.")
     assert row.retry_at > timezone.now()
@@ -386,4 +386,4 @@ def test_a_worker_counts_an_event_that_could_not_be_followed_as_applied(db, on):
 
     assert apply_webhook(webhook.pk) is True
 
-    assert other(webhook).parse_error == "Unable to parse webhook"
+    assert row_of(webhook).parse_error == "Unable to parse webhook"

@@ -10,8 +10,9 @@ from django.utils import timezone
 
 from aa_stripe.jobs import process_webhooks, receive
 from aa_stripe.models import StripeWebhook
-from tests.processes import KILLED, TIMEOUT
-from tests.webhooks.effects import TYPE, effects_of, make_due, make_event, other, take_effect
+from tests.support.processes import KILLED, TIMEOUT
+from tests.support.rows import row_of
+from tests.webhooks.effects import TYPE, effects_of, make_due, make_event, take_effect
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -69,7 +70,7 @@ def test_a_stored_event_that_kills_its_process_is_counted_and_put_off(stored, st
 
     run(child)
 
-    row = other(stored)
+    row = row_of(stored)
     assert child.returncode == KILLED
     assert (row.is_parsed, row.attempts) == (False, 2)
     assert timedelta(minutes=1) < row.retry_at - timezone.now() <= timedelta(minutes=2)
@@ -87,7 +88,7 @@ def test_an_event_that_killed_a_process_takes_effect_once_when_its_time_has_come
     process_webhooks()
     process_webhooks()
 
-    row = other(webhook)
+    row = row_of(webhook)
     assert (row.is_parsed, row.attempts, row.retry_at) == (True, 2, None)
     assert effects_of(webhook) == ["handler"]
 
@@ -98,7 +99,7 @@ def test_an_event_that_killed_a_process_is_applied_by_its_next_delivery(made, st
 
     received = receive(made)
 
-    row = other(received.webhook)
+    row = row_of(received.webhook)
     assert not received.is_new
     assert row.is_parsed
     assert effects_of(row) == ["handler"]
@@ -121,7 +122,7 @@ def test_of_two_processes_that_retry_an_event_one_wins(stored, start):
 
     said = run(*children)
 
-    row = other(stored)
+    row = row_of(stored)
     assert [child.returncode for child in children] == [0, 0], said
     assert sorted(said) == ["False", "True"]
     assert (row.is_parsed, row.attempts) == (True, 2)
@@ -133,7 +134,7 @@ def test_of_two_processes_that_parse_an_event_one_is_told_that_it_was_done(store
 
     said = run(*children)
 
-    row = other(stored)
+    row = row_of(stored)
     assert sorted(child.returncode for child in children) == [0, 1], said
     assert "".join(said).count("StripeWebhookAlreadyParsed: ") == 1
     assert (row.is_parsed, row.parse_error) == (True, "")

@@ -14,7 +14,15 @@ from django.db import transaction
 from aa_stripe.jobs import process_webhooks, receive
 from aa_stripe.models import StripeWebhook
 from tests.webhooks.deliveries import deliver
-from tests.webhooks.effects import TYPE, WentWrong, effects_of, make_due, make_event, take_effect
+from tests.webhooks.effects import (
+    TYPE,
+    WentWrong,
+    effects_of,
+    make_due,
+    make_event,
+    only_webhook,
+    take_effect,
+)
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -42,10 +50,6 @@ def nothing_handed_over():
 @pytest.fixture(autouse=True)
 def handled(on):
     on(TYPE)(take_effect)
-
-
-def only_webhook():
-    return StripeWebhook.objects.get()
 
 
 def test_inline_applies_an_event_before_it_is_answered(client):

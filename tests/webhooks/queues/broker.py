@@ -1,4 +1,4 @@
-"""How the site of a test and its workers use Celery."""
+"""Celery settings of a test's site and of its workers."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ QUEUE = "aa_stripe"
 @dataclass
 class Site:
     broker_url: str
-    #: How long a message may be with a worker before it is taken for lost.
+    #: Seconds after which an unacknowledged message is delivered again.
     visibility_timeout: float = 3600
-    #: Keeps all that Celery has in Redis apart from what others have there.
+    #: Separates this test's keys in Redis from all others.
     prefix: str = field(default_factory=lambda: f"aa-stripe-{uuid.uuid4().hex}:")
 
     @property
@@ -23,7 +23,7 @@ class Site:
             "broker_url": self.broker_url,
             "broker_transport_options": {
                 "global_keyprefix": self.prefix,
-                # Without it, a Redis that does not answer is waited for without end.
+                # Without it, a Redis that does not respond blocks for ever.
                 "socket_timeout": 1,
                 "visibility_timeout": self.visibility_timeout,
             },

@@ -11,10 +11,10 @@ import pytest
 from celery import Celery, _state
 from redis import Redis, RedisError
 
+from tests.support.processes import kill_group
 from tests.webhooks.effects import TYPE, take_effect
 from tests.webhooks.queues import TYPE_THAT_HANGS
 from tests.webhooks.queues.broker import Site
-from tests.webhooks.queues.processes import kill
 
 CONNECT_TIMEOUT = 5  # seconds
 
@@ -48,7 +48,7 @@ def start(environment):
 
     yield start
     for process in processes:
-        kill(process)
+        kill_group(process)
 
 
 @pytest.fixture

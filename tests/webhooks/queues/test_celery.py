@@ -14,11 +14,13 @@ import pytest
 from aa_stripe.contrib import celery as tasks
 from aa_stripe.jobs import process_webhooks
 from aa_stripe.models import StripeWebhook
+from tests.support.processes import TIMEOUT, kill_group
+from tests.support.threads import InThread
+from tests.support.waiting import wait_until
 from tests.webhooks.deliveries import deliver
-from tests.webhooks.effects import InThread, effects_of, make_due, make_event, stored_event
+from tests.webhooks.effects import effects_of, make_due, make_event, stored_event
 from tests.webhooks.queues import TYPE_THAT_HANGS
 from tests.webhooks.queues.broker import QUEUE, Site
-from tests.webhooks.queues.processes import TIMEOUT, kill, wait_until
 
 
 def applied(webhook_id):
@@ -112,14 +114,16 @@ def test_an_event_that_kills_its_process_is_left_to_process_webhooks(
 def test_the_message_of_a_killed_worker_comes_to_another_one(
     client, site, celery, start_celery, hanging
 ):
-    site.visibility_timeout = 1
+    # A worker looks for such messages when it starts, and every 100 seconds afterwards. So the time
+    # is shorter than the start of any worker.
+    site.visibility_timeout = 0.1
     celery(site)
     event = make_event(TYPE_THAT_HANGS)
     killed = start_celery()
     deliver(client, event)
     wait_until(hanging.exists)
 
-    kill(killed)
+    kill_group(killed)
     start_celery()
 
     wait_until(lambda: applied(event["id"]))

@@ -14,9 +14,9 @@ from aa_stripe.models import (
     StripeSubscriptionPlan,
 )
 from aa_stripe.testing import Fault
-from tests.builders import make_charge, make_customer
+from tests.support.builders import make_charge, make_customer
+from tests.support.processes import TIMEOUT
 from tests.webhooks.effects import effects_of, stored_event
-from tests.webhooks.queues.processes import TIMEOUT
 
 
 def test_a_worker_charges(fake, celery_queue, start_celery, transactional_db):

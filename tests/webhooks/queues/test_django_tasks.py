@@ -9,10 +9,11 @@ from django.db import transaction
 from aa_stripe.checks import check_settings
 from aa_stripe.jobs import process_webhooks, receive
 from aa_stripe.models import StripeWebhook
+from tests.support.processes import TIMEOUT, kill_group
+from tests.support.waiting import wait_until
 from tests.webhooks.deliveries import deliver
-from tests.webhooks.effects import effects_of, make_due, make_event, stored_event
+from tests.webhooks.effects import effects_of, make_due, make_event, only_webhook, stored_event
 from tests.webhooks.queues import TYPE_THAT_HANGS
-from tests.webhooks.queues.processes import TIMEOUT, kill, wait_until
 
 pytestmark = pytest.mark.skipif(
     django.VERSION < (6, 0), reason="Django has Tasks from version 6.0 on."
@@ -45,10 +46,6 @@ def start_db_worker(start):
         )
 
     return start_db_worker
-
-
-def only_webhook():
-    return StripeWebhook.objects.get()
 
 
 def test_an_immediate_task_applies_an_event_before_it_is_answered(
@@ -115,7 +112,7 @@ def test_an_event_whose_worker_was_killed_is_applied_by_process_webhooks(
     worker = start_db_worker()
     wait_until(hanging.exists)
 
-    kill(worker)
+    kill_group(worker)
 
     assert not only_webhook().is_parsed
     assert effects_of(only_webhook()) == []

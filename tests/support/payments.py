@@ -1,10 +1,10 @@
-"""What Stripe knows, and what happens there without us."""
+"""Payments and refunds at Stripe, and the endpoints that make them."""
 
 from __future__ import annotations
 
 import stripe
 
-from aa_stripe.testing.http import routes
+from aa_stripe.models.charge import collect
 
 CREATE = "POST /v1/payment_intents"
 CONFIRM = "POST /v1/payment_intents/*/confirm"
@@ -16,17 +16,6 @@ REFUND = "POST /v1/refunds"
 REFUNDS = "GET /v1/refunds"
 
 
-def endpoint_of(request):
-    """``METHOD /path`` with ids as stars."""
-    route, _ = routes.find(request.method, request.path)
-    return route.endpoint
-
-
-def calls(fake):
-    """What was asked of Stripe, oldest first."""
-    return [endpoint_of(request) for request in fake.requests]
-
-
 def intent_of(fake, charge):
     return fake.account.get("payment_intent", charge.stripe_payment_intent_id)
 
@@ -36,17 +25,29 @@ def intents(fake):
 
 
 def paid(fake):
-    """The payments that succeeded, whoever made them."""
+    """Return the payments that succeeded."""
     return [intent for intent in intents(fake) if intent["status"] == "succeeded"]
 
 
 def refunds_of(fake, charge):
-    """The refunds of the charge that were not taken back, oldest first."""
+    """Return the refunds of the charge, oldest first."""
     return [it for it in fake.account.all("refund") if it["charge"] == charge.stripe_charge_id]
 
 
 def authenticate(fake, charge):
-    """The customer confirms in the browser and passes 3-D Secure."""
+    """Confirm as the customer does in the browser, with 3-D Secure."""
     intent = intent_of(fake, charge)
     stripe.PaymentIntent.confirm(intent["id"], payment_method=charge.customer.default_source)
     fake.complete_authentication(intent["id"])
+
+
+def before_it_is_written(monkeypatch, act):
+    """Call ``act()`` once, after Stripe's response and before it is recorded."""
+    write = collect._write
+
+    def be_slow(*arguments):
+        monkeypatch.setattr(collect, "_write", write)
+        act()
+        return write(*arguments)
+
+    monkeypatch.setattr(collect, "_write", be_slow)

@@ -1,0 +1,33 @@
+"""Receivers that are connected for one block."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack, contextmanager
+
+from aa_stripe import signals
+
+OF_CHARGE = ("succeeded", "card_exception", "requires_action", "refunded")
+
+
+@contextmanager
+def hearing(signal, receiver):
+    """Connect ``receiver`` for the block."""
+    signal.connect(receiver)
+    try:
+        yield
+    finally:
+        signal.disconnect(receiver)
+
+
+@contextmanager
+def heard_signals(entry=lambda name, instance: (name, instance.pk)):
+    """Collect an entry for each charge signal of the block, in their order."""
+    heard = []
+    with ExitStack() as receivers:
+        for name in OF_CHARGE:
+
+            def listen(sender, instance, name=name, **kwargs):
+                heard.append(entry(name, instance))
+
+            receivers.enter_context(hearing(getattr(signals, f"stripe_charge_{name}"), listen))
+        yield heard
