@@ -139,7 +139,7 @@ def test_the_owner_may_refuse_to_save_a_card(fake, api, customer):
 
 @pytest.mark.parametrize("name", ["complete_authentication", "fail_authentication"])
 def test_only_an_intent_that_waits_can_be_gone_on_with(fake, intent, name):
-    with pytest.raises(ValueError, match="it is requires_payment_method"):
+    with pytest.raises(ValueError, match="its status is requires_payment_method"):
         getattr(fake, name)(intent.id)
     with pytest.raises(ValueError, match="There is no intent 'pi_none'"):
         getattr(fake, name)("pi_none")

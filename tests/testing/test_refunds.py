@@ -176,7 +176,7 @@ def test_another_refund_cannot_be_canceled(api, pending):
 def test_a_refund_is_settled_once_and_for_all(fake, pending):
     fake.settle_refund(pending.id, "failed")
 
-    with pytest.raises(ValueError, match="is over"):
+    with pytest.raises(ValueError, match="cannot be settled"):
         fake.settle_refund(pending.id, "succeeded")
     with pytest.raises(ValueError, match="There is no refund"):
         fake.settle_refund("re_none", "succeeded")

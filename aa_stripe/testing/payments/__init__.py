@@ -1,1 +1,1 @@
-"""How a payment is attempted: saved cards, charges, authentication, settlement, refunds."""
+"""Payments: saved cards, charges, authentication, settlement and refunds."""

@@ -1,4 +1,4 @@
-"""3-D Secure: when a card asks for it, and how an intent waits for it."""
+"""3-D Secure: when a card requires it, and the state of an intent that waits for it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from aa_stripe.testing.cards.card import Authentication, TestCard
 def asks_for_authentication(
     account: Account, card: TestCard, method: JSON, *, off_session: bool
 ) -> bool:
-    """Return whether the card's owner has to act first."""
+    """Return whether the cardholder has to authenticate before the payment."""
     if card.authentication is Authentication.UNLESS_SET_UP:
         return method["id"] not in account.authenticated
     if card.authentication is Authentication.ON_SESSION:
@@ -18,7 +18,7 @@ def asks_for_authentication(
 
 
 def ask_for_authentication(intent: JSON, method: JSON) -> None:
-    """Leave an intent (of either kind) waiting for the card's owner."""
+    """Set an intent (of either kind) to wait for the cardholder."""
     intent.update(
         status="requires_action",
         payment_method=method["id"],

@@ -1,4 +1,4 @@
-"""What a charge or a refund does to the balance."""
+"""Balance transactions of charges and refunds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A PaymentIntent that is given up."""
+"""Cancellation of a PaymentIntent."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ CANCELABLE = (*OPEN, "requires_capture")
 
 
 def cancel(account: Account, intent: JSON, *, reason: str | None) -> JSON:
-    """Give up; what was reserved is let go."""
+    """Cancel a PaymentIntent and release the reserved amount, if any."""
     if intent["status"] not in CANCELABLE:
         raise unexpected_state(
             intent,

@@ -1,4 +1,4 @@
-"""3-D Secure: what the card's owner does in the browser."""
+"""3-D Secure: the cardholder's actions in the browser."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from aa_stripe.testing.payments.payment_attempt import pay
 
 
 def complete(account: Account, id: str) -> JSON:
-    """The owner agrees: the intent goes on to be paid or saved, or to be declined."""
+    """Authenticate the intent, and continue its payment or setup (which may be declined)."""
     intent, method = _waiting(account, id)
     if intent["object"] == "setup_intent":
         return setup_attempt.save(account, intent, method)
@@ -21,7 +21,7 @@ def complete(account: Account, id: str) -> JSON:
 
 
 def fail(account: Account, id: str) -> JSON:
-    """The owner does not agree: back to ``requires_payment_method``."""
+    """Fail the authentication: the intent returns to ``requires_payment_method``."""
     intent, method = _waiting(account, id)
     kind = intent["object"]
     refusal = _not_authenticated(kind)
@@ -37,7 +37,7 @@ def _waiting(account: Account, id: str) -> tuple[JSON, JSON]:
     if intent is None:
         raise ValueError(f"There is no intent {id!r}.")
     if intent["status"] != "requires_action":
-        raise ValueError(f"{id} waits for nobody, it is {intent['status']}.")
+        raise ValueError(f"{id} does not require an action; its status is {intent['status']}.")
     return intent, payment_methods.resolve(account, intent["payment_method"])
 
 

@@ -1,4 +1,4 @@
-"""Charges: what an attempt to pay leaves behind."""
+"""Charges: the records of payment attempts."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from aa_stripe.testing.base.samples import sample
 from aa_stripe.testing.cards.card import Decline
 from aa_stripe.testing.payments import balance
 
-TAKEN_OVER = (
+COPIED = (
     "amount",
     "currency",
     "customer",
@@ -18,7 +18,7 @@ TAKEN_OVER = (
     "statement_descriptor_suffix",
     "transfer_group",
 )
-"""What a charge has from its PaymentIntent."""
+"""The fields that a charge copies from its PaymentIntent."""
 
 
 def record(
@@ -30,10 +30,10 @@ def record(
     status: str = "succeeded",
     captured: bool = True,
 ) -> JSON:
-    """Record what came of an attempt to pay, and return the charge."""
+    """Record a payment attempt, and return its charge."""
     charge = account.add(
         "charge",
-        **{name: intent.get(name) for name in TAKEN_OVER},
+        **{name: intent.get(name) for name in COPIED},
         metadata=dict(intent["metadata"]),
         payment_intent=intent["id"],
         payment_method=method["id"],
@@ -43,7 +43,7 @@ def record(
         paid=False,
     )
     if decline is not None:
-        return refuse(account, charge, decline)
+        return fail(account, charge, decline)
     if status == "pending":
         account.emit("charge.pending", charge)
         return charge
@@ -51,16 +51,16 @@ def record(
 
 
 def succeed(account: Account, charge: JSON, *, captured: bool = True) -> JSON:
-    """The money has come, or is reserved if it is not ``captured``."""
+    """Mark a charge as succeeded; without ``captured`` the amount is only reserved."""
     charge.update(status="succeeded", paid=True)
     if captured:
-        _take(account, charge, charge["amount"])
+        _book(account, charge, charge["amount"])
     account.emit("charge.succeeded", charge)
     return charge
 
 
-def refuse(account: Account, charge: JSON, decline: Decline) -> JSON:
-    """The money will not come."""
+def fail(account: Account, charge: JSON, decline: Decline) -> JSON:
+    """Mark a charge as failed."""
     charge.update(
         status="failed",
         failure_code=decline.code,
@@ -78,19 +78,19 @@ def refuse(account: Account, charge: JSON, decline: Decline) -> JSON:
 
 
 def capture(account: Account, charge: JSON, amount: int) -> None:
-    """Take ``amount`` (smallest unit) of what was reserved; the rest is let go."""
-    # Unverified: whether a partial capture shows in amount_refunded. Here it does not.
-    _take(account, charge, amount)
+    """Capture ``amount`` (smallest unit) of the reserved amount, and release the rest."""
+    # Unverified: a partial capture may count in amount_refunded at Stripe. Here it does not.
+    _book(account, charge, amount)
     account.emit("charge.captured", charge)
 
 
 def release(account: Account, charge: JSON) -> None:
-    """Let go all that was reserved."""
+    """Release the whole reserved amount."""
     charge.update(refunded=True, amount_refunded=charge["amount"])
     account.emit("charge.refunded", charge)
 
 
-def _take(account: Account, charge: JSON, amount: int) -> None:
+def _book(account: Account, charge: JSON, amount: int) -> None:
     booked = balance.book(account, charge, amount)
     charge.update(captured=True, amount_captured=amount, balance_transaction=booked)
 

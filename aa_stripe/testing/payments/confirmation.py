@@ -1,4 +1,4 @@
-"""What PaymentIntents and SetupIntents ask of a confirmation alike."""
+"""Rules for a confirmation that PaymentIntents and SetupIntents share."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ UNSUPPORTED = {
     "payment_method_data",
     "transfer_data",
 }
-"""Parameters that would change what happens, and that the fake does not know."""
+"""Parameters that affect the outcome at Stripe and that FakeStripe does not support."""
 
 ONLY_WITH_CONFIRM = ("error_on_requires_action", "off_session", "return_url")
 
 NOUNS = {"payment_intent": "PaymentIntent", "setup_intent": "SetupIntent"}
 
 
-def refuse_unsupported(params: dict[str, Any]) -> None:
-    """Say so, rather than pretend."""
+def reject_unsupported(params: dict[str, Any]) -> None:
+    """Raise a refusal if a parameter is not supported."""
     refusals.refuse_unsupported(params, UNSUPPORTED)
 
 
-def refuse_without_confirm(params: dict[str, Any]) -> None:
-    """Refuse what makes sense for a confirmation only."""
+def reject_without_confirm(params: dict[str, Any]) -> None:
+    """Raise a refusal if a parameter requires ``confirm``."""
     if params.get("confirm"):
         return
     for name in ONLY_WITH_CONFIRM:
@@ -46,10 +46,10 @@ def refuse_without_confirm(params: dict[str, Any]) -> None:
 
 
 def ways_to_pay(params: dict[str, Any]) -> JSON:
-    """Return the fields that say which payment methods an intent takes.
+    """Return the fields that define which payment methods an intent accepts.
 
-    Stripe's default since 2023-08-16 is whatever the Dashboard has enabled. Naming the types was
-    ``payment_method_types`` and is ``allowed_payment_method_types`` for newer SDKs.
+    Since 2023-08-16 the default is the payment methods enabled in the Dashboard. Older SDKs send
+    explicit types as ``payment_method_types``, newer ones as ``allowed_payment_method_types``.
     """
     automatic = params.get("automatic_payment_methods")
     types = named_types(params)
@@ -67,15 +67,15 @@ def ways_to_pay(params: dict[str, Any]) -> JSON:
 
 
 def named_types(params: dict[str, Any]) -> list[str]:
-    """Return the types of payment methods that are named, none if it is left to Stripe."""
+    """Return the explicit payment method types; empty if Stripe chooses them."""
     named: list[str] = params.get(
         "allowed_payment_method_types", params.get("payment_method_types", [])
     )
     return named
 
 
-def refuse_without_return_url(intent: JSON, params: dict[str, Any]) -> None:
-    """Refuse a confirmation that might redirect and does not say where to."""
+def reject_without_return_url(intent: JSON, params: dict[str, Any]) -> None:
+    """Raise a refusal if the confirmation might redirect and has no ``return_url``."""
     automatic = intent["automatic_payment_methods"]
     if automatic is None or automatic["allow_redirects"] == "never" or "return_url" in params:
         return
@@ -91,15 +91,18 @@ def refuse_without_return_url(intent: JSON, params: dict[str, Any]) -> None:
 
 
 def usable(account: Account, intent: JSON, id: str) -> JSON:
-    """Return the payment method, or refuse what this intent's customer may not use."""
+    """Return the payment method; raise a refusal if the intent's customer may not use it."""
     method = payment_methods.resolve(account, id)
-    refuse_stranger(method, intent["customer"], intent["object"], intent)
-    payment_methods.refuse_if_spent(account, method)
+    check_owner(method, intent["customer"], intent["object"], intent)
+    payment_methods.reject_if_spent(account, method)
     return method
 
 
 def chosen(account: Account, kind: str, intent: JSON | None, params: dict[str, Any]) -> JSON:
-    """Return the customer and the payment method after ``params``; refuse a misfit."""
+    """Return the customer and the payment method after ``params``.
+
+    Raises a refusal if the payment method belongs to another customer.
+    """
     customer = params.get("customer", intent and intent["customer"])
     method = params.get("payment_method", intent and intent["payment_method"])
     if customer is not None:
@@ -111,10 +114,8 @@ def chosen(account: Account, kind: str, intent: JSON | None, params: dict[str, A
     return {"customer": customer, "payment_method": found["id"]}
 
 
-def refuse_stranger(
-    method: JSON, customer: str | None, kind: str, intent: JSON | None = None
-) -> None:
-    """Refuse a payment method that belongs to somebody else than ``customer``."""
+def check_owner(method: JSON, customer: str | None, kind: str, intent: JSON | None = None) -> None:
+    """Raise a refusal if the payment method belongs to another customer."""
     owner = method["customer"]
     if owner is None or owner == customer:
         return
@@ -136,5 +137,5 @@ def _customer_missing(method: JSON, kind: str, holding: dict[str, Any]) -> Refus
 
 
 def _holding(kind: str, intent: JSON | None) -> dict[str, Any]:
-    """The part of an error that shows the intent it is about."""
+    """Return the part of an error that contains its intent."""
     return {kind: copy.deepcopy(intent)}

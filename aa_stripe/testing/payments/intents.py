@@ -1,4 +1,4 @@
-"""What PaymentIntents and SetupIntents are alike in."""
+"""Functions that PaymentIntents and SetupIntents share."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ OPEN = ("requires_payment_method", "requires_confirmation", "requires_action")
 
 
 def create(account: Account, kind: str, fields: JSON) -> JSON:
-    """Return a new intent of that ``kind``, which waits to be confirmed."""
+    """Create an unconfirmed intent of the given ``kind``."""
     intent = account.add(kind, **fields)
     intent["client_secret"] = _client_secret(intent["id"])
     intent["status"] = status_before_confirmation(intent)
@@ -22,12 +22,12 @@ def create(account: Account, kind: str, fields: JSON) -> JSON:
 
 
 def status_before_confirmation(intent: JSON) -> str:
-    """Return what an intent waits for: a payment method, or with one to be confirmed."""
+    """Return the status of an unconfirmed intent, which depends on its payment method."""
     return "requires_confirmation" if intent["payment_method"] else "requires_payment_method"
 
 
 def unexpected_state(intent: JSON, message: str) -> Refusal:
-    """The intent is not in a state that allows this; the error holds it."""
+    """Return the refusal for an intent whose status does not allow the request."""
     kind = intent["object"]
     holding: dict[str, Any] = {kind: copy.deepcopy(intent)}
     return Refusal(

@@ -1,4 +1,4 @@
-"""Legacy cards, on accounts that may still have them."""
+"""Legacy cards, for accounts that are still allowed to use them."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ def of(account: Account, customer: str) -> list[JSON]:
     return [card for card in account.all("card") if card["customer"] == customer]
 
 
-def make(account: Account, token: str) -> JSON:
-    """Return a new legacy card; nobody owns it yet.
+def create(account: Account, token: str) -> JSON:
+    """Create a legacy card without a customer.
 
-    Refused unless the account may use card tokens, and for a card that declines.
+    Raises a refusal if the account may not use card tokens, or if the card declines.
     """
     if not token.startswith("tok_"):
         raise no_such("source", token, param="source")
@@ -38,8 +38,8 @@ def make(account: Account, token: str) -> JSON:
     return card
 
 
-def give(account: Account, card: JSON, owner: JSON) -> JSON:
-    """Save a legacy card for a customer, as the default if it is the first one."""
+def attach(account: Account, card: JSON, owner: JSON) -> JSON:
+    """Attach a legacy card to a customer, as the default if there is none."""
     card["customer"] = owner["id"]
     account.emit("customer.source.created", card)
     if owner["default_source"] is None:
@@ -57,7 +57,7 @@ def remove(account: Account, card: JSON, owner: JSON) -> None:
 
 
 def end_of_life() -> Refusal:
-    """The account may not use card tokens."""
+    """Return the refusal for an account that may not use card tokens."""
     return Refusal(
         400,
         "invalid_request_error",
@@ -73,5 +73,5 @@ def end_of_life() -> Refusal:
 
 
 def _brand(brand: str) -> str:
-    """Legacy cards spell brands as people do."""
+    """Return the brand in the spelling of legacy cards."""
     return {"amex": "American Express", "mastercard": "MasterCard"}.get(brand, brand.title())

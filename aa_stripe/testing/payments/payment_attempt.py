@@ -17,24 +17,24 @@ from aa_stripe.testing.payments.authentication import (
 def attempt(
     account: Account, intent: JSON, method: JSON, *, off_session: bool, may_ask: bool
 ) -> Refusal | None:
-    """Try to collect, and leave the intent in the state that follows.
+    """Try to collect the payment, and update the intent with the result.
 
-    ``may_ask``: whether the card's owner may be asked for 3-D Secure, or the attempt fails then.
-    Returns the refusal to answer with, or ``None`` when there is none (which does not mean that
-    money moved: the intent's status says).
+    If the card requires 3-D Secure, ``may_ask`` allows it; without it the attempt fails.
+    Returns the refusal for the response, or ``None`` if there is none. ``None`` does not mean
+    that the payment succeeded; see the intent's status.
     """
     card = account.cards[method["id"]]
     if not asks_for_authentication(account, card, method, off_session=off_session):
         return pay(account, intent, method)
     if not may_ask:
-        return _refuse_unauthenticated(account, intent, method)
+        return _fail_unauthenticated(account, intent, method)
     ask_for_authentication(intent, method)
     account.emit("payment_intent.requires_action", intent)
     return None
 
 
 def pay(account: Account, intent: JSON, method: JSON) -> Refusal | None:
-    """Collect, the owner having done what had to be done; return the refusal, if any."""
+    """Collect the payment after any 3-D Secure, and return the refusal, if any."""
     card = account.cards[method["id"]]
     intent.update(payment_method=method["id"], next_action=None, last_payment_error=None)
     if method["customer"] is None:
@@ -50,7 +50,7 @@ def pay(account: Account, intent: JSON, method: JSON) -> Refusal | None:
 
 
 def fail(account: Account, intent: JSON, method: JSON, refusal: Refusal) -> Refusal:
-    """Leave the intent as a refused attempt leaves it; return the refusal that says so."""
+    """Mark the attempt as failed, and return the refusal with the intent added."""
     refusal.error["payment_method"] = copy.deepcopy(method)
     error = copy.deepcopy(refusal.error)
     intent.update(
@@ -66,7 +66,7 @@ def fail(account: Account, intent: JSON, method: JSON, refusal: Refusal) -> Refu
 
 
 def finish(account: Account, intent: JSON, charge: JSON) -> None:
-    """Leave the intent paid by that charge."""
+    """Mark the intent as paid by the charge."""
     intent.update(
         status="succeeded",
         amount_received=charge["amount_captured"],
@@ -76,7 +76,7 @@ def finish(account: Account, intent: JSON, charge: JSON) -> None:
     account.emit("payment_intent.succeeded", intent)
 
 
-def _refuse_unauthenticated(account: Account, intent: JSON, method: JSON) -> Refusal:
+def _fail_unauthenticated(account: Account, intent: JSON, method: JSON) -> Refusal:
     refusal = card_error(
         "Your card was declined. This transaction requires authentication.",
         code="authentication_required",
@@ -110,4 +110,4 @@ def _collect(account: Account, intent: JSON, method: JSON) -> None:
 
 def _save_if_wanted(account: Account, intent: JSON, method: JSON) -> None:
     if method["customer"] is None and intent["customer"] and intent["setup_future_usage"]:
-        payment_methods.give(account, method, intent["customer"])
+        payment_methods.attach(account, method, intent["customer"])

@@ -1,4 +1,4 @@
-"""Cards as Stripe saves them today: made, found, saved for a customer, taken from one."""
+"""Payment methods: creation, lookup, attaching and detaching."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from aa_stripe.testing.cards.details import CardDetails
 
 
 def make(account: Account, details: CardDetails, **fields: Any) -> JSON:
-    """Return a new payment method."""
+    """Create a payment method."""
     method = account.add("payment_method", **fields)
     method["card"].update(_card_fields(details))
     account.cards[method["id"]] = details.card
@@ -20,7 +20,7 @@ def make(account: Account, details: CardDetails, **fields: Any) -> JSON:
 
 
 def of(account: Account, customer: str, type: str | None) -> list[JSON]:
-    """Return the payment methods of a customer, legacy cards among them, oldest first."""
+    """Return the payment methods of a customer, including legacy cards, oldest first."""
     methods = [item for item in account.all("payment_method") if item["customer"] == customer]
     methods += [
         from_legacy(account, card) for card in account.all("card") if card["customer"] == customer
@@ -30,10 +30,10 @@ def of(account: Account, customer: str, type: str | None) -> list[JSON]:
 
 
 def resolve(account: Account, id: str, *, param: str | None = "payment_method") -> JSON:
-    """Return the payment method that is meant by ``id``.
+    """Return the payment method that ``id`` identifies.
 
-    ``pm_card_visa`` and its like make a new one; the id of a legacy card gives that card's
-    other face.
+    A test id such as ``pm_card_visa`` creates a new one. The id of a legacy card returns that
+    card in the form of a payment method.
     """
     if id in PAYMENT_METHODS:
         return make(account, CardDetails(PAYMENT_METHODS[id]))
@@ -44,28 +44,31 @@ def resolve(account: Account, id: str, *, param: str | None = "payment_method") 
 
 
 def attachable(account: Account, id: str, *, param: str | None = "payment_method") -> JSON:
-    """Return the payment method, or refuse: somebody's already, used up, or declining."""
+    """Return the payment method; raise a refusal if it cannot be attached.
+
+    It is rejected if it has a customer, was detached before, or its card declines.
+    """
     method = resolve(account, id, param=param)
     if method["customer"] is not None:
-        # Unverified: whether Stripe minds when it is the same customer.
+        # Unverified: Stripe may accept the same customer.
         raise invalid("The payment method you provided has already been attached to a customer.")
-    refuse_if_spent(account, method)
+    reject_if_spent(account, method)
     card = account.cards[method["id"]]
     if card.decline is not None and not card.attaches:
         raise card.decline.refusal()
     return method
 
 
-def give(account: Account, method: JSON, customer: str) -> JSON:
-    """Save a payment method for a customer."""
+def attach(account: Account, method: JSON, customer: str) -> JSON:
+    """Attach a payment method to a customer."""
     before = dict(method)
     method["customer"] = customer
     account.emit("payment_method.attached", method, before=before)
     return method
 
 
-def take(account: Account, method: JSON) -> None:
-    """Take a payment method from its customer, who no longer has it as the default either."""
+def detach(account: Account, method: JSON) -> None:
+    """Detach a payment method from its customer, and clear it as the customer's default."""
     settings = account.get("customer", method["customer"])["invoice_settings"]
     if settings["default_payment_method"] == method["id"]:
         settings["default_payment_method"] = None
@@ -73,8 +76,8 @@ def take(account: Account, method: JSON) -> None:
     account.spent.add(method["id"])
 
 
-def refuse_if_spent(account: Account, method: JSON) -> None:
-    """Raise a refusal if Stripe would not take this payment method again."""
+def reject_if_spent(account: Account, method: JSON) -> None:
+    """Raise a refusal if the payment method was detached and cannot be used again."""
     if method["id"] in account.spent and method["customer"] is None:
         raise invalid(
             "The provided PaymentMethod was previously used with a PaymentIntent without Customer "
@@ -85,7 +88,7 @@ def refuse_if_spent(account: Account, method: JSON) -> None:
 
 
 def does_not_belong(id: str, customer: str, **details: Any) -> Refusal:
-    """A payment method of somebody else."""
+    """Return the refusal for a payment method of another customer."""
     return invalid(
         f"The PaymentMethod {id} does not belong to the Customer you supplied {customer}. Please "
         "use this PaymentMethod with the Customer that it belongs to instead.",
@@ -95,7 +98,7 @@ def does_not_belong(id: str, customer: str, **details: Any) -> Refusal:
 
 
 def from_legacy(account: Account, card: JSON) -> JSON:
-    """Return a legacy card as the payment method that Stripe shows for it."""
+    """Return a legacy card in the form of a payment method, as Stripe does."""
     details = CardDetails(account.cards[card["id"]], card["exp_month"], card["exp_year"])
     method = sample("payment_method")
     method["card"].update(_card_fields(details))

@@ -1,4 +1,4 @@
-"""Refunds: money given back, and money that could not be."""
+"""Refunds, including those that fail later."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from aa_stripe.testing.account import JSON, Account
 from aa_stripe.testing.payments import balance
 
 OPEN = ("pending", "requires_action", "succeeded")
-"""What a refund can still be settled from: also one that succeeded may fail later."""
+"""The statuses from which a refund can be settled; a succeeded refund may fail later."""
 
 
 def make(account: Account, charge: JSON, amount: int, **fields: Any) -> JSON:
-    """Return a new refund of a charge, which is that much poorer at once."""
+    """Create a refund, and add its amount to ``amount_refunded`` of the charge."""
     card, before = account.cards[charge["payment_method"]], dict(charge)
     refund = account.add(
         "refund",
@@ -36,17 +36,17 @@ def of(account: Account, charge: str) -> list[JSON]:
 
 
 def settle(account: Account, refund: JSON, status: str) -> JSON:
-    """Let a refund become what it will be; what fails or is canceled goes back to the charge."""
+    """Set a refund's status; a failed or canceled amount is returned to the charge."""
     before = dict(refund)
     refund["status"] = status
     if status in ("failed", "canceled"):
-        _give_back(account, refund, status)
+        _revert(account, refund, status)
     account.emit("refund.failed" if status == "failed" else "refund.updated", refund, before=before)
     account.emit("charge.refund.updated", refund, before=before)
     return refund
 
 
-def _give_back(account: Account, refund: JSON, status: str) -> None:
+def _revert(account: Account, refund: JSON, status: str) -> None:
     if status == "failed":
         refund["failure_reason"] = "expired_or_canceled_card"
     booked = balance.book(account, refund, refund["amount"])

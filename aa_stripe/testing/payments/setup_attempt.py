@@ -15,9 +15,9 @@ from aa_stripe.testing.payments.authentication import (
 
 
 def attempt(account: Account, intent: JSON, method: JSON) -> Refusal | None:
-    """Try to save the card, and leave the intent in the state that follows.
+    """Try to save the card, and update the intent with the result.
 
-    Returns the refusal to answer with, or ``None`` when there is none.
+    Returns the refusal for the response, or ``None`` if there is none.
     """
     card = account.cards[method["id"]]
     if card.decline is not None and not card.attaches:
@@ -31,9 +31,9 @@ def attempt(account: Account, intent: JSON, method: JSON) -> Refusal | None:
 
 
 def save(account: Account, intent: JSON, method: JSON) -> JSON:
-    """Save the card for the intent's customer; 3-D Secure, if any, is behind us."""
+    """Save the card for the intent's customer, after 3-D Secure if it was required."""
     if intent["customer"] is not None and method["customer"] is None:
-        payment_methods.give(account, method, intent["customer"])
+        payment_methods.attach(account, method, intent["customer"])
     if account.cards[method["id"]].authentication is Authentication.UNLESS_SET_UP:
         account.authenticated.add(method["id"])
     intent.update(
@@ -44,7 +44,7 @@ def save(account: Account, intent: JSON, method: JSON) -> JSON:
 
 
 def fail(account: Account, intent: JSON, method: JSON, refusal: Refusal) -> Refusal:
-    """Leave the intent as a refused attempt leaves it; return the refusal that says so."""
+    """Mark the attempt as failed, and return the refusal with the intent added."""
     refusal.error["payment_method"] = copy.deepcopy(method)
     intent.update(
         status="requires_payment_method",

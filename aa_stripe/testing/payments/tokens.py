@@ -1,4 +1,4 @@
-"""Card tokens, each to be used once."""
+"""Card tokens, which can be used once."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from aa_stripe.testing.cards.details import CardDetails
 
 
 def make(account: Account, details: CardDetails) -> JSON:
-    """Return a new token."""
+    """Create a token."""
     card = {**sample("card"), "id": new_id("card"), **details.as_fields()}
     token = account.add("token", card=card)
     account.cards[token["id"]] = details.card
@@ -19,7 +19,7 @@ def make(account: Account, details: CardDetails) -> JSON:
 
 
 def spend(account: Account, id: str, *, param: str) -> CardDetails:
-    """Return the card behind a token, which cannot be used again after this."""
+    """Return the card of a token, and mark the token as used."""
     if id in TOKENS:
         return CardDetails(TOKENS[id])
     token = account.find("token", id)

@@ -1,4 +1,4 @@
-"""``/v1/balance_transactions``: what a charge or a refund did to the balance."""
+"""``/v1/balance_transactions``: the balance changes of charges and refunds."""
 
 from __future__ import annotations
 

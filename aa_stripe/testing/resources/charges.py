@@ -1,4 +1,4 @@
-"""``/v1/charges``: what PaymentIntents leave behind, and the legacy way to make them."""
+"""``/v1/charges``: charges of PaymentIntents, and legacy charges without one."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def _legacy_card(account: Account, params: dict[str, Any]) -> JSON:
     if "customer" not in params:
         if "source" not in params:
             raise bad_parameter("Must provide source or customer.", code="parameter_missing")
-        return legacy_cards.make(account, params["source"])
+        return legacy_cards.create(account, params["source"])
     customer = account.get("customer", params["customer"], param="customer")
     if "source" in params and params["source"].startswith("tok_"):
         raise legacy_cards.end_of_life()
@@ -61,12 +61,12 @@ def _nothing_to_charge(account: Account, customer: JSON) -> Refusal:
 
 
 def retrieve(account: Account, params: dict[str, Any], id: str) -> JSON:
-    """Return one charge, which may be a failed one."""
+    """Return one charge, which may have failed."""
     return account.get("charge", id)
 
 
 def update(account: Account, params: dict[str, Any], id: str) -> JSON:
-    """Change what is only for people: description, metadata, receipt."""
+    """Change the informational fields: description, metadata, receipt, shipping."""
     charge = account.get("charge", id)
     before = dict(charge)
     charge["metadata"] = merge(charge["metadata"], params.get("metadata"))
@@ -77,6 +77,6 @@ def update(account: Account, params: dict[str, Any], id: str) -> JSON:
 
 
 def list_all(account: Account, params: dict[str, Any]) -> JSON:
-    """List charges, failed ones too, of a customer or of a PaymentIntent."""
+    """List charges, including failed ones, by customer or PaymentIntent."""
     found = account.matching("charge", params, by=("customer", "payment_intent"))
     return page("/v1/charges", found, params)

@@ -1,4 +1,4 @@
-"""``/v1/coupons``: promises of a discount."""
+"""``/v1/coupons``."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ UNSUPPORTED = {"applies_to"}
 MAX_NAME = 40
 MAX_PLACES = 2
 REDEEMABLE = 5 * 366 * 24 * 60 * 60
-"""Seconds for which a coupon may be redeemed. Unverified: what exactly are five years."""
+"""Seconds for which a coupon may be redeemed. Unverified: the exact length of five years."""
 
 
 def create(account: Account, params: dict[str, Any]) -> JSON:
-    """Create a coupon; without an ``id`` Stripe chooses one."""
+    """Create a coupon; without an ``id`` one is generated."""
     refuse_unsupported(params, UNSUPPORTED)
     fields = {**_value(params), **_duration(params), "metadata": merge({}, params.get("metadata"))}
     check_length(params, "name", MAX_NAME)
     _check_redemption(account, params)
     if params.get("id"):
         fields["id"] = params["id"]
-        # Of a coupon that was deleted the id is free again. Unverified, but relied on by many.
+        # The id of a deleted coupon can be reused. Unverified, but many integrations rely on it.
         if account.find("coupon", params["id"]) is not None:
             raise already_exists("Coupon")
     options = _currency_options(params, fields["amount_off"])
@@ -56,7 +56,7 @@ def retrieve(account: Account, params: dict[str, Any], id: str) -> JSON:
 
 
 def update(account: Account, params: dict[str, Any], id: str) -> JSON:
-    """Change the name, the metadata, or the amounts in further currencies; nothing else can be."""
+    """Change the name, the metadata, or the amounts in further currencies."""
     coupon = account.get("coupon", id)
     before = dict(coupon)
     check_length(params, "name", MAX_NAME)
@@ -70,16 +70,16 @@ def update(account: Account, params: dict[str, Any], id: str) -> JSON:
 
 
 def delete(account: Account, params: dict[str, Any], id: str) -> JSON:
-    """Delete a coupon; the discounts that were made of it stay."""
+    """Delete a coupon; its existing discounts remain."""
     coupon = account.get("coupon", id)
     account.remove("coupon", id)
-    # Unverified: whether the event shows a deleted coupon as valid.
+    # Unverified: the event may show a deleted coupon as invalid.
     account.emit("coupon.deleted", coupon)
     return {"id": id, "object": "coupon", "deleted": True}
 
 
 def list_all(account: Account, params: dict[str, Any]) -> JSON:
-    """List coupons, deleted ones not among them."""
+    """List coupons, without deleted ones."""
     found = [coupons.current(account, coupon) for coupon in account.all("coupon")]
     return page("/v1/coupons", found, params)
 
@@ -88,10 +88,10 @@ def _value(params: dict[str, Any]) -> JSON:
     if "amount_off" in params and "percent_off" in params:
         raise exclusive("amount_off", "percent_off")
     if "percent_off" in params:
-        # Unverified: that a currency makes no difference here, and is not kept.
+        # Unverified: a currency has no effect here and is not stored.
         return {"amount_off": None, "percent_off": _percent(params["percent_off"])}
     if "amount_off" not in params:
-        # Unverified: Stripe's words for this.
+        # Unverified: Stripe's wording.
         raise bad_parameter(
             "Must provide percent_off or amount_off.", param="percent_off", code="parameter_missing"
         )
@@ -102,7 +102,7 @@ def _value(params: dict[str, Any]) -> JSON:
 
 
 def _percent(percent: Decimal) -> float:
-    # Unverified: Stripe's words for too large a discount, or none at all.
+    # Unverified: Stripe's wording for a percentage out of range.
     check_places(percent, MAX_PLACES, param="percent_off")
     if not 0 < percent <= 100:
         raise bad_parameter(
@@ -125,7 +125,7 @@ def _duration(params: dict[str, Any]) -> JSON:
     if duration == "repeating" and months is None:
         raise missing_parameter("duration_in_months")
     if duration != "repeating" and months is not None:
-        # Unverified: Stripe's words for this.
+        # Unverified: Stripe's wording.
         raise bad_parameter(
             "You can only pass duration_in_months when duration is repeating.",
             param="duration_in_months",
@@ -141,7 +141,7 @@ def _check_redemption(account: Account, params: dict[str, Any]) -> None:
     redeem_by = params.get("redeem_by")
     if redeem_by is None:
         return
-    # Unverified: Stripe's words for both of these.
+    # Unverified: Stripe's wording of both errors.
     if redeem_by <= account.now:
         raise bad_parameter("redeem_by must be in the future.", param="redeem_by")
     if redeem_by > account.now + REDEEMABLE:
@@ -149,10 +149,10 @@ def _check_redemption(account: Account, params: dict[str, Any]) -> None:
 
 
 def _currency_options(params: dict[str, Any], amount_off: int | None) -> dict[str, JSON]:
-    """Return the amounts in further currencies, which only a coupon of an amount can have."""
+    """Return the amounts in further currencies; they require ``amount_off``."""
     sent = params.get("currency_options", {})
     if sent and amount_off is None:
-        # Unverified: Stripe's words for this.
+        # Unverified: Stripe's wording.
         raise bad_parameter(
             "currency_options can only be set for a coupon with amount_off.",
             param="currency_options",

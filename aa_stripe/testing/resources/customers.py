@@ -35,7 +35,7 @@ def create(account: Account, params: dict[str, Any]) -> JSON:
     default = params.get("invoice_settings", {}).get("default_payment_method")
     if default and default not in (chosen, method and method["id"]):
         raise _not_attached(default)
-    card = legacy_cards.make(account, params["source"]) if "source" in params else None
+    card = legacy_cards.create(account, params["source"]) if "source" in params else None
 
     customer = account.add("customer", metadata=metadata, invoice_prefix=noise(8).upper())
     _copy(customer, params)
@@ -44,7 +44,7 @@ def create(account: Account, params: dict[str, Any]) -> JSON:
         if default:
             customer["invoice_settings"]["default_payment_method"] = method["id"]
     if card is not None:
-        legacy_cards.give(account, card, customer)
+        legacy_cards.attach(account, card, customer)
     account.emit("customer.created", customer)
     if method is not None:
         account.emit("payment_method.attached", method)
@@ -52,7 +52,7 @@ def create(account: Account, params: dict[str, Any]) -> JSON:
 
 
 def retrieve(account: Account, params: dict[str, Any], id: str) -> JSON:
-    """Return one customer; of a deleted one only that it is deleted."""
+    """Return one customer; a deleted one has only ``deleted``."""
     customer = account.find("customer", id)
     if customer is None:
         raise no_such("customer", id)
@@ -60,13 +60,13 @@ def retrieve(account: Account, params: dict[str, Any], id: str) -> JSON:
 
 
 def update(account: Account, params: dict[str, Any], id: str) -> JSON:
-    """Change a customer. A ``source`` takes the place of the default source."""
+    """Change a customer. A ``source`` replaces the default source."""
     customer = account.get("customer", id)
     before = copy.deepcopy(customer)
     metadata = merge(customer["metadata"], params.get("metadata"))
     _check_default_source(account, customer, params)
     _check_default_method(account, customer, params)
-    card = legacy_cards.make(account, params["source"]) if "source" in params else None
+    card = legacy_cards.create(account, params["source"]) if "source" in params else None
 
     _copy(customer, params)
     customer["metadata"] = metadata
@@ -81,7 +81,7 @@ def update(account: Account, params: dict[str, Any], id: str) -> JSON:
 
 
 def delete(account: Account, params: dict[str, Any], id: str) -> JSON:
-    """Delete a customer: subscriptions end, and payment methods cannot be used any more."""
+    """Delete a customer, cancel its subscriptions and detach its payment methods."""
     account.get("customer", id)
     subscription_status.cancel_all(account, id)
     account.emit("customer.deleted", account.get("customer", id))
@@ -89,12 +89,12 @@ def delete(account: Account, params: dict[str, Any], id: str) -> JSON:
         account.remove("card", card["id"])
     for method in account.all("payment_method"):
         if method["customer"] == id:
-            payment_methods.take(account, method)
+            payment_methods.detach(account, method)
     return account.replace("customer", {"id": id, "object": "customer", "deleted": True})
 
 
 def list_all(account: Account, params: dict[str, Any]) -> JSON:
-    """List customers, deleted ones not among them."""
+    """List customers, without deleted ones."""
     email = params.get("email")
     found = [
         customer
@@ -114,7 +114,7 @@ def _replace_default(account: Account, customer: JSON, card: JSON) -> None:
     replaced = account.find("card", customer["default_source"] or "")
     if replaced is not None:
         legacy_cards.remove(account, replaced, customer)
-    legacy_cards.give(account, card, customer)
+    legacy_cards.attach(account, card, customer)
     customer["default_source"] = card["id"]
 
 

@@ -1,4 +1,4 @@
-"""``/v1/events``: what happened, for thirty days."""
+"""``/v1/events``: events of the last thirty days."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ MAX_TYPES = 20
 def retrieve(account: Account, params: dict[str, Any], id: str) -> JSON:
     """Return one event."""
     event = account.get("event", id)
-    if not _is_there(account, event):
+    if not _is_readable(account, event):
         raise no_such("event", id)
     return event
 
 
 def list_all(account: Account, params: dict[str, Any]) -> JSON:
-    """List events, of a ``type`` (``charge.*`` means all of charges) or of up to 20 ``types``."""
+    """List events, by ``type`` (may be a pattern such as ``charge.*``) or up to 20 ``types``."""
     types = params.get("types", [])
     if types and "type" in params:
         raise bad_parameter("You may only specify one of these parameters: type, types.")
@@ -34,10 +34,10 @@ def list_all(account: Account, params: dict[str, Any]) -> JSON:
     found = [
         event
         for event in account.all("event")
-        if _is_there(account, event) and any(fnmatchcase(event["type"], type) for type in wanted)
+        if _is_readable(account, event) and any(fnmatchcase(event["type"], type) for type in wanted)
     ]
     return page("/v1/events", found, params)
 
 
-def _is_there(account: Account, event: JSON) -> bool:
+def _is_readable(account: Account, event: JSON) -> bool:
     return bool(account.now - event["created"] < LIFETIME)

@@ -1,4 +1,4 @@
-"""``/v1/invoice_payments``: which PaymentIntent collects which invoice."""
+"""``/v1/invoice_payments``: links between invoices and PaymentIntents."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def retrieve(account: Account, params: dict[str, Any], id: str) -> JSON:
 
 
 def list_all(account: Account, params: dict[str, Any]) -> JSON:
-    """List payments, of an invoice, of a status, or by a PaymentIntent."""
+    """List payments, by invoice, status or PaymentIntent."""
     intent = params.get("payment", {}).get("payment_intent")
     found = [
         payment

@@ -1,4 +1,4 @@
-"""``/v1/invoices``, as far as subscriptions need them: read, paid, voided."""
+"""``/v1/invoices``, limited to what subscriptions need: read, pay, void."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def retrieve(account: Account, params: dict[str, Any], id: str) -> JSON:
 
 
 def list_all(account: Account, params: dict[str, Any]) -> JSON:
-    """List invoices: of a customer, of a subscription, of a status."""
+    """List invoices, by customer, subscription or status."""
     refuse_unsupported(params, UNSUPPORTED_FILTERS)
     names = ("collection_method", "status")
     wanted = {name: params[name] for name in names if name in params}
@@ -35,13 +35,13 @@ def list_all(account: Account, params: dict[str, Any]) -> JSON:
 
 
 def pay(account: Account, params: dict[str, Any], id: str) -> JSON:
-    """Try to collect an open invoice now, with ``payment_method`` or what is the default."""
+    """Try to collect an open invoice now, with ``payment_method`` or the default one."""
     invoice = account.get("invoice", id)
     refuse_unsupported(params, UNSUPPORTED)
     if invoice["status"] == "paid":
         raise invalid("Invoice is already paid", code="invoice_already_paid")
     if invoice["status"] != "open":
-        # Unverified: Stripe's words for this.
+        # Unverified: Stripe's wording.
         raise invalid(f"Only an open invoice can be paid; {id} is {invoice['status']}.")
     method = _method(account, invoice, params)
     refusal = invoice_payments.collect(
@@ -53,10 +53,10 @@ def pay(account: Account, params: dict[str, Any], id: str) -> JSON:
 
 
 def void(account: Account, params: dict[str, Any], id: str) -> JSON:
-    """Let an invoice be as if it had never been sent."""
+    """Void an open invoice."""
     invoice = account.get("invoice", id)
     if invoice["status"] != "open":
-        # Unverified: Stripe's words for this.
+        # Unverified: Stripe's wording.
         raise invalid(f"Only an open invoice can be voided; {id} is {invoice['status']}.")
     subscription_status.forgive(account, invoice)
     return invoice

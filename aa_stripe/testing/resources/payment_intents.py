@@ -1,4 +1,4 @@
-"""``/v1/payment_intents``: money to be collected, from the plan to the receipt."""
+"""``/v1/payment_intents``: payments, from creation to capture."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ COPIED = (
     "transfer_group",
 )
 EDITABLE_WHEN_OVER = ("description", "metadata", "receipt_email", "shipping", "transfer_group")
-"""What may be changed also after the payment."""
+"""The fields that can be changed after the payment."""
 
 
 def create(account: Account, params: dict[str, Any]) -> JSON:
-    """Plan a payment; with ``confirm`` try to collect it at once."""
-    confirmation.refuse_unsupported(params)
-    confirmation.refuse_without_confirm(params)
+    """Create a PaymentIntent; with ``confirm``, confirm it immediately."""
+    confirmation.reject_unsupported(params)
+    confirmation.reject_without_confirm(params)
     currency = check_currency(params["currency"])
     check_amount(params["amount"], currency)
     check_descriptors(params)
@@ -44,12 +44,12 @@ def create(account: Account, params: dict[str, Any]) -> JSON:
         **confirmation.chosen(account, "payment_intent", None, params),
         **_copied(params),
     }
-    _refuse_card_descriptor(fields, confirmation.named_types(params))
+    _reject_card_descriptor(fields, confirmation.named_types(params))
 
     intent = intents.create(account, "payment_intent", fields)
     if not params.get("confirm"):
         return intent
-    # The payment method is the intent's by now; pm_card_visa would make another one.
+    # Use the intent's payment method: resolving pm_card_visa again would create another one.
     return _confirm(account, intent, {**params, "payment_method": intent["payment_method"]})
 
 
@@ -59,26 +59,26 @@ def retrieve(account: Account, params: dict[str, Any], id: str) -> JSON:
 
 
 def list_all(account: Account, params: dict[str, Any]) -> JSON:
-    """List PaymentIntents, of a customer if one is named."""
+    """List PaymentIntents, optionally by customer."""
     found = account.matching("payment_intent", params, by=("customer",))
     return page("/v1/payment_intents", found, params)
 
 
 def update(account: Account, params: dict[str, Any], id: str) -> JSON:
-    """Change the plan; once it is paid or canceled, only what is for people.
+    """Change a PaymentIntent; once paid or canceled, only its informational fields.
 
-    An update forgets the last payment error, as Stripe's description of that field says.
+    An update clears ``last_payment_error``, as Stripe's description of that field states.
     """
     intent = account.get("payment_intent", id)
-    confirmation.refuse_unsupported(params)
-    _refuse_late_changes(intent, params)
+    confirmation.reject_unsupported(params)
+    _reject_late_changes(intent, params)
     planned = {**intent, **params}
     currency = check_currency(planned["currency"])
     if {"amount", "currency"} & set(params):
         check_amount(planned["amount"], currency)
     check_descriptors(params)
     if intent["automatic_payment_methods"] is None:
-        _refuse_card_descriptor(planned, intent["payment_method_types"])
+        _reject_card_descriptor(planned, intent["payment_method_types"])
     changes = {
         "amount": planned["amount"],
         "currency": currency,
@@ -94,14 +94,14 @@ def update(account: Account, params: dict[str, Any], id: str) -> JSON:
 
 
 def confirm(account: Account, params: dict[str, Any], id: str) -> JSON:
-    """Try to collect."""
+    """Confirm a PaymentIntent."""
     intent = account.get("payment_intent", id)
-    confirmation.refuse_unsupported(params)
+    confirmation.reject_unsupported(params)
     return _confirm(account, intent, params)
 
 
 def capture(account: Account, params: dict[str, Any], id: str) -> JSON:
-    """Take the money that was reserved, or a part of it."""
+    """Capture the reserved amount, or a part of it."""
     intent = account.get("payment_intent", id)
     if intent["status"] != "requires_capture":
         raise unexpected_state(
@@ -123,7 +123,7 @@ def capture(account: Account, params: dict[str, Any], id: str) -> JSON:
 
 
 def cancel(account: Account, params: dict[str, Any], id: str) -> JSON:
-    """Give up; what was reserved is let go."""
+    """Cancel a PaymentIntent and release the reserved amount, if any."""
     intent = account.get("payment_intent", id)
     return cancellation.cancel(account, intent, reason=params.get("cancellation_reason"))
 
@@ -133,8 +133,8 @@ def _confirm(account: Account, intent: JSON, params: dict[str, Any]) -> JSON:
         raise _cannot_confirm(intent)
     check_descriptors(params)
     method = confirmation.usable(account, intent, _method_id(account, intent, params))
-    confirmation.refuse_without_return_url(intent, params)
-    _refuse_card_descriptor(intent, ["card"])
+    confirmation.reject_without_return_url(intent, params)
+    _reject_card_descriptor(intent, ["card"])
 
     intent.update(_copied(params))
     off_session = bool(params.get("off_session"))
@@ -146,9 +146,9 @@ def _confirm(account: Account, intent: JSON, params: dict[str, Any]) -> JSON:
 
 
 def _method_id(account: Account, intent: JSON, params: dict[str, Any]) -> str:
-    """The one sent, the one chosen before, or the customer's default source.
+    """Return the id sent, the intent's own, or the customer's default source.
 
-    Unverified: a replica of Stripe takes the customer's default payment method, too.
+    Unverified: Stripe may also use the customer's default payment method.
     """
     chosen: str | None = params.get("payment_method") or intent["payment_method"]
     if chosen is None and intent["customer"] is not None:
@@ -162,7 +162,7 @@ def _copied(params: dict[str, Any]) -> JSON:
     return {name: params[name] or None for name in COPIED if name in params}
 
 
-def _refuse_late_changes(intent: JSON, params: dict[str, Any]) -> None:
+def _reject_late_changes(intent: JSON, params: dict[str, Any]) -> None:
     if intent["status"] in intents.OPEN:
         return
     for name in params:
@@ -175,11 +175,14 @@ def _refuse_late_changes(intent: JSON, params: dict[str, Any]) -> None:
             )
 
 
-def _refuse_card_descriptor(intent: JSON, types: list[str]) -> None:
-    """https://docs.stripe.com/get-started/account/statement-descriptors"""
+def _reject_card_descriptor(intent: JSON, types: list[str]) -> None:
+    """Raise a refusal if a card payment has a ``statement_descriptor``.
+
+    https://docs.stripe.com/get-started/account/statement-descriptors
+    """
     if not intent.get("statement_descriptor") or "card" not in types:
         return
-    # Unverified: Stripe's words for this.
+    # Unverified: Stripe's wording.
     raise bad_parameter(
         "The statement_descriptor parameter is not supported for the card payment method type. "
         "Use statement_descriptor_suffix instead.",

@@ -1,4 +1,4 @@
-"""``/v1/payment_methods``: cards as Stripe saves them today."""
+"""``/v1/payment_methods``: saved cards."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from aa_stripe.testing.payments.tokens import spend
 
 
 def create(account: Account, params: dict[str, Any]) -> JSON:
-    """Make a payment method of ``card[token]`` or ``card[number]``; nobody owns it yet."""
+    """Create a payment method from ``card[token]`` or ``card[number]``, without a customer."""
     if "type" not in params:
         raise missing_parameter("type")
     if params["type"] != "card":
-        raise bad_parameter("FakeStripe knows no payment methods but cards.", param="type")
+        raise bad_parameter("FakeStripe supports only card payment methods.", param="type")
     metadata = merge({}, params.get("metadata"))
     card = params.get("card", {})
     if "token" in card:
@@ -37,12 +37,12 @@ def create(account: Account, params: dict[str, Any]) -> JSON:
 
 
 def retrieve(account: Account, params: dict[str, Any], id: str) -> JSON:
-    """Return one payment method; a legacy card can be read as one."""
+    """Return one payment method, which may be a legacy card."""
     return payment_methods.resolve(account, id, param=None)
 
 
 def update(account: Account, params: dict[str, Any], id: str) -> JSON:
-    """Change metadata, billing details or the date of expiry."""
+    """Change metadata, billing details or the expiry date."""
     method = account.get("payment_method", id)
     before = dict(method)
     method["metadata"] = merge(method["metadata"], params.get("metadata"))
@@ -53,16 +53,16 @@ def update(account: Account, params: dict[str, Any], id: str) -> JSON:
 
 
 def attach(account: Account, params: dict[str, Any], id: str) -> JSON:
-    """Save a payment method for a customer; a card that declines is refused here already."""
+    """Attach a payment method to a customer; raise a refusal if its card declines."""
     if "customer" not in params:
         raise missing_parameter("customer")
     customer = account.get("customer", params["customer"], param="customer")
     method = payment_methods.attachable(account, id, param=None)
-    return payment_methods.give(account, method, customer["id"])
+    return payment_methods.attach(account, method, customer["id"])
 
 
 def detach(account: Account, params: dict[str, Any], id: str) -> JSON:
-    """Take a payment method from its customer, for good."""
+    """Detach a payment method from its customer permanently."""
     method = account.get("payment_method", id)
     if method["customer"] is None:
         raise invalid(
@@ -70,13 +70,13 @@ def detach(account: Account, params: dict[str, Any], id: str) -> JSON:
             "impossible."
         )
     before = dict(method)
-    payment_methods.take(account, method)
+    payment_methods.detach(account, method)
     account.emit("payment_method.detached", method, before=before)
     return method
 
 
 def list_all(account: Account, params: dict[str, Any]) -> JSON:
-    """List a customer's payment methods; without a customer there are none to list."""
+    """List a customer's payment methods; without a customer the list is empty."""
     if "customer" not in params:
         return page("/v1/payment_methods", [], params)
     customer = account.get("customer", params["customer"], param="customer")
@@ -92,7 +92,7 @@ def list_of_customer(account: Account, params: dict[str, Any], customer: str) ->
 
 
 def retrieve_of_customer(account: Account, params: dict[str, Any], customer: str, id: str) -> JSON:
-    """Return one payment method, if it is this customer's."""
+    """Return one payment method of a customer; raise a refusal if it has another."""
     account.get("customer", customer)
     method = payment_methods.resolve(account, id, param=None)
     if method["customer"] != customer:

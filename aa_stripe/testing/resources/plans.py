@@ -1,4 +1,4 @@
-"""``/v1/plans``: prices as they used to be made, with ids of one's own."""
+"""``/v1/plans``: the older form of prices, with custom ids."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from aa_stripe.testing.billing import prices, products
 
 
 def create(account: Account, params: dict[str, Any]) -> JSON:
-    """Create a plan, of a product that is there or is described in ``product``."""
+    """Create a plan, for an existing product or one described in ``product``."""
     prices.check_supported(params)
     currency = check_currency(params["currency"])
     amount = prices.read_amount(params, "amount", currency)
@@ -42,7 +42,7 @@ def retrieve(account: Account, params: dict[str, Any], id: str) -> JSON:
 
 
 def update(account: Account, params: dict[str, Any], id: str) -> JSON:
-    """Change what does not change the price."""
+    """Change the fields that do not affect the amount."""
     plan = account.get("plan", id)
     _check_trial(params)
     if "product" in params:
@@ -58,13 +58,13 @@ def update(account: Account, params: dict[str, Any], id: str) -> JSON:
 
 
 def delete(account: Account, params: dict[str, Any], id: str) -> JSON:
-    """Delete a plan; whoever subscribes to it keeps it."""
+    """Delete a plan; existing subscriptions keep it."""
     prices.remove(account, id)
     return {"id": id, "object": "plan", "deleted": True}
 
 
 def list_all(account: Account, params: dict[str, Any]) -> JSON:
-    """List plans, prices that recur among them."""
+    """List plans, including recurring prices."""
     wanted = {name: params[name] for name in ("active", "product") if name in params}
     found = [
         plan
@@ -75,7 +75,7 @@ def list_all(account: Account, params: dict[str, Any]) -> JSON:
 
 
 def _check_trial(params: dict[str, Any]) -> None:
-    # Unverified: whether Stripe takes 0 for "no trial", as it is taken here.
+    # Unverified: Stripe accepts 0 for "no trial", as it is accepted here.
     if params.get("trial_period_days", 0) < 0:
         raise at_least(0, param="trial_period_days")
 

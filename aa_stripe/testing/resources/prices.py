@@ -1,4 +1,4 @@
-"""``/v1/prices``: what a product costs, once or again and again."""
+"""``/v1/prices``: one-time and recurring prices of products."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ EDITABLE = ("active", "lookup_key", "nickname", "tax_behavior")
 
 
 def create(account: Account, params: dict[str, Any]) -> JSON:
-    """Create a price, of a product that is there or of ``product_data``."""
+    """Create a price, for an existing product or one described in ``product_data``."""
     recurring = params.get("recurring")
     prices.check_supported(params)
     prices.check_supported(recurring or {}, "recurring")
@@ -25,7 +25,7 @@ def create(account: Account, params: dict[str, Any]) -> JSON:
     metadata = merge({}, params.get("metadata"))
     holder = _holder_of_key(account, params)
     product = _product(account, params)
-    _take_key(account, holder)
+    _release_key(account, holder)
     return prices.make(
         account,
         amount,
@@ -43,18 +43,18 @@ def retrieve(account: Account, params: dict[str, Any], id: str) -> JSON:
 
 
 def update(account: Account, params: dict[str, Any], id: str) -> JSON:
-    """Change what does not change the price."""
+    """Change the fields that do not affect the amount."""
     price = account.get("price", id)
     prices.check_supported(params)
     holder = _holder_of_key(account, params)
     metadata = merge(price["metadata"], params.get("metadata"))
-    _take_key(account, holder)
+    _release_key(account, holder)
     edited = {name: params[name] for name in EDITABLE if name in params}
     return prices.change(account, id, metadata=metadata, **edited)
 
 
 def list_all(account: Account, params: dict[str, Any]) -> JSON:
-    """List prices, plans among them."""
+    """List prices, including plans."""
     names = ("active", "currency", "product", "type")
     wanted = {name: params[name] for name in names if name in params}
     keys = params.get("lookup_keys")
@@ -84,19 +84,22 @@ def _product(account: Account, params: dict[str, Any]) -> str:
 
 
 def _holder_of_key(account: Account, params: dict[str, Any]) -> JSON | None:
-    """Return the price that has the ``lookup_key``, if any; it has to let it be transferred."""
+    """Return the price that has the ``lookup_key``, if any.
+
+    Raises a refusal without ``transfer_lookup_key``.
+    """
     key = params.get("lookup_key")
     for holder in account.all("price"):
         if key and holder["lookup_key"] == key:
             if params.get("transfer_lookup_key"):
                 return holder
-            # Unverified: Stripe's words for this.
+            # Unverified: Stripe's wording.
             raise invalid(
                 f"A price ({holder['id']}) already uses that lookup key.", param="lookup_key"
             )
     return None
 
 
-def _take_key(account: Account, holder: JSON | None) -> None:
+def _release_key(account: Account, holder: JSON | None) -> None:
     if holder is not None:
         prices.change(account, holder["id"], lookup_key=None)

@@ -1,4 +1,4 @@
-"""``/v1/products``: what is sold."""
+"""``/v1/products``."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def delete(account: Account, params: dict[str, Any], id: str) -> JSON:
 
 
 def list_all(account: Account, params: dict[str, Any]) -> JSON:
-    """List products, by ``ids``, or by what they say of themselves."""
+    """List products, by ``ids`` or by their fields."""
     wanted = {
         name: params[name] for name in ("active", "shippable", "type", "url") if name in params
     }

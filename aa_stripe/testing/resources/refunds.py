@@ -1,4 +1,4 @@
-"""``/v1/refunds``: money given back."""
+"""``/v1/refunds``."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from aa_stripe.testing.payments import refunds
 
 
 def create(account: Account, params: dict[str, Any]) -> JSON:
-    """Give back ``amount`` (smallest unit) of a charge, or all that is left of it."""
+    """Refund ``amount`` (smallest unit) of a charge; by default the unrefunded amount."""
     charge = _charge(account, params)
     _check_amount(params.get("amount"), charge)
     left = charge["amount_captured"] - charge["amount_refunded"]
@@ -37,7 +37,7 @@ def update(account: Account, params: dict[str, Any], id: str) -> JSON:
 
 
 def cancel(account: Account, params: dict[str, Any], id: str) -> JSON:
-    """Cancel a refund that waits for the customer; others cannot be."""
+    """Cancel a refund that requires an action; raise a refusal for other statuses."""
     refund = account.get("refund", id)
     if refund["status"] != "requires_action":
         raise invalid(
@@ -48,7 +48,7 @@ def cancel(account: Account, params: dict[str, Any], id: str) -> JSON:
 
 
 def list_all(account: Account, params: dict[str, Any]) -> JSON:
-    """List refunds, of a charge or of a PaymentIntent if one is named."""
+    """List refunds, optionally by charge or PaymentIntent."""
     found = account.matching("refund", params, by=("charge", "payment_intent"))
     return page("/v1/refunds", found, params)
 
@@ -60,7 +60,7 @@ def list_of_charge(account: Account, params: dict[str, Any], charge: str) -> JSO
 
 
 def retrieve_of_charge(account: Account, params: dict[str, Any], charge: str, id: str) -> JSON:
-    """Return one refund, if it is of that charge."""
+    """Return one refund of a charge."""
     refund = account.get("refund", id)
     if refund["charge"] != charge:
         raise no_such("refund", id)
@@ -87,7 +87,7 @@ def _charge(account: Account, params: dict[str, Any]) -> JSON:
 
 def _refundable(account: Account, charge: JSON) -> JSON:
     if charge["status"] != "succeeded" or not charge["captured"]:
-        # Unverified: what Stripe says of a legacy charge that has no PaymentIntent.
+        # Unverified: Stripe's wording for a legacy charge without a PaymentIntent.
         raise invalid(
             f"This PaymentIntent ({charge['payment_intent']}) does not have a successful charge "
             "to refund."
@@ -110,8 +110,12 @@ def _check_amount(amount: int | None, charge: JSON) -> None:
         )
     left = charge["amount_captured"] - charge["amount_refunded"]
     if amount > left:
-        asked, rest = written(amount, charge["currency"]), written(left, charge["currency"])
+        requested, remaining = (
+            written(amount, charge["currency"]),
+            written(left, charge["currency"]),
+        )
         raise invalid(
-            f"Refund amount ({asked}) is greater than unrefunded amount on charge ({rest})",
+            f"Refund amount ({requested}) is greater than unrefunded amount on charge "
+            f"({remaining})",
             param="amount",
         )

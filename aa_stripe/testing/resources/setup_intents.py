@@ -1,4 +1,4 @@
-"""``/v1/setup_intents``: a card to be saved for later."""
+"""``/v1/setup_intents``: saving cards for later payments."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from aa_stripe.testing.payments.setup_attempt import attempt
 
 
 def create(account: Account, params: dict[str, Any]) -> JSON:
-    """Plan to save a card; with ``confirm`` try at once."""
-    confirmation.refuse_unsupported(params)
-    confirmation.refuse_without_confirm(params)
+    """Create a SetupIntent; with ``confirm``, confirm it immediately."""
+    confirmation.reject_unsupported(params)
+    confirmation.reject_without_confirm(params)
     fields = {
         "metadata": merge({}, params.get("metadata")),
         "description": params.get("description"),
@@ -27,7 +27,7 @@ def create(account: Account, params: dict[str, Any]) -> JSON:
     intent = intents.create(account, "setup_intent", fields)
     if not params.get("confirm"):
         return intent
-    # The payment method is the intent's by now; pm_card_visa would make another one.
+    # Use the intent's payment method: resolving pm_card_visa again would create another one.
     return _confirm(account, intent, {**params, "payment_method": intent["payment_method"]})
 
 
@@ -37,15 +37,15 @@ def retrieve(account: Account, params: dict[str, Any], id: str) -> JSON:
 
 
 def list_all(account: Account, params: dict[str, Any]) -> JSON:
-    """List SetupIntents, of a customer or with a payment method if one is named."""
+    """List SetupIntents, optionally by customer or payment method."""
     found = account.matching("setup_intent", params, by=("customer", "payment_method"))
     return page("/v1/setup_intents", found, params)
 
 
 def update(account: Account, params: dict[str, Any], id: str) -> JSON:
-    """Change the plan."""
+    """Change a SetupIntent."""
     intent = account.get("setup_intent", id)
-    confirmation.refuse_unsupported(params)
+    confirmation.reject_unsupported(params)
     metadata = merge(intent["metadata"], params.get("metadata"))
     chosen = confirmation.chosen(account, "setup_intent", intent, params)
     intent.update(chosen, metadata=metadata)
@@ -56,14 +56,14 @@ def update(account: Account, params: dict[str, Any], id: str) -> JSON:
 
 
 def confirm(account: Account, params: dict[str, Any], id: str) -> JSON:
-    """Try to save the card."""
+    """Confirm a SetupIntent."""
     intent = account.get("setup_intent", id)
-    confirmation.refuse_unsupported(params)
+    confirmation.reject_unsupported(params)
     return _confirm(account, intent, params)
 
 
 def cancel(account: Account, params: dict[str, Any], id: str) -> JSON:
-    """Give up."""
+    """Cancel a SetupIntent."""
     intent = account.get("setup_intent", id)
     if intent["status"] not in intents.OPEN:
         raise unexpected_state(
@@ -94,7 +94,7 @@ def _confirm(account: Account, intent: JSON, params: dict[str, Any]) -> JSON:
             f"You cannot confirm this SetupIntent because it has a status of {intent['status']}.",
         )
     method = confirmation.usable(account, intent, chosen)
-    confirmation.refuse_without_return_url(intent, params)
+    confirmation.reject_without_return_url(intent, params)
 
     refusal = attempt(account, intent, method)
     if refusal is not None:

@@ -1,4 +1,4 @@
-"""``/v1/customers/*/sources``: legacy cards, on accounts that may still have them."""
+"""``/v1/customers/*/sources``: legacy cards, for accounts that are still allowed to use them."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ def create(account: Account, params: dict[str, Any], customer: str) -> JSON:
     """Save a card token as a legacy card."""
     owner = account.get("customer", customer)
     metadata = merge({}, params.get("metadata"))
-    card = legacy_cards.make(account, params["source"])
+    card = legacy_cards.create(account, params["source"])
     card["metadata"] = metadata
-    return legacy_cards.give(account, card, owner)
+    return legacy_cards.attach(account, card, owner)
 
 
 def retrieve(account: Account, params: dict[str, Any], customer: str, id: str) -> JSON:
@@ -26,7 +26,7 @@ def retrieve(account: Account, params: dict[str, Any], customer: str, id: str) -
 
 
 def update(account: Account, params: dict[str, Any], customer: str, id: str) -> JSON:
-    """Change metadata, the name or the date of expiry."""
+    """Change metadata, the name or the expiry date."""
     card = retrieve(account, {}, customer, id)
     before = dict(card)
     metadata = merge(card["metadata"], params.get("metadata"))
@@ -38,7 +38,7 @@ def update(account: Account, params: dict[str, Any], customer: str, id: str) -> 
 
 
 def delete(account: Account, params: dict[str, Any], customer: str, id: str) -> JSON:
-    """Delete a legacy card; the newest of the others becomes the default."""
+    """Delete a legacy card; the newest remaining card becomes the default."""
     card = retrieve(account, {}, customer, id)
     owner = account.get("customer", customer)
     legacy_cards.remove(account, card, owner)
@@ -46,7 +46,7 @@ def delete(account: Account, params: dict[str, Any], customer: str, id: str) -> 
 
 
 def list_all(account: Account, params: dict[str, Any], customer: str) -> JSON:
-    """List the legacy cards of a customer; payment methods never are among them."""
+    """List the legacy cards of a customer, without payment methods."""
     account.get("customer", customer)
     cards = legacy_cards.of(account, customer) if params.get("object", "card") == "card" else []
     return page(f"/v1/customers/{customer}/sources", cards, params)

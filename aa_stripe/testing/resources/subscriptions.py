@@ -1,4 +1,4 @@
-"""``/v1/subscriptions``: from the first invoice to the last."""
+"""``/v1/subscriptions``."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ UNSUPPORTED_FILTERS = {"automatic_tax", "customer_account", "test_clock"}
 
 
 def create(account: Account, params: dict[str, Any]) -> JSON:
-    """Subscribe a customer; the first invoice is collected at once, unless there is a trial."""
+    """Create a subscription; without a trial its first invoice is collected immediately."""
     return subscription_creation.fulfil(account, subscription_creation.read(account, params))
 
 
 def retrieve(account: Account, params: dict[str, Any], id: str) -> JSON:
-    """Return one subscription, ended ones too."""
+    """Return one subscription, which may have ended."""
     return account.get("subscription", id)
 
 
 def update(account: Account, params: dict[str, Any], id: str) -> JSON:
-    """Change a subscription; of an ended one only what is for people."""
+    """Change a subscription; an ended one only in its informational fields."""
     subscription = account.get("subscription", id)
     subscription_update.amend(account, subscription, params)
     return subscription
 
 
 def cancel(account: Account, params: dict[str, Any], id: str) -> JSON:
-    """End a subscription at once; one that has ended is not known here any more."""
+    """Cancel a subscription immediately; raise a refusal if it has ended."""
     subscription = account.get("subscription", id)
     if subscription["status"] in subscription_status.ENDED:
         raise no_such("subscription", id)
@@ -56,26 +56,27 @@ def cancel(account: Account, params: dict[str, Any], id: str) -> JSON:
 
 
 def resume(account: Account, params: dict[str, Any], id: str) -> JSON:
-    """Let a paused subscription go on, in a period that begins now, once that is paid."""
+    """Resume a paused subscription once the period that begins now is paid."""
     subscription = account.get("subscription", id)
     if subscription["status"] != "paused":
-        # Unverified: Stripe's words for this.
+        # Unverified: Stripe's wording.
         raise invalid(
             f"Only paused subscriptions can be resumed; {id} is {subscription['status']}."
         )
     if params.get("billing_cycle_anchor", "now") not in ("now", {"type": "now"}):
         raise bad_parameter(
-            "FakeStripe resumes only with billing_cycle_anchor=now.", param="billing_cycle_anchor"
+            "FakeStripe supports only billing_cycle_anchor=now for resuming.",
+            param="billing_cycle_anchor",
         )
     renewal.begin(account, subscription, at=account.now, status="paused")
     return subscription
 
 
 def delete_discount(account: Account, params: dict[str, Any], id: str) -> JSON:
-    """End the discounts of a subscription, and return the last of them."""
+    """End the discounts of a subscription, and return the last one."""
     subscription = account.get("subscription", id)
     if not subscription["discounts"]:
-        # Unverified: Stripe's words for this.
+        # Unverified: Stripe's wording.
         raise invalid(f"No active discount for subscription: {id}", status=404)
     ended = account.get("discount", subscription["discounts"][-1])
     discounts.end_others(account, subscription["discounts"], [])
@@ -84,7 +85,7 @@ def delete_discount(account: Account, params: dict[str, Any], id: str) -> JSON:
 
 
 def list_all(account: Account, params: dict[str, Any]) -> JSON:
-    """List subscriptions; without a ``status``, those that were not canceled."""
+    """List subscriptions; without a ``status``, those not canceled."""
     refuse_unsupported(params, UNSUPPORTED_FILTERS)
     found = [
         item
@@ -111,7 +112,7 @@ def _is_wanted(subscription: JSON, params: dict[str, Any]) -> bool:
 
 
 def _has_status(status: str, wanted: str | None) -> bool:
-    # Unverified: whether those that never began are listed where no status is asked for.
+    # Unverified: Stripe may leave out incomplete_expired ones if no status is given.
     if wanted is None:
         return status != "canceled"
     if wanted == "ended":

@@ -1,4 +1,4 @@
-"""``/v1/tax_rates``: what comes on top, or is within the price already."""
+"""``/v1/tax_rates``: inclusive and exclusive tax rates."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ MAX_PLACES = 4
 
 
 def create(account: Account, params: dict[str, Any]) -> JSON:
-    """Create a tax rate; ``percentage`` and ``inclusive`` are for good."""
+    """Create a tax rate; ``percentage`` and ``inclusive`` cannot be changed later."""
     percentage = params["percentage"]
     check_places(percentage, MAX_PLACES, param="percentage")
     if not 0 <= percentage <= 100:
-        # Unverified: Stripe's words for this.
+        # Unverified: Stripe's wording.
         raise bad_parameter("The percentage must be between 0 and 100.", param="percentage")
     rate = account.add(
         "tax_rate",
@@ -47,7 +47,7 @@ def retrieve(account: Account, params: dict[str, Any], id: str) -> JSON:
 
 
 def update(account: Account, params: dict[str, Any], id: str) -> JSON:
-    """Change what people read, or take the rate out of use."""
+    """Change the descriptive fields, or deactivate the rate."""
     rate = account.get("tax_rate", id)
     before = dict(rate)
     metadata = merge(rate["metadata"], params.get("metadata"))
@@ -57,7 +57,7 @@ def update(account: Account, params: dict[str, Any], id: str) -> JSON:
 
 
 def list_all(account: Account, params: dict[str, Any]) -> JSON:
-    """List tax rates, those in use or not, inclusive or not."""
+    """List tax rates, by ``active`` or ``inclusive``."""
     wanted = {name: params[name] for name in ("active", "inclusive") if name in params}
     found = [
         rate

@@ -1,4 +1,4 @@
-"""``/v1/tokens``: a card, to be used once."""
+"""``/v1/tokens``: cards that can be used once."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from aa_stripe.testing.payments import tokens
 
 
 def create(account: Account, params: dict[str, Any]) -> JSON:
-    """Make a token from ``card[number]``."""
+    """Create a token from ``card[number]``."""
     card = params.get("card")
     if card is None:
         raise missing_parameter("card")
     if not isinstance(card, dict):
-        raise bad_parameter("FakeStripe makes tokens only of card[number].", param="card")
+        raise bad_parameter("FakeStripe creates tokens only from card[number].", param="card")
     return tokens.make(account, CardDetails.from_params(card))
 
 
