@@ -1,9 +1,9 @@
-"""``make bench``: what ``charge_stripe`` costs next to a loop around the bare SDK, and webhooks.
+"""The benchmark of ``make bench``: ``charge_stripe`` against a loop around the SDK, and webhooks.
 
 Both charge the same number of rows, in one process, on SQLite, from the same offline Stripe. The
-loop is what one writes without this package: one request that creates and confirms a payment,
-then one UPDATE. It cannot tell a lost answer from a decline, and a crash between its two lines
-leaves a paid row unpaid; what that safety costs is what is measured here.
+loop is the usual code without this package: one request that creates and confirms a payment, then
+one UPDATE. It does not distinguish a lost response from a decline, and after a crash between the
+two a paid row stays unpaid. The benchmark measures the cost of preventing both.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from aa_stripe.models import StripeCharge, StripeCustomer  # noqa: E402
 from aa_stripe.testing import FakeStripe, Fault  # noqa: E402
 from bench import webhooks  # noqa: E402
 
-#: How many rows each way charges, by how long Stripe takes to answer (seconds).
+#: The number of rows that each variant charges, by the latency of Stripe (seconds).
 SIZES = {0: 200, 0.1: 20}
 UNLIMITED = 1_000_000  # requests per second
 
@@ -44,7 +44,7 @@ def main() -> None:
     for latency, rows in SIZES.items():
         by_hand = measure(charge_by_hand, rows, latency)
         by_job = measure(charge_by_job, rows, latency)
-        print(f"{rows} charges, Stripe answers after {latency * 1000:.0f} ms:")
+        print(f"{rows} charges, Stripe responds after {latency * 1000:.0f} ms:")
         print(f"  the SDK in a loop   {describe(by_hand)}")
         print(f"  charge_stripe       {describe(by_job)}")
         print(f"  ratio               {by_job.seconds / by_hand.seconds:7.2f}")

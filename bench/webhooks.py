@@ -1,8 +1,8 @@
-"""What a delivered webhook costs next to a view written by hand; part of ``make bench``.
+"""The cost of a delivered webhook against a view written by hand; part of ``make bench``.
 
 Both views verify the signature, keep the event and call one handler that writes nothing, on SQLite.
-The view by hand is what Stripe's documentation shows, with a row to recognise a repeated delivery
-by: its handler may run twice, or never, when something fails between its lines.
+The view by hand follows Stripe's documentation, and stores a row to recognise a repeated delivery.
+If it fails between two statements, its handler may run twice, or never.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ def compare() -> None:
 
 
 def measure(view: Callable[[HttpRequest], HttpResponse]) -> float:
-    """Seconds for each delivery."""
+    """Return the seconds for each delivery."""
     StripeWebhook.objects.all().delete()
     requests = [delivery() for _ in range(EVENTS)]
     start = time.perf_counter()
-    answers = [view(request) for request in requests]
+    responses = [view(request) for request in requests]
     seconds = time.perf_counter() - start
-    if any(answer.status_code >= 300 for answer in answers):
+    if any(response.status_code >= 300 for response in responses):
         raise SystemExit("Not every delivery was accepted; there is nothing to compare.")
     return seconds / EVENTS
 
@@ -57,15 +57,15 @@ def delivery() -> HttpRequest:
 
 
 def handle(webhook: StripeWebhook) -> None:
-    """Write nothing."""
+    """Do nothing."""
 
 
 def receive_by_hand(request: HttpRequest) -> HttpResponse:
     secret = settings.STRIPE_WEBHOOK_ENDPOINT_SECRET
-    told = stripe.Webhook.construct_event(
+    received = stripe.Webhook.construct_event(
         request.body, request.headers["Stripe-Signature"], secret, api_key="sk_test_fake"
     )
-    row = StripeWebhook(id=told.id, raw_data=json.loads(request.body), is_parsed=True)
+    row = StripeWebhook(id=received.id, raw_data=json.loads(request.body), is_parsed=True)
     if not StripeWebhook.objects.filter(pk=row.pk).exists():
         handle(row)
         StripeWebhook.objects.bulk_create([row])

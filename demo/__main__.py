@@ -1,6 +1,6 @@
-"""``python -m demo``: charge, be declined, refund, subscribe, hear webhooks; say what happened.
+"""The command ``python -m demo``: charges, a decline, refunds, a subscription and webhooks.
 
-Uses an offline Stripe, or the real one when ``STRIPE_API_KEY`` is a test key.
+It uses an offline Stripe, or the real one if ``STRIPE_API_KEY`` is a test key.
 """
 
 from __future__ import annotations
@@ -22,22 +22,22 @@ from aa_stripe.testing import TEST_KEY, FakeStripe
 
 TEST_KEYS = ("sk_test_", "rk_test_")
 
-OFFLINE = "with an offline Stripe. Nothing leaves this machine, and nothing is left at the end."
+OFFLINE = "with an offline Stripe. No data leaves this machine, and all data is deleted at the end."
 
-REAL = """with the Stripe account of your test key. It creates there, in test mode:
+REAL = """with the Stripe account of your test key. In test mode, it creates:
    2 customers, each with one of Stripe's test cards
    3 payments (20.00, 35.00 and 12.50 USD), of which the second is declined
    2 refunds (5.00 and 15.00 USD)
    1 plan of 40.00 USD a month, with its product
    1 coupon (25 % off, once)
-   1 subscription with that coupon, which pays 30.00 USD and is canceled: it ends with its month"""
+   1 subscription with that coupon, which pays 30.00 USD and is canceled at the end of its period"""
 
-NOT_A_TEST_KEY = """STRIPE_API_KEY is not a test key, and the demo takes no other.
-Use a key that begins with sk_test_, or unset it for an offline Stripe."""
+NOT_A_TEST_KEY = """STRIPE_API_KEY is not a test key. The demo accepts only test keys.
+Use a key that begins with sk_test_, or unset it to use an offline Stripe."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the demo; the exit status is 1 when anything is not as expected, 2 for a wrong key."""
+    """Run the demo; return the exit status: 1 for an unexpected result, 2 for a rejected key."""
     options = _parser().parse_args(arguments)
     key = os.environ.get("STRIPE_API_KEY", "")
     if key and not key.startswith(TEST_KEYS):
@@ -52,11 +52,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 @contextmanager
 def offline_stripe() -> Iterator[None]:
-    """A fake Stripe at a URL of its own: the site calls it over HTTP, as it calls the real one."""
+    """Serve a fake Stripe, which the site calls over HTTP like the real one."""
     with FakeStripe().serve() as url:
         os.environ["STRIPE_API_KEY"] = TEST_KEY
         os.environ["STRIPE_API_BASE"] = url
-        # A proxy that this machine uses for the network cannot reach it.
+        # A proxy of this machine cannot reach the local server.
         os.environ["no_proxy"] = ",".join(filter(None, [os.environ.get("no_proxy"), "127.0.0.1"]))
         yield
 
@@ -68,12 +68,12 @@ def _run(directory: str, where: str, *, serve: bool) -> int:
     from django.core.management import call_command
     from django.db import connections
 
-    from demo.story import Unexpected, tell
+    from demo.story import Unexpected, run
 
     print(f"aa_stripe {aa_stripe.__version__} {where}")
     call_command("migrate", verbosity=0)
     try:
-        tell()
+        run()
         if serve:
             _serve()
     except (Unexpected, stripe.StripeError) as error:
@@ -85,7 +85,7 @@ def _run(directory: str, where: str, *, serve: bool) -> int:
 
 
 def _serve() -> None:
-    """Leave the site running, with somebody who may see its admin."""
+    """Create an admin user and keep the site running."""
     from django.contrib.auth import get_user_model
     from django.core.management import call_command
 
@@ -97,7 +97,7 @@ def _serve() -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m demo", description=__doc__)
-    parser.add_argument("--serve", action="store_true", help="leave the site and its admin running")
+    parser.add_argument("--serve", action="store_true", help="keep the site and its admin running")
     return parser
 
 

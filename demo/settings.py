@@ -1,4 +1,4 @@
-"""What a site needs to use aa_stripe, and little else."""
+"""The minimal settings of a site that uses aa_stripe."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the demo does. What it prints was checked before, in the database and at Stripe."""
+"""The steps of the demo. Each result is checked in the database and at Stripe, then printed."""
 
 from __future__ import annotations
 
@@ -33,25 +33,25 @@ from aa_stripe.signals import (
 )
 from aa_stripe.testing import signed
 
-# Stripe's own cards for tests: https://docs.stripe.com/testing
+# Stripe's test cards: https://docs.stripe.com/testing
 GOOD_CARD = "pm_card_visa"
 DECLINING_CARD = "pm_card_chargeCustomerFail"  # can be saved, then declines every payment
 
 
-#: How far back cron looks here, and how long an event may take to arrive.
+#: Options of ``check_pending_webhooks``: how far it looks back, and when an event is missing.
 RECENT = ("--since", "0.01", "--grace", "0")
 
-#: Seconds that Stripe has to list an event.
+#: Maximum number of seconds until Stripe lists an event.
 EVENTS_WAIT = 30
 
 
 class Unexpected(Exception):
-    """Something is not as it should be; the text says what."""
+    """A result that differs from the expected one."""
 
 
-def tell() -> None:
-    """Tell the story. Raises ``Unexpected``, or the SDK's error when the key is of no use."""
-    stripe.Customer.list(limit=1)  # a key that Stripe refuses is told before anything else
+def run() -> None:
+    """Run all steps. Raise ``Unexpected``, or the SDK's error if Stripe rejects the key."""
+    stripe.Customer.list(limit=1)  # fails at once if Stripe rejects the key
     start = int(time.time())
     users = get_user_model().objects
     ann, bob = users.create_user("ann"), users.create_user("bob")
@@ -72,20 +72,20 @@ def tell() -> None:
     check_declined(fee)
     say("Bob", f"{money(fee.amount)} not collected, {fee.failure_code}")
 
-    print("\n4. A charge of Ann's waits for cron, which runs charge_stripe.")
+    print("\n4. A second charge of Ann is collected by cron, which runs charge_stripe.")
     shirt = StripeCharge.objects.create(user=ann, amount=12_50, description="A shirt")
     say("charge_stripe", output_of("charge_stripe"))
     check_paid(shirt, 12_50)
     say("Ann", f"{money(shirt.amount)} collected, {shirt.stripe_charge_id}")
     check_declined(fee)
-    say("Bob", "left alone, a declined card is not tried again by itself")
+    say("Bob", "skipped, a declined charge is not retried automatically")
 
-    print("\n5. Ann gets back a part of the first payment.")
+    print("\n5. Ann gets a partial refund of the first payment.")
     tickets.refund(5_00)
     check_refunded(tickets, 5_00)
     say("Ann", f"{money(5_00)} refunded, {money(15_00)} kept, {tickets.stripe_refund_id}")
 
-    print("\n6. A plan and a coupon are made in the app, and Ann subscribes with them.")
+    print("\n6. The app creates a plan and a coupon, and Ann subscribes with them.")
     gold = StripeSubscriptionPlan.objects.create(
         name="aa_stripe demo", amount=40_00, interval=StripeSubscriptionPlan.INTERVAL_MONTH
     )
@@ -104,39 +104,43 @@ def tell() -> None:
         "Ann", f"{money(30_00)} collected, {membership.status}, {membership.stripe_subscription_id}"
     )
 
-    print("\n7. Ann cancels, and keeps what she has paid for.")
+    print("\n7. Ann cancels at the end of the paid period.")
     membership.cancel(at_period_end=True)
     end = check_ending(membership)
     say("Ann", f"{membership.status}, and ends on {end:%Y-%m-%d}")
 
-    print("\n8. The rest of Ann's first payment is given back in the Dashboard. Stripe tells with")
+    print("\n8. The rest of Ann's first payment is refunded in the Dashboard. Stripe sends")
     print("   webhooks, which arrive twice and in the wrong order.")
     stripe.Refund.create(charge=tickets.stripe_charge_id)
     say("Webhooks", deliver(events_until("charge.refunded", since=start, times=2)))
     check_refunded(tickets, 20_00)
     say("Ann", f"{money(20_00)} refunded, {tickets.stripe_charge_id}")
 
-    print("\n9. The coupon gets another name there, and the webhook is lost. Cron looks for such.")
+    print("\n9. The coupon is renamed in the Dashboard, and the webhook is lost. Cron recovers it.")
     stripe.Coupon.modify(welcome.coupon_id, name="aa_stripe demo, renamed")
     events_until("coupon.updated", since=start)
     say("check_pending_webhooks", output_of("check_pending_webhooks", *RECENT, "--recover"))
     check_renamed(welcome, "aa_stripe demo, renamed")
     say("Coupon", f'now "{welcome.name}"')
 
-    check("what the signals told", heard, Counter(succeeded=2, card_exception=1, refunded=2))
+    check(
+        "the number of signals",
+        received,
+        Counter(succeeded=2, card_exception=1, refunded=2),
+    )
     print("\nAll of this was checked in the database and at Stripe.")
 
 
 def save_card(user: Any, card: str) -> str:
-    """Post ``card`` as ``user``; return a line about the customer that was made of it."""
+    """Post ``card`` as ``user``; return a line that describes the new customer."""
     browser = Client(SERVER_NAME="127.0.0.1")
     browser.force_login(user)
-    answer = browser.post(
+    response = browser.post(
         reverse("stripe-customers"),
         {"stripe_js_response": {"id": card}},
         content_type="application/json",
     )
-    check(f"the answer to {user}'s card ({answer.content.decode()})", answer.status_code, 201)
+    check(f"the response to {user}'s card ({response.content.decode()})", response.status_code, 201)
     row = StripeCustomer.objects.get(user=user)
     known = stripe.Customer.retrieve(row.stripe_customer_id)
     check("the card", row.default_source, known.invoice_settings.default_payment_method)
@@ -159,7 +163,7 @@ def check_declined(charge: StripeCharge) -> None:
     check("is_charged", charge.is_charged, False)
     check("charge_attempt_failed", charge.charge_attempt_failed, True)
     check("Stripe's status", intent.status, "requires_payment_method")
-    check("Stripe's last try", intent.latest_charge, charge.stripe_charge_id)
+    check("Stripe's last attempt", intent.latest_charge, charge.stripe_charge_id)
 
 
 def check_refunded(charge: StripeCharge, amount: int) -> None:
@@ -185,7 +189,7 @@ def check_coupon(coupon: StripeCoupon, percent: int) -> None:
     check("is_created_at_stripe", coupon.is_created_at_stripe, True)
     check("percent_off", coupon.percent_off, percent)
     check("what Stripe takes off", (known.percent_off, known.duration), (percent, "once"))
-    check("whether both say that it is valid", (coupon.valid, known.valid), (True, True))
+    check("the validity here and at Stripe", (coupon.valid, known.valid), (True, True))
 
 
 def check_subscribed(subscription: StripeSubscription, amount: int) -> None:
@@ -202,7 +206,7 @@ def check_subscribed(subscription: StripeSubscription, amount: int) -> None:
 
 
 def check_ending(subscription: StripeSubscription) -> datetime:
-    """Also returns when it will end."""
+    """Check a subscription that ends with its period; return the end."""
     subscription.refresh_from_db()
     known = stripe.Subscription.retrieve(subscription.stripe_subscription_id)
     [item] = known["items"].data
@@ -222,7 +226,7 @@ def check_renamed(coupon: StripeCoupon, name: str) -> None:
 
 
 def events_until(event_type: str, *, since: int, times: int = 1) -> list[stripe.Event]:
-    """Stripe's events ``since`` then, once there are so many of that type among them."""
+    """Return Stripe's events ``since`` a time, once it lists ``times`` events of the type."""
     for _ in range(EVENTS_WAIT):
         events = list(stripe.Event.list(created={"gte": since}, limit=100).auto_paging_iter())
         if sum(event.type == event_type for event in events) >= times:
@@ -233,16 +237,16 @@ def events_until(event_type: str, *, since: int, times: int = 1) -> list[stripe.
 
 def deliver(events: list[stripe.Event]) -> str:
     """Deliver each event twice, the newest first, signed as Stripe signs them."""
-    stripe_itself = Client(SERVER_NAME="127.0.0.1")
+    stripe_client = Client(SERVER_NAME="127.0.0.1")
     for event in [*events, *events]:
         body = json.dumps(event.to_dict(), default=str)
-        answer = stripe_itself.post(
+        response = stripe_client.post(
             reverse("stripe-webhooks"),
             body,
             content_type="application/json",
             headers=signed(body, settings.STRIPE_WEBHOOK_ENDPOINT_SECRET),
         )
-        check(f"the answer to {event.type}", answer.status_code in (200, 201), True)
+        check(f"the response to {event.type}", response.status_code in (200, 201), True)
     rows = StripeWebhook.objects.filter(pk__in=[event.id for event in events])
     check("the number of events applied", rows.filter(is_parsed=True).count(), len(events))
     return f"{2 * len(events)} deliveries, {len(events)} events stored, each applied once"
@@ -267,21 +271,21 @@ def say(who: str, what: str) -> None:
     print(f"   {who}: {what}")
 
 
-# The signals, counted
+# Count the signals
 
-heard: Counter[str] = Counter()
+received: Counter[str] = Counter()
 
 
 @receiver(stripe_charge_succeeded)
-def hear_success(instance: StripeCharge, **kwargs: Any) -> None:
-    heard["succeeded"] += 1
+def count_success(instance: StripeCharge, **kwargs: Any) -> None:
+    received["succeeded"] += 1
 
 
 @receiver(stripe_charge_card_exception)
-def hear_decline(instance: StripeCharge, exception: Exception, **kwargs: Any) -> None:
-    heard["card_exception"] += 1
+def count_decline(instance: StripeCharge, exception: Exception, **kwargs: Any) -> None:
+    received["card_exception"] += 1
 
 
 @receiver(stripe_charge_refunded)
-def hear_refund(instance: StripeCharge, **kwargs: Any) -> None:
-    heard["refunded"] += 1
+def count_refund(instance: StripeCharge, **kwargs: Any) -> None:
+    received["refunded"] += 1

@@ -1,1 +1,1 @@
-"""How a subscription lives: prices, discounts, trials, invoices, renewal, cancellation."""
+"""The life cycle of subscriptions: prices, discounts, trials, invoices, renewal, cancellation."""

@@ -1,4 +1,4 @@
-"""When a subscription is to end, as it is asked for in advance."""
+"""The scheduled end of a subscription."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from aa_stripe.testing.base.refusals import bad_parameter, exclusive
 NAMES = ("cancel_at", "cancel_at_period_end", "cancellation_details")
 
 AT_PERIOD_END = ("max_period_end", "min_period_end")
-"""The same here, where all items have the same period."""
+"""Values of ``cancel_at``. They mean the same here, where all items have the same period."""
 
 
 def read(account: Account, subscription: JSON, params: dict[str, Any]) -> JSON:
-    """Return the fields of a subscription that say when, and why, it will end."""
+    """Return the fields of a subscription that hold when, and why, it will end."""
     if params.get("cancel_at") and params.get("cancel_at_period_end"):
         raise exclusive("cancel_at", "cancel_at_period_end")
     details = {**subscription["cancellation_details"], **params.get("cancellation_details", {})}
@@ -40,7 +40,7 @@ def read(account: Account, subscription: JSON, params: dict[str, Any]) -> JSON:
 
 
 def _moment(account: Account, subscription: JSON, params: dict[str, Any]) -> int | None:
-    """Return when it is to end (seconds since 1970), or ``None`` if it is not to end."""
+    """Return when the subscription ends (seconds since 1970), or ``None`` if no end is set."""
     sent: int | str | None = params.get("cancel_at") or None
     if params.get("cancel_at_period_end") or sent in AT_PERIOD_END:
         return int(subscription["items"]["data"][0]["current_period_end"])

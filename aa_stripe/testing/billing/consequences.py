@@ -1,4 +1,4 @@
-"""What follows from a payment: the invoice, and with it the subscription."""
+"""The effects of a payment on its invoice and subscription."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from aa_stripe.testing.billing import invoice_payments, invoices, subscription_s
 
 
 def paid(account: Account, intent: JSON) -> None:
-    """The invoice that the intent collects is paid."""
+    """Mark the invoice of a PaymentIntent as paid, and update its subscription."""
     invoice = invoice_payments.paid_by(account, intent)
     if invoice is not None:
         invoices.mark_paid(account, invoice)
@@ -17,7 +17,7 @@ def paid(account: Account, intent: JSON) -> None:
 
 
 def failed(account: Account, intent: JSON) -> None:
-    """The invoice that the intent collects is not paid."""
+    """Mark the payment of the invoice as failed, and update its subscription."""
     invoice = invoice_payments.paid_by(account, intent)
     if invoice is not None:
         invoices.mark_failed(account, invoice)
@@ -25,7 +25,7 @@ def failed(account: Account, intent: JSON) -> None:
 
 
 def waiting(account: Account, intent: JSON) -> None:
-    """The invoice that the intent collects needs its customer."""
+    """Record that the customer has to act before the invoice can be paid."""
     invoice = invoice_payments.paid_by(account, intent)
     if invoice is not None:
         invoices.mark_waiting(account, invoice)
@@ -36,4 +36,4 @@ CONSEQUENCES: dict[str, Callable[[Account, JSON], None]] = {
     "payment_intent.payment_failed": failed,
     "payment_intent.requires_action": waiting,
 }
-"""For each type of event what it brings about."""
+"""The function that applies the effects of each type of event."""

@@ -1,4 +1,4 @@
-"""Coupons redeemed: discounts, from the promise to their end."""
+"""Discounts: redeemed coupons, from the check of the request to their end."""
 
 from __future__ import annotations
 
@@ -15,11 +15,10 @@ UNSUPPORTED = {"promotion_code"}
 def check(
     account: Account, sent: list[dict[str, Any]], currency: str, *, held: list[str]
 ) -> list[JSON]:
-    """Return what was ``sent`` as ``discounts``: coupons to redeem, and discounts to keep.
+    """Check the ``discounts`` of a request; return the coupons to redeem and discounts to keep.
 
-    A coupon says what it takes off in ``currency``.
-
-    ``held`` are the ids of discounts that are there already.
+    ``amount_off`` of a returned coupon is in ``currency``. ``held`` are the ids of the
+    subscription's existing discounts.
     """
     return [
         _check(account, each, currency, held, f"discounts[{place}]")
@@ -28,7 +27,7 @@ def check(
 
 
 def redeem(account: Account, checked: list[JSON], customer: str, subscription: str) -> list[str]:
-    """Return the ids of the discounts that come of what ``check()`` returned."""
+    """Redeem the coupons that ``check()`` returned; return the ids of all the discounts."""
     return [
         each["id"]
         if each["object"] == "discount"
@@ -38,29 +37,29 @@ def redeem(account: Account, checked: list[JSON], customer: str, subscription: s
 
 
 def of(account: Account, ids: list[str]) -> list[tuple[str, JSON]]:
-    """Return discounts as ``reckon()`` takes them: the id, and the coupon behind it."""
+    """Return the id and the coupon of each discount, as ``invoice_totals.compute()`` needs them."""
     return [(id, account.redeemed[id]) for id in ids]
 
 
 def end(account: Account, discount: str) -> None:
-    """Let a discount end; it stays on the invoices where it was."""
+    """End a discount. Existing invoices keep it."""
     ended = account.get("discount", discount)
     account.remove("discount", discount)
     account.emit("customer.discount.deleted", ended)
 
 
 def end_others(account: Account, discounts: list[str], kept: list[str]) -> None:
-    """Let those of the ``discounts`` end that are not ``kept``."""
+    """End the ``discounts`` that are not in ``kept``."""
     for id in discounts:
         if id not in kept:
             end(account, id)
 
 
 def lasting(account: Account, subscription: JSON, moment: int) -> list[str]:
-    """Return the discounts that still hold at ``moment``; the others end."""
+    """Return the discounts that still apply at ``moment``, and end the others."""
     kept = []
     for id in subscription["discounts"]:
-        if _holds(account, id, subscription["id"], moment):
+        if _applies(account, id, subscription["id"], moment):
             kept.append(id)
         else:
             end(account, id)
@@ -81,7 +80,7 @@ def _check(
         return account.get("discount", sent["discount"])
     param = f"{path}[coupon]"
     coupon = account.get("coupon", sent.get("coupon", ""), param=param)
-    _refuse_invalid(account, coupon, param)
+    _check_redeemable(account, coupon, param)
     if coupon["percent_off"] is not None:
         return coupon
     options = account.currency_options[coupon["id"]]
@@ -92,8 +91,8 @@ def _check(
     return {**coupon, "amount_off": amounts[currency]}
 
 
-def _refuse_invalid(account: Account, coupon: JSON, param: str) -> None:
-    # Unverified: the codes, and the words of the second.
+def _check_redeemable(account: Account, coupon: JSON, param: str) -> None:
+    # Unverified: the error codes, and the text of the second error.
     if coupons.is_expired(account, coupon):
         raise invalid(f"Coupon expired: {coupon['id']}", code="coupon_expired", param=param)
     if coupons.is_used_up(coupon):
@@ -101,7 +100,7 @@ def _refuse_invalid(account: Account, coupon: JSON, param: str) -> None:
 
 
 def _wrong_currency(coupon: JSON, currency: str, param: str) -> Refusal:
-    # Unverified: Stripe's words for this.
+    # Unverified: Stripe's error text.
     return invalid(
         f"The coupon {coupon['id']} takes off an amount in {coupon['currency']}; it cannot be "
         f"applied to a subscription in {currency}.",
@@ -126,10 +125,11 @@ def _redeem(account: Account, coupon: JSON, customer: str, subscription: str) ->
     return str(discount["id"])
 
 
-def _holds(account: Account, id: str, subscription: str, moment: int) -> bool:
-    """A coupon for once is spent with the first invoice on which it took something off.
+def _applies(account: Account, id: str, subscription: str, moment: int) -> bool:
+    """Return whether a discount still applies at ``moment``.
 
-    Unverified: that the discount is shown until the next invoice is made.
+    A discount with the duration ``once`` ends with the first invoice that it reduces.
+    Unverified: Stripe lists such a discount until it makes the next invoice.
     """
     if account.redeemed[id]["duration"] == "once":
         return not any(

@@ -1,4 +1,4 @@
-"""The lines of an invoice: what each item of a subscription costs in a period."""
+"""The lines of an invoice: the price of each subscription item for a period."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from aa_stripe.testing.base.samples import sample
 
 
 def of(account: Account, subscription: JSON, *, free: bool = False) -> list[JSON]:
-    """Return a line for each item of a subscription, for the period it is in.
+    """Return a line for each item of a subscription, for the current period.
 
-    ``free``: the period is a trial.
+    ``free`` means that the period is a trial.
     """
     return [
         _line(account, subscription, item, 0 if free else price_of(item), free=free)
@@ -23,13 +23,13 @@ def of(account: Account, subscription: JSON, *, free: bool = False) -> list[JSON
 
 
 def price_of(item: JSON) -> int:
-    """Return what a period costs (smallest unit), before discounts and taxes."""
+    """Return the price of a period (smallest unit), before discounts and taxes."""
     amount = Decimal(item["price"]["unit_amount_decimal"]) * item["quantity"]
     return rounded(amount, item["price"]["currency"])
 
 
 def unused(account: Account, subscription: JSON, moment: int) -> list[JSON]:
-    """Return a credit for each item, for what is left of the period at ``moment``."""
+    """Return a credit line for each item, for the rest of the period after ``moment``."""
     lines = []
     for item in subscription["items"]["data"]:
         start, end = item["current_period_start"], item["current_period_end"]

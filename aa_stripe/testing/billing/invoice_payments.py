@@ -1,4 +1,4 @@
-"""How an invoice is paid: its PaymentIntent, and what that is paid with."""
+"""The payment of an invoice: its PaymentIntent and payment method."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ from aa_stripe.testing.payments.payment_attempt import attempt
 
 
 def collect(account: Account, invoice: JSON, method: JSON, *, off_session: bool) -> Refusal | None:
-    """Try to collect an open invoice; what comes of the attempt changes the invoice as well.
+    """Try to collect an open invoice, which also updates the invoice.
 
-    Returns the refusal, or ``None`` if there was none.
+    Return the error of a failed attempt, or ``None`` if the attempt did not fail.
     """
     _, intent = planned(account, invoice)
     return attempt(account, intent, method, off_session=off_session, may_ask=not off_session)
 
 
 def prepare(account: Account, invoice: JSON, method: JSON) -> None:
-    """Leave the payment of an invoice to be confirmed, with that method unless another is named."""
+    """Prepare the PaymentIntent of an invoice for confirmation, with ``method`` as its default."""
     _, intent = planned(account, invoice)
     intent.update(payment_method=method["id"], status="requires_confirmation")
 
 
 def paying_method(account: Account, customer: JSON, chosen: JSON) -> JSON | None:
-    """Return what an invoice is paid with: as ``chosen``, or the customer's default.
+    """Return the default payment method of ``chosen``, or else of the customer.
 
-    ``chosen`` is a subscription or an invoice, each with defaults of its own.
+    ``chosen`` is a subscription or an invoice. ``None`` means that there is no default.
     """
     for id in (
         chosen["default_payment_method"],
@@ -42,7 +42,7 @@ def paying_method(account: Account, customer: JSON, chosen: JSON) -> JSON | None
 
 
 def nothing_to_pay_with() -> Refusal:
-    """A customer without a default, of whatever kind."""
+    """Return the error for a customer without a default payment method or source."""
     return invalid(
         "This customer has no attached payment source or default payment method. Please consider "
         "adding a default payment method. For more information, visit "
@@ -53,12 +53,12 @@ def nothing_to_pay_with() -> Refusal:
 
 
 def of(account: Account, invoice: str) -> list[JSON]:
-    """Return what pays an invoice: one payment, or none where nothing is to be paid."""
+    """Return the payments of an invoice: one, or none if no amount is due."""
     return [item for item in account.all("invoice_payment") if item["invoice"] == invoice]
 
 
 def paid_by(account: Account, intent: JSON) -> JSON | None:
-    """Return the invoice that a PaymentIntent collects, if it is one of those."""
+    """Return the invoice of a PaymentIntent, or ``None`` if it does not pay an invoice."""
     for payment in account.all("invoice_payment"):
         if payment["payment"]["payment_intent"] == intent["id"]:
             return account.get("invoice", payment["invoice"])
@@ -66,7 +66,7 @@ def paid_by(account: Account, intent: JSON) -> JSON | None:
 
 
 def confirmation_secret(account: Account, id: str) -> JSON | None:
-    """Return what a browser needs to pay an invoice."""
+    """Return the secret for paying an invoice in the browser, or ``None`` without a payment."""
     if not of(account, id):
         return None
     _, intent = planned(account, account.get("invoice", id))
@@ -74,13 +74,13 @@ def confirmation_secret(account: Account, id: str) -> JSON | None:
 
 
 def planned(account: Account, invoice: JSON) -> tuple[JSON, JSON]:
-    """Return the payment of an invoice that has something to be paid, and its PaymentIntent."""
+    """Return the payment of an invoice with an amount due, and its PaymentIntent."""
     (payment,) = of(account, invoice["id"])
     return payment, account.get("payment_intent", payment["payment"]["payment_intent"])
 
 
 def plan(account: Account, invoice: JSON) -> None:
-    """Make the PaymentIntent that is to collect an invoice."""
+    """Create the PaymentIntent of an invoice."""
     first = invoice["billing_reason"] == "subscription_create"
     fields = {
         "amount": invoice["amount_due"],

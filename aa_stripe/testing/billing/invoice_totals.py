@@ -1,4 +1,4 @@
-"""What an invoice comes to: prices, less discounts, with taxes."""
+"""The totals of an invoice: prices, discounts, taxes and the customer's balance."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from aa_stripe.testing.base.currencies import MINIMUM, rounded
 
 @dataclass(frozen=True)
 class Totals:
-    """Amounts in the smallest unit, as an invoice has them.
+    """The amounts of an invoice, in the smallest unit.
 
-    ``discounts`` and ``taxes`` are Stripe's lists of what was taken off, and of what is tax.
+    ``discounts`` and ``taxes`` are lists in the format of Stripe's ``total_discount_amounts`` and
+    ``total_taxes``.
     """
 
     subtotal: int
@@ -23,16 +24,16 @@ class Totals:
 
     @property
     def excluding_tax(self) -> int:
-        """The total without any tax."""
+        """Return the total without taxes."""
         return self.total - sum(int(tax["amount"]) for tax in self.taxes)
 
 
-def reckon(
+def compute(
     subtotal: int, currency: str, discounts: list[tuple[str, JSON]], rates: list[JSON]
 ) -> Totals:
-    """Return what ``subtotal`` comes to with those discounts (id and coupon) and tax rates.
+    """Apply discounts (id and coupon) and tax rates to ``subtotal``; return the totals.
 
-    Unverified: the order, and that each amount is rounded for itself.
+    Unverified: the order, and that each amount is rounded separately.
     """
     left, taken = subtotal, []
     for discount, coupon in discounts:
@@ -46,9 +47,9 @@ def reckon(
 
 
 def owed(customer: JSON, total: int, currency: str) -> tuple[int, int]:
-    """Return what is to be paid now, and the customer's balance afterwards.
+    """Return the amount due now, and the customer's balance afterwards.
 
-    A negative balance is credit. What is too little to be collected is owed for the next time.
+    A negative balance is credit. An amount below the minimum charge is added to the balance.
     """
     due = total + customer["balance"]
     if due >= MINIMUM.get(currency, 1):

@@ -1,4 +1,4 @@
-"""Invoices: made, sent out, collected."""
+"""The status of invoices: draft, open, paid, void."""
 
 from __future__ import annotations
 
@@ -8,19 +8,17 @@ from aa_stripe.testing.billing.periods import DAY
 from aa_stripe.testing.payments import cancellation
 
 RETRIES = (3 * DAY, 5 * DAY, 7 * DAY)
-"""Seconds until the next attempt to collect what renews a subscription, after each failure."""
+"""Seconds until the next attempt to collect a renewal invoice, after each failure."""
 
 
 def draft(account: Account, subscription: JSON, lines: list[JSON], *, reason: str) -> JSON:
-    """Make an invoice of those lines; nobody owes anything yet."""
+    """Create a draft invoice with ``lines``."""
     customer = account.get("customer", subscription["customer"])
     currency = subscription["currency"]
     subtotal = sum(line["amount"] for line in lines)
     redeemed = discounts.of(account, subscription["discounts"])
-    reckoned = invoice_totals.reckon(
-        subtotal, currency, redeemed, subscription["default_tax_rates"]
-    )
-    due, ending_balance = invoice_totals.owed(customer, reckoned.total, currency)
+    totals = invoice_totals.compute(subtotal, currency, redeemed, subscription["default_tax_rates"])
+    due, ending_balance = invoice_totals.owed(customer, totals.total, currency)
     periods = [line["period"] for line in lines]
     invoice = account.add(
         "invoice",
@@ -46,12 +44,12 @@ def draft(account: Account, subscription: JSON, lines: list[JSON], *, reason: st
         period_start=min(period["start"] for period in periods),
         period_end=max(period["end"] for period in periods),
         starting_balance=customer["balance"],
-        subtotal=reckoned.subtotal,
-        subtotal_excluding_tax=reckoned.subtotal,
-        total=reckoned.total,
-        total_discount_amounts=reckoned.discounts,
-        total_excluding_tax=reckoned.excluding_tax,
-        total_taxes=reckoned.taxes,
+        subtotal=totals.subtotal,
+        subtotal_excluding_tax=totals.subtotal,
+        total=totals.total,
+        total_discount_amounts=totals.discounts,
+        total_excluding_tax=totals.excluding_tax,
+        total_taxes=totals.taxes,
     )
     for line in lines:
         line["invoice"] = invoice["id"]
@@ -66,9 +64,9 @@ def draft(account: Account, subscription: JSON, lines: list[JSON], *, reason: st
 
 
 def send(account: Account, invoice: JSON) -> None:
-    """Finalize an invoice: it is owed from now on, or settled if there is nothing to pay.
+    """Finalize an invoice. It becomes open, or paid if no amount is due.
 
-    Stripe leaves an hour between a renewal's draft and this; the fake does not.
+    Stripe waits an hour before it finalizes the draft of a renewal; the fake does not.
     """
     customer = account.get("customer", invoice["customer"])
     customer["balance"] = invoice["ending_balance"]
@@ -87,7 +85,7 @@ def send(account: Account, invoice: JSON) -> None:
 
 
 def mark_paid(account: Account, invoice: JSON) -> None:
-    """The money has come, or there was none to come."""
+    """Mark an invoice and its payments as paid."""
     invoice.update(
         amount_paid=invoice["amount_due"],
         amount_remaining=0,
@@ -107,7 +105,7 @@ def mark_paid(account: Account, invoice: JSON) -> None:
 
 
 def mark_failed(account: Account, invoice: JSON) -> None:
-    """An attempt failed; what renews a subscription is tried again later."""
+    """Record a failed attempt, and schedule the next one for a renewal invoice."""
     failures = invoice["attempt_count"]
     again = invoice["billing_reason"] == "subscription_cycle" and failures < len(RETRIES)
     retried = again and invoice["auto_advance"]
@@ -120,19 +118,19 @@ def mark_failed(account: Account, invoice: JSON) -> None:
 
 
 def mark_waiting(account: Account, invoice: JSON) -> None:
-    """The customer has to act before there is money."""
+    """Record that the customer has to act before the invoice can be paid."""
     invoice.update(attempted=True)
     account.emit("invoice.payment_action_required", invoice)
 
 
 def stop(account: Account, subscription: str) -> None:
-    """Do not try any more to collect what is open; it may still be paid by hand."""
+    """Stop collecting the invoices of a subscription. They can still be paid by hand."""
     for invoice in of_subscription(account, subscription):
         invoice.update(auto_advance=False, next_payment_attempt=None)
 
 
 def void(account: Account, invoice: JSON) -> None:
-    """Nobody owes this any more."""
+    """Void an invoice, and cancel its payment."""
     payment, intent = invoice_payments.planned(account, invoice)
     if intent["status"] in cancellation.CANCELABLE:
         cancellation.cancel(account, intent, reason="void_invoice")

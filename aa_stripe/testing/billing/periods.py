@@ -1,4 +1,4 @@
-"""When something recurs: periods that keep to the day on which the first one began."""
+"""Recurring periods, which begin on the same day of the month as the first one."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ DAY = 24 * 60 * 60
 def next_after(moment: int, anchor: int, recurring: JSON) -> int:
     """Return the first boundary later than ``moment``.
 
-    Boundaries lie whole intervals (``recurring`` of a price) after the ``anchor``; what began on
-    the 31st ends with a shorter month. All times are seconds since 1970.
+    Boundaries are a whole number of intervals (``recurring`` of a price) after the ``anchor``.
+    With an anchor on the 31st, the boundary in a shorter month is that month's last day. All times
+    are seconds since 1970.
     """
     number = 1
     while _boundary(anchor, recurring, number) <= moment:
@@ -24,7 +25,7 @@ def next_after(moment: int, anchor: int, recurring: JSON) -> int:
 
 
 def months_after(start: int, months: int) -> int:
-    """Return the same day and time so many months later, or the last day of a shorter month."""
+    """Return the same day and time ``months`` later, or the last day of a shorter month."""
     begun = datetime.fromtimestamp(start, timezone.utc)
     years, month = divmod(begun.month - 1 + months, 12)
     year, month = begun.year + years, month + 1

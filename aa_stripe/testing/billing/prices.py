@@ -1,4 +1,4 @@
-"""A price and its other face, the plan: what both are made of."""
+"""Prices, and the plans that share their ids."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ UNSUPPORTED = {
 
 
 def check_supported(params: dict[str, Any], path: str = "") -> None:
-    """Refuse what is billed by usage, in tiers, or in several currencies."""
+    """Reject prices that are billed by usage, in tiers, or in several currencies."""
     refuse_unsupported(params, UNSUPPORTED, path)
     for name, value in (("billing_scheme", "tiered"), ("usage_type", "metered")):
         if params.get(name) == value:
@@ -42,9 +42,10 @@ def check_supported(params: dict[str, Any], path: str = "") -> None:
 
 
 def read_amount(params: dict[str, Any], name: str, currency: str) -> Decimal:
-    """Return the amount (smallest unit, perhaps a fraction of it) that is sent as ``name``.
+    """Return the amount of a request in the smallest unit, which may have decimal places.
 
-    It is sent as an integer, or as a fraction with up to twelve places as ``<name>_decimal``.
+    The request has an integer as ``name``, or a decimal with up to twelve places as
+    ``<name>_decimal``.
     """
     as_fraction = f"{name}_decimal"
     if name in params and as_fraction in params:
@@ -66,13 +67,13 @@ def read_amount(params: dict[str, Any], name: str, currency: str) -> Decimal:
 
 
 def read_recurrence(params: dict[str, Any], path: str = "") -> JSON:
-    """Return the part of a price that says how often it is paid."""
+    """Return the ``recurring`` field of a price."""
     count = params.get("interval_count", 1)
     param = f"{path}[interval_count]" if path else "interval_count"
     if count < 1:
         raise at_least(1, param=param)
     if count > LONGEST[params["interval"]]:
-        # Unverified: Stripe's words for this.
+        # Unverified: Stripe's error text.
         raise bad_parameter("The maximum billing interval is three years.", param=param)
     return {
         "interval": params["interval"],
@@ -91,7 +92,7 @@ def make(
     id: str | None = None,
     **fields: Any,
 ) -> JSON:
-    """Create and return a price; one that recurs is there as a plan of the same id as well."""
+    """Create and return a price. A recurring price also gets a plan with the same id."""
     price = account.add(
         "price",
         id=id or new_id("price"),
@@ -110,7 +111,7 @@ def make(
 
 
 def change(account: Account, id: str, **changes: Any) -> JSON:
-    """Change a price, and with it the plan; returns the price."""
+    """Change a price and its plan; return the price."""
     price, plan = account.get("price", id), account.find("plan", id)
     before = dict(price)
     price.update(changes)
@@ -123,7 +124,7 @@ def change(account: Account, id: str, **changes: Any) -> JSON:
 
 
 def remove(account: Account, id: str) -> None:
-    """Forget a plan, and the price; whoever subscribes to it keeps it."""
+    """Delete a plan and its price. Existing subscriptions keep them."""
     plan, price = account.get("plan", id), account.get("price", id)
     account.remove("plan", id)
     account.remove("price", id)

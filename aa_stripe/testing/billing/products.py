@@ -1,4 +1,4 @@
-"""A product: made for itself, or with its plan or price."""
+"""Products, which are created alone or together with a plan or price."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ COPIED = (
 
 
 def make(account: Account, params: dict[str, Any], path: str = "") -> JSON:
-    """Create a product of what was sent below ``path``, as within a plan."""
+    """Create a product from ``params``; ``path`` is their place in the request."""
     check(account, params, path)
     metadata = merge({}, params.get("metadata"))
     own = {"id": params["id"]} if params.get("id") else {}
@@ -40,7 +40,7 @@ def make(account: Account, params: dict[str, Any], path: str = "") -> JSON:
 
 
 def check(account: Account, params: dict[str, Any], path: str = "") -> None:
-    """Refuse what no product can be made of."""
+    """Raise an error if a product cannot be created from ``params``."""
     refuse_unsupported(params, UNSUPPORTED)
     merge({}, params.get("metadata"))
     if account.find("product", params.get("id", "")) is not None:
@@ -51,7 +51,7 @@ def check(account: Account, params: dict[str, Any], path: str = "") -> None:
 
 
 def copy(product: JSON, params: dict[str, Any]) -> None:
-    """Copy onto a product what was sent of its fields; an empty text unsets one."""
+    """Copy the fields in ``params`` to a product; an empty string unsets a field."""
     for name in COPIED:
         if name in params:
             product[name] = None if params[name] == "" else params[name]

@@ -1,4 +1,4 @@
-"""What is left of a period that ends early."""
+"""Credit for the rest of a period that ends early."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from aa_stripe.testing.account import JSON, Account
 from aa_stripe.testing.billing import invoice_lines, invoices
 
 
-def give_back(account: Account, subscription: JSON) -> None:
-    """Credit the customer with what is left of the period.
+def credit_unused(account: Account, subscription: JSON) -> None:
+    """Credit the customer for the rest of the period.
 
-    Unverified: the invoice's ``billing_reason``. What is not invoiced now would be left pending
-    at Stripe; the fake knows no pending items.
+    Unverified: the invoice's ``billing_reason``. Stripe would keep items that are not invoiced now
+    as pending; the fake does not support pending items.
     """
     lines = invoice_lines.unused(account, subscription, account.now)
     final = {**subscription, "discounts": []}

@@ -1,4 +1,4 @@
-"""What time does to subscriptions."""
+"""Changes of subscriptions over time: renewal, retries, and the end of trials."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ from aa_stripe.testing.billing import (
 )
 from aa_stripe.testing.billing.periods import DAY, next_after
 
-PATIENCE = 23 * 60 * 60
-"""Seconds in which the first invoice has to be paid."""
+FIRST_PAYMENT_WINDOW = 23 * 60 * 60
+"""Seconds in which the first invoice must be paid."""
 
 WARNING = 3 * DAY
-"""Seconds before the end of a trial."""
+"""Seconds between the announcement of a trial's end and the end."""
 
 
 @dataclass(frozen=True)
 class Due:
-    """Something that happens at its time, in seconds since 1970."""
+    """A change that is due ``at`` a time, in seconds since 1970."""
 
     at: int
-    happen: Callable[[], None]
+    run: Callable[[], None]
 
 
 def pass_time(account: Account, seconds: float) -> None:
-    """Let ``seconds`` pass; what falls due happens in its order, each thing at its own time.
+    """Advance the clock by ``seconds``, and make each change that falls due at its own time.
 
-    Raises ``ValueError`` for negative seconds.
+    Raise ``ValueError`` if ``seconds`` is negative.
     """
     if seconds < 0:
         raise ValueError("Stripe's clock does not go back.")
@@ -46,12 +46,12 @@ def pass_time(account: Account, seconds: float) -> None:
         step = max(0.0, min(seconds, due.at - account.now))
         account.advance(step)
         seconds -= step
-        due.happen()
+        due.run()
     account.advance(seconds)
 
 
 def end_trial(account: Account, subscription: JSON, *, at: int) -> None:
-    """Begin what is paid for, or pause or cancel if there is nothing to pay with."""
+    """Begin the paid periods. Without a payment method, follow ``trial_settings`` instead."""
     customer = account.get("customer", subscription["customer"])
     behavior = subscription["trial_settings"]["end_behavior"]["missing_payment_method"]
     method = invoice_payments.paying_method(account, customer, subscription)
@@ -65,7 +65,7 @@ def end_trial(account: Account, subscription: JSON, *, at: int) -> None:
 
 
 def begin(account: Account, subscription: JSON, *, at: int, status: str) -> None:
-    """Begin a new series of periods, and bill the first of them."""
+    """Begin a new series of periods, and bill the first one."""
     subscription["billing_cycle_anchor"] = at
     _bill_period(account, subscription, at=at, status=status)
 
@@ -79,12 +79,12 @@ def _all_due(account: Account) -> Iterator[Due]:
 
 
 def _due(account: Account, subscription: JSON) -> Iterator[Due]:
-    """What is to happen to one subscription. Of two things at one time the first one counts."""
+    """Yield what is due for a subscription. Of two changes at the same time the first one wins."""
     status = subscription["status"]
     if status in subscription_status.ENDED:
         return
     if status == "incomplete":
-        at = subscription["created"] + PATIENCE
+        at = subscription["created"] + FIRST_PAYMENT_WINDOW
         yield Due(at, partial(subscription_status.expire, account, subscription, at=at))
         return
     if subscription["cancel_at"] is not None:
@@ -104,7 +104,7 @@ def _due_in_trial(account: Account, subscription: JSON) -> Iterator[Due]:
 
 
 def warn(account: Account, subscription: JSON) -> None:
-    """Announce that a trial will end."""
+    """Emit the event that a trial will end."""
     account.warned.add(subscription["id"])
     account.emit("customer.subscription.trial_will_end", subscription)
 
@@ -119,7 +119,7 @@ def _renew(account: Account, subscription: JSON, *, at: int) -> None:
 
 
 def _bill_period(account: Account, subscription: JSON, *, at: int, status: str) -> None:
-    """Move on to the period that begins at that time, make its invoice, and try to collect it."""
+    """Begin the period that starts ``at`` that time, create its invoice, and try to collect it."""
     lasting = discounts.lasting(account, subscription, at)
     items = subscription["items"]
     anchor = subscription["billing_cycle_anchor"]

@@ -1,4 +1,4 @@
-"""A new subscription: what is ordered, and what the first invoice comes to."""
+"""The creation of a subscription and its first invoice."""
 
 from __future__ import annotations
 
@@ -31,10 +31,9 @@ from aa_stripe.testing.payments.authentication import asks_for_authentication
 
 @dataclass(frozen=True)
 class Order:
-    """What was read of a request to subscribe; ``fields`` go into the subscription as they are.
+    """A checked request to subscribe. ``fields`` are copied to the subscription.
 
-    ``trial_end`` is ``None`` where there is no trial, ``method`` where there is nothing to pay
-    with.
+    ``trial_end`` is ``None`` without a trial, and ``method`` is ``None`` without a payment method.
     """
 
     customer: JSON
@@ -49,13 +48,13 @@ class Order:
 
     @property
     def currency(self) -> str:
-        """The currency of all its prices."""
+        """Return the currency of all its prices."""
         return str(self.items[0]["price"]["currency"])
 
 
 def read(account: Account, params: dict[str, Any]) -> Order:
-    """Read and check a request to subscribe; nothing happens yet."""
-    subscription_terms.refuse_unsupported(params)
+    """Read and check a request to subscribe. The account does not change."""
+    subscription_terms.check_supported(params)
     for name in ("customer", "items"):
         if not params.get(name):
             raise missing_parameter(name)
@@ -92,10 +91,10 @@ def read(account: Account, params: dict[str, Any]) -> Order:
     return order
 
 
-def fulfil(account: Account, order: Order) -> JSON:
-    """Make the subscription and its first invoice, and collect that if there is no trial.
+def create(account: Account, order: Order) -> JSON:
+    """Create the subscription and its first invoice, and collect the invoice if an amount is due.
 
-    The subscription is announced when it is known what came of the payment.
+    The event ``customer.subscription.created`` follows the attempt to collect the invoice.
     """
     id, now = new_id("subscription"), account.now
     anchor = order.trial_end or now
@@ -142,7 +141,7 @@ def _bill(account: Account, draft: JSON, order: Order) -> JSON:
 
 
 def _check_payment(account: Account, order: Order) -> None:
-    """Refuse to subscribe somebody who cannot pay, or who is known not to be able to."""
+    """Raise an error if there is no payment method, or if a card that must succeed will fail."""
     if order.trial_end is not None or order.behavior == "default_incomplete":
         return
     if _due(order) == 0:
@@ -150,7 +149,7 @@ def _check_payment(account: Account, order: Order) -> None:
     if order.method is None:
         raise invoice_payments.nothing_to_pay_with()
     if order.behavior == "error_if_incomplete":
-        # Unverified: whether the attempt leaves traces at Stripe. Here it leaves none.
+        # Unverified: whether Stripe records the attempt. The fake does not.
         _check_card(account, order.method, off_session=order.off_session)
 
 
@@ -158,7 +157,7 @@ def _due(order: Order) -> int:
     subtotal = sum(invoice_lines.price_of(item) for item in order.items)
     coupons = [("", coupon) for coupon in order.discounts]
     rates = order.fields["default_tax_rates"]
-    total = invoice_totals.reckon(subtotal, order.currency, coupons, rates).total
+    total = invoice_totals.compute(subtotal, order.currency, coupons, rates).total
     due, _ = invoice_totals.owed(order.customer, total, order.currency)
     return due
 

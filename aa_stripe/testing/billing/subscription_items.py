@@ -1,4 +1,4 @@
-"""The items of a subscription: which prices, how many of each."""
+"""The items of a subscription: prices and quantities."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ UNSUPPORTED = {"billing_thresholds", "current_trial", "discounts", "price_data",
 
 
 def read(account: Account, sent: list[dict[str, Any]]) -> list[JSON]:
-    """Return a new item for each one that is ``sent`` as ``items``; it has no periods yet."""
+    """Return a new item, without a period, for each of the ``items`` of a request."""
     if len(sent) > MAX_ITEMS:
         raise bad_parameter(f"You may pass at most {MAX_ITEMS} items.", param="items")
     items = [_read(account, each, f"items[{place}]") for place, each in enumerate(sent)]
@@ -33,9 +33,9 @@ def read(account: Account, sent: list[dict[str, Any]]) -> list[JSON]:
 
 
 def check_together(items: list[JSON]) -> None:
-    """Refuse prices that one subscription cannot have at the same time."""
-    # Unverified: Stripe's words for all of these. With flexible billing it takes several
-    # intervals, the fake does not.
+    """Raise an error if one subscription cannot have the prices of all ``items``."""
+    # Unverified: Stripe's texts of these errors. Stripe accepts several intervals with flexible
+    # billing; the fake does not.
     prices = [item["price"] for item in items]
     if len({price["id"] for price in prices}) < len(prices):
         raise invalid("A subscription cannot have two items with the same price.", param="items")
@@ -46,13 +46,13 @@ def check_together(items: list[JSON]) -> None:
 
 
 def interval_of(item: JSON) -> tuple[str, int]:
-    """Return how often an item is billed."""
+    """Return the interval of an item, and the number of intervals in a period."""
     recurring = item["price"]["recurring"]
     return recurring["interval"], recurring["interval_count"]
 
 
 def read_price(account: Account, sent: dict[str, Any], path: str) -> JSON:
-    """Return the price (which may be named as a plan) that can be subscribed to."""
+    """Return the price of an item, which may be sent as ``plan``; raise if it cannot be used."""
     refuse_unsupported(sent, UNSUPPORTED, path)
     if "plan" in sent and "price" in sent:
         raise exclusive(f"{path}[plan]", f"{path}[price]")
@@ -73,7 +73,7 @@ def read_price(account: Account, sent: dict[str, Any], path: str) -> JSON:
 
 
 def read_quantity(sent: dict[str, Any], path: str) -> int:
-    """Return how many are ordered, one if it is not said."""
+    """Return the quantity of an item, 1 by default."""
     quantity: int = sent.get("quantity", 1)
     if quantity < 0:
         raise at_least(0, param=f"{path}[quantity]")
@@ -81,7 +81,7 @@ def read_quantity(sent: dict[str, Any], path: str) -> int:
 
 
 def place(account: Account, items: list[JSON], subscription: str, start: int, end: int) -> JSON:
-    """Return the list of a subscription's items, in the period from ``start`` to ``end``."""
+    """Set the period of the items, and return them as the list of a subscription."""
     for item in items:
         item.update(
             current_period_end=end,

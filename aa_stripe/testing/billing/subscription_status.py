@@ -1,4 +1,4 @@
-"""How a subscription stands, and what makes it stand otherwise."""
+"""The status of a subscription, and its transitions."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from aa_stripe.testing.account import JSON, Account
 from aa_stripe.testing.billing import invoices
 
 ENDED = ("canceled", "incomplete_expired")
-"""Nothing comes after these."""
+"""The final statuses."""
 
 CANCEL, UNPAID, PAST_DUE = "canceled", "unpaid", "past_due"
 OWING = ("incomplete", PAST_DUE, UNPAID, "paused")
-"""A payment puts these in order."""
+"""The statuses that become ``active`` with a payment."""
 
 AFTER_LAST_RETRY = (CANCEL, UNPAID, PAST_DUE)
-"""What a subscription may become when its renewal could not be collected at last."""
+"""The possible statuses after the last failed attempt to collect a renewal."""
 
 
 def change(account: Account, subscription: JSON, **changes: Any) -> None:
-    """Change a subscription, and say so if it is different then."""
+    """Change a subscription, and emit an event if a field changed."""
     before = copy.deepcopy(subscription)
     subscription.update(changes)
     if subscription != before:
@@ -28,7 +28,7 @@ def change(account: Account, subscription: JSON, **changes: Any) -> None:
 
 
 def settle(account: Account, invoice: JSON) -> None:
-    """An invoice was paid: the subscription is in order again, if it was the latest one."""
+    """Activate the subscription of a paid invoice, if that is its latest invoice."""
     subscription = account.find("subscription", invoices.subscription_id(invoice))
     if subscription is None or subscription["status"] not in OWING:
         return
@@ -41,19 +41,20 @@ def settle(account: Account, invoice: JSON) -> None:
 
 
 def fail(account: Account, invoice: JSON) -> None:
-    """An attempt to collect an invoice failed: the subscription may be in arrears, or over."""
+    """Update a subscription after a failed payment: past due, or ended after the last attempt."""
     subscription = account.find("subscription", invoices.subscription_id(invoice))
     if subscription is None or subscription["status"] not in ("active", PAST_DUE):
         return
     if subscription["latest_invoice"] == invoice["id"]:
         change(account, subscription, status=PAST_DUE)
     if invoice["next_payment_attempt"] is None:
-        _give_up(account, subscription)
+        _end_retries(account, subscription)
 
 
-def forgive(account: Account, invoice: JSON) -> None:
-    """Void an invoice: as good as a payment, but a subscription does not begin without one.
+def void_invoice(account: Account, invoice: JSON) -> None:
+    """Void an invoice, and update its subscription.
 
+    The subscription becomes active as after a payment, but an incomplete one expires.
     Unverified: both.
     """
     subscription = account.get("subscription", invoices.subscription_id(invoice))
@@ -65,7 +66,7 @@ def forgive(account: Account, invoice: JSON) -> None:
 
 
 def cancel(account: Account, subscription: JSON, *, at: int, reason: str) -> None:
-    """End a subscription at that time (seconds since 1970), because of Stripe's ``reason``."""
+    """Cancel a subscription ``at`` a time (seconds since 1970), with Stripe's ``reason``."""
     invoices.stop(account, subscription["id"])
     subscription.update(
         status="canceled",
@@ -77,10 +78,10 @@ def cancel(account: Account, subscription: JSON, *, at: int, reason: str) -> Non
 
 
 def expire(account: Account, subscription: JSON, *, at: int, requested: bool = False) -> None:
-    """End a subscription that never began: nobody owes anything for it.
+    """End an incomplete subscription, and void its invoice.
 
-    ``requested``: it was canceled. It does not become ``canceled``, as an event shows that is
-    quoted in https://github.com/pay-rails/pay/issues/91.
+    ``requested`` means that it was canceled. The status is ``incomplete_expired`` even then: see
+    the event in https://github.com/pay-rails/pay/issues/91.
     """
     invoice = account.get("invoice", subscription["latest_invoice"])
     invoices.void(account, invoice)
@@ -96,7 +97,7 @@ def expire(account: Account, subscription: JSON, *, at: int, requested: bool = F
 
 
 def cancel_all(account: Account, customer: str) -> None:
-    """End every subscription of a customer, who is being deleted."""
+    """Cancel the subscriptions of a customer that is deleted."""
     for subscription in of_customer(account, customer):
         if subscription["status"] not in ENDED:
             cancel(account, subscription, at=account.now, reason="cancellation_requested")
@@ -108,11 +109,11 @@ def running(account: Account, customer: str) -> list[JSON]:
 
 
 def of_customer(account: Account, customer: str) -> list[JSON]:
-    """Return the subscriptions of a customer, oldest first, ended ones too."""
+    """Return all subscriptions of a customer, oldest first."""
     return [item for item in account.all("subscription") if item["customer"] == customer]
 
 
-def _give_up(account: Account, subscription: JSON) -> None:
+def _end_retries(account: Account, subscription: JSON) -> None:
     if account.after_last_retry == CANCEL:
         cancel(account, subscription, at=account.now, reason="payment_failed")
     else:

@@ -1,4 +1,4 @@
-"""What is agreed on with a subscription, when it is made and when it is changed."""
+"""The parameters that creating and updating a subscription share."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ UNSUPPORTED = {
     "proration_date",
     "transfer_data",
 }
-"""Parameters that would change what happens, and that the fake does not know."""
+"""Parameters that change Stripe's behaviour, and that the fake does not support."""
 
 
-def refuse_unsupported(params: dict[str, Any]) -> None:
-    """Say so, rather than pretend."""
+def check_supported(params: dict[str, Any]) -> None:
+    """Raise an error if the fake does not support one of the parameters."""
     refusals.refuse_unsupported(params, UNSUPPORTED)
     if params.get("collection_method") == "send_invoice":
         raise bad_parameter(
@@ -42,7 +42,7 @@ def refuse_unsupported(params: dict[str, Any]) -> None:
 
 
 def read(account: Account, customer: str, params: dict[str, Any]) -> JSON:
-    """Return the fields of a subscription of ``customer`` that ``params`` set."""
+    """Return the subscription fields in ``params``, checked for ``customer``."""
     fields: JSON = {}
     if "description" in params:
         fields["description"] = params["description"] or None
@@ -63,7 +63,7 @@ def _method(account: Account, customer: str, params: dict[str, Any]) -> str | No
         return None
     method = payment_methods.resolve(account, id, param="default_payment_method")
     if method["customer"] != customer:
-        # Unverified: Stripe's words for this.
+        # Unverified: Stripe's error text.
         raise invalid(
             f"The customer does not have a payment method with the ID {id}. The payment method "
             "must be attached to the customer.",
@@ -87,7 +87,7 @@ def _tax_rates(account: Account, ids: list[str]) -> list[JSON]:
     rates = [account.get("tax_rate", id, param="default_tax_rates") for id in ids]
     for rate in rates:
         if not rate["active"]:
-            # Unverified: Stripe's words for this.
+            # Unverified: Stripe's error text.
             raise invalid(
                 f"The tax rate {rate['id']} is inactive and cannot be used.",
                 param="default_tax_rates",

@@ -1,4 +1,4 @@
-"""A subscription that is changed: to another price, other terms, another end."""
+"""The update of a subscription: items, terms, trial and end."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ EDITABLE_WHEN_INCOMPLETE = {*EDITABLE_WHEN_ENDED, "default_payment_method", "def
 """Unverified: ``default_payment_method``; the SDK names only metadata and ``default_source``."""
 
 
-def amend(account: Account, subscription: JSON, params: dict[str, Any]) -> None:
-    """Check what is to be changed, then change it."""
-    refuse_late_changes(subscription, params)
-    subscription_terms.refuse_unsupported(params)
+def update(account: Account, subscription: JSON, params: dict[str, Any]) -> None:
+    """Check all changes of a request, then apply them."""
+    check_editable(subscription, params)
+    subscription_terms.check_supported(params)
     checked = discounts.check(
         account,
         params.get("discounts") or [],
@@ -50,15 +50,15 @@ def amend(account: Account, subscription: JSON, params: dict[str, Any]) -> None:
         renewal.end_trial(account, subscription, at=account.now)
 
 
-def refuse_late_changes(subscription: JSON, params: dict[str, Any]) -> None:
-    """Refuse what cannot be changed before the first payment, or after the end."""
+def check_editable(subscription: JSON, params: dict[str, Any]) -> None:
+    """Raise an error if the status of the subscription does not allow the changes."""
     status = subscription["status"]
     if status in subscription_status.ENDED and set(params) - EDITABLE_WHEN_ENDED:
         raise invalid(
             "A canceled subscription can only update its cancellation_details and metadata."
         )
     if status == "incomplete" and set(params) - EDITABLE_WHEN_INCOMPLETE:
-        # Unverified: Stripe's words for this.
+        # Unverified: Stripe's error text.
         raise invalid(
             "A subscription whose status is incomplete can only update its metadata and "
             "default_source."
@@ -66,7 +66,7 @@ def refuse_late_changes(subscription: JSON, params: dict[str, Any]) -> None:
 
 
 def _trial(account: Account, subscription: JSON, params: dict[str, Any]) -> JSON:
-    """Return what a trial that ends at another time changes; of one that ends now, nothing."""
+    """Return the fields that a new end of the trial changes; none if it ends now."""
     sent = params.get("trial_end")
     end = trials.read_moment(account, sent) if sent is not None else None
     if end is None:
@@ -94,19 +94,19 @@ def _items(account: Account, subscription: JSON, params: dict[str, Any]) -> JSON
             param="proration_behavior",
         )
     held = subscription["items"]
-    amended = {item["id"]: dict(item) for item in held["data"]}
+    updated = {item["id"]: dict(item) for item in held["data"]}
     added = []
     for place, sent in enumerate(params["items"]):
         path = f"items[{place}]"
         if "id" not in sent:
             added += _added(account, held["data"][0], sent, path)
-        elif sent["id"] not in amended:
+        elif sent["id"] not in updated:
             raise no_such("subscription_item", sent["id"], param=f"{path}[id]")
         elif sent.get("deleted"):
-            del amended[sent["id"]]
+            del updated[sent["id"]]
         else:
-            amended[sent["id"]].update(_amended(account, amended[sent["id"]], sent, path))
-    items = [*amended.values(), *added]
+            updated[sent["id"]].update(_updated(account, updated[sent["id"]], sent, path))
+    items = [*updated.values(), *added]
     if not items:
         raise invalid("A subscription must have at least one active plan.", param="items")
     subscription_items.check_together(items)
@@ -131,7 +131,7 @@ def _added(account: Account, beside: JSON, sent: dict[str, Any], path: str) -> l
     return placed
 
 
-def _amended(account: Account, item: JSON, sent: dict[str, Any], path: str) -> JSON:
+def _updated(account: Account, item: JSON, sent: dict[str, Any], path: str) -> JSON:
     changes: JSON = {"metadata": merge(item["metadata"], sent.get("metadata"))}
     if "plan" in sent or "price" in sent:
         price = subscription_items.read_price(account, sent, path)

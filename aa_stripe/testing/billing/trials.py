@@ -1,4 +1,4 @@
-"""Trials: how long a subscription costs nothing at first."""
+"""Trials: the free first period of a subscription."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ MAX_DAYS = 730
 
 
 def read_end(account: Account, params: dict[str, Any], items: list[JSON]) -> int | None:
-    """Return when the trial ends (seconds since 1970), or ``None`` if there is none."""
+    """Return when the trial ends (seconds since 1970), or ``None`` without a trial."""
     if "trial_end" in params:
         for name in ("trial_from_plan", "trial_period_days"):
             if params.get(name):
@@ -25,7 +25,7 @@ def read_end(account: Account, params: dict[str, Any], items: list[JSON]) -> int
 
 
 def read_moment(account: Account, sent: int | str) -> int | None:
-    """Return the time that is sent as ``trial_end``, ``None`` for ``"now"``."""
+    """Return ``trial_end`` of a request as a time, or ``None`` for ``"now"``."""
     if isinstance(sent, str):
         return None
     if sent <= account.now:
@@ -39,7 +39,7 @@ def read_moment(account: Account, sent: int | str) -> int | None:
 
 
 def read_settings(params: dict[str, Any]) -> JSON:
-    """Return what is to happen when a trial ends and there is nothing to pay with."""
+    """Return the ``trial_settings`` of a subscription."""
     behavior = params.get("trial_settings", {}).get("end_behavior", {})
     missing = behavior.get("missing_payment_method", "create_invoice")
     return {"end_behavior": {"missing_payment_method": missing}}
@@ -57,5 +57,5 @@ def _days(params: dict[str, Any], items: list[JSON]) -> int:
 
 
 def _too_long(param: str) -> Exception:
-    # Unverified: Stripe's words for this.
+    # Unverified: Stripe's error text.
     return bad_parameter(f"A trial may be at most {MAX_DAYS} days long.", param=param)

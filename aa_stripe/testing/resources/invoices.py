@@ -58,7 +58,7 @@ def void(account: Account, params: dict[str, Any], id: str) -> JSON:
     if invoice["status"] != "open":
         # Unverified: Stripe's wording.
         raise invalid(f"Only an open invoice can be voided; {id} is {invoice['status']}.")
-    subscription_status.forgive(account, invoice)
+    subscription_status.void_invoice(account, invoice)
     return invoice
 
 

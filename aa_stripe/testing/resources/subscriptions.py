@@ -21,7 +21,7 @@ UNSUPPORTED_FILTERS = {"automatic_tax", "customer_account", "test_clock"}
 
 def create(account: Account, params: dict[str, Any]) -> JSON:
     """Create a subscription; without a trial its first invoice is collected immediately."""
-    return subscription_creation.fulfil(account, subscription_creation.read(account, params))
+    return subscription_creation.create(account, subscription_creation.read(account, params))
 
 
 def retrieve(account: Account, params: dict[str, Any], id: str) -> JSON:
@@ -32,7 +32,7 @@ def retrieve(account: Account, params: dict[str, Any], id: str) -> JSON:
 def update(account: Account, params: dict[str, Any], id: str) -> JSON:
     """Change a subscription; an ended one only in its informational fields."""
     subscription = account.get("subscription", id)
-    subscription_update.amend(account, subscription, params)
+    subscription_update.update(account, subscription, params)
     return subscription
 
 
@@ -47,7 +47,7 @@ def cancel(account: Account, params: dict[str, Any], id: str) -> JSON:
         subscription_status.expire(account, subscription, at=account.now, requested=True)
         return subscription
     if subscription["status"] == "active" and params.get("prorate") and params.get("invoice_now"):
-        proration.give_back(account, subscription)
+        proration.credit_unused(account, subscription)
     subscription.update(cancel_at=None, cancel_at_period_end=False, canceled_at=account.now)
     subscription_status.cancel(
         account, subscription, at=account.now, reason="cancellation_requested"
