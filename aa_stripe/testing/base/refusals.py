@@ -91,7 +91,7 @@ def already_exists(noun: str, *, param: str = "id") -> Refusal:
 
 
 def no_such(kind: str, id: str, *, param: str | None = None) -> Refusal:
-    """Return the error for an unknown object: 404 for an id in the path, 400 for one in ``param``."""
+    """Return the error for an unknown id: 404 if it is in the path, 400 if it is in ``param``."""
     return invalid(
         f"No such {kind}: '{id}'",
         code="resource_missing",

@@ -1,4 +1,4 @@
-"""Sample objects, taken from Stripe's API reference."""
+"""Stripe's sample objects."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ class CardDetails:
 
     @classmethod
     def from_params(cls, params: dict[str, Any]) -> CardDetails:
-        """Read ``number``, ``exp_month`` and ``exp_year``; raise ``Refusal`` if they are invalid."""
+        """Read ``number``, ``exp_month`` and ``exp_year``; raise ``Refusal`` if invalid."""
         details = cls(
             by_number(str(params["number"])),
             int(params.get("exp_month", EXP_MONTH)),
