@@ -14,7 +14,7 @@ DEFAULT_PORT = 12111
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Serve, and return the exit status: 0 after Ctrl-C, 1 for a port that cannot be had."""
+    """Serve until Ctrl-C; return the exit status, 1 if the port is unavailable."""
     options = _parser().parse_args(arguments)
     fake = FakeStripe(allow_card_tokens=options.allow_card_tokens)
     try:
@@ -45,12 +45,15 @@ def _reason(error: Exception, port: int) -> str:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m aa_stripe.testing", description=__doc__)
     parser.add_argument(
-        "--port", type=int, default=DEFAULT_PORT, help=f"0 is any free one (default {DEFAULT_PORT})"
+        "--port",
+        type=int,
+        default=DEFAULT_PORT,
+        help=f"0 is any free port (default {DEFAULT_PORT})",
     )
     parser.add_argument(
         "--allow-card-tokens",
         action="store_true",
-        help="be an account on which card tokens may still be used as source",
+        help="accept card tokens as source, as older Stripe accounts do",
     )
     return parser
 

@@ -1,4 +1,4 @@
-"""What one Stripe account holds: its objects, its events, its clock."""
+"""The state of one Stripe account: objects, events and clock."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ API_VERSION = "2026-08-26.dahlia"
 
 @dataclass(frozen=True)
 class Origin:
-    """The request that an event comes from; none if it is the Dashboard, or time itself."""
+    """The request that caused an event; empty for the Dashboard and for the passing of time."""
 
     id: str | None = None
     idempotency_key: str | None = None
 
 
 class Account:
-    """Objects are plain JSON dictionaries, in the order in which they were created.
+    """An account. Objects are plain JSON dictionaries, in the order of creation.
 
-    ``cards`` is what the customer never sees: the test card behind a token, a payment method
-    or a legacy card. ``spent`` are the ids which Stripe accepts only once and that have been
-    used. ``currency_options`` are a coupon's amounts in further currencies, and ``redeemed`` the
-    coupon that a discount was made of, whatever became of it. ``warned`` are the subscriptions
-    whose trial was said to end. ``consequences`` are called with the object of an event of their
-    type. Whoever reads or changes any of it does so while it is ``held``.
+    ``cards`` maps the id of a token, a payment method or a legacy card to its test card. ``spent``
+    are the used ids of objects that can be used only once. ``currency_options`` are a coupon's
+    amounts in other currencies. ``redeemed`` is the coupon of each discount, also if it
+    was deleted later. ``warned`` are the subscriptions with a ``trial_will_end`` event. ``consequences`` are
+    called with the object of each event of their type. Read and change an account only while it is
+    ``held()``.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class Account:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Let nobody else at the account, and its clock stand still: it all happens at once."""
+        """Lock the account and freeze its clock for the block."""
         with self._lock:
             outer = self._stopped_at
             self._stopped_at = time.time() if outer is None else outer
@@ -76,22 +76,22 @@ class Account:
 
     @property
     def now(self) -> int:
-        """The account's time, in whole seconds since 1970: real time plus what was advanced."""
+        """The account's time in whole seconds since 1970: real time plus ``advance()``."""
         stopped_at = self._stopped_at
         return int((time.time() if stopped_at is None else stopped_at) + self._offset)
 
     def advance(self, seconds: float) -> None:
-        """Move the clock; what falls due meanwhile does not happen, unlike in ``renewal``."""
+        """Move the clock only; ``renewal.pass_time()`` also does what falls due."""
         self._offset += seconds
 
     def add(self, kind: str, **fields: Any) -> JSON:
-        """Create and return an object of that ``kind``, made of its sample and ``fields``."""
+        """Create an object of that ``kind`` from its sample and ``fields``; return it."""
         made = sample(kind)
         made.update({"id": new_id(kind), "created": self.now}, **fields)
         return self._store(kind, made)
 
     def add_card(self, **fields: Any) -> JSON:
-        """Create and return a legacy card, which has no time of creation at Stripe."""
+        """Create a legacy card, which has no ``created`` at Stripe; return it."""
         return self._store("card", {**sample("card"), "id": new_id("card"), **fields})
 
     def _store(self, kind: str, made: JSON) -> JSON:
@@ -100,25 +100,25 @@ class Account:
         return made
 
     def birth(self, id: str) -> tuple[int, int]:
-        """Return when an object was made: the time in seconds, and its place among all."""
+        """Return an object's creation time in seconds and its position in the order of creation."""
         return self._births[id]
 
     def replace(self, kind: str, replacement: JSON) -> JSON:
-        """Put ``replacement`` in the place of the object that has its id."""
+        """Replace the object with the same id; return ``replacement``."""
         return self._store(kind, replacement)
 
     def remove(self, kind: str, id: str) -> None:
-        """Forget an object."""
+        """Delete an object."""
         del self._objects[kind][id]
 
     def find(self, kind: str, id: str) -> JSON | None:
-        """Return the object, which may be a deleted customer, or ``None``."""
+        """Return the object or ``None``; a deleted customer is returned."""
         return self._objects.get(kind, {}).get(id)
 
     def get(self, kind: str, id: str, *, param: str | None = None) -> JSON:
-        """Return the object; refuse what is not there or deleted.
+        """Return the object; raise ``Refusal`` if it does not exist or is deleted.
 
-        That is a 404 for an id in the path, a 400 for one in ``param``.
+        The status is 404 for an id in the path, 400 for an id in ``param``.
         """
         found = self.find(kind, id)
         if found is None or found.get("deleted"):
@@ -130,9 +130,10 @@ class Account:
         return list(self._objects.get(kind, {}).values())
 
     def matching(self, kind: str, params: dict[str, Any], *, by: tuple[str, ...]) -> list[JSON]:
-        """Return the objects that name what ``params`` name, oldest first.
+        """Return the objects that refer to the ids in ``params``, oldest first.
 
-        ``by`` are the kinds that may be named. What never was is refused; what was deleted is not.
+        ``by`` are the kinds to filter by. Raises ``Refusal`` for an unknown id, but not for a
+        deleted object.
         """
         wanted = {name: params[name] for name in by if name in params}
         for name, id in wanted.items():
@@ -143,9 +144,10 @@ class Account:
         ]
 
     def emit(self, type: str, about: JSON, *, before: JSON | None = None) -> JSON:
-        """Record an event about the object as it is now.
+        """Record and return an event with a copy of the object.
 
-        ``before`` is the object as it was; what differs becomes ``previous_attributes``.
+        ``before`` is the object before the change; fields that differ become
+        ``previous_attributes``.
         """
         data: JSON = {"object": copy.deepcopy(about)}
         if before is not None:

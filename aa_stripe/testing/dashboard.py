@@ -1,4 +1,4 @@
-"""What people do in Stripe's Dashboard, behind the program's back."""
+"""Actions in Stripe's Dashboard."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from aa_stripe.testing.resources import (
 
 
 def refund(account: Account, charge: str, amount: int | None) -> JSON:
-    """Give back ``amount`` (smallest unit) of a charge, or all that is left of it."""
+    """Refund ``amount`` (smallest unit) of a charge; ``None`` refunds the rest."""
     params = {"charge": charge} if amount is None else {"charge": charge, "amount": amount}
     return refunds.create(account, params)
 
@@ -38,7 +38,7 @@ def create_coupon(account: Account, params: dict[str, Any]) -> JSON:
 
 
 def edit_coupon(account: Account, coupon: str, params: dict[str, Any]) -> JSON:
-    """Change what can be changed of a coupon; the parameters are those of the API."""
+    """Update a coupon; the parameters are those of the API."""
     return coupons.update(account, schema.read("CouponUpdateParams", form.leaves(params)), coupon)
 
 
@@ -48,7 +48,7 @@ def delete_coupon(account: Account, coupon: str) -> JSON:
 
 
 def cancel_subscription(account: Account, subscription: str, *, at_period_end: bool) -> JSON:
-    """End a subscription at once, or with the period that it is in."""
+    """Cancel a subscription now or at the end of its current period."""
     if at_period_end:
         return subscriptions.update(account, {"cancel_at_period_end": True}, subscription)
     return subscriptions.cancel(account, {}, subscription)

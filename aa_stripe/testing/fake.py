@@ -1,4 +1,4 @@
-"""FakeStripe: an account at Stripe, in memory."""
+"""FakeStripe: a Stripe account in memory."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ from aa_stripe.testing.payments import challenge, settlement, tokens
 from aa_stripe.testing.webhooks import Client, check_chances, send, sendings
 
 TEST_KEY = "sk_test_fake"
-"""A key that only a fake takes."""
+"""An API key for FakeStripe; Stripe rejects it."""
 
 
 class FakeStripe:
     """A stateful Stripe that needs no key and no network.
 
-    ``with FakeStripe() as fake:`` lets it answer all calls of ``aa_stripe`` and of the SDK's
-    global functions inside the block. Use it from as many threads as you like.
+    Inside ``with FakeStripe() as fake:`` it handles all calls of ``aa_stripe`` and of the SDK's
+    global functions. It is thread-safe.
 
-    ``allow_card_tokens``: whether card tokens may still be used as ``source``, which Stripe
-    refuses to new accounts. ``api_version`` is what events are rendered in. ``after_last_retry``:
-    what becomes of a subscription whose renewal could not be collected at last, "canceled",
-    "unpaid" or "past_due"; in the Dashboard that is a setting.
+    ``allow_card_tokens``: whether card tokens are accepted as ``source``; Stripe refuses them for
+    new accounts. ``api_version`` is the version of events. ``after_last_retry`` is the status of
+    a subscription after the last failed retry of a renewal: "canceled", "unpaid" or "past_due", a
+    setting in Stripe's Dashboard.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class FakeStripe:
         after_last_retry: str = CANCEL,
     ) -> None:
         if after_last_retry not in AFTER_LAST_RETRY:
-            raise ValueError(f"after_last_retry is one of {', '.join(AFTER_LAST_RETRY)}.")
+            raise ValueError(f"after_last_retry must be one of {', '.join(AFTER_LAST_RETRY)}.")
         self.account = Account(
             allow_card_tokens=allow_card_tokens,
             api_version=api_version,
@@ -60,7 +60,7 @@ class FakeStripe:
         self._delivered = 0
         self.http_client = FakeHTTPClient(self._api)
 
-    # In the place of the real one.
+    # Installing and serving.
 
     def __enter__(self) -> FakeStripe:
         self.install()
@@ -75,7 +75,7 @@ class FakeStripe:
         self.uninstall()
 
     def install(self) -> None:
-        """Answer the calls of ``aa_stripe`` and of the SDK's global functions from now on."""
+        """Handle the calls of ``aa_stripe`` and of the SDK's global functions from now on."""
         from aa_stripe import gateway
 
         self._put(gateway, "http_client", self.http_client)
@@ -87,40 +87,40 @@ class FakeStripe:
         setattr(holder, name, value)
 
     def uninstall(self) -> None:
-        """Put back what was there before ``install()``."""
+        """Undo ``install()``."""
         while self._replaced:
             setattr(*self._replaced.pop())
 
     @contextmanager
     def serve(self, port: int = 0) -> Iterator[str]:
-        """Serve the same account over HTTP, on 127.0.0.1; yields the URL. 0 is any free port."""
+        """Serve the account over HTTP on 127.0.0.1; yield the URL. Port 0 is any free port."""
         with self.server(port) as server, server.running():
             yield server.url
 
     def server(self, port: int = 0) -> Server:
-        """Return a server on 127.0.0.1 that listens, and that you let ``serve_forever()``.
+        """Return a listening server on 127.0.0.1; call its ``serve_forever()``.
 
-        Raises ``OSError`` when the port cannot be had.
+        Raises ``OSError`` if the port is unavailable.
         """
         return Server(self._api, port)
 
-    # Looking on.
+    # Requests and events.
 
     @property
     def requests(self) -> list[Request]:
-        """Every request so far, oldest first, also those that a fault swallowed."""
+        """Every request so far, oldest first, including those that a fault lost."""
         return self._api.requests
 
     @property
     def before_request(self) -> list[BeforeRequest]:
-        """Functions called with each ``Request`` before anything happens."""
+        """Functions that are called with each ``Request`` before it is executed."""
         return self._api.before_request
 
     @property
     def after_request(self) -> list[AfterRequest]:
-        """Functions called with each ``Request`` and ``Response`` when its effect is there.
+        """Functions that are called with each ``Request`` and ``Response`` after the execution.
 
-        The caller has not seen the answer yet; it may never see it.
+        The caller does not have the response yet; a fault may still lose it.
         """
         return self._api.after_request
 
@@ -142,18 +142,17 @@ class FakeStripe:
         dropped: float = 0,
         random: Random | None = None,
     ) -> list[int]:
-        """Send events to the webhook at ``url``, signed; return the HTTP status of each sending.
+        """Send signed events to the webhook at ``url``; return the HTTP status of each delivery.
 
-        ``events`` are by default those that were not delivered so before, oldest first. With
-        Django's test client as ``client``, ``url`` is a path. Over HTTP the status is 0 where
-        Stripe would have got no answer: the connection was refused or broke off, or nothing came
-        for 30 seconds.
+        ``events`` defaults to the events since the last call without ``events``, oldest first. With
+        Django's test client as ``client``, ``url`` is a path. Over HTTP the status is 0 if there is
+        no response: the connection failed or was closed, or 30 seconds passed.
 
-        On request it is done as badly as Stripe may: ``shuffled`` sends in random order; each event
-        is sent 1 to ``copies`` times, and with the probability ``dropped`` (0 to 1) never, also not
-        by the next ``deliver()``. ``random`` decides; give it a seed for a test that is to be
-        repeatable, ``None`` is a new one without. Raises ``ValueError`` for less than one copy, or
-        a ``dropped`` that is no probability; nothing is sent then.
+        Options imitate Stripe's unreliable delivery: ``shuffled`` sends in random order; each event
+        is sent 1 to ``copies`` times, or with the probability ``dropped`` (0 to 1) never, not even
+        by the next ``deliver()``. Pass a seeded ``random`` for a reproducible test; ``None`` is an
+        unseeded one. Raises ``ValueError`` before sending if ``copies`` is below 1 or ``dropped``
+        is not a probability.
         """
         check_chances(copies=copies, dropped=dropped)
         if events is None:
@@ -162,7 +161,7 @@ class FakeStripe:
         return send(url, sent, secret, client=client)
 
     def _undelivered(self) -> list[JSON]:
-        """Return the events that nobody took before; two threads take none twice."""
+        """Return the events since the last call; each event is returned once, also to threads."""
         with self.account.held():
             happened = self.events
             taken, self._delivered = self._delivered, len(happened)
@@ -172,63 +171,63 @@ class FakeStripe:
 
     @property
     def now(self) -> int:
-        """Stripe's time in seconds since 1970: real time, and what ``advance()`` added."""
+        """The account's time in seconds since 1970: real time plus ``advance()``."""
         return self.account.now
 
     def advance(self, seconds: float) -> None:
-        """Let ``seconds`` pass: what falls due happens, idempotency keys and events grow old.
+        """Advance the clock by ``seconds`` and do what falls due, each at its own time.
 
-        Trials end, subscriptions are renewed or canceled, and what was not paid is tried again,
-        each at its own time. Raises ``ValueError`` for negative seconds.
+        Trials end, subscriptions renew or are canceled, unpaid invoices are retried, idempotency
+        keys expire. Raises ``ValueError`` if ``seconds`` is negative.
         """
         with self.account.held():
             renewal.pass_time(self.account, seconds)
 
-    # Things that go wrong.
+    # Faults.
 
     def fail_next(
         self, endpoint: str, fault: Fault, *, times: int | None = 1, seconds: float = 0
     ) -> None:
-        """Let the next ``times`` requests to an endpoint go wrong; ``None`` is all of them.
+        """Inject a fault into the next ``times`` requests to an endpoint; ``None`` is no limit.
 
         ``endpoint`` is written like ``"POST /v1/payment_intents/*/confirm"``; ``"*"`` is every
-        one. ``seconds`` is for ``Fault.SLOW``. Mind that the SDK repeats what got no answer.
-        Raises ``ValueError`` for an endpoint that is not there.
+        endpoint. ``seconds`` is the delay of ``Fault.SLOW``. The SDK retries requests without a
+        response. Raises ``ValueError`` if the endpoint is unknown.
         """
         self._api.faults.plan(endpoint, fault, times=times, seconds=seconds)
 
     def clear_faults(self) -> None:
-        """Let everything go well again."""
+        """Discard all planned faults."""
         self._api.faults.clear()
 
-    # What happens in a browser.
+    # Actions in a browser.
 
     def create_token(self, number: str = "4242424242424242") -> str:
-        """Return the id of a new card token, as Stripe.js makes it; it can be used once.
+        """Create a card token, as Stripe.js does; return its id, which can be used once.
 
-        Raises ``Refusal`` for what is not the number of a test card.
+        Raises ``Refusal`` if ``number`` is not the number of a test card.
         """
         with self.account.held():
             return str(tokens.make(self.account, CardDetails.from_params({"number": number}))["id"])
 
     def complete_authentication(self, intent: str) -> JSON:
-        """The card's owner passes 3-D Secure; returns the intent as it is then.
+        """Complete 3-D Secure for an intent; return the updated intent.
 
         ``intent`` is the id of a PaymentIntent or a SetupIntent. Raises ``ValueError`` if it
-        does not wait for that; so does ``fail_authentication()``.
+        does not wait for 3-D Secure.
         """
         with self.account.held():
             return challenge.complete(self.account, intent)
 
     def fail_authentication(self, intent: str) -> JSON:
-        """The card's owner fails 3-D Secure; returns the intent as it is then."""
+        """Fail 3-D Secure; otherwise like ``complete_authentication()``."""
         with self.account.held():
             return challenge.fail(self.account, intent)
 
-    # What happens at a bank.
+    # Actions of a bank.
 
     def settle(self, intent: str, *, succeed: bool = True) -> JSON:
-        """Let a PaymentIntent that is ``processing`` succeed or fail; returns it.
+        """Make a PaymentIntent that is ``processing`` succeed or fail; return it.
 
         Raises ``ValueError`` if it is not ``processing``.
         """
@@ -236,54 +235,54 @@ class FakeStripe:
             return settlement.settle_payment(self.account, intent, succeed=succeed)
 
     def settle_refund(self, refund: str, status: str) -> JSON:
-        """Let a refund become ``status``; returns it.
+        """Set the status of a refund; return the refund.
 
-        That is "succeeded", "failed", "canceled" or "requires_action". A refund that had
-        succeeded may still fail. Raises ``ValueError`` if it has failed or been canceled.
+        ``status`` is "succeeded", "failed", "canceled" or "requires_action". A refund that has
+        succeeded may still fail. Raises ``ValueError`` if it has failed or was canceled.
         """
         with self.account.held():
             return settlement.settle_refund(self.account, refund, status)
 
-    # What people do in the Dashboard.
+    # Actions in the Dashboard.
 
     def dashboard_refund(self, charge: str, amount: int | None = None) -> JSON:
-        """Give back ``amount`` (smallest unit) of a charge, or all that is left when ``None``.
+        """Refund ``amount`` (smallest unit) of a charge; ``None`` refunds the rest.
 
-        Returns the refund. Raises ``Refusal`` where Stripe would refuse a program as well; so do
-        all that follow.
+        Returns the refund. This and the other ``dashboard_*`` methods raise ``Refusal`` if the API
+        would refuse the request.
         """
         with self.account.held():
             return dashboard.refund(self.account, charge, amount)
 
     def dashboard_cancel(self, intent: str) -> JSON:
-        """Cancel a PaymentIntent; returns it."""
+        """Cancel a PaymentIntent; return it."""
         with self.account.held():
             return dashboard.cancel(self.account, intent)
 
     def dashboard_delete_customer(self, customer: str) -> JSON:
-        """Delete a customer; returns what is left."""
+        """Delete a customer; return the deleted customer."""
         with self.account.held():
             return dashboard.delete_customer(self.account, customer)
 
     def dashboard_create_coupon(self, **params: Any) -> JSON:
-        """Create a coupon of the API's parameters, as in ``percent_off=25``; returns it."""
+        """Create a coupon from the API's parameters, such as ``percent_off=25``; return it."""
         with self.account.held():
             return dashboard.create_coupon(self.account, params)
 
     def dashboard_edit_coupon(self, coupon: str, **params: Any) -> JSON:
-        """Change a coupon's name, metadata or amounts in further currencies; returns it."""
+        """Change a coupon's name, metadata or amounts in other currencies; return it."""
         with self.account.held():
             return dashboard.edit_coupon(self.account, coupon, params)
 
     def dashboard_delete_coupon(self, coupon: str) -> JSON:
-        """Delete a coupon; returns what is left."""
+        """Delete a coupon; return the deleted coupon."""
         with self.account.held():
             return dashboard.delete_coupon(self.account, coupon)
 
     def dashboard_cancel_subscription(
         self, subscription: str, *, at_period_end: bool = False
     ) -> JSON:
-        """End a subscription, at once or with the period that it is in; returns it."""
+        """Cancel a subscription now or at the end of its current period; return it."""
         with self.account.held():
             return dashboard.cancel_subscription(
                 self.account, subscription, at_period_end=at_period_end

@@ -1,4 +1,4 @@
-"""Webhooks as Stripe sends them."""
+"""Webhooks in Stripe's format."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ from aa_stripe.testing.base.ids import new_id
 from aa_stripe.testing.base.samples import sample
 
 TIMEOUT = 30
-"""Seconds we wait for an answer to a webhook."""
+"""Seconds to wait for the response to a webhook."""
 
-NO_ANSWER = 0
-"""Stands for the HTTP status where there was no answer."""
+NO_RESPONSE = 0
+"""Replaces the HTTP status if there was no response."""
 
 LOSSES = (
     ConnectionError,
     TimeoutError,
-    http.client.BadStatusLine,  # closed before an answer began
-    http.client.IncompleteRead,  # closed in the middle of it
+    http.client.BadStatusLine,  # closed before the response
+    http.client.IncompleteRead,  # closed during the response
 )
-"""What becomes of a request to a server that goes away or takes too long."""
+"""Errors of a server that closes the connection or exceeds ``TIMEOUT``."""
 
 
 class Client(Protocol):
-    """What we need of Django's test client."""
+    """The part of Django's test client that is used here."""
 
     def post(self, path: str, data: Any, content_type: str, **extra: Any) -> Any:
-        """Send a request; the answer has a ``status_code``."""
+        """Send a POST; return a response with a ``status_code``."""
 
 
 def event(
@@ -49,8 +49,8 @@ def event(
 ) -> JSON:
     """Return an event that Stripe could send: ``event("charge.refunded", charge)``.
 
-    ``about`` is the object it is about; ``created`` is the time in seconds since 1970, now when
-    ``None``. ``fields`` take the place of others, as in ``event(..., id="evt_1")``.
+    ``about`` is the object of the event. ``created`` is in seconds since 1970; ``None`` is now.
+    ``fields`` replace other fields of the event, as in ``event(..., id="evt_1")``.
     """
     data: JSON = {"object": about}
     if previous_attributes is not None:
@@ -71,10 +71,10 @@ def event(
 def signed(
     payload: str | bytes, secret: str | Iterable[str], timestamp: int | None = None
 ) -> dict[str, str]:
-    """Return the headers Stripe sends with ``payload``: ``{"Stripe-Signature": "t=...,v1=..."}``.
+    """Return Stripe's headers for ``payload``: ``{"Stripe-Signature": "t=...,v1=..."}``.
 
-    ``secret`` is the endpoint's; with several, as when one is being replaced, there is a
-    signature for each. ``timestamp`` is in seconds since 1970, now when ``None``.
+    ``secret`` is the endpoint's secret. Several secrets, as during a rotation, give one signature
+    each. ``timestamp`` is in seconds since 1970; ``None`` is now.
     """
     body = payload.encode() if isinstance(payload, str) else payload
     at = int(time.time()) if timestamp is None else timestamp
@@ -84,20 +84,20 @@ def signed(
 
 
 def check_chances(*, copies: int, dropped: float) -> None:
-    """Raise ``ValueError`` for less than one copy, or a ``dropped`` that is no probability."""
+    """Raise ``ValueError`` if ``copies`` is below 1 or ``dropped`` is not a probability."""
     if copies < 1:
-        raise ValueError("copies is at least 1.")
+        raise ValueError("copies must be at least 1.")
     if not 0 <= dropped <= 1:
-        raise ValueError("dropped is a probability, from 0 to 1.")
+        raise ValueError("dropped must be a probability from 0 to 1.")
 
 
 def sendings(
     events: Iterable[JSON], *, shuffled: bool, copies: int, dropped: float, random: Random | None
 ) -> list[JSON]:
-    """Return each event as often as it is sent, in the order of sending.
+    """Return the events to send, in the order of sending.
 
-    With the probability ``dropped`` that is never, else 1 to ``copies`` times in a row, unless
-    all is ``shuffled``.
+    Each event is left out with the probability ``dropped``, else repeated 1 to ``copies`` times in
+    a row. ``shuffled`` puts all of them in random order.
     """
     chance = Random() if random is None else random  # noqa: S311 - not a secret
     kept = [each for each in events if chance.random() >= dropped]
@@ -108,10 +108,10 @@ def sendings(
 
 
 def send(url: str, events: Iterable[JSON], secret: str, *, client: Client | None) -> list[int]:
-    """Send each event to ``url``, signed; return the HTTP status of each answer.
+    """Send each event to ``url``, signed; return the HTTP status of each response.
 
-    With a ``client`` (Django's test client) ``url`` is a path. Without, ``NO_ANSWER`` stands for
-    an answer that did not come.
+    With a ``client`` (Django's test client) ``url`` is a path. Without a client the status is
+    ``NO_RESPONSE`` if no response arrived.
     """
     return [_send_one(url, json.dumps(each, indent=2).encode(), secret, client) for each in events]
 
@@ -120,27 +120,27 @@ def _send_one(url: str, body: bytes, secret: str, client: Client | None) -> int:
     headers = signed(body, secret)
     if client is None:
         return _post(url, body, {**headers, "Content-Type": "application/json"})
-    answer = client.post(url, body, content_type="application/json", headers=headers)
-    return int(answer.status_code)
+    response = client.post(url, body, content_type="application/json", headers=headers)
+    return int(response.status_code)
 
 
 def _post(url: str, body: bytes, headers: dict[str, str]) -> int:
     request = urllib.request.Request(url, data=body, headers=headers)  # noqa: S310 - a test's own
     try:
-        with urllib.request.urlopen(request, timeout=TIMEOUT) as answer:  # noqa: S310
-            answer.read()  # one that breaks off is none
-            return int(answer.status)
+        with urllib.request.urlopen(request, timeout=TIMEOUT) as response:  # noqa: S310
+            response.read()  # raises if the response is incomplete
+            return int(response.status)
     except urllib.error.HTTPError as error:
         error.close()
         return int(error.code)
     except (OSError, http.client.HTTPException) as error:
         if not _is_loss(error):
             raise
-        return NO_ANSWER
+        return NO_RESPONSE
 
 
 def _is_loss(error: Exception) -> bool:
-    """Whether the server went away, rather than that there is no such URL."""
+    """Return whether the connection was lost; a URL that does not resolve is another error."""
     cause = error.reason if isinstance(error, urllib.error.URLError) else error
     return isinstance(cause, LOSSES)
 

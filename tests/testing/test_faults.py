@@ -154,7 +154,7 @@ def test_a_star_is_every_endpoint(fake, api):
     ["POST /v1/payment_intent", "GET /v1/payment_intents/*/confirm", "/v1/charges", ""],
 )
 def test_an_endpoint_that_is_not_there_is_a_mistake(fake, endpoint):
-    with pytest.raises(ValueError, match="There is no endpoint"):
+    with pytest.raises(ValueError, match="Unknown endpoint"):
         fake.fail_next(endpoint, Fault.GARBAGE)
 
 

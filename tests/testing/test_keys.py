@@ -26,7 +26,7 @@ def test_any_test_key_is_good(fake, key):
 
 @pytest.mark.parametrize("key", ["sk_live_123", "rk_live_123", "pk_live_123"])
 def test_a_live_key_is_refused(fake, key):
-    with pytest.raises(stripe.AuthenticationError, match="refuses live API keys"):
+    with pytest.raises(stripe.AuthenticationError, match="rejects live API keys"):
         with_key(fake, key).customers.list()
 
 

@@ -1,1 +1,1 @@
-"""Building blocks that know no account: ids, samples, checks of parameters, amounts, errors."""
+"""Building blocks that do not use an account: ids, samples, parameter checks, amounts, errors."""

@@ -1,4 +1,4 @@
-"""Stripe's rules for amounts, written down apart from those of ``aa_stripe.money``.
+"""Stripe's rules for amounts, independent of ``aa_stripe.money``.
 
 https://docs.stripe.com/currencies
 """
@@ -12,7 +12,7 @@ from aa_stripe.testing.base.refusals import Refusal, bad_parameter
 ZERO_DECIMAL = set("bif clp djf gnf jpy kmf krw mga pyg rwf vnd vuv xaf xof xpf".split())
 THREE_DECIMAL = set("bhd jod kwd omr tnd".split())
 WHOLE_UNITS = {"isk", "ugx"}
-"""Two decimals that are always 00."""
+"""Currencies with two decimals that are always 00."""
 
 SUPPORTED = (
     ZERO_DECIMAL
@@ -29,7 +29,7 @@ SUPPORTED = (
 )
 
 MINIMUM = {"usd": 50, "eur": 50, "gbp": 30, "jpy": 50, "chf": 50, "cad": 50, "aud": 50}
-"""Of an account that settles in the currency itself; the others have none here."""
+"""Minimum charge for an account that settles in the same currency; 1 for other currencies."""
 
 MAXIMUM = 99_999_999
 
@@ -37,7 +37,7 @@ SYMBOLS = {"usd": "$", "eur": "€", "gbp": "£", "jpy": "¥"}
 
 
 def check_currency(currency: str) -> str:
-    """Return the currency in lower case, or refuse it."""
+    """Return the currency in lower case; raise ``Refusal`` if Stripe does not support it."""
     if currency.lower() not in SUPPORTED:
         raise bad_parameter(
             f"Invalid currency: {currency}. Stripe currently supports these currencies: "
@@ -48,7 +48,7 @@ def check_currency(currency: str) -> str:
 
 
 def check_amount(amount: int, currency: str) -> None:
-    """Refuse an ``amount`` (smallest unit) that cannot be collected in ``currency``."""
+    """Raise ``Refusal`` if ``amount`` (smallest unit) cannot be charged in ``currency``."""
     if amount < 1:
         raise _invalid(
             "The amount must be greater than or equal to the minimum charge amount allowed for "
@@ -66,10 +66,10 @@ def check_amount(amount: int, currency: str) -> None:
 
 
 def check_size(amount: int, currency: str, *, param: str) -> None:
-    """Refuse an ``amount`` (smallest unit) that is too fine, or too large, for ``currency``."""
+    """Raise ``Refusal`` if ``amount`` (smallest unit) is too large or not a valid multiple."""
     step = _step(currency)
     if amount % step:
-        # Unverified: Stripe's code and words for this.
+        # Unverified: Stripe's code and message.
         raise _invalid(f"Invalid amount for {currency}: it must be a multiple of {step}.", param)
     if amount > MAXIMUM:
         raise bad_parameter(
@@ -80,16 +80,16 @@ def check_size(amount: int, currency: str, *, param: str) -> None:
 
 
 def rounded(amount: Decimal, currency: str) -> int:
-    """Return the nearest amount (smallest unit) that can be collected; a half goes up.
+    """Round to the nearest chargeable amount (smallest unit); halves round up.
 
-    Unverified: that Stripe rounds so, and that it rounds to 100 where only whole units exist.
+    Unverified: that Stripe rounds this way, and to multiples of 100 for ``WHOLE_UNITS``.
     """
     step = _step(currency)
     return int((amount / step).quantize(Decimal(1), ROUND_HALF_UP)) * step
 
 
 def written(amount: int, currency: str) -> str:
-    """Return the amount as Stripe's messages write it: ``$1,234.56``, ``12.34 PLN``."""
+    """Format the amount as in Stripe's messages: ``$1,234.56``, ``12.34 PLN``."""
     exponent = _exponent(currency)
     number = f"{amount / 10**exponent:,.{exponent}f}"
     symbol = SYMBOLS.get(currency)

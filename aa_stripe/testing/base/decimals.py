@@ -1,4 +1,4 @@
-"""Fractions: what a percentage may be, and how they are written."""
+"""Decimal numbers: limits on decimal places, and formatting."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from aa_stripe.testing.base.refusals import bad_parameter
 
 
 def check_places(number: Decimal, places: int, *, param: str) -> None:
-    """Refuse a number with more than ``places`` decimal places, zeros included."""
+    """Raise ``Refusal`` for more than ``places`` decimal places; trailing zeros count."""
     exponent = number.as_tuple().exponent
     if not isinstance(exponent, int) or -exponent > places:
         raise bad_parameter(
@@ -18,5 +18,5 @@ def check_places(number: Decimal, places: int, *, param: str) -> None:
 
 
 def plain(number: Decimal) -> str:
-    """Return the number without exponent and without needless zeros."""
+    """Format the number without an exponent and without trailing zeros."""
     return f"{number.normalize():f}"

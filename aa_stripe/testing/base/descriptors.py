@@ -1,4 +1,4 @@
-"""What may stand on the customer's bank statement."""
+"""Stripe's rules for statement descriptors."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ FORBIDDEN_FOR_PRODUCTS = "<>\\'\""
 
 
 def check_descriptors(params: dict[str, Any]) -> None:
-    """Refuse a statement descriptor, or a suffix, that a bank would not print."""
+    """Raise ``Refusal`` if a statement descriptor or its suffix is invalid."""
     for name in ("statement_descriptor", "statement_descriptor_suffix"):
         if params.get(name):
             _check(name, params[name], FORBIDDEN)
 
 
 def check_product_descriptor(text: str, *, param: str) -> None:
-    """Refuse a product's statement descriptor that a bank would not print."""
+    """Raise ``Refusal`` if a product's statement descriptor is invalid."""
     if text:
         _check(param, text, FORBIDDEN_FOR_PRODUCTS)
 
 
 def _check(name: str, text: str, forbidden: str) -> None:
-    # Unverified: the words of these three messages.
+    # Unverified: Stripe's text of these three messages.
     if len(text) > MAX_LENGTH:
         raise bad_parameter(
             f"The statement descriptor must be at most {MAX_LENGTH} characters.", param=name

@@ -12,7 +12,7 @@ _BRACKETS = re.compile(r"\[([^\]]*)\]")
 def parse(encoded: str) -> dict[str, Any]:
     """Return the parameters as nested dictionaries and lists; the leaves are strings.
 
-    Keys that count from 0 make a list, so does ``expand[]=a&expand[]=b``.
+    Consecutive numeric keys from 0 form a list; ``expand[]=a&expand[]=b`` does as well.
     """
     tree: dict[str, Any] = {}
     for key, value in parse_qsl(encoded, keep_blank_values=True):
@@ -28,7 +28,7 @@ def _split(key: str) -> list[str]:
 def _put(tree: dict[str, Any], path: list[str], value: str) -> None:
     for part in path[:-1]:
         name = _name(tree, part)
-        if not isinstance(tree.get(name), dict):  # a[b]=1 after a=1: the later one counts
+        if not isinstance(tree.get(name), dict):  # a[b]=1 after a=1: the last one wins
             tree[name] = {}
         tree = tree[name]
     tree[_name(tree, path[-1])] = value
@@ -48,7 +48,7 @@ def _with_lists(value: Any) -> Any:
 
 
 def leaves(value: Any) -> Any:
-    """Return ``value`` as it is when it has been sent: below dictionaries and lists all is text."""
+    """Convert every leaf of nested dictionaries and lists to a string, as a form sends it."""
     if isinstance(value, dict):
         return {str(key): leaves(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
@@ -59,5 +59,5 @@ def leaves(value: Any) -> Any:
 
 
 def join(path: str, name: object) -> str:
-    """Return the name of ``name`` below ``path`` as Stripe writes it: ``metadata[key]``."""
+    """Return the full name of ``name`` below ``path`` in Stripe's notation: ``metadata[key]``."""
     return f"{path}[{name}]" if path else str(name)

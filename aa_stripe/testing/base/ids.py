@@ -1,4 +1,4 @@
-"""Ids as Stripe makes them: a prefix that tells the kind, then noise."""
+"""Ids in Stripe's format: a prefix for the kind of object, then random characters."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ DEFAULT_LENGTH = 24
 
 
 def new_id(kind: str) -> str:
-    """Return an id for a new object of that ``kind``; it never came before."""
+    """Return a new random id for an object of that ``kind``."""
     return PREFIXES[kind] + noise(LENGTHS.get(kind, DEFAULT_LENGTH))
 
 

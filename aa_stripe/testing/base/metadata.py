@@ -1,4 +1,4 @@
-"""Metadata: limits, and how an update merges."""
+"""Metadata: limits, and merging of updates."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ MAX_VALUE_LENGTH = 500
 
 
 def merge(current: dict[str, str], sent: Any) -> dict[str, str]:
-    """Return ``current`` with what was ``sent``.
+    """Merge the metadata that was ``sent`` into a copy of ``current``.
 
     ``None`` (not sent) changes nothing, an empty string clears all, and a key with an empty
-    value is removed. Raises a refusal for too many keys, or too long ones or values.
+    value is removed. Raises ``Refusal`` if there are too many keys, or a key or value is too long.
     """
     if sent is None:
         return current

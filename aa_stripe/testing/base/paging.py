@@ -1,4 +1,4 @@
-"""Lists: filters, cursors, pages. Newest first."""
+"""Lists: filters, cursors and pages, newest object first."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _COMPARISONS: dict[str, Callable[[int, int], bool]] = {
 
 
 def page(url: str, objects: list[dict[str, Any]], params: dict[str, Any]) -> dict[str, Any]:
-    """Return the page of ``objects`` (oldest first) that ``params`` ask for.
+    """Return the page of ``objects`` (oldest first) that ``params`` select.
 
-    The next page follows ``starting_after`` the last id of this one; the page before this one
-    is ``ending_before`` its first id.
+    For the next page, send the last id of this page as ``starting_after``. For the previous page,
+    send its first id as ``ending_before``.
     """
     limit = _limit(params)
     newest_first = objects[::-1]
@@ -56,7 +56,7 @@ def _limit(params: dict[str, Any]) -> int:
 
 
 def is_within(moment: int, wanted: int | dict[str, int]) -> bool:
-    """Return whether a time (seconds since 1970) is the ``wanted`` one, or in that range."""
+    """Return whether a time (seconds since 1970) equals ``wanted`` or is in that range."""
     if isinstance(wanted, int):
         wanted = {"gte": wanted, "lte": wanted}
     return all(_COMPARISONS[name](moment, bound) for name, bound in wanted.items())

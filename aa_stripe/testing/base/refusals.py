@@ -1,4 +1,4 @@
-"""The errors Stripe answers with."""
+"""Stripe's error responses."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from typing import Any
 
 
 class Refusal(Exception):
-    """A request that Stripe refuses, and how.
+    """A request that Stripe refuses (4xx), with the error of the response.
 
-    ``kept`` says whether the answer is kept under the request's idempotency key: what is
-    refused before Stripe begins to execute is not.
+    ``kept``: whether Stripe stores the response under the request's idempotency key. It does not
+    if it refuses the request before executing it.
     """
 
     def __init__(
@@ -26,7 +26,7 @@ class Refusal(Exception):
         super().__init__(message)
         self.status = status
         self.kept = kept
-        self.error = _without_nothing(
+        self.error = _without_none(
             {"type": type, "message": message, "code": code, "param": param, **details}
         )
         if code is not None:
@@ -34,7 +34,7 @@ class Refusal(Exception):
             self.error["doc_url"] = url
 
 
-def _without_nothing(fields: dict[str, Any]) -> dict[str, Any]:
+def _without_none(fields: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if value is not None}
 
 
@@ -46,29 +46,29 @@ def invalid(
     status: int = 400,
     **details: Any,
 ) -> Refusal:
-    """A request that was understood and cannot be done."""
+    """Return the error for a valid request that Stripe cannot execute."""
     return Refusal(status, "invalid_request_error", message, code=code, param=param, **details)
 
 
 def bad_parameter(message: str, *, param: str | None = None, code: str | None = None) -> Refusal:
-    """A request that is refused for its parameters, before anything happens."""
+    """Return the 400 for invalid parameters; nothing was executed."""
     return Refusal(400, "invalid_request_error", message, code=code, param=param, kept=False)
 
 
 def missing_parameter(param: str) -> Refusal:
-    """A parameter that is needed was not sent."""
+    """Return the 400 for a missing required parameter."""
     return bad_parameter(f"Missing required param: {param}.", param=param, code="parameter_missing")
 
 
 def refuse_unsupported(params: dict[str, Any], names: set[str], path: str = "") -> None:
-    """Say what the fake does not know and would change what happens, rather than pretend."""
+    """Raise ``Refusal`` if ``params`` has one of ``names``, which FakeStripe does not implement."""
     for name in sorted(names & set(params)):
         full = f"{path}[{name}]" if path else name
         raise bad_parameter(f"FakeStripe does not support {full}.", param=full)
 
 
 def exclusive(*params: str) -> Refusal:
-    """Only one of these may be sent."""
+    """Return the 400 for parameters that exclude each other."""
     return bad_parameter(
         f"You may only specify one of these parameters: {', '.join(params)}.",
         param=params[0],
@@ -77,7 +77,7 @@ def exclusive(*params: str) -> Refusal:
 
 
 def at_least(least: int, *, param: str) -> Refusal:
-    """A number is too small."""
+    """Return the 400 for a number below ``least``."""
     return bad_parameter(
         f"This value must be greater than or equal to {least}.",
         param=param,
@@ -86,12 +86,12 @@ def at_least(least: int, *, param: str) -> Refusal:
 
 
 def already_exists(noun: str, *, param: str = "id") -> Refusal:
-    """An id that somebody has chosen before."""
+    """Return the 400 for an id that is already in use."""
     return invalid(f"{noun} already exists.", code="resource_already_exists", param=param)
 
 
 def no_such(kind: str, id: str, *, param: str | None = None) -> Refusal:
-    """An object that is not there: 404 when it is named by the path, 400 when by ``param``."""
+    """Return the error for an unknown id: 404 if it is in the path, 400 if it is in ``param``."""
     return invalid(
         f"No such {kind}: '{id}'",
         code="resource_missing",
@@ -103,10 +103,10 @@ def no_such(kind: str, id: str, *, param: str | None = None) -> Refusal:
 def card_error(
     message: str, *, code: str, decline_code: str | None = None, **details: Any
 ) -> Refusal:
-    """A card that was refused, HTTP 402."""
+    """Return the 402 for a declined card."""
     return Refusal(402, "card_error", message, code=code, decline_code=decline_code, **details)
 
 
 def unauthorized(message: str) -> Refusal:
-    """A key that is missing or wrong, HTTP 401; such an answer is not kept."""
+    """Return the 401 for a missing or invalid API key; the response is not kept."""
     return Refusal(401, "invalid_request_error", message, kept=False)

@@ -1,4 +1,4 @@
-"""A fresh copy of Stripe's own sample of an object."""
+"""Stripe's sample objects."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 
 def sample(kind: str) -> dict[str, Any]:
-    """Return the sample of that ``kind``, without id and time of creation."""
+    """Return a copy of the sample of that ``kind``; it has no id and no creation time."""
     return copy.deepcopy(_samples()[kind])
 
 

@@ -1,4 +1,4 @@
-"""Limits of what people write."""
+"""Length limits of text parameters."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from aa_stripe.testing.base.refusals import bad_parameter
 
 
 def check_length(params: dict[str, Any], name: str, longest: int) -> None:
-    """Refuse a text of more than ``longest`` characters."""
+    """Raise ``Refusal`` if a text is longer than ``longest`` characters."""
     text = params.get(name, "")
     if len(text) > longest:
         raise bad_parameter(

@@ -1,1 +1,1 @@
-"""Stripe's test cards, and how each of them behaves."""
+"""Stripe's test cards and their behaviour."""

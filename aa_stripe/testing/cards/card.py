@@ -11,7 +11,7 @@ from aa_stripe.testing.base.refusals import Refusal, card_error
 
 
 class Authentication(Enum):
-    """When a card asks its owner for 3-D Secure."""
+    """When a card requires 3-D Secure."""
 
     NEVER = "never"
     ALWAYS = "always"
@@ -20,7 +20,7 @@ class Authentication(Enum):
 
 
 class RefundOutcome(Enum):
-    """How a refund to a card begins; ``settle_refund()`` decides how it ends."""
+    """The initial status of a refund to a card; ``settle_refund()`` changes it."""
 
     SUCCEEDED = "succeeded"
     PENDING = "pending"
@@ -28,7 +28,7 @@ class RefundOutcome(Enum):
 
 @dataclass(frozen=True)
 class Decline:
-    """Why a card is refused."""
+    """The reason why a card is declined."""
 
     code: str
     decline_code: str
@@ -36,7 +36,7 @@ class Decline:
     param: str | None = None
 
     def refusal(self, **details: Any) -> Refusal:
-        """Return the 402 that says so."""
+        """Return the 402 response for this decline."""
         return card_error(
             self.message,
             code=self.code,
@@ -50,11 +50,11 @@ class Decline:
 class TestCard:
     """A card and its behaviour.
 
-    ``attaches``: a declining card is refused already when it is saved, unless it says it does.
-    ``delayed``: a payment stays ``processing`` until it is settled.
+    ``attaches``: whether a declining card can be saved; if false, saving it is declined as well.
+    ``delayed``: whether a payment stays ``processing`` until it is settled.
     """
 
-    __test__ = False  # for pytest, which would collect a class of this name
+    __test__ = False  # pytest would collect a class of this name
 
     number: str
     brand: str = "visa"
@@ -67,10 +67,10 @@ class TestCard:
 
     @property
     def last4(self) -> str:
-        """The last four digits."""
+        """The last four digits of the number."""
         return self.number[-4:]
 
     @property
     def fingerprint(self) -> str:
-        """The same for the same number."""
+        """A hash of the number: equal numbers have equal fingerprints."""
         return hashlib.sha256(self.number.encode()).hexdigest()[:16]

@@ -1,6 +1,6 @@
-"""Stripe's test cards: what each of them does, and the names it goes by.
+"""Stripe's test cards: their behaviour and their names.
 
-https://docs.stripe.com/testing lists them. The one whose name begins with ``fake`` is ours.
+https://docs.stripe.com/testing lists them. Names that begin with ``fake`` are not Stripe's.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ CARDS = (
     TestCard("3566002020360505", "jcb"),
     TestCard("6200000000000005", "unionpay"),
     TestCard("4000000000000077"),
-    # Refused when they are saved, and when they pay.
+    # Declined when they are saved, and when they are charged.
     TestCard("4000000000000002", decline=GENERIC, attaches=False),
     TestCard("4000000000009995", decline=INSUFFICIENT, attaches=False),
     TestCard("4000000000009987", decline=LOST, attaches=False),
@@ -51,7 +51,7 @@ CARDS = (
     TestCard("4000000000000127", decline=INCORRECT_CVC, attaches=False),
     TestCard("4000000000000119", decline=PROCESSING_ERROR, attaches=False),
     TestCard("4000000000006975", decline=VELOCITY, attaches=False),
-    # Can be saved, and is refused when it pays.
+    # Can be saved; declined when it is charged.
     TestCard("4000000000000341", decline=GENERIC),
     # 3-D Secure.
     TestCard("4000002500003155", authentication=Authentication.UNLESS_SET_UP),
@@ -62,10 +62,10 @@ CARDS = (
     TestCard("4000000000003055"),
     TestCard("4000008260003178", decline=INSUFFICIENT, authentication=Authentication.ALWAYS),
     TestCard("4000008400001629", decline=GENERIC, authentication=Authentication.ALWAYS),
-    # Refunds that are not over at once.
+    # Refunds that start as pending or fail later.
     TestCard("4000000000007726", refund=RefundOutcome.PENDING),
     TestCard("4000000000005126"),
-    # Ours: payments that are not over at once.
+    # Not one of Stripe's: its payments stay in processing.
     TestCard("4000000000008831", delayed=True),
 )
 
@@ -110,14 +110,14 @@ NAMES.update(
 )
 
 TOKENS = {f"tok_{name}": NUMBERS[number] for name, number in NAMES.items()}
-"""Tokens that are always there and can be used any number of times."""
+"""Predefined tokens; each can be used any number of times."""
 
 PAYMENT_METHODS = {f"pm_card_{name}": NUMBERS[number] for name, number in NAMES.items()}
-"""Payment methods that are always there; each use makes a new one of its own."""
+"""Predefined payment methods; each use creates a new payment method."""
 
 
 def by_number(number: str) -> TestCard:
-    """Return the test card with that number, or refuse it as Stripe does."""
+    """Return the test card with that number; raise Stripe's ``Refusal`` if there is none."""
     digits = number.replace(" ", "")
     if digits in NUMBERS:
         return NUMBERS[digits]
@@ -132,7 +132,7 @@ def by_number(number: str) -> TestCard:
 
 
 def _is_well_formed(digits: str) -> bool:
-    """The checksum of Luhn."""
+    """Return whether the number has a valid Luhn checksum."""
     if not digits.isdecimal():
         return False
     doubled = [int(digit) * (1 + place % 2) for place, digit in enumerate(reversed(digits))]

@@ -1,4 +1,4 @@
-"""What somebody typed into a card form."""
+"""The data of a card form."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ EXP_YEAR = 2035
 
 @dataclass(frozen=True)
 class CardDetails:
-    """A test card and when it is said to expire."""
+    """A test card and its expiry date."""
 
     card: TestCard
     exp_month: int = EXP_MONTH
@@ -24,17 +24,17 @@ class CardDetails:
 
     @classmethod
     def from_params(cls, params: dict[str, Any]) -> CardDetails:
-        """Read ``number``, ``exp_month`` and ``exp_year``; refuse what is no test card."""
+        """Read ``number``, ``exp_month`` and ``exp_year``; raise ``Refusal`` if invalid."""
         details = cls(
             by_number(str(params["number"])),
             int(params.get("exp_month", EXP_MONTH)),
             int(params.get("exp_year", EXP_YEAR)),
         )
-        details.refuse_if_expired()
+        details.require_valid_expiry()
         return details
 
-    def refuse_if_expired(self) -> None:
-        """Raise the refusal of a month or a year that cannot be."""
+    def require_valid_expiry(self) -> None:
+        """Raise ``Refusal`` if the month is invalid or the card has expired."""
         if not 1 <= self.exp_month <= 12:
             raise card_error(
                 "Your card's expiration month is invalid.",
@@ -50,7 +50,7 @@ class CardDetails:
             )
 
     def as_fields(self) -> dict[str, Any]:
-        """Return what payment methods and legacy cards say in the same words."""
+        """Return the fields that payment methods and legacy cards have in common."""
         return {
             "exp_month": self.exp_month,
             "exp_year": self.exp_year,

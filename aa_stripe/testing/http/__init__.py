@@ -1,1 +1,1 @@
-"""One request and its response: keys, routes, parameters, idempotency, faults, expansion."""
+"""HTTP requests: API keys, routes, parameters, idempotency, faults and expansion."""

@@ -1,4 +1,4 @@
-"""One request, from its arrival to the answer."""
+"""The handling of a request, from its arrival to the response."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ AfterRequest = Callable[[Request, Response], None]
 
 
 class Api:
-    """Answers requests for an account, several at once."""
+    """The API of one account; thread-safe."""
 
     def __init__(self, account: Account) -> None:
         self.account = account
@@ -30,17 +30,17 @@ class Api:
         self._keys = IdempotencyKeys(lambda: account.now)
 
     def handle(self, request: Request) -> Response:
-        """Answer a request; raises ``ConnectionLost`` when a fault swallows it."""
+        """Handle a request; raise ``ConnectionLost`` if a fault loses it or its response."""
         self.requests.append(request)
         for hook in list(self.before_request):
             hook(request)
         try:
-            answer = self._answer(request)
+            response = self._respond(request)
         except Refusal as refusal:
-            answer = Response.of_refusal(refusal)
-        return self._deliver(request, answer)
+            response = Response.of_refusal(refusal)
+        return self._deliver(request, response)
 
-    def _answer(self, request: Request) -> Response:
+    def _respond(self, request: Request) -> Response:
         route, ids = routes.find(request.method, request.path)
         plan = self.faults.next(route.endpoint)
         if plan is not None:
@@ -50,23 +50,23 @@ class Api:
             if stopped is not None:
                 return stopped
         keys.check(self.account, request, route, ids)
-        return self._keys.answer(request, lambda: self._perform(request, route, ids))
+        return self._keys.respond(request, lambda: self._perform(request, route, ids))
 
     def _perform(
         self, request: Request, route: Route, ids: tuple[str, ...]
     ) -> tuple[Response, bool]:
-        """Return the answer, and whether it is kept under the request's idempotency key."""
+        """Return the response, and whether it is kept under the request's idempotency key."""
         if request.delay:
             time.sleep(request.delay)
         if request.fault is Fault.ERROR_500_BEFORE:
             return faults.error_500(), True
         try:
-            answer, kept = self._execute(request, route, ids), True
+            response, kept = self._execute(request, route, ids), True
         except Refusal as refusal:
-            answer, kept = Response.of_refusal(refusal), refusal.kept
+            response, kept = Response.of_refusal(refusal), refusal.kept
         if request.fault is Fault.ERROR_500_AFTER:
             return faults.error_500(), True
-        return answer, kept
+        return response, kept
 
     def _execute(self, request: Request, route: Route, ids: tuple[str, ...]) -> Response:
         params = schema.read(route.params, request.params)
@@ -75,29 +75,32 @@ class Api:
         with self.account.held():
             self.account.origin = Origin(request.id, request.idempotency_key)
             try:
-                shown = route.handler(self.account, params, *ids)
-                return Response.of(200, expansion.expand(self.account, route.kind, shown, expand))
+                found = route.handler(self.account, params, *ids)
+                return Response.of(200, expansion.expand(self.account, route.kind, found, expand))
             finally:
                 self.account.origin = Origin()
 
-    def _deliver(self, request: Request, answer: Response) -> Response:
-        answer = answer.with_headers(Request_Id=request.id)
+    def _deliver(self, request: Request, response: Response) -> Response:
+        response = response.with_headers(Request_Id=request.id)
         if "stripe-version" in request.headers:
-            answer = answer.with_headers(Stripe_Version=request.headers["stripe-version"])
+            response = response.with_headers(Stripe_Version=request.headers["stripe-version"])
         if request.idempotency_key is not None:
-            answer = answer.with_headers(Idempotency_Key=request.idempotency_key)
+            response = response.with_headers(Idempotency_Key=request.idempotency_key)
         for hook in list(self.after_request):
-            hook(request, answer)
+            hook(request, response)
         if request.fault is Fault.ANSWER_LOST:
-            raise ConnectionLost("The answer was lost, as planned with fail_next().")
+            raise ConnectionLost("The response was lost, as planned with fail_next().")
         if request.fault is Fault.GARBAGE:
-            answer = faults.garbage(answer)
-        request.status = answer.status
-        return answer
+            response = faults.garbage(response)
+        request.status = response.status
+        return response
 
 
 def _stop(plan: Plan, request: Request) -> Response | None:
-    """Return the answer to a request that Stripe does not even begin to execute."""
+    """Return the response of a fault that prevents execution; ``None`` for other faults.
+
+    Raises ``ConnectionLost`` for ``Fault.REQUEST_LOST``.
+    """
     if plan.fault is Fault.REQUEST_LOST:
         raise ConnectionLost("The request was lost, as planned with fail_next().")
     if plan.fault is Fault.RATE_LIMITED:

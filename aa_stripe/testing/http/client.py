@@ -1,4 +1,4 @@
-"""The HTTP client that we hand to the SDK."""
+"""The HTTP client for the SDK."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from aa_stripe.testing.http.request import Request
 
 
 class FakeHTTPClient(stripe.HTTPClient):
-    """Answers instead of the network; the SDK repeats requests as ever, but does not wait."""
+    """Responds in place of the network. The SDK retries as usual, but without waiting."""
 
     name = "fake"
 
@@ -29,16 +29,16 @@ class FakeHTTPClient(stripe.HTTPClient):
         post_data: Any = None,
         **options: Any,
     ) -> tuple[str, int, Mapping[str, str]]:
-        """Answer one request."""
+        """Return the body, the status and the headers of the response."""
         try:
-            answer = self._api.handle(Request.parse(method, url, headers, post_data))
+            response = self._api.handle(Request.parse(method, url, headers, post_data))
         except ConnectionLost as error:
             raise stripe.APIConnectionError(str(error), should_retry=True) from error  # type: ignore[no-untyped-call]
-        lower_case = {name.lower(): value for name, value in answer.headers.items()}
-        return answer.content.decode(), answer.status, {**answer.headers, **lower_case}
+        lower_case = {name.lower(): value for name, value in response.headers.items()}
+        return response.content.decode(), response.status, {**response.headers, **lower_case}
 
     def _sleep_time_seconds(self, *args: Any, **kwargs: Any) -> float:
         return 0
 
     def close(self) -> None:
-        """There is nothing to close."""
+        """Do nothing: there is no connection."""

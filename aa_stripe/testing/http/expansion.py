@@ -1,4 +1,4 @@
-"""``expand``: objects in the place of their ids."""
+"""``expand``: replacement of ids by their objects."""
 
 from __future__ import annotations
 
@@ -57,13 +57,13 @@ REFERENCES = {
         "latest_invoice": "invoice",
     },
 }
-"""For each kind of object the fields that hold an id, or several, and of what."""
+"""For each kind of object: the fields that contain ids, and the kind these ids refer to."""
 
 PARTS = {
     "subscription": {"items": "list of subscription_item"},
     "subscription_item": {"plan": "plan", "price": "price"},
 }
-"""For each kind of object what is always inside, and can be walked through."""
+"""For each kind of object: the nested objects that are always included."""
 
 LISTS: dict[str, dict[str, tuple[str, str, Callable[[Account, str], list[JSON]]]]] = {
     "charge": {"refunds": ("refund", "/v1/charges/{}/refunds", refunds.of)},
@@ -79,17 +79,17 @@ LISTS: dict[str, dict[str, tuple[str, str, Callable[[Account, str], list[JSON]]]
         "payments": ("invoice_payment", "/v1/invoice_payments?invoice={}", invoice_payments.of)
     },
 }
-"""For each kind of object the lists that are left out unless they are asked for."""
+"""For each kind of object: the lists that are included only if they are expanded."""
 
 EXTRAS: dict[str, dict[str, Callable[[Account, str], JSON | None]]] = {
     "coupon": {"currency_options": coupons.currency_options},
     "invoice": {"confirmation_secret": invoice_payments.confirmation_secret},
 }
-"""For each kind of object the other things that are left out unless they are asked for."""
+"""For each kind of object: the other fields that are included only if they are expanded."""
 
 
 def check(kind: str, paths: list[str]) -> None:
-    """Refuse a path that an object of that ``kind`` does not have; ``list of charge`` is a kind."""
+    """Raise ``Refusal`` if a ``kind`` (also "list of charge") lacks one of the ``paths``."""
     for path in paths:
         parts = path.split(".")
         if len(parts) > MAX_DEPTH:
@@ -103,7 +103,7 @@ def check(kind: str, paths: list[str]) -> None:
 
 
 def expand(account: Account, kind: str, shown: JSON, paths: list[str]) -> JSON:
-    """Return a copy with the objects that ``paths`` name put in; ``check()`` them first."""
+    """Return a copy of ``shown`` with ``paths`` expanded; ``check()`` the paths first."""
     expanded = copy.deepcopy(shown)
     for path in paths:
         _expand(account, kind, expanded, path.split("."), path)
@@ -111,7 +111,7 @@ def expand(account: Account, kind: str, shown: JSON, paths: list[str]) -> JSON:
 
 
 def _step(kind: str, parts: list[str], path: str) -> tuple[str, str, list[str]]:
-    """Return the name of a field, the kind of what it stands for, and the rest of the path."""
+    """Return the name of the next field, its kind, and the rest of the path."""
     item = kind.removeprefix("list of ")
     if item != kind:
         if parts[0] != "data":
@@ -137,7 +137,7 @@ def _expand(account: Account, kind: str, node: JSON, parts: list[str], path: str
 
 
 def _nodes(account: Account, kind: str, node: JSON, name: str, below: str) -> list[Any]:
-    """Put in what ``name`` stands for, and return it: one thing, or several."""
+    """Expand the field ``name`` of ``node``; return the objects it contains."""
     if name == "data":
         return list(node["data"])
     if name in PARTS.get(kind, {}):
@@ -160,7 +160,7 @@ def _put_list(account: Account, kind: str, node: JSON, name: str) -> JSON:
 
 
 def _put_objects(account: Account, kind: str, node: JSON, name: str) -> list[Any]:
-    """Put objects in the place of their ids, and return them; the id stays if there is none."""
+    """Replace ids by their objects and return them; an unknown id stays as it is."""
     *outer, field = name.split(".")
     for part in outer:
         node = node.get(part, {})

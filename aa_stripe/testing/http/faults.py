@@ -1,4 +1,4 @@
-"""Things that go wrong on purpose."""
+"""Injected faults."""
 
 from __future__ import annotations
 
@@ -10,44 +10,44 @@ from aa_stripe.testing.base.refusals import Refusal
 from aa_stripe.testing.http.response import Response
 
 EVERY = "*"
-"""Stands for every endpoint."""
+"""Matches every endpoint."""
 
 
 class Fault(Enum):
-    """What can go wrong with a request."""
+    """A fault of a request or its response."""
 
     REQUEST_LOST = "request lost"
-    """It never arrives: nothing happens, and there is no answer."""
+    """The request does not arrive: nothing is executed, and there is no response."""
 
     ANSWER_LOST = "answer lost"
-    """It takes effect, and there is no answer."""
+    """The request is executed, but its response is lost."""
 
     ERROR_500_BEFORE = "500 before"
-    """500, and nothing happens. The answer is kept under the idempotency key."""
+    """Status 500; nothing is executed. The response is kept under the idempotency key."""
 
     ERROR_500_AFTER = "500 after"
-    """500, and yet it takes effect. The answer is kept under the idempotency key."""
+    """Status 500, although the request is executed. The response is kept under the key."""
 
     RATE_LIMITED = "429"
-    """429: nothing happens."""
+    """Status 429; nothing is executed."""
 
     CONFLICT = "409"
-    """409: nothing happens; something else is using the key."""
+    """Status 409, as if another request used the same key; nothing is executed."""
 
     GARBAGE = "garbage"
-    """It takes effect, and the answer has status 200 and is no JSON."""
+    """The request is executed; the response has status 200, but its body is not JSON."""
 
     SLOW = "slow"
-    """It takes its time, and then goes well."""
+    """The request is executed after a delay."""
 
 
 class ConnectionLost(Exception):
-    """There is no answer."""
+    """No response: the connection was lost."""
 
 
 @dataclass
 class Plan:
-    """A fault that is to come: ``times`` it will still be, ``None`` for always."""
+    """A planned fault. ``times`` is how often it is still injected; ``None`` is no limit."""
 
     endpoint: str
     fault: Fault
@@ -55,12 +55,12 @@ class Plan:
     seconds: float
 
     def fits(self, endpoint: str) -> bool:
-        """Return whether a request to that endpoint is one of those that go wrong."""
+        """Return whether the fault applies to a request to ``endpoint``."""
         return self.times != 0 and self.endpoint in (EVERY, endpoint)
 
 
 class Faults:
-    """The faults that are planned for these ``endpoints``, first come first served."""
+    """The planned faults, in the order of planning. ``endpoints`` are the known ones."""
 
     def __init__(self, endpoints: set[str]) -> None:
         self._endpoints = endpoints
@@ -68,15 +68,15 @@ class Faults:
         self._plans: list[Plan] = []
 
     def plan(self, endpoint: str, fault: Fault, *, times: int | None, seconds: float) -> None:
-        """Plan a fault; ``ValueError`` for an endpoint that is not there."""
+        """Plan a fault; raise ``ValueError`` if the endpoint is unknown."""
         if endpoint != EVERY and endpoint not in self._endpoints:
             known = "\n".join(sorted(self._endpoints))
-            raise ValueError(f"There is no endpoint {endpoint!r}. There are:\n{known}")
+            raise ValueError(f"Unknown endpoint {endpoint!r}. The endpoints are:\n{known}")
         with self._lock:
             self._plans.append(Plan(endpoint, fault, times, seconds))
 
     def next(self, endpoint: str) -> Plan | None:
-        """Return the fault that befalls this request, if any; it is used up."""
+        """Return the fault for this request, or ``None``, and decrement its ``times``."""
         with self._lock:
             for plan in self._plans:
                 if plan.fits(endpoint):
@@ -86,13 +86,13 @@ class Faults:
         return None
 
     def clear(self) -> None:
-        """Let everything go well again."""
+        """Discard all planned faults."""
         with self._lock:
             self._plans.clear()
 
 
 def error_500() -> Response:
-    """Stripe's own failure. It asks not to be asked again: the key would give the same answer."""
+    """Return a 500 that forbids a retry: the same key would replay the same response."""
     error = {
         "type": "api_error",
         "message": "An unknown error occurred. This one was planned with fail_next().",
@@ -101,7 +101,7 @@ def error_500() -> Response:
 
 
 def rate_limited() -> Response:
-    """Too many requests."""
+    """Return the 429 for too many requests."""
     refusal = Refusal(
         429,
         "invalid_request_error",
@@ -111,6 +111,6 @@ def rate_limited() -> Response:
     return Response.of_refusal(refusal).with_headers(Stripe_Rate_Limited_Reason="endpoint-rate")
 
 
-def garbage(answer: Response) -> Response:
-    """A page of some proxy on the way."""
-    return Response(200, b"<html><body><h1>Bad Gateway</h1></body></html>", answer.headers)
+def garbage(response: Response) -> Response:
+    """Return an HTML page, as from a proxy, with the headers of ``response``."""
+    return Response(200, b"<html><body><h1>Bad Gateway</h1></body></html>", response.headers)

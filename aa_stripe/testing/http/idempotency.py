@@ -1,4 +1,4 @@
-"""Idempotency keys: the first answer is the answer."""
+"""Idempotency keys: a retry gets the first response."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from aa_stripe.testing.http.request import Request
 from aa_stripe.testing.http.response import Response
 
 LIFETIME = 24 * 60 * 60
-"""Seconds after which a key is new again."""
+"""Seconds after which a key can be reused."""
 
 MAX_LENGTH = 255
 
@@ -22,22 +22,22 @@ class _Entry:
     path: str
     params: dict[str, Any]
     created: int
-    answer: Response | None = None
+    response: Response | None = None
 
 
 class IdempotencyKeys:
-    """The keys of one account. ``now`` is its clock."""
+    """The keys of one account. ``now`` returns the account's time."""
 
     def __init__(self, now: Callable[[], int]) -> None:
         self._now = now
         self._lock = threading.Lock()
         self._entries: dict[str, _Entry] = {}
 
-    def answer(self, request: Request, perform: Callable[[], tuple[Response, bool]]) -> Response:
-        """Return the kept answer, or ``perform()`` the request.
+    def respond(self, request: Request, perform: Callable[[], tuple[Response, bool]]) -> Response:
+        """Return the kept response, or ``perform()`` the request.
 
-        ``perform`` returns an answer and whether it is to be kept. Raises a refusal when the
-        key was used for something else, or is in use at this moment.
+        ``perform`` returns a response and whether to keep it. Raises ``Refusal`` if the key was
+        used for a different request, or if another request is using it.
         """
         key = request.idempotency_key
         if key is None:
@@ -46,13 +46,13 @@ class IdempotencyKeys:
             raise bad_parameter(f"Idempotency keys may be at most {MAX_LENGTH} characters long.")
         with self._lock:
             entry = self._entry(key, request)
-        if entry.answer is not None:
+        if entry.response is not None:
             request.replayed = True
-            return entry.answer.with_headers(Idempotent_Replayed="true")
+            return entry.response.with_headers(Idempotent_Replayed="true")
         return self._perform(key, entry, perform)
 
     def _entry(self, key: str, request: Request) -> _Entry:
-        """Return the kept entry, or a new one that has no answer yet."""
+        """Return the kept entry, or a new one without a response."""
         entry = self._entries.get(key)
         if entry is None or self._now() - entry.created >= LIFETIME:
             entry = self._entries[key] = _Entry(request.path, request.params, self._now())
@@ -61,7 +61,7 @@ class IdempotencyKeys:
             raise _used_for_another_endpoint(key, entry.path, request.path)
         if entry.params != request.params:
             raise _used_with_other_parameters(key)
-        if entry.answer is None:
+        if entry.response is None:
             raise key_in_use(key)
         return entry
 
@@ -70,18 +70,18 @@ class IdempotencyKeys:
     ) -> Response:
         kept = False
         try:
-            answer, kept = perform()
+            response, kept = perform()
         finally:
             if not kept:
                 with self._lock:
                     self._entries.pop(key, None)
         if kept:
-            entry.answer = answer
-        return answer
+            entry.response = response
+        return response
 
 
 def key_in_use(key: str) -> Refusal:
-    """Another request with this key is under way, HTTP 409."""
+    """Return the 409 for a key that another request is using."""
     return Refusal(
         409,
         "idempotency_error",

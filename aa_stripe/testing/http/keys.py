@@ -1,4 +1,4 @@
-"""API keys: who may ask what."""
+"""API keys and their permissions."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LIVE = ("sk_live_", "rk_live_", "pk_live_")
 
 
 def check(account: Account, request: Request, route: Route, ids: tuple[str, ...]) -> None:
-    """Refuse a request that has no key, a live one, or one that may not do this."""
+    """Raise ``Refusal`` if the key is missing, invalid, live, or lacks the permission."""
     key = _key(request)
     if not key:
         raise unauthorized(
@@ -25,7 +25,7 @@ def check(account: Account, request: Request, route: Route, ids: tuple[str, ...]
             "header, using Bearer auth (e.g. 'Authorization: Bearer YOUR_SECRET_KEY')."
         )
     if key.startswith(LIVE):
-        raise unauthorized("FakeStripe refuses live API keys: real ones do not belong in tests.")
+        raise unauthorized("FakeStripe rejects live API keys: do not use them in tests.")
     if key.startswith(PUBLISHABLE):
         _check_publishable(account, request, route, ids)
     elif not key.startswith(SECRET):

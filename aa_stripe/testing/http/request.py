@@ -1,4 +1,4 @@
-"""One request that reached the fake."""
+"""A request to the offline Stripe."""
 
 from __future__ import annotations
 
@@ -14,13 +14,12 @@ from aa_stripe.testing.http.faults import Fault
 
 @dataclass
 class Request:
-    """A request, and once it is over what became of it.
+    """A request and its outcome.
 
-    ``params`` is what was sent, as nested dictionaries and lists of strings. ``headers`` have
-    lower-case names. ``status`` is the HTTP status, and ``None`` while there is none (also when
-    a fault swallowed the answer); ``fault`` is the fault that was injected, ``delay`` the seconds
-    it took on purpose. ``replayed`` says that the answer was that of an earlier request with the
-    same idempotency key.
+    ``params`` are nested dictionaries and lists of strings. ``headers`` have lower-case names.
+    ``status`` is the HTTP status of the response; ``None`` before the response, and if a fault
+    lost it. ``fault`` is the injected fault, ``delay`` its delay in seconds. ``replayed`` is true
+    if the response is that of an earlier request with the same idempotency key.
     """
 
     method: str
@@ -37,7 +36,7 @@ class Request:
     def parse(
         cls, method: str, url: str, headers: Mapping[str, str] | None, body: str | bytes | None
     ) -> Request:
-        """Read a request as an HTTP client or a server has it."""
+        """Create a request from its HTTP method, URL, headers and body."""
         parts = urlsplit(url)
         encoded = body if method.upper() == "POST" else parts.query
         if isinstance(encoded, bytes):
@@ -51,7 +50,7 @@ class Request:
 
     @property
     def idempotency_key(self) -> str | None:
-        """The key sent with a POST; Stripe ignores the others."""
+        """The key of a POST; Stripe ignores keys of other methods."""
         if self.method != "POST":
             return None
         return self.headers.get("idempotency-key")

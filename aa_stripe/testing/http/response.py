@@ -1,4 +1,4 @@
-"""What Stripe answers to one request."""
+"""A response of the offline Stripe."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from aa_stripe.testing.base.refusals import Refusal
 
 @dataclass(frozen=True)
 class Response:
-    """A status, a body as it goes over the wire, and headers."""
+    """A status, an encoded body, and headers."""
 
     status: int
     content: bytes
@@ -19,12 +19,12 @@ class Response:
 
     @classmethod
     def of(cls, status: int, body: dict[str, Any]) -> Response:
-        """Return an answer that is not touched by what happens to ``body`` later."""
+        """Return a response; later changes to ``body`` do not affect it."""
         return cls(status, json.dumps(body).encode())
 
     @classmethod
     def of_refusal(cls, refusal: Refusal) -> Response:
-        """Return what goes over the wire."""
+        """Return the response for a refusal."""
         return cls.of(refusal.status, {"error": refusal.error})
 
     def json(self) -> Any:
@@ -32,6 +32,6 @@ class Response:
         return json.loads(self.content)
 
     def with_headers(self, **headers: str) -> Response:
-        """Return the same answer with more headers; ``Request_Id`` stands for ``Request-Id``."""
+        """Return a copy with additional headers; ``Request_Id`` becomes ``Request-Id``."""
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         return replace(self, headers={**self.headers, **named})

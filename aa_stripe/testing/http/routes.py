@@ -1,4 +1,4 @@
-"""Every endpoint there is."""
+"""All endpoints."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ from aa_stripe.testing.resources import (
 )
 
 KINDS = {**{f"{kind}s": kind for kind in PREFIXES}, "sources": "card"}
-"""For each plural in a path the kind of object it stands for."""
+"""For each plural in a path: the kind of object."""
 
 
 @dataclass(frozen=True)
 class Route:
-    """An endpoint: ``POST /v1/customers/*``, what answers it, and its parameters.
+    """An endpoint (``POST /v1/customers/*``), its handler, and its parameters.
 
-    ``params`` is a class of ``stripe.params``. The handler gets the account, the parameters and
-    what stands in the place of each ``*``. ``publishable``: a browser may call it, with a
-    publishable key and (for an intent) the client secret.
+    ``params`` is the name of a class of ``stripe.params``. The handler's arguments are the
+    account, the parameters, and one id for each ``*``. ``publishable``: whether a browser may call
+    it, with a publishable key and (for an intent) the client secret.
     """
 
     endpoint: str
@@ -56,14 +56,14 @@ class Route:
 
     @property
     def kind(self) -> str:
-        """The kind of what is answered: ``charge`` or ``list of charge``."""
+        """The kind of object in the response: ``charge`` or ``list of charge``."""
         method, _, path = self.endpoint.partition(" ")
         parts = path.split("/")[2:]
         kind = [KINDS[part] for part in parts if part in KINDS][-1]
         return f"list of {kind}" if method == "GET" and parts[-1] in KINDS else kind
 
     def ids(self, method: str, path: str) -> tuple[str, ...] | None:
-        """Return what the path has in the place of each ``*``, or ``None`` if it is another's."""
+        """Return the id for each ``*``, or ``None`` if the path does not match."""
         match = self._pattern.fullmatch(f"{method} {path}")
         return tuple(map(unquote_plus, match.groups())) if match else None
 
@@ -183,7 +183,7 @@ ROUTES = (
 
 
 def find(method: str, path: str) -> tuple[Route, tuple[str, ...]]:
-    """Return the route and the ids in the path, or refuse what is not there."""
+    """Return the route and the ids in the path; raise ``Refusal`` if there is no route."""
     for route in ROUTES:
         ids = route.ids(method, path)
         if ids is not None:
@@ -192,14 +192,14 @@ def find(method: str, path: str) -> tuple[Route, tuple[str, ...]]:
 
 
 def endpoints() -> set[str]:
-    """Return the names of all endpoints, as ``fail_next()`` takes them."""
+    """Return the names of all endpoints, in the format of ``fail_next()``."""
     return {route.endpoint for route in ROUTES}
 
 
 def _unrecognized(method: str, path: str) -> Refusal:
     return invalid(
-        f"Unrecognized request URL ({method}: {path}). FakeStripe may not know it, or Stripe "
-        "neither.",
+        f"Unrecognized request URL ({method}: {path}). FakeStripe does not implement this "
+        "URL, or Stripe has no such URL.",
         status=404,
         kept=False,
     )

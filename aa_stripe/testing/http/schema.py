@@ -1,4 +1,4 @@
-"""Which parameters Stripe takes, according to the types of the installed SDK."""
+"""Validation of parameters by the types of the installed SDK."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ _UNIONS = (Union, types.UnionType)
 _INTEGER = re.compile(r"-?\d+")
 
 CANNOT_BE_UNSET = {"charge", "currency", "customer", "payment_intent", "payment_method", "source"}
-# Unverified: which of the plain strings may be sent empty. Ids may not.
+# Unverified: which plain strings may be empty. Ids may not.
 
 
 def read(name: str, sent: dict[str, Any]) -> dict[str, Any]:
-    """Return the parameters that were ``sent``, checked and with their types.
+    """Validate the parameters that were ``sent`` and convert them to their types.
 
-    ``name`` is a class of ``stripe.params``. Raises the refusal of Stripe for what is unknown,
-    missing or of the wrong type.
+    ``name`` is the name of a class of ``stripe.params``. Raises Stripe's ``Refusal`` if a parameter
+    is unknown, missing or of the wrong type.
     """
     read_fields: dict[str, Any] = _fields(getattr(stripe.params, name), sent, "")
     return read_fields
@@ -75,21 +75,21 @@ def _value(hint: Any, sent: Any, path: str) -> Any:
 
 
 def _one_of(hints: tuple[Any, ...], sent: Any, path: str) -> Any:
-    """Read ``sent`` as the first of the hints that takes it; the last one's refusal counts."""
+    """Convert ``sent`` by the first hint that accepts it; else raise the last hint's refusal."""
     refusal: Refusal | None = None
     for hint in _ordered(hints, sent):
         try:
             return _value(hint, sent, path)
-        except Refusal as refused:
-            refusal = refused
+        except Refusal as error:
+            refusal = error
     raise refusal or bad_parameter(f"Invalid value for {path}", param=path)
 
 
 def _ordered(hints: tuple[Any, ...], sent: Any) -> list[Any]:
-    """Leave out what cannot be meant, and put plain strings last.
+    """Return the hints that may fit ``sent``, with plain strings last.
 
-    From version 16 on the SDK types an enumeration as ``Literal[...] | str``, in case that
-    Stripe knows more values than the SDK. Stripe itself refuses what it does not know.
+    From version 16 on the SDK types an enumeration as ``Literal[...] | str``, in case
+    Stripe has more values than the SDK. Stripe refuses unknown values, so ``str`` is dropped.
     """
     literals = [hint for hint in hints if get_origin(hint) is Literal and get_args(hint) != ("",)]
     fitting = [hint for hint in hints if _is_nested(hint) != isinstance(sent, str)]

@@ -1,4 +1,4 @@
-"""The same Stripe over HTTP, on 127.0.0.1."""
+"""The offline Stripe as an HTTP server on 127.0.0.1."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ CORS = {
     "Access-Control-Allow-Headers": "authorization, content-type, idempotency-key, stripe-version",
     "Access-Control-Allow-Methods": "GET, POST, DELETE, OPTIONS",
 }
-"""A page of the site under test calls us from another origin, as it calls Stripe."""
+"""Pages of the site under test call this server from another origin."""
 
 
 class Server(ThreadingHTTPServer):
-    """Answers several requests at once. Port 0 means any that is free."""
+    """A threaded HTTP server. Port 0 selects any free port."""
 
     daemon_threads = True
     request_queue_size = 128
@@ -36,12 +36,12 @@ class Server(ThreadingHTTPServer):
 
     @property
     def url(self) -> str:
-        """Where it can be reached."""
+        """The URL of the server."""
         return f"http://{HOST}:{self.server_port}"
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """Serve in a thread of its own inside the block."""
+        """Serve in a background thread for the block."""
         thread = threading.Thread(target=self.serve_forever, args=(0.05,), daemon=True)
         thread.start()
         try:
@@ -51,7 +51,7 @@ class Server(ThreadingHTTPServer):
             thread.join()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing of a client that went away; it may have been ended on purpose."""
+        """Print an error unless the client disconnected, which a test may do on purpose."""
         if not isinstance(sys.exc_info()[1], ConnectionError):
             super().handle_error(request, client_address)
 
@@ -80,14 +80,14 @@ class _Handler(BaseHTTPRequestHandler):
         except ConnectionLost:
             self.close_connection = True
 
-    def _send(self, answer: Response) -> None:
-        self.send_response(answer.status)
-        for name, value in {**CORS, **answer.headers}.items():
+    def _send(self, response: Response) -> None:
+        self.send_response(response.status)
+        for name, value in {**CORS, **response.headers}.items():
             self.send_header(name, value)
         self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(answer.content)))
+        self.send_header("Content-Length", str(len(response.content)))
         self.end_headers()
-        self.wfile.write(answer.content)
+        self.wfile.write(response.content)
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Say nothing; ``FakeStripe.requests`` is the log."""
+        """Print nothing; ``FakeStripe.requests`` is the log."""
