@@ -50,10 +50,10 @@ def _containers_in(value: Any) -> list[Any]:
 
 
 def storable_json(value: Any) -> Any:
-    """Return JSON data that the JSON type of every supported database accepts.
+    r"""Return JSON data that the JSON type of every supported database accepts.
 
     NaN and Infinity become strings. Characters that cannot be stored become their JSON escape:
-    NUL becomes ``\\u0000``, six characters.
+    NUL becomes ``\u0000``, six characters.
     """
     if isinstance(value, dict):
         return {storable_text(key): storable_json(item) for key, item in value.items()}

@@ -1,8 +1,8 @@
-"""Run the suite on each database that is found, and judge the coverage of all runs together.
+"""Run the suite on each available database, and check the combined coverage.
 
-``python -m tests.on_each_database [pytest arguments]``. A database server that is not found is
-named and left out; with ``TEST_DATABASES_REQUIRED`` set that is a failure. ``tests/settings.py``
-says where they are looked for.
+``python -m tests.on_each_database [pytest arguments]``. A database server that is not
+available is named and skipped; with ``TEST_DATABASES_REQUIRED`` set that is a failure.
+``tests/settings.py`` defines where the servers are expected.
 """
 
 from __future__ import annotations
@@ -19,13 +19,12 @@ from tests import settings
 
 CONNECT_TIMEOUT = 5  # seconds
 
-#: Tests that know nothing of the database, bring one of their own, or hardly use it: run on SQLite
-#: alone.
-WITHOUT_DATABASE = (
+#: Tests that use the database, but no statement that differs between servers. They run on SQLite only,
+#: like the tests that open no database (the marker ``once``).
+SAME_ON_EVERY_DATABASE = (
     "tests/testing",
     "tests/demo",
     "tests/docs",
-    "tests/test_money.py",
     "tests/webhooks/queues/test_celery_commands.py",
     "tests/webhooks/test_fuzz.py",
     "tests/webhooks/test_refused.py",
@@ -38,24 +37,24 @@ def main(arguments: list[str]) -> int:
         "mariadb": why_absent("MARIADB", settings.mariadb(), pymysql.connect),
     }
     run("coverage", "erase")
-    said, is_good = [], True
+    results, is_good = [], True
     for database in ("sqlite", "postgres", "mariadb"):
         if absent.get(database):
-            said.append(f"{database}: not run, {absent[database]}")
+            results.append(f"{database}: not run, {absent[database]}")
             is_good = is_good and "TEST_DATABASES_REQUIRED" not in os.environ
             continue
         status = run_suite(database, arguments)
-        said.append(f"{database}: " + ("passed" if status == 0 else f"failed (status {status})"))
+        results.append(f"{database}: " + ("passed" if status == 0 else f"failed (status {status})"))
         is_good = is_good and status == 0
-    # A part of the suite says nothing about the coverage of the whole.
+    # The coverage of a part of the suite has no meaning.
     if not arguments:
         is_good = is_covered() and is_good
-    print(*said, sep="\n")
+    print(*results, sep="\n")
     return 0 if is_good else 1
 
 
 def why_absent(prefix: str, database: dict[str, Any], connect: Any) -> str:
-    """An empty text when the server answers, else where it was looked for and what happened."""
+    """Return why the server is not available; an empty text if it is."""
     try:
         connect(
             host=database["HOST"],
@@ -66,7 +65,7 @@ def why_absent(prefix: str, database: dict[str, Any], connect: Any) -> str:
         ).close()
     except (psycopg.Error, pymysql.Error) as error:
         return (
-            f"no answer at {database['HOST']}:{database['PORT']} "
+            f"no connection to {database['HOST']}:{database['PORT']} "
             f"(TEST_{prefix}_HOST, _PORT, _USER and _PASSWORD name another): {error}"
         )
     return ""
@@ -74,16 +73,16 @@ def why_absent(prefix: str, database: dict[str, Any], connect: Any) -> str:
 
 def run_suite(database: str, arguments: list[str]) -> int:
     print(f"\n=== The suite on {database} ===", flush=True)
-    measure = ["--cov", "--cov-report=", "--cov-fail-under=0"]  # judged over all runs, at the end
+    measure = ["--cov", "--cov-report=", "--cov-fail-under=0"]  # checked over all runs, at the end
     options = ["--numprocesses=auto", *measure, *(arguments or chosen_for(database))]
     return run("pytest", *options, TEST_DATABASE=database, COVERAGE_FILE=f".coverage.{database}")
 
 
 def chosen_for(database: str) -> list[str]:
-    """What to leave out where it would only be run once more."""
+    """Return the options that leave out what would only repeat the run on SQLite."""
     if database == "sqlite":
         return []
-    return [f"--ignore={path}" for path in WITHOUT_DATABASE]
+    return ["-m", "not once", *(f"--ignore={path}" for path in SAME_ON_EVERY_DATABASE)]
 
 
 def is_covered() -> bool:

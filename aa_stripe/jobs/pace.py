@@ -1,4 +1,7 @@
-"""The rate of requests, below Stripe's limit. https://docs.stripe.com/rate-limits"""
+"""The rate of requests, below Stripe's limit.
+
+https://docs.stripe.com/rate-limits
+"""
 
 from __future__ import annotations
 

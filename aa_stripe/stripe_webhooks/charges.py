@@ -1,4 +1,7 @@
-"""Payments. https://docs.stripe.com/payments/payment-intents/verifying-status"""
+"""Handlers of events about payments.
+
+https://docs.stripe.com/payments/payment-intents/verifying-status
+"""
 
 from __future__ import annotations
 

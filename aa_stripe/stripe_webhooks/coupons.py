@@ -1,4 +1,7 @@
-"""Coupons. https://docs.stripe.com/api/coupons"""
+"""Handlers of events about coupons.
+
+https://docs.stripe.com/api/coupons
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Customers. https://docs.stripe.com/api/customers"""
+"""Handlers of events about customers and their payment methods.
+
+https://docs.stripe.com/api/customers
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Disputes. https://docs.stripe.com/disputes"""
+"""Handlers of events about disputes.
+
+https://docs.stripe.com/disputes
+"""
 
 from __future__ import annotations
 

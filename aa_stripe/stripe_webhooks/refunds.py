@@ -1,4 +1,7 @@
-"""Refunds. https://docs.stripe.com/api/refunds"""
+"""Handlers of events about refunds.
+
+https://docs.stripe.com/api/refunds
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Subscriptions. https://docs.stripe.com/billing/subscriptions/webhooks"""
+"""Handlers of events about subscriptions and their invoices.
+
+https://docs.stripe.com/billing/subscriptions/webhooks
+"""
 
 from __future__ import annotations
 

@@ -33,8 +33,8 @@ class Account:
 
     ``cards`` maps the id of a token, a payment method or a legacy card to its test card. ``spent``
     are the used ids of objects that can be used only once. ``currency_options`` are a coupon's
-    amounts in other currencies. ``redeemed`` is the coupon of each discount, also if it
-    was deleted later. ``warned`` are the subscriptions with a ``trial_will_end`` event. ``consequences`` are
+    amounts in other currencies. ``redeemed`` is the coupon of each discount, also if it was deleted
+    later. ``warned`` are the subscriptions with a ``trial_will_end`` event. ``consequences`` are
     called with the object of each event of their type. Read and change an account only while it is
     ``held()``.
     """

@@ -107,7 +107,6 @@ def test_a_body_that_is_not_signed_by_stripe_is_refused(client, make_signature):
 
 def test_the_same_body_is_stored_when_it_is_signed(client):
     """Else the tests around this one would say nothing."""
-
     assert post(client, EXAMPLE, signature_of(EXAMPLE)).status_code == 201
 
 

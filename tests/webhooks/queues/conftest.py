@@ -65,8 +65,10 @@ def handled_here(on):
 
 @pytest.fixture(scope="session")
 def redis():
-    """The server at ``TEST_REDIS_URL``. Where it is missing, ``TEST_BROKER_REQUIRED`` says whether
-    that is a failure."""
+    """The server at ``TEST_REDIS_URL``.
+
+    A missing server skips the test; with ``TEST_BROKER_REQUIRED`` it is a failure.
+    """
     url = os.environ.get("TEST_REDIS_URL", "redis://127.0.0.1:6379/0")
     client = Redis.from_url(url, socket_connect_timeout=CONNECT_TIMEOUT)
     try:

@@ -31,8 +31,11 @@ def applied(webhook_id):
 
 
 def test_a_site_that_starts_has_the_tasks_in_its_own_celery_in_all_threads(environment, site):
-    """A worker throws away what it does not know. Before a site has a Celery, asking Celery for
-    the current one would make another one, which all threads but the first would have."""
+    """Register the tasks with the site's own Celery application.
+
+    A worker discards messages of unknown tasks. Without an application, Celery creates a default one
+    when it is asked for the current one, and all threads but the first would use that.
+    """
     program = (
         "import django, threading\n"
         "django.setup()\n"
