@@ -32,7 +32,7 @@ class StripeMethodNotAllowed(StripeError):
 
 
 class StripeNoActiveCustomer(StripeMethodNotAllowed):
-    """The user has no active customer at Stripe, so there is nobody to charge."""
+    """The user has no active customer at Stripe, so there is no customer to charge."""
 
     details = _("The user has no active customer at Stripe.")
 

@@ -30,7 +30,7 @@ REAL = """with the Stripe account of your test key. In test mode, it creates:
    2 refunds (5.00 and 15.00 USD)
    1 plan of 40.00 USD a month, with its product
    1 coupon (25 % off, once)
-   1 subscription with that coupon, which pays 30.00 USD and is canceled at the end of its period"""
+   1 subscription with that coupon, which pays 30.00 USD and is canceled: it ends with its month"""
 
 NOT_A_TEST_KEY = """STRIPE_API_KEY is not a test key. The demo accepts only test keys.
 Use a key that begins with sk_test_, or unset it to use an offline Stripe."""

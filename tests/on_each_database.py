@@ -19,8 +19,8 @@ from tests import settings
 
 CONNECT_TIMEOUT = 5  # seconds
 
-#: Tests that use the database, but no statement that differs between servers. They run on SQLite only,
-#: like the tests that open no database (the marker ``once``).
+#: Tests that use the database, but no statement that differs between servers. They run on SQLite
+#: only, like the tests that open no database (the marker ``once``).
 SAME_ON_EVERY_DATABASE = (
     "tests/testing",
     "tests/demo",

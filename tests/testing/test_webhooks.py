@@ -253,7 +253,7 @@ def test_events_that_are_handed_over_stay_as_they_are(fake):
 def test_what_makes_no_sense_is_refused_and_nothing_is_lost(fake, customer, options):
     site = Site()
 
-    with pytest.raises(ValueError, match=f"^{next(iter(options))} is "):
+    with pytest.raises(ValueError, match=f"^{next(iter(options))} must be "):
         fake.deliver("/hook", SECRET, client=site, **options)
 
     assert fake.deliver("/hook", SECRET, client=site) == [200, 200]

@@ -33,8 +33,8 @@ def applied(webhook_id):
 def test_a_site_that_starts_has_the_tasks_in_its_own_celery_in_all_threads(environment, site):
     """Register the tasks with the site's own Celery application.
 
-    A worker discards messages of unknown tasks. Without an application, Celery creates a default one
-    when it is asked for the current one, and all threads but the first would use that.
+    A worker discards messages of unknown tasks. Without an application, Celery creates a default
+    one when it is asked for the current one, and all threads but the first would use that.
     """
     program = (
         "import django, threading\n"
