@@ -1,5 +1,4 @@
-"""``StripeCouponForm`` creates a coupon, and changes what Stripe lets change. See also
-``test_rules.py``."""
+"""``StripeCouponForm`` creates and changes coupons. See also ``test_rules.py``."""
 
 from __future__ import annotations
 
