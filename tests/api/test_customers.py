@@ -288,7 +288,7 @@ def test_a_row_is_kept_under_a_refused_key_and_finished_when_it_is_mended(api, f
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("is_atomic", [False, True])
 class TestTransactions:
-    """The response is the same with ``ATOMIC_REQUESTS`` and without."""
+    """Transactions are the same with ``ATOMIC_REQUESTS`` and without."""
 
     @pytest.fixture(autouse=True)
     def atomic_requests(self, monkeypatch, is_atomic):
