@@ -74,7 +74,12 @@ def why_absent(prefix: str, database: dict[str, Any], connect: Any) -> str:
 def run_suite(database: str, arguments: list[str]) -> int:
     print(f"\n=== The suite on {database} ===", flush=True)
     measure = ["--cov", "--cov-report=", "--cov-fail-under=0"]  # checked over all runs, at the end
-    options = ["--numprocesses=auto", *measure, *(arguments or chosen_for(database))]
+    options = [
+        "--numprocesses=auto",
+        "--durations=10",
+        *measure,
+        *(arguments or chosen_for(database)),
+    ]
     return run("pytest", *options, TEST_DATABASE=database, COVERAGE_FILE=f".coverage.{database}")
 
 
