@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from django.dispatch import Signal
 
-#: ``instance``: the StripeCharge that was collected. Sent once for each charge, after the commit
-#: that records the payment.
+#: ``instance``: the StripeCharge that was collected. Sent at least once, after the commit that
+#: records the payment; a second time only after a crash.
 stripe_charge_succeeded = Signal()
 
 #: ``instance``: the StripeCharge; ``exception``: the SDK's error (``CardError`` or
