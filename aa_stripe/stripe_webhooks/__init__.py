@@ -7,13 +7,23 @@ https://docs.stripe.com/webhooks#event-ordering
 
 # Handlers run in the order of their registration, so this is not sorted.
 # isort: off
-from aa_stripe.stripe_webhooks import (
-    charges,
-    refunds,
-    disputes,
-    customers,
-    subscriptions,
-    coupons,
+from aa_stripe.stripe_webhooks.charges import settle_charge
+from aa_stripe.stripe_webhooks.refunds import count_refunds
+from aa_stripe.stripe_webhooks.disputes import log_dispute
+from aa_stripe.stripe_webhooks.customers import refresh_customer
+from aa_stripe.stripe_webhooks.subscriptions import (
+    refresh_subscription,
+    refresh_invoiced_subscription,
 )
+from aa_stripe.stripe_webhooks.coupons import store_coupon, refresh_coupon
 
-__all__ = ["charges", "coupons", "customers", "disputes", "refunds", "subscriptions"]
+__all__ = [
+    "count_refunds",
+    "log_dispute",
+    "refresh_coupon",
+    "refresh_customer",
+    "refresh_invoiced_subscription",
+    "refresh_subscription",
+    "settle_charge",
+    "store_coupon",
+]

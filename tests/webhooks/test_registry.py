@@ -301,7 +301,7 @@ def test_a_receiver_of_another_sender_is_no_listener():
 
 
 def test_the_handlers_of_this_app_are_registered():
-    assert registry.handlers_of("coupon.created") == [stripe_webhooks.coupons.store_coupon]
+    assert registry.handlers_of("coupon.created") == [stripe_webhooks.store_coupon]
 
 
 def test_the_handlers_of_a_projects_app_are_found_at_start_up(app):
