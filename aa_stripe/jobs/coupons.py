@@ -202,7 +202,7 @@ def _rows_of(coupons: list[gateway.Coupon]) -> dict[str, list[StripeCoupon]]:
 
 
 def _new(coupon: gateway.Coupon) -> StripeCoupon:
-    row = StripeCoupon()
-    row.become(coupon)
-    row.updated = timezone.now()
+    row = StripeCoupon(coupon_id=coupon.id, is_created_at_stripe=True, updated=timezone.now())
+    row.update_from_stripe_data(coupon, commit=False)
+    row.identify()
     return row

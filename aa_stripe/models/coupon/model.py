@@ -232,13 +232,6 @@ class StripeCoupon(StripeBasicModel):
         rows = StripeCoupon.objects.all_with_deleted().filter(pk=self.pk)
         return rows.update(**values)
 
-    def become(self, coupon: gateway.Coupon) -> None:
-        """Make this the row of Stripe's ``coupon``; nothing is written."""
-        self.coupon_id = coupon.id
-        self.update_from_stripe_data(coupon, commit=False)
-        self.is_created_at_stripe, self.is_deleted = True, False
-        self.identify()
-
     def identify(self) -> None:
         """Set ``identity``; ``None`` while Stripe does not have the coupon."""
         identity = None

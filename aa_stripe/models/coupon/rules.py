@@ -50,7 +50,7 @@ def check(coupon: StripeCoupon) -> None:
             for name, value in values.items()
             if isinstance(value, int) or (isinstance(value, Decimal) and value.is_finite())
         }
-        for field, message in (*_discount_errors(coupon, numbers), *_term_errors(coupon, numbers)):
+        for field, message in _term_errors(coupon, numbers):
             errors[field].append(message)
     if errors:
         raise ValidationError(dict(errors))
@@ -70,13 +70,27 @@ def _text_errors(coupon: StripeCoupon) -> Errors:
         yield "metadata", _("Metadata contains characters that are not allowed.")
 
 
-def _discount_errors(coupon: StripeCoupon, numbers: Numbers) -> Errors:
+def _term_errors(coupon: StripeCoupon, numbers: Numbers) -> Errors:
+    """Check the fields that Stripe never changes."""
     if (coupon.amount_off is None) == (coupon.percent_off is None):
         yield NON_FIELD_ERRORS, _("Coupon must specify amount_off or percent_off")
     if "percent_off" in numbers and not 0 < numbers["percent_off"] <= 100:
         yield "percent_off", _("The percentage must be greater than 0 and at most 100.")
-    if coupon.amount_off is None:
-        return
+    if numbers.get("max_redemptions", 1) < 1:
+        yield "max_redemptions", _("The number of redemptions must be at least 1.")
+    months = coupon.duration_in_months
+    if coupon.duration != coupon.DURATION_REPEATING:
+        if months is not None:
+            yield "duration_in_months", _("Cannot be set when duration is not set to repeating")
+    elif not months or numbers.get("duration_in_months", 1) < 1:
+        yield "duration_in_months", _("Cannot be empty with when duration is set to repeating")
+    if coupon.amount_off is not None:
+        yield from _amount_errors(coupon, numbers)
+    if isinstance(coupon.redeem_by, datetime):
+        yield from _date_errors(coupon.redeem_by)
+
+
+def _amount_errors(coupon: StripeCoupon, numbers: Numbers) -> Errors:
     if not coupon.currency:
         yield "currency", _("Currency is required when amount_off is set")
     elif "amount_off" not in numbers or coupon.currency not in CURRENCIES:
@@ -90,18 +104,8 @@ def _discount_errors(coupon: StripeCoupon, numbers: Numbers) -> Errors:
             yield "amount_off", str(error)
 
 
-def _term_errors(coupon: StripeCoupon, numbers: Numbers) -> Errors:
-    months = coupon.duration_in_months
-    if coupon.duration != coupon.DURATION_REPEATING:
-        if months is not None:
-            yield "duration_in_months", _("Cannot be set when duration is not set to repeating")
-    elif not months or numbers.get("duration_in_months", 1) < 1:
-        yield "duration_in_months", _("Cannot be empty with when duration is set to repeating")
-    if numbers.get("max_redemptions", 1) < 1:
-        yield "max_redemptions", _("The number of redemptions must be at least 1.")
-    if not isinstance(coupon.redeem_by, datetime):
-        return
-    now, last = datetime.now(timezone.get_current_timezone()), to_timestamp(coupon.redeem_by)
+def _date_errors(redeem_by: datetime) -> Errors:
+    now, last = datetime.now(timezone.get_current_timezone()), to_timestamp(redeem_by)
     if last <= now.timestamp():
         yield "redeem_by", _("The date must not be in the past.")
     elif last > _years_after(now, YEARS_AHEAD).timestamp():

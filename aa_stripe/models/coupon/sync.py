@@ -145,7 +145,9 @@ def _store(row: StripeCoupon, coupon: gateway.Coupon, *, may_be_here: bool, **op
     """
     options.pop("update_fields", None)
     using = options.get("using") or database_of(row)
-    row.become(coupon)
+    row.coupon_id, row.is_created_at_stripe, row.is_deleted = coupon.id, True, False
+    row.update_from_stripe_data(coupon, commit=False)
+    row.identify()
     try:
         try:
             with transaction.atomic(using=using):

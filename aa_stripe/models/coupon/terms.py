@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from datetime import timezone as dt_timezone
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,6 @@ from django.utils import timezone
 
 from aa_stripe import gateway
 from aa_stripe.money import to_major_units, to_minor_units
-from aa_stripe.utils import timestamp_to_timezone_aware_date
 
 if TYPE_CHECKING:
     from aa_stripe.models.coupon.model import StripeCoupon
@@ -39,7 +39,7 @@ def to_timestamp(moment: datetime) -> int:
 
 def to_datetime(seconds: float) -> datetime:
     """Return the moment as the project's databases store it: aware, unless ``USE_TZ`` is off."""
-    aware = timestamp_to_timezone_aware_date(seconds)
+    aware = datetime.fromtimestamp(seconds, tz=dt_timezone.utc)
     return aware if settings.USE_TZ else timezone.make_naive(aware)
 
 
