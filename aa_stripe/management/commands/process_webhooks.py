@@ -36,7 +36,8 @@ class Command(JobCommand):
         parser.add_argument(
             "--failed",
             action="store_true",
-            help="Retry events that a handler rejected; all their handlers run again.",
+            help="Retry events that failed or that a handler rejected, due or not; all their "
+            "handlers run again.",
         )
         parser.add_argument(
             "--older-than",

@@ -160,7 +160,7 @@ class StripeCharge(SavesOnlyChanges, StripeBasicModel):
 
         Raises ``StripeMethodNotAllowed`` if the row is not charged, everything is refunded, or
         the amount is not positive or more than is left; ``StripeInternalError`` if Stripe sent
-        no usable response (calling again is safe); the SDK's error if Stripe refuses the refund.
+        no usable response (look at ``refunds`` first); the SDK's error if Stripe refuses the refund.
         """
         return refund(self, amount_to_refund)
 
