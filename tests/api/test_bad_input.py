@@ -77,7 +77,7 @@ BODIES = {
 
 @pytest.fixture(params=["post", "patch", "put"])
 def send(request, api, payer):
-    """Send a body to create a customer, or to change one; return the response."""
+    """A function that sends a body to create or change a customer, and returns the response."""
     if request.param == "post":
         return lambda body, **kwargs: raw(api.post, CUSTOMERS, body, **kwargs)
     url = of(make_customer(payer))

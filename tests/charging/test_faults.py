@@ -223,7 +223,7 @@ def test_a_lost_intent_is_found_on_any_page_of_any_customer(charge, fake):
 
 
 def fake_intent(fake, customer):
-    """Create another unpaid intent of the customer, not ours."""
+    """Create an unpaid intent of the customer that belongs to no row."""
     fake.account.add(
         "payment_intent", customer=customer.stripe_customer_id, status="canceled", metadata={}
     )

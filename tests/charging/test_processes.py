@@ -31,7 +31,7 @@ def charge(transactional_db, fake):
 
 @pytest.fixture
 def start(start_module, served):
-    """Start a process that works on the row."""
+    """A function that starts a process, which charges or refunds the row."""
 
     def start(what, charge, *more):
         return start_module("tests.charging.child", served.url, what, str(charge.pk), *more)

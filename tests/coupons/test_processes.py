@@ -27,7 +27,7 @@ at_each_moment = pytest.mark.parametrize("moment", ["before", "after"])
 
 @pytest.fixture
 def start(start_module, served):
-    """Start a process that works on coupons."""
+    """A function that starts a process, which works on coupons."""
     return partial(start_module, "tests.coupons.child", served.url)
 
 
