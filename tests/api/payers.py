@@ -12,7 +12,7 @@ def office(request):
     return get_user_model().objects.get(username="office")
 
 
-def nobody(request):
+def no_payer(request):
     return None
 
 

@@ -54,22 +54,22 @@ VIEWS = [
         ),
     ],
 )
-def test_each_endpoint_has_a_name_and_an_address(name, kwargs, path, view):
+def test_each_endpoint_has_a_name_and_a_path(name, kwargs, path, view):
     assert reverse(name, kwargs=kwargs) == path
     assert resolve(path).func.cls is view
 
 
 @pytest.mark.parametrize(("method", "path"), ENDPOINTS)
-def test_an_anonymous_caller_is_refused(db, fake, method, path):
+def test_an_anonymous_request_is_rejected(db, fake, method, path):
     response = getattr(APIClient(), method)(path, {}, format="json")
 
-    # 403 because the project's first way to sign in is a session, which has no challenge to send.
+    # 403, not 401: the first authentication class uses sessions and sends no challenge.
     assert response.status_code == 403
     assert response.json() == {"detail": "Authentication credentials were not provided."}
     assert not fake.requests
 
 
-def test_a_wrong_password_is_refused(db):
+def test_a_wrong_password_is_rejected(db):
     credentials = b64encode(b"somebody:guessed").decode()
 
     response = APIClient().post(CUSTOMERS, HTTP_AUTHORIZATION=f"Basic {credentials}")
@@ -94,7 +94,7 @@ def test_a_signed_in_session_is_enough(payer, fake):
     assert post_card(client).status_code == 201
 
 
-def test_the_project_can_say_who_pays(api, settings):
+def test_the_project_can_choose_the_payer(api, settings):
     settings.STRIPE_PAYER_FROM_REQUEST = "tests.api.payers.office"
     office = make_user()
     office.username = "office"
@@ -111,7 +111,7 @@ def test_the_project_can_say_who_pays(api, settings):
     assert api.post(SETUP_INTENTS).json()["stripe_customer_id"] == customer.stripe_customer_id
 
 
-def test_what_is_not_the_payers_is_not_found_even_if_it_is_the_callers_own(api, payer, settings):
+def test_the_users_own_customer_is_not_found_if_another_user_pays(api, payer, settings):
     own = make_customer(payer)
     settings.STRIPE_PAYER_FROM_REQUEST = "tests.api.payers.office"
     office = make_user()
@@ -122,8 +122,8 @@ def test_what_is_not_the_payers_is_not_found_even_if_it_is_the_callers_own(api, 
 
 
 @pytest.mark.parametrize(("method", "path"), ENDPOINTS)
-def test_where_nobody_pays_the_request_is_refused(api, fake, settings, method, path):
-    settings.STRIPE_PAYER_FROM_REQUEST = "tests.api.payers.nobody"
+def test_a_request_without_a_payer_is_rejected(api, fake, settings, method, path):
+    settings.STRIPE_PAYER_FROM_REQUEST = "tests.api.payers.no_payer"
 
     response = getattr(api, method)(path, {}, format="json")
 
@@ -132,7 +132,7 @@ def test_where_nobody_pays_the_request_is_refused(api, fake, settings, method, p
     assert not fake.requests
 
 
-def test_a_payer_of_the_wrong_kind_is_an_error_of_the_projects(api, settings):
+def test_a_payer_of_the_wrong_type_raises(api, settings):
     settings.STRIPE_PAYER_FROM_REQUEST = "tests.api.payers.name_only"
 
     with pytest.raises(ImproperlyConfigured, match=r"is a str, not a auth\.User"):
@@ -144,19 +144,19 @@ def test_each_endpoint_is_throttled_by_its_scope(view):
     assert view.throttle_scope == "stripe"
 
 
-def test_more_requests_than_the_rate_allows_are_refused(api, fake, monkeypatch):
+def test_more_requests_than_the_rate_allows_are_rejected(api, fake, monkeypatch):
     cache.clear()
     monkeypatch.setattr(views.StripeAPI, "throttle_classes", [ScopedRateThrottle])
     monkeypatch.setattr(ScopedRateThrottle, "THROTTLE_RATES", {"stripe": "2/hour"})
 
-    answers = [api.post(SETUP_INTENTS).status_code for _ in range(3)]
+    statuses = [api.post(SETUP_INTENTS).status_code for _ in range(3)]
 
-    assert answers == [201, 201, 429]
+    assert statuses == [201, 201, 429]
     assert len(fake.requests) == 2
 
 
 @pytest.mark.parametrize(("method", "path"), ENDPOINTS)
-def test_no_answer_is_kept_by_a_cache(api, method, path):
+def test_no_response_is_cached(api, method, path):
     response = getattr(api, method)(path, {}, format="json")
 
     assert "no-store" in response.headers["Cache-Control"]
@@ -165,5 +165,5 @@ def test_no_answer_is_kept_by_a_cache(api, method, path):
 @pytest.mark.parametrize(
     "path", [CUSTOMERS, f"{CUSTOMERS}/cus_1", SETUP_INTENTS, f"/aa-stripe/charges/{UUID}"]
 )
-def test_each_endpoint_describes_itself(api, path):
+def test_each_endpoint_supports_the_options_method(api, path):
     assert api.options(path).status_code == 200

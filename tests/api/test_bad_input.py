@@ -22,7 +22,7 @@ UNSTORABLE = {
 TOO_DEEP = {"stripe_js_response": ["This field is nested too deeply."]}
 TOO_LONG = {"stripe_js_response": ["This field is too long."]}
 
-#: What is posted as ``stripe_js_response``, and what is said about it.
+#: Values posted as ``stripe_js_response``, and the errors of the response.
 FIELDS = {
     "null": ("null", {"stripe_js_response": ["This field may not be null."]}),
     "text": ('"tok_visa"', NOT_STRIPE_JS),
@@ -54,7 +54,7 @@ FIELDS = {
     "long": (json.dumps({"id": "tok_visa", "n": "x" * 70_000}), TOO_LONG),
 }
 
-#: Whole bodies. What DRF says about the first ones is DRF's.
+#: Whole bodies, and the errors of the response; ``None`` where the message is DRF's own.
 BODIES = {
     "nothing": (b"", REQUIRED),
     "no JSON": (b"stripe", None),
@@ -77,7 +77,7 @@ BODIES = {
 
 @pytest.fixture(params=["post", "patch", "put"])
 def send(request, api, payer):
-    """Send a body to create a customer, or to change one; return the response."""
+    """A function that sends a body to create or change a customer, and returns the response."""
     if request.param == "post":
         return lambda body, **kwargs: raw(api.post, CUSTOMERS, body, **kwargs)
     url = of(make_customer(payer))
@@ -86,7 +86,7 @@ def send(request, api, payer):
 
 @pytest.fixture
 def unchanged(fake):
-    """Fails the test afterwards if it has left anything here or at Stripe."""
+    """A function that takes a snapshot; at the end nothing may differ, here or at Stripe."""
     before = None
 
     def remember():
@@ -109,31 +109,31 @@ def raw(method, url, body, content_type="application/json"):
     return method(url, data=body, content_type=content_type)
 
 
-@pytest.mark.parametrize(("field", "said"), FIELDS.values(), ids=FIELDS)
-def test_a_field_that_is_not_what_stripe_js_answered_is_refused(send, unchanged, field, said):
+@pytest.mark.parametrize(("field", "errors"), FIELDS.values(), ids=FIELDS)
+def test_a_field_that_is_not_a_response_of_stripe_js_is_rejected(send, unchanged, field, errors):
     unchanged()
 
     response = send(f'{{"stripe_js_response": {field}}}'.encode())
 
     assert response.status_code == 400
-    assert said is None or response.json() == said
+    assert errors is None or response.json() == errors
 
 
-@pytest.mark.parametrize(("body", "said"), BODIES.values(), ids=BODIES)
-def test_a_body_that_makes_no_sense_is_refused(send, unchanged, body, said):
+@pytest.mark.parametrize(("body", "errors"), BODIES.values(), ids=BODIES)
+def test_an_invalid_body_is_rejected(send, unchanged, body, errors):
     unchanged()
 
     response = send(body)
 
     assert response.status_code == 400
     assert response.json()
-    assert said is None or response.json() == said
+    assert errors is None or response.json() == errors
 
 
 @pytest.mark.parametrize(
     "charset", ["utf-16", "rot13", "hex", "zlib", "idna", "nonsense", "undefined", "utf-8-sig"]
 )
-def test_no_charset_is_an_error_of_ours(send, unchanged, charset):
+def test_an_unusual_charset_is_rejected(send, unchanged, charset):
     unchanged()
 
     response = send(
@@ -143,30 +143,30 @@ def test_no_charset_is_an_error_of_ours(send, unchanged, charset):
     assert response.status_code == 400
 
 
-def test_a_body_of_another_type_is_refused(send, unchanged):
+def test_a_body_of_another_type_is_rejected(send, unchanged):
     unchanged()
 
     assert send(b"<id>tok_visa</id>", content_type="application/xml").status_code == 415
 
 
-def test_a_form_may_hold_the_json_as_text(api):
-    answered = json.dumps({"id": "tok_visa"})
+def test_a_form_may_contain_the_json_as_text(api):
+    posted = json.dumps({"id": "tok_visa"})
 
-    response = api.post(CUSTOMERS, {"stripe_js_response": answered}, format="multipart")
+    response = api.post(CUSTOMERS, {"stripe_js_response": posted}, format="multipart")
 
     assert response.status_code == 201
     assert response.json()["stripe_js_response"] == {"id": "tok_visa"}
 
 
 @pytest.mark.parametrize(
-    "answered",
+    "posted",
     ["tok_visa", "[" * 100_000, '{"id": "tok_visa", "n": 1e400}', '{"id": 5}', ""],
     ids=["no JSON", "too deep", "infinite", "no id", "empty"],
 )
-def test_a_form_that_holds_anything_else_is_refused(api, unchanged, answered):
+def test_a_form_that_contains_anything_else_is_rejected(api, unchanged, posted):
     unchanged()
 
-    response = api.post(CUSTOMERS, {"stripe_js_response": answered}, format="multipart")
+    response = api.post(CUSTOMERS, {"stripe_js_response": posted}, format="multipart")
 
     assert response.status_code == 400
 
@@ -182,16 +182,16 @@ def test_20_levels_are_stored(api):
     assert StripeCustomer.objects.get().stripe_js_response["n"] == {"n": nested}
 
 
-def test_an_id_of_255_characters_is_for_stripe_to_judge(api):
-    answered = {"id": "pm_" + "x" * 252}
+def test_an_id_of_255_characters_is_sent_to_stripe(api):
+    posted = {"id": "pm_" + "x" * 252}
 
-    response = api.post(CUSTOMERS, {"stripe_js_response": answered}, format="json")
+    response = api.post(CUSTOMERS, {"stripe_js_response": posted}, format="json")
 
     assert response.status_code == 400
     assert response.json().keys() == {"stripe_error"}
 
 
-def test_a_setup_intent_with_a_body_that_is_no_json_is_refused(api, fake):
+def test_a_setup_intent_with_an_invalid_body_is_rejected(api, fake):
     response = raw(api.post, SETUP_INTENTS, b"[" * 100_000)
 
     assert response.status_code == 400
@@ -203,23 +203,23 @@ def test_a_setup_intent_with_a_body_that_is_no_json_is_refused(api, fake):
     ["cus_unknown", "cus_\0", "\0", "cus_ü", "cus_" + "x" * 300, "cus_ ", "..", "cus_%", "4242"],
 )
 @pytest.mark.parametrize("method", ["get", "put", "patch"])
-def test_a_customer_that_is_not_there_is_not_found(api, customer_id, method):
-    sent = {"stripe_js_response": {"id": "tok_visa"}}
+def test_an_unknown_customer_is_not_found(api, customer_id, method):
+    data = {"stripe_js_response": {"id": "tok_visa"}}
 
-    response = getattr(api, method)(f"{CUSTOMERS}/{quote(customer_id)}", sent, format="json")
+    response = getattr(api, method)(f"{CUSTOMERS}/{quote(customer_id)}", data, format="json")
 
     assert response.status_code == 404
 
 
 @pytest.mark.parametrize("path", ["cus_1/2", "cus_1%2F2", "%FF", ""])
-def test_a_path_that_leads_nowhere_is_not_found(api, path):
+def test_an_unknown_path_is_not_found(api, path):
     assert api.get(f"{CUSTOMERS}/{path}").status_code == 404
 
 
 @pytest.mark.parametrize(
     "uuid", ["", "5", "nonsense", "00000000-0000-0000-0000-000000000000", "\0"]
 )
-def test_a_charge_that_is_not_there_is_not_found(api, uuid):
+def test_an_unknown_charge_is_not_found(api, uuid):
     assert api.get(f"/aa-stripe/charges/{quote(uuid)}").status_code == 404
 
 
@@ -235,16 +235,16 @@ json_values = st.recursive(
 
 
 @given(
-    answered=json_values
+    posted=json_values
     | st.builds(lambda rest: {**rest, "id": "tok_visa"}, st.dictionaries(st.text(), json_values))
 )
 @hypothesis_settings(
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-def test_any_json_is_either_stored_or_refused(api, answered):
+def test_any_json_is_either_stored_or_rejected(api, posted):
     StripeCustomer.objects.all().delete()
 
-    response = raw(api.post, CUSTOMERS, json.dumps({"stripe_js_response": answered}).encode())
+    response = raw(api.post, CUSTOMERS, json.dumps({"stripe_js_response": posted}).encode())
 
     assert response.status_code in (201, 400)
     assert StripeCustomer.objects.count() == (1 if response.status_code == 201 else 0)

@@ -1,4 +1,4 @@
-"""GET aa-stripe/charges/<uuid>: how a charge stands, and what its payer has to do."""
+"""GET aa-stripe/charges/<uuid>: the state of a charge, and what its payer has to do."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def pay_in_browser(charge, shown):
     )
 
 
-def test_a_charge_that_waits_for_its_turn_is_pending(api, payer):
+def test_an_uncollected_charge_is_pending(api, payer):
     charge = make_charge(make_customer(payer), amount=1234, description="Tea", comment="internal")
 
     response = api.get(charge_url(charge))
@@ -92,7 +92,7 @@ def test_a_charge_that_was_declined_is_failed(api, payer):
     assert shown.items() >= ROW_ONLY.items()
 
 
-def test_a_charge_that_lacks_authentication_comes_with_the_client_secret(api, fake, waiting):
+def test_a_charge_that_requires_authentication_has_the_client_secret(api, fake, waiting):
     response = api.get(charge_url(waiting))
 
     shown = response.json()
@@ -102,22 +102,22 @@ def test_a_charge_that_lacks_authentication_comes_with_the_client_secret(api, fa
     assert "no-store" in response.headers["Cache-Control"]
 
 
-def test_its_payer_can_pay_with_what_is_shown(api, fake, waiting):
+def test_the_payer_can_pay_with_the_values_of_the_response(api, fake, waiting):
     pay_in_browser(waiting, api.get(charge_url(waiting)).json())
-    asked = api.get(charge_url(waiting)).json()
+    confirmed = api.get(charge_url(waiting)).json()
     fake.complete_authentication(waiting.stripe_payment_intent_id)
     paid = api.get(charge_url(waiting)).json()
     waiting.charge()  # as the webhook does
 
-    assert asked["state"] == "requires_action"
-    assert asked["client_secret"]
-    assert asked["payment_method"] == waiting.customer.default_source
+    assert confirmed["state"] == "requires_action"
+    assert confirmed["client_secret"]
+    assert confirmed["payment_method"] == waiting.customer.default_source
     assert paid["state"] == "processing"
     assert paid.items() >= ROW_ONLY.items()
     assert api.get(charge_url(waiting)).json()["state"] == "charged"
 
 
-def test_a_payment_canceled_at_stripe_gives_no_secret(api, fake, waiting):
+def test_a_payment_canceled_at_stripe_has_no_client_secret(api, fake, waiting):
     fake.dashboard_cancel(waiting.stripe_payment_intent_id)
 
     shown = api.get(charge_url(waiting)).json()
@@ -126,7 +126,7 @@ def test_a_payment_canceled_at_stripe_gives_no_secret(api, fake, waiting):
     assert shown.items() >= ROW_ONLY.items()
 
 
-def test_a_charge_that_is_tried_again_gives_no_secret(api, waiting):
+def test_a_charge_that_is_retried_has_no_client_secret(api, waiting):
     StripeCharge.objects.update(charge_attempt_failed=False)
 
     shown = api.get(charge_url(waiting)).json()
@@ -135,7 +135,7 @@ def test_a_charge_that_is_tried_again_gives_no_secret(api, waiting):
     assert shown.items() >= ROW_ONLY.items()
 
 
-def test_without_a_payment_at_stripe_there_is_nothing_to_act_on(api, waiting):
+def test_a_charge_without_a_payment_intent_is_failed(api, waiting):
     StripeCharge.objects.update(stripe_payment_intent_id="")
 
     assert api.get(charge_url(waiting)).json()["state"] == "failed"
@@ -151,14 +151,14 @@ def test_the_secret_is_neither_stored_nor_logged(api, waiting, caplog):
     assert secret not in str(StripeCharge.objects.values().get())
 
 
-def test_stripe_is_asked_only_about_what_needs_action(api, payer, fake, waiting):
+def test_stripe_is_called_only_for_a_charge_that_requires_action(api, payer, fake, waiting):
     charge = make_charge(make_customer(payer))
-    asked = len(fake.requests)
+    before = len(fake.requests)
 
     api.get(charge_url(charge))
     api.get(charge_url(waiting))
 
-    assert sent_to(fake)[asked:] == [f"GET /v1/payment_intents/{waiting.stripe_payment_intent_id}"]
+    assert sent_to(fake)[before:] == [f"GET /v1/payment_intents/{waiting.stripe_payment_intent_id}"]
 
 
 @pytest.mark.parametrize(
@@ -166,7 +166,7 @@ def test_stripe_is_asked_only_about_what_needs_action(api, payer, fake, waiting)
     [Fault.REQUEST_LOST, Fault.ERROR_500_BEFORE, Fault.RATE_LIMITED, Fault.GARBAGE],
     ids=lambda fault: fault.name,
 )
-def test_without_an_answer_one_is_asked_to_try_again(api, fake, waiting, fault):
+def test_a_failed_call_to_stripe_gives_a_503_response(api, fake, waiting, fault):
     fake.fail_next("GET /v1/payment_intents/*", fault)
 
     response = api.get(charge_url(waiting))
@@ -174,7 +174,7 @@ def test_without_an_answer_one_is_asked_to_try_again(api, fake, waiting, fault):
     assert (response.status_code, response.json()) == (503, TRY_AGAIN)
 
 
-def test_a_payment_that_stripe_does_not_know_is_no_fault_of_the_payers(api, waiting, caplog):
+def test_a_payment_unknown_at_stripe_gives_a_503_response_and_is_logged(api, waiting, caplog):
     StripeCharge.objects.update(stripe_payment_intent_id="pi_of_another_account")
 
     response = api.get(charge_url(waiting))
@@ -184,14 +184,14 @@ def test_a_payment_that_stripe_does_not_know_is_no_fault_of_the_payers(api, wait
 
 
 def test_a_charge_of_another_user_is_not_found(waiting, fake):
-    asked = len(fake.requests)
+    before = len(fake.requests)
 
     response = signed_in(make_user()).get(charge_url(waiting))
 
     assert response.status_code == 404
-    assert len(fake.requests) == asked
+    assert len(fake.requests) == before
 
 
 @pytest.mark.parametrize("method", ["post", "put", "patch", "delete"])
-def test_a_charge_can_only_be_looked_at(api, waiting, method):
+def test_the_endpoint_is_read_only(api, waiting, method):
     assert getattr(api, method)(charge_url(waiting)).status_code == 405

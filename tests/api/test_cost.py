@@ -1,4 +1,4 @@
-"""How often the main paths ask Stripe and the database, transactions apart."""
+"""Requests to Stripe and database statements of the main paths, except transaction control."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ TRANSACTIONS = ("BEGIN", "COMMIT", "SAVEPOINT", "RELEASE SAVEPOINT", "ROLLBACK")
 
 @pytest.fixture
 def spent(fake):
-    """A block that counts; its value holds the requests and the statements afterwards."""
+    """A context manager that counts the requests and the statements of its block."""
 
     @contextmanager
     def counting():
-        asked = len(fake.requests)
+        before = len(fake.requests)
         counted = {}
         with CaptureQueriesContext(connection) as queries:
             yield counted
-        counted["requests"] = len(fake.requests) - asked
+        counted["requests"] = len(fake.requests) - before
         counted["statements"] = len(
             [it for it in queries if not it["sql"].startswith(TRANSACTIONS)]
         )
@@ -38,36 +38,36 @@ def spent(fake):
     return counting
 
 
-def is_locking():
-    """A row lock is one statement more."""
+def lock_statements():
+    """Return the number of statements of a row lock: 1 if the database has row locks, else 0."""
     return int(connection.features.has_select_for_update)
 
 
-def test_of_a_new_customer(api, spent):
+def test_a_customer_from_a_token_costs_four_requests(api, spent):
     with spent() as counted:
         post_card(api, "tok_visa")
 
-    # Is it here, store it, read it, its user, its id at Stripe, its cards.
-    assert counted == {"requests": 4, "statements": 6 + is_locking()}
+    # Look for the row, store it, read it, read its user, store its id at Stripe, store its cards.
+    assert counted == {"requests": 4, "statements": 6 + lock_statements()}
 
 
-def test_of_a_payment_method_there_is_one_request_less(api, spent):
+def test_a_customer_from_a_payment_method_costs_three_requests(api, spent):
     with spent() as counted:
         post_card(api, "pm_card_visa")
 
-    assert counted == {"requests": 3, "statements": 6 + is_locking()}
+    assert counted == {"requests": 3, "statements": 6 + lock_statements()}
 
 
-def test_of_a_second_click(api, spent):
+def test_posting_a_card_again_costs_no_request(api, spent):
     post_card(api)
 
     with spent() as counted:
         post_card(api)
 
-    assert counted == {"requests": 0, "statements": 2 + is_locking()}
+    assert counted == {"requests": 0, "statements": 2 + lock_statements()}
 
 
-def test_of_a_look_at_a_customer(api, payer, spent):
+def test_reading_a_customer_costs_no_request(api, payer, spent):
     customer = make_customer(payer)
 
     with spent() as counted:
@@ -76,7 +76,7 @@ def test_of_a_look_at_a_customer(api, payer, spent):
     assert counted == {"requests": 0, "statements": 1}
 
 
-def test_of_another_card(api, payer, spent):
+def test_another_card_costs_five_requests(api, payer, spent):
     customer = make_customer(payer)
 
     with spent() as counted:
@@ -85,7 +85,7 @@ def test_of_another_card(api, payer, spent):
     assert counted == {"requests": 5, "statements": 2}
 
 
-def test_of_a_setup_intent(api, payer, spent):
+def test_a_setup_intent_costs_one_request(api, payer, spent):
     make_customer(payer)
 
     with spent() as counted:
@@ -95,7 +95,7 @@ def test_of_a_setup_intent(api, payer, spent):
 
 
 @pytest.mark.parametrize(("card", "requests"), [("tok_visa", 0), ("tok_authenticationRequired", 1)])
-def test_of_a_look_at_a_charge(api, payer, spent, card, requests):
+def test_only_a_charge_that_requires_action_costs_a_request(api, payer, spent, card, requests):
     charge = make_charge(make_customer(payer, card))
     charge.charge()
 

@@ -1,4 +1,4 @@
-"""GET, PUT and PATCH aa-stripe/customers/<id>: one's own customer, and another card for it."""
+"""GET, PUT and PATCH aa-stripe/customers/<id>: the payer's customer, and another card for it."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ UNKNOWN_OUTCOMES = [
 
 @pytest.fixture
 def customer(api, payer):
-    """A customer of the payer's that pays with a Visa card."""
+    """The payer's customer, with a Visa card."""
     return make_customer(payer)
 
 
 def default_brand(fake, customer):
-    """The brand of the card that Stripe has as the customer's default."""
+    """Return the brand of the card that Stripe has as the customer's default."""
     at_stripe = fake.account.find("customer", customer.stripe_customer_id)
     method = at_stripe["invoice_settings"]["default_payment_method"]
     return fake.account.find("payment_method", method)["card"]["brand"]
@@ -72,20 +72,20 @@ def test_an_inactive_customer_is_shown_as_such(api, customer):
     assert api.get(of(customer)).json()["is_active"] is False
 
 
-def test_looking_does_not_ask_stripe(api, customer, fake):
-    asked = len(fake.requests)
+def test_reading_does_not_call_stripe(api, customer, fake):
+    before = len(fake.requests)
 
     api.get(of(customer))
 
-    assert len(fake.requests) == asked
+    assert len(fake.requests) == before
 
 
 @pytest.mark.parametrize("method", ["put", "patch"])
 @pytest.mark.parametrize("card", ["tok_mastercard", "pm_card_mastercard"])
 def test_another_card_becomes_the_default(api, customer, fake, method, card):
-    sent = {"stripe_js_response": {"id": card}}
+    data = {"stripe_js_response": {"id": card}}
 
-    response = getattr(api, method)(of(customer), sent, format="json")
+    response = getattr(api, method)(of(customer), data, format="json")
 
     assert response.status_code == 200
     assert response.json().keys() == SHOWN
@@ -96,7 +96,7 @@ def test_another_card_becomes_the_default(api, customer, fake, method, card):
     assert customer.stripe_js_response == {"id": card}
 
 
-def test_the_next_charge_takes_the_new_card(api, payer, customer):
+def test_the_next_charge_uses_the_new_card(api, payer, customer):
     patch_card(api, customer)
 
     charge = StripeCharge.objects.create(user=payer, amount=500)
@@ -105,7 +105,7 @@ def test_the_next_charge_takes_the_new_card(api, payer, customer):
     assert paid.payment_method_details.card.brand == "mastercard"
 
 
-def test_a_card_saved_with_a_setup_intent_of_the_customers_becomes_the_default(api, customer, fake):
+def test_a_card_saved_with_a_setup_intent_becomes_the_default(api, customer, fake):
     intent = api.post(SETUP_INTENTS).json()["id"]
     confirm(fake, intent)
 
@@ -116,7 +116,7 @@ def test_a_card_saved_with_a_setup_intent_of_the_customers_becomes_the_default(a
     assert len(response.json()["sources"]) == 2
 
 
-def test_a_setup_intent_that_is_not_finished_is_refused(api, customer):
+def test_an_unfinished_setup_intent_is_rejected(api, customer):
     intent = api.post(SETUP_INTENTS).json()["id"]
     begin_confirming(intent)
 
@@ -126,10 +126,10 @@ def test_a_setup_intent_that_is_not_finished_is_refused(api, customer):
     assert response.json() == {"stripe_error": "The card was not saved: it is not confirmed yet."}
 
 
-def test_client_secrets_are_not_kept(api, customer):
-    sent = {"stripe_js_response": {"id": "tok_visa", "client_secret": "seti_1_secret_2"}}
+def test_client_secrets_are_not_stored(api, customer):
+    data = {"stripe_js_response": {"id": "tok_visa", "client_secret": "seti_1_secret_2"}}
 
-    api.patch(of(customer), sent, format="json")
+    api.patch(of(customer), data, format="json")
 
     customer.refresh_from_db()
     assert customer.stripe_js_response == {"id": "tok_visa"}
@@ -150,7 +150,7 @@ def test_a_refused_card_changes_nothing(api, customer, fake, card):
     assert default_brand(fake, customer) == "visa"
 
 
-def test_a_card_of_somebody_elses_is_refused(api, customer):
+def test_a_card_of_another_customer_is_refused(api, customer):
     other = make_customer(card="tok_mastercard")
 
     response = patch_card(api, customer, other.default_source)
@@ -170,9 +170,7 @@ def test_a_card_of_somebody_elses_is_refused(api, customer):
     ],
 )
 @pytest.mark.parametrize("fault", UNKNOWN_OUTCOMES, ids=lambda fault: fault.name)
-def test_after_an_unknown_outcome_the_same_again_saves_one_card(
-    api, customer, fake, endpoint, fault
-):
+def test_a_retry_after_an_unknown_outcome_saves_one_card(api, customer, fake, endpoint, fault):
     token = fake.create_token("5555555555554444")
     fake.fail_next(endpoint, fault)
 
@@ -185,7 +183,7 @@ def test_after_an_unknown_outcome_the_same_again_saves_one_card(
     assert len(repeated.json()["sources"]) == 2
 
 
-def test_a_key_that_stripe_refuses_changes_nothing(api, customer, settings):
+def test_a_refused_api_key_gives_a_503_response_without_the_key(api, customer, settings):
     settings.STRIPE_API_KEY = "revoked"
 
     response = patch_card(api, customer)
@@ -194,7 +192,7 @@ def test_a_key_that_stripe_refuses_changes_nothing(api, customer, settings):
     assert "revoked" not in response.content.decode()
 
 
-def test_a_customer_deleted_at_stripe_takes_no_card(api, customer, fake):
+def test_a_customer_deleted_at_stripe_cannot_get_another_card(api, customer, fake):
     fake.dashboard_delete_customer(customer.stripe_customer_id)
 
     response = patch_card(api, customer)
@@ -206,17 +204,17 @@ def test_a_customer_deleted_at_stripe_takes_no_card(api, customer, fake):
 @pytest.mark.parametrize("method", ["get", "put", "patch"])
 def test_a_customer_of_another_user_is_not_found(api, fake, method):
     others = make_customer()
-    asked = len(fake.requests)
+    before = len(fake.requests)
 
     response = getattr(api, method)(
         of(others), {"stripe_js_response": {"id": "tok_visa"}}, format="json"
     )
 
     assert response.status_code == 404
-    assert len(fake.requests) == asked
+    assert len(fake.requests) == before
 
 
-def test_the_newest_of_two_rows_for_one_customer_is_meant(api, payer, customer):
+def test_the_newest_of_two_rows_for_one_customer_is_returned(api, payer, customer):
     newer = StripeCustomer.objects.create(
         user=payer, stripe_customer_id=customer.stripe_customer_id, is_created_at_stripe=True
     )
@@ -224,7 +222,7 @@ def test_the_newest_of_two_rows_for_one_customer_is_meant(api, payer, customer):
     assert api.get(of(customer)).json()["id"] == newer.pk
 
 
-def test_a_row_for_the_same_customer_of_another_user_is_left_alone(api, customer):
+def test_another_users_row_for_the_same_customer_is_ignored(api, customer):
     StripeCustomer.objects.create(
         user=make_user(), stripe_customer_id=customer.stripe_customer_id, is_created_at_stripe=True
     )
@@ -237,24 +235,24 @@ def test_a_customer_cannot_be_deleted_or_posted_to(api, customer):
     assert api.post(of(customer)).status_code == 405
 
 
-def test_the_page_for_people_can_be_looked_at(api, customer):
+def test_the_browsable_api_shows_the_customer(api, customer):
     response = api.get(of(customer), HTTP_ACCEPT="text/html")
 
     assert response.status_code == 200
     assert customer.stripe_customer_id in response.content.decode()
 
 
-def test_of_one_card_stripe_is_asked_five_times(api, customer, fake):
-    asked = len(fake.requests)
+def test_another_card_takes_five_requests(api, customer, fake):
+    before = len(fake.requests)
 
     patch_card(api, customer)
 
     at = f"/v1/customers/{customer.stripe_customer_id}"
-    made, attached, *rest = sent_to(fake)[asked:]
+    made, attached, *rest = sent_to(fake)[before:]
     assert made == "POST /v1/payment_methods"
     assert attached.endswith("/attach")
     assert rest == [f"POST {at}", f"GET {at}", f"GET {at}/payment_methods"]
 
 
-def test_somebody_else_signed_in_at_the_same_address_sees_nothing(customer):
+def test_another_user_does_not_find_the_customer(customer):
     assert signed_in(make_user()).get(of(customer)).status_code == 404

@@ -56,7 +56,7 @@ def test_a_posted_card_becomes_a_customer_that_pays_with_it(api, payer, fake, ca
     assert customer.default_source_data["card"]["brand"] == "visa"
 
 
-def test_the_answer_shows_the_customer(api, payer):
+def test_the_response_shows_the_customer(api, payer):
     shown = post_card(api).json()
 
     customer = StripeCustomer.objects.get()
@@ -92,7 +92,7 @@ def test_a_confirmed_setup_intent_becomes_a_customer(api, fake):
 
 
 @pytest.mark.parametrize("is_confirmed", [False, True])
-def test_a_setup_intent_that_is_not_finished_is_refused(api, fake, is_confirmed):
+def test_an_unfinished_setup_intent_is_rejected(api, fake, is_confirmed):
     intent = api.post(SETUP_INTENTS).json()["id"]
     if is_confirmed:  # and the authentication is still to be completed
         begin_confirming(intent)
@@ -105,7 +105,7 @@ def test_a_setup_intent_that_is_not_finished_is_refused(api, fake, is_confirmed)
     assert not customers_at(fake)
 
 
-def test_client_secrets_and_card_data_are_not_kept(api, caplog):
+def test_client_secrets_and_card_data_are_not_stored(api, caplog):
     caplog.set_level(logging.DEBUG)
     details = {
         "client_secret": "seti_1_secret_2",
@@ -122,17 +122,17 @@ def test_client_secrets_and_card_data_are_not_kept(api, caplog):
     assert "4242424242424242" not in caplog.text
 
 
-@pytest.mark.parametrize(("card", "said"), REFUSED_CARDS.items())
-def test_a_refused_card_is_answered_with_stripes_words_and_leaves_no_row(api, card, said):
+@pytest.mark.parametrize(("card", "message"), REFUSED_CARDS.items())
+def test_a_refused_card_gives_stripes_message_and_leaves_no_row(api, card, message):
     response = post_card(api, card)
 
     assert response.status_code == 400
     assert response.json().keys() == {"stripe_error"}
-    assert response.json()["stripe_error"].startswith(said)
+    assert response.json()["stripe_error"].startswith(message)
     assert not StripeCustomer.objects.exists()
 
 
-def test_an_id_of_no_known_kind_is_for_stripe_to_refuse(api):
+def test_an_id_of_an_unknown_kind_is_refused_by_stripe(api):
     response = post_card(api, "nonsense")
 
     assert response.status_code == 400
@@ -140,7 +140,7 @@ def test_an_id_of_no_known_kind_is_for_stripe_to_refuse(api):
     assert not StripeCustomer.objects.exists()
 
 
-def test_a_card_of_somebody_elses_is_refused(api, fake):
+def test_a_card_of_another_customer_is_refused(api, fake):
     post_card(api)
     [taken] = fake.account.all("payment_method")
 
@@ -162,13 +162,13 @@ def test_after_a_refusal_another_card_can_be_posted(api):
 
 def test_the_same_token_posted_twice_is_the_same_customer(api, fake):
     first = post_card(api, "tok_visa")
-    asked = len(fake.requests)
+    before = len(fake.requests)
 
     second = post_card(api, "tok_visa")
 
     assert (first.status_code, second.status_code) == (201, 201)
     assert first.json() == second.json()
-    assert len(fake.requests) == asked
+    assert len(fake.requests) == before
     assert StripeCustomer.objects.count() == len(customers_at(fake)) == 1
 
 
@@ -202,18 +202,18 @@ def test_after_an_unknown_outcome_posting_again_finishes_the_customer(api, fake,
 @pytest.mark.parametrize(
     "fault", [Fault.ERROR_500_BEFORE, Fault.ERROR_500_AFTER], ids=lambda fault: fault.name
 )
-def test_a_kept_500_never_makes_a_second_customer(api, fake, endpoint, fault):
+def test_a_repeated_500_never_creates_a_second_customer(api, fake, endpoint, fault):
     fake.fail_next(endpoint, fault)
     token = fake.create_token()
 
-    answers = [post_card(api, token) for _ in range(3)]
+    responses = [post_card(api, token) for _ in range(3)]
 
-    assert [(it.status_code, it.json()) for it in answers] == [(503, TRY_AGAIN)] * 3
+    assert [(it.status_code, it.json()) for it in responses] == [(503, TRY_AGAIN)] * 3
     assert StripeCustomer.objects.count() == 1
     assert len(customers_at(fake)) <= 1
 
 
-def test_nobody_is_charged_as_an_unfinished_customer(api, payer, fake):
+def test_an_unfinished_customer_is_not_charged(api, payer, fake):
     fake.fail_next("POST /v1/customers", Fault.ANSWER_LOST)
 
     post_card(api)
@@ -222,7 +222,7 @@ def test_nobody_is_charged_as_an_unfinished_customer(api, payer, fake):
 
 
 @pytest.mark.parametrize("endpoint", ["GET /v1/customers/*", "GET /v1/customers/*/payment_methods"])
-def test_a_customer_whose_cards_stripe_does_not_tell_is_not_lost(api, fake, caplog, endpoint):
+def test_a_customer_whose_cards_cannot_be_read_is_stored(api, fake, caplog, endpoint):
     fake.fail_next(endpoint, Fault.RATE_LIMITED)
 
     response = post_card(api)
@@ -235,7 +235,7 @@ def test_a_customer_whose_cards_stripe_does_not_tell_is_not_lost(api, fake, capl
     assert record.exc_info
 
 
-def test_posting_again_finds_the_cards_that_stripe_did_not_tell(api, fake):
+def test_posting_again_stores_the_cards_that_could_not_be_read(api, fake):
     fake.fail_next("GET /v1/customers/*", Fault.RATE_LIMITED)
     post_card(api)
 
@@ -245,24 +245,24 @@ def test_posting_again_finds_the_cards_that_stripe_did_not_tell(api, fake):
     assert len(customers_at(fake)) == 1
 
 
-def test_a_request_that_changed_since_the_first_try_is_given_up(api, payer, fake):
-    # The user's name is part of what is sent, so the key does not fit any more.
+def test_a_request_that_changed_since_the_first_attempt_is_abandoned(api, payer, fake):
+    # The user's name is part of the request, so the idempotency key no longer matches.
     token = fake.create_token()
     fake.fail_next("POST /v1/customers", Fault.ANSWER_LOST)
     post_card(api, token)
     payer.username = "renamed"
     payer.save()
 
-    given_up = post_card(api, token)
+    abandoned = post_card(api, token)
     posted_again = post_card(api, token)
 
-    assert (given_up.status_code, given_up.json()) == (503, TRY_AGAIN)
+    assert (abandoned.status_code, abandoned.json()) == (503, TRY_AGAIN)
     assert posted_again.status_code == 400
     assert not StripeCustomer.objects.exists()
 
 
 @pytest.mark.parametrize("key", ["", "revoked_key", "pk_test_browsers_own"])
-def test_a_key_that_stripe_refuses_is_told_to_the_operator_alone(api, fake, settings, caplog, key):
+def test_a_refused_api_key_is_logged_and_not_shown(api, fake, settings, caplog, key):
     settings.STRIPE_API_KEY = key
 
     response = post_card(api)
@@ -274,7 +274,7 @@ def test_a_key_that_stripe_refuses_is_told_to_the_operator_alone(api, fake, sett
     assert not key or key not in caplog.text
 
 
-def test_a_row_is_kept_under_a_refused_key_and_finished_when_it_is_mended(api, fake, settings):
+def test_a_row_kept_after_a_refused_api_key_is_finished_with_a_valid_one(api, fake, settings):
     with_key, settings.STRIPE_API_KEY = settings.STRIPE_API_KEY, ""
     post_card(api)
     settings.STRIPE_API_KEY = with_key
@@ -288,7 +288,7 @@ def test_a_row_is_kept_under_a_refused_key_and_finished_when_it_is_mended(api, f
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("is_atomic", [False, True])
 class TestTransactions:
-    """Transactions are the same with ``ATOMIC_REQUESTS`` and without."""
+    """Rows are committed alike with ``ATOMIC_REQUESTS`` and without."""
 
     @pytest.fixture(autouse=True)
     def atomic_requests(self, monkeypatch, is_atomic):
@@ -308,7 +308,7 @@ class TestTransactions:
         assert response.status_code == 503
         assert StripeCustomer.objects.count() == 1
 
-    def test_the_row_is_committed_before_stripe_is_asked(self, api, fake):
+    def test_the_row_is_committed_before_stripe_is_called(self, api, fake):
         seen = []
 
         def look(request):
@@ -322,36 +322,36 @@ class TestTransactions:
 
 
 @pytest.fixture
-def a_slow_stripe(fake, settings, monkeypatch):
-    """Stripe takes its time; meanwhile the SDK repeats what finds its key in use, as it does."""
+def slow_stripe(fake, settings, monkeypatch):
+    """A slow response of Stripe; the SDK retries requests whose idempotency key is in use."""
     fake.fail_next("POST /v1/customers", Fault.SLOW, seconds=0.2)
     settings.STRIPE_MAX_NETWORK_RETRIES = 2
     monkeypatch.setattr(fake.http_client, "_sleep_time_seconds", lambda *args: 0.3)
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_double_click_is_one_customer(payer, fake, a_slow_stripe):
+def test_a_double_click_is_one_customer(payer, fake, slow_stripe):
     token = fake.create_token()
 
-    answers = at_once(4, lambda: post_card(signed_in(payer), token))
+    responses = at_once(4, lambda: post_card(signed_in(payer), token))
 
-    assert [it.status_code for it in answers] == [201] * 4
-    assert {it.json()["stripe_customer_id"] for it in answers} == {customers_at(fake)[0]["id"]}
+    assert [it.status_code for it in responses] == [201] * 4
+    assert {it.json()["stripe_customer_id"] for it in responses} == {customers_at(fake)[0]["id"]}
     assert StripeCustomer.objects.count() == len(customers_at(fake)) == 1
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_double_click_with_a_refused_card_leaves_no_row(payer, fake, a_slow_stripe):
+def test_a_double_click_with_a_refused_card_leaves_no_row(payer, fake, slow_stripe):
     token = fake.create_token("4000000000000002")
 
-    answers = at_once(4, lambda: post_card(signed_in(payer), token))
+    responses = at_once(4, lambda: post_card(signed_in(payer), token))
 
-    assert [it.status_code for it in answers] == [400] * 4
+    assert [it.status_code for it in responses] == [400] * 4
     assert not StripeCustomer.objects.exists()
 
 
 @pytest.mark.django_db(transaction=True)
-def test_whoever_waited_does_not_ask_stripe_again(payer, fake, a_slow_stripe):
+def test_a_request_that_waited_for_the_row_does_not_call_stripe(payer, fake, slow_stripe):
     if not connection.features.has_select_for_update:
         pytest.skip("This database has no row locks.")
     token = fake.create_token()
@@ -362,7 +362,7 @@ def test_whoever_waited_does_not_ask_stripe_again(payer, fake, a_slow_stripe):
     assert sent_to(fake).count("POST /v1/customers") == 1
 
 
-def test_a_row_that_another_process_had_refused_meanwhile_is_made_anew(api, monkeypatch):
+def test_a_row_that_another_process_deleted_meanwhile_is_created_again(api, monkeypatch):
     taken = customer_module.locked
 
     @contextmanager
@@ -380,25 +380,25 @@ def test_a_row_that_another_process_had_refused_meanwhile_is_made_anew(api, monk
 
 
 def test_a_row_that_another_process_finished_meanwhile_is_kept(api, monkeypatch):
-    judged = customer_module._is_final
+    is_final = customer_module._is_final
 
-    def judged_late(error):
+    def is_final_late(error):
         StripeCustomer.objects.update(stripe_customer_id="cus_1", is_created_at_stripe=True)
-        return judged(error)
+        return is_final(error)
 
-    monkeypatch.setattr(customer_module, "_is_final", judged_late)
+    monkeypatch.setattr(customer_module, "_is_final", is_final_late)
     response = post_card(api, "tok_chargeDeclined")
 
     assert response.status_code == 400
     assert StripeCustomer.objects.get().stripe_customer_id == "cus_1"
 
 
-def test_there_is_nothing_to_read_at_the_list(api):
+def test_customers_cannot_be_listed(api):
     assert api.get(CUSTOMERS).status_code == 405
 
 
 def rows_committed():
-    """How many customers another connection sees."""
+    """Return the number of customers that another connection sees."""
     try:
         return StripeCustomer.objects.count()
     finally:

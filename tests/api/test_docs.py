@@ -18,30 +18,30 @@ PAGE = (Path(__file__).parents[2] / "docs" / "http-api.rst").read_text("utf-8")
 
 
 def shown():
-    """The page's blocks of JSON: a customer, a charge, and what follows."""
+    """Return the page's blocks of JSON: a customer, a charge and others."""
     blocks = re.findall(r"^ *\.\. code-block:: json\n\n(.*?)\n\n", PAGE, re.DOTALL | re.MULTILINE)
     return [json.loads(dedent(block)) for block in blocks]
 
 
-def test_a_customer_is_answered_as_the_page_shows(api, payer):
+def test_a_customer_has_the_fields_shown_on_the_page(api, payer):
     customer, *_ = shown()
 
     assert api.get(of(make_customer(payer))).json().keys() == customer.keys()
 
 
-def test_a_charge_is_answered_as_the_page_shows(api, payer):
+def test_a_charge_has_the_fields_and_the_state_shown_on_the_page(api, payer):
     _, charge, *_ = shown()
     waiting = make_charge(make_customer(payer, "tok_authenticationRequired"))
     waiting.charge()
 
-    answered = api.get(charge_url(waiting)).json()
+    returned = api.get(charge_url(waiting)).json()
 
-    assert answered.keys() == charge.keys()
+    assert returned.keys() == charge.keys()
     for name in ("state", "failure_code", "charge_attempt_failed", "is_charged"):
-        assert answered[name] == charge[name]
+        assert returned[name] == charge[name]
 
 
-def test_the_page_says_the_errors_word_for_word():
+def test_the_page_quotes_the_error_messages():
     assert str(StripeInternalError.details) in PAGE
     assert gettext("This field is required.") in PAGE
     assert str(StripeJSField.default_error_messages["no_stripe_js"]) in PAGE

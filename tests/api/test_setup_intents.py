@@ -12,7 +12,7 @@ from tests.api.requests import SETUP_INTENTS, TRY_AGAIN, sent_to
 from tests.support.builders import make_customer
 
 
-def test_the_client_secret_of_a_new_setup_intent_is_answered(api, fake):
+def test_the_client_secret_of_a_new_setup_intent_is_returned(api, fake):
     response = api.post(SETUP_INTENTS)
 
     [intent] = fake.account.all("setup_intent")
@@ -39,7 +39,7 @@ def test_it_is_for_the_payers_newest_active_customer(api, payer, fake):
     assert intent["customer"] == active.stripe_customer_id
 
 
-def test_customers_of_others_do_not_matter(api, fake):
+def test_customers_of_other_users_are_ignored(api, fake):
     make_customer()
 
     assert api.post(SETUP_INTENTS).json()["stripe_customer_id"] is None
@@ -68,7 +68,7 @@ def test_a_body_is_not_needed_and_changes_nothing(api, fake):
 @pytest.mark.parametrize(
     "fault", [it for it in Fault if it is not Fault.SLOW], ids=lambda fault: fault.name
 )
-def test_without_an_answer_one_is_asked_to_try_again(api, fake, fault):
+def test_a_failed_call_to_stripe_gives_a_503_response(api, fake, fault):
     fake.fail_next("POST /v1/setup_intents", fault)
 
     response = api.post(SETUP_INTENTS)
@@ -77,7 +77,7 @@ def test_without_an_answer_one_is_asked_to_try_again(api, fake, fault):
     assert api.post(SETUP_INTENTS).status_code == 201
 
 
-def test_a_customer_deleted_at_stripe_is_told(api, payer, fake):
+def test_a_customer_deleted_at_stripe_is_reported(api, payer, fake):
     fake.dashboard_delete_customer(make_customer(payer).stripe_customer_id)
 
     response = api.post(SETUP_INTENTS)
@@ -86,12 +86,12 @@ def test_a_customer_deleted_at_stripe_is_told(api, payer, fake):
     assert response.json()["stripe_error"].startswith("No such customer")
 
 
-def test_stripe_is_asked_once(api, fake):
+def test_one_request_is_sent_to_stripe(api, fake):
     api.post(SETUP_INTENTS)
 
     assert sent_to(fake) == ["POST /v1/setup_intents"]
 
 
-def test_the_page_for_people_can_be_looked_at(api):
+def test_the_browsable_api_accepts_only_posts(api):
     assert api.post(SETUP_INTENTS, HTTP_ACCEPT="text/html").status_code == 201
     assert api.get(SETUP_INTENTS, HTTP_ACCEPT="text/html").status_code == 405

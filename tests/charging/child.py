@@ -1,7 +1,7 @@
 """A process that charges or refunds one row: ``python -m tests.charging.child URL WHAT PK``.
 
-WHAT is ``charge`` or ``refund``. Followed by ``die``, the process kills itself in the receiver
-of the first signal. Prints the signals that it sent and its outcome.
+WHAT is ``charge`` or ``refund``. If ``die`` follows, the process kills itself in the receiver of
+the first signal. It prints the signals that it sends, and an error of Stripe.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ from aa_stripe.exceptions import StripeError  # noqa: E402
 from aa_stripe.models import StripeCharge  # noqa: E402
 
 
-def listen(name):
-    def heard(sender, instance, **kwargs):
+def connect_receiver(name):
+    def receiver(sender, instance, **kwargs):
         if "die" in sys.argv:
             os.kill(os.getpid(), signal.SIGKILL)
         print("signal:", name, flush=True)
 
-    getattr(signals, f"stripe_charge_{name}").connect(heard, weak=False)
+    getattr(signals, f"stripe_charge_{name}").connect(receiver, weak=False)
 
 
 def main(url, what, pk):
     settings.STRIPE_API_BASE = url
-    listen("succeeded")
-    listen("refunded")
+    connect_receiver("succeeded")
+    connect_receiver("refunded")
     charge = StripeCharge.objects.get(pk=pk)
     try:
         charge.charge() if what == "charge" else charge.refund(400)

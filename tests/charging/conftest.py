@@ -9,7 +9,7 @@ from tests.support.signals import heard_signals
 
 
 @pytest.fixture
-def heard():
+def sent_signals():
     """The names of the signals sent during the test, in their order."""
     with heard_signals(lambda name, instance: name) as names:
         yield names
@@ -33,5 +33,5 @@ def charged(charge):
 
 @pytest.fixture
 def declined(db, fake):
-    """Return a pending charge whose card attaches and then declines every payment."""
+    """A pending charge whose card attaches and then declines every payment."""
     return make_charge(make_customer(card="tok_chargeCustomerFail"))

@@ -26,7 +26,7 @@ TRANSACTION_CONTROL = re.compile(r"BEGIN|COMMIT|SAVEPOINT|RELEASE", re.IGNORECAS
 # Succeeded
 
 
-def test_a_success_is_written_to_the_row_as_it_was_collected(charge, fake):
+def test_a_successful_charge_is_stored_in_the_row(charge, fake):
     collected = charge.charge()
 
     row = StripeCharge.objects.get(pk=charge.pk)
@@ -39,17 +39,17 @@ def test_a_success_is_written_to_the_row_as_it_was_collected(charge, fake):
     assert row.signal_due == ""
 
 
-def test_the_object_in_hand_is_as_fresh_as_the_row(charge):
+def test_the_charged_object_has_the_values_of_the_row(charge):
     charge.charge()
 
     assert charge.is_charged
     assert charge.changed_fields() == set()
 
 
-def test_a_success_is_announced_once(charge, heard):
+def test_a_successful_charge_sends_one_signal(charge, sent_signals):
     charge.charge()
 
-    assert heard == ["succeeded"]
+    assert sent_signals == ["succeeded"]
 
 
 def test_a_charge_costs_two_requests(charge, fake):
@@ -72,7 +72,7 @@ def test_a_charge_costs_a_known_number_of_statements(charge):
     assert len(locks) == (5 if connection.features.has_select_for_update else 0)
 
 
-def test_a_charge_is_made_of_the_latest_active_customer(charge, fake):
+def test_the_latest_active_customer_is_charged(charge, fake):
     newer = make_customer(charge.user)
     inactive = make_customer(charge.user)
     StripeCustomer.objects.filter(pk=inactive.pk).update(is_active=False)
@@ -84,7 +84,7 @@ def test_a_charge_is_made_of_the_latest_active_customer(charge, fake):
     assert charge.customer == newer
 
 
-def test_what_the_payment_is_for_goes_into_its_metadata(charge, fake, settings):
+def test_the_metadata_of_the_intent_identifies_the_charge(charge, fake, settings):
     settings.PAYMENT_ORIGIN = "shop"
     charge.source = charge.user
     charge.save()
@@ -132,16 +132,16 @@ def test_a_row_that_was_never_saved_is_saved_and_charged(customer):
 
 def test_no_client_secret_reaches_the_database(charge, customer):
     declining = make_customer(card="tok_chargeCustomerFail")
-    refused = make_charge(declining)
+    declined = make_charge(declining)
 
     charge.charge()
-    refused.charge()
+    declined.charge()
 
     for row in StripeCharge.objects.all():
         assert "client_secret" not in str(row.stripe_response)
 
 
-def test_a_currency_without_a_minor_unit_is_charged_as_it_is(customer):
+def test_an_amount_in_a_zero_decimal_currency_is_sent_unchanged(customer):
     charge = make_charge(customer, amount=500, currency="JPY")
 
     collected = charge.charge()
@@ -164,13 +164,13 @@ def test_a_declined_card_is_recorded(declined):
     assert row.stripe_charge_id == row.stripe_response["error"]["charge"]
 
 
-def test_a_declined_card_is_announced_with_stripes_error(declined, heard):
+def test_a_declined_card_sends_a_signal_with_stripes_error(declined, sent_signals):
     errors = []
 
-    def listen(sender, instance, exception, **kwargs):
+    def receiver(sender, instance, exception, **kwargs):
         errors.append((sender, instance, exception))
 
-    signals.stripe_charge_card_exception.connect(listen)
+    signals.stripe_charge_card_exception.connect(receiver)
 
     declined.charge()
 
@@ -178,7 +178,7 @@ def test_a_declined_card_is_announced_with_stripes_error(declined, heard):
     assert sender is StripeCharge
     assert instance is declined
     assert isinstance(error, stripe.CardError)
-    assert heard == ["card_exception"]
+    assert sent_signals == ["card_exception"]
 
 
 def test_a_declined_card_is_not_pending_any_more(declined):
@@ -187,7 +187,7 @@ def test_a_declined_card_is_not_pending_any_more(declined):
     assert list(StripeCharge.objects.pending()) == []
 
 
-def test_the_command_leaves_a_row_alone_that_failed_meanwhile(declined, fake):
+def test_the_command_skips_a_row_that_failed_meanwhile(declined, fake):
     stale = StripeCharge.objects.get(pk=declined.pk)
     declined.charge()
     fake.requests.clear()
@@ -197,7 +197,7 @@ def test_the_command_leaves_a_row_alone_that_failed_meanwhile(declined, fake):
     assert fake.requests == []
 
 
-def test_a_failed_row_is_collected_when_it_is_asked_for_with_a_good_card(declined, heard):
+def test_a_failed_charge_succeeds_when_retried_with_a_good_card(declined, sent_signals):
     declined.charge()
     declined.user.stripe_customers.get().add_new_source("tok_visa")
 
@@ -207,20 +207,20 @@ def test_a_failed_row_is_collected_when_it_is_asked_for_with_a_good_card(decline
     assert row.is_charged
     assert not row.charge_attempt_failed
     assert row.failure_code == ""
-    assert heard == ["card_exception", "succeeded"]
+    assert sent_signals == ["card_exception", "succeeded"]
 
 
-def test_a_failed_row_that_is_declined_again_says_so_again(declined, fake, heard):
+def test_a_second_decline_sends_the_signal_again(declined, fake, sent_signals):
     declined.charge()
     first = declined.stripe_charge_id
 
     declined.charge()
 
     assert declined.stripe_charge_id != first
-    assert heard == ["card_exception", "card_exception"]
+    assert sent_signals == ["card_exception", "card_exception"]
 
 
-def test_a_card_that_needs_authentication_asks_for_action(db, fake, heard):
+def test_a_card_that_needs_authentication_sends_requires_action(db, fake, sent_signals):
     charge = make_charge(make_customer(card="pm_card_authenticationRequired"))
 
     assert charge.charge() is None
@@ -229,10 +229,10 @@ def test_a_card_that_needs_authentication_asks_for_action(db, fake, heard):
     assert row.charge_attempt_failed
     assert row.failure_code == "authentication_required"
     assert row.stripe_charge_id == ""
-    assert heard == ["card_exception", "requires_action"]
+    assert sent_signals == ["card_exception", "requires_action"]
 
 
-def test_a_payment_authenticated_in_the_browser_is_adopted(db, fake, heard):
+def test_a_payment_authenticated_in_the_browser_is_adopted(db, fake, sent_signals):
     charge = make_charge(make_customer(card="pm_card_authenticationRequired"))
     charge.charge()
     authenticate(fake, charge)
@@ -240,7 +240,7 @@ def test_a_payment_authenticated_in_the_browser_is_adopted(db, fake, heard):
     assert charge.charge() is not None
 
     assert charge.is_charged
-    assert heard == ["card_exception", "requires_action", "succeeded"]
+    assert sent_signals == ["card_exception", "requires_action", "succeeded"]
 
 
 @pytest.mark.parametrize(
@@ -254,7 +254,9 @@ def test_a_payment_authenticated_in_the_browser_is_adopted(db, fake, heard):
         ({"currency": "isk", "amount": 150}, "parameter_invalid_integer"),
     ],
 )
-def test_what_stripe_refuses_as_invalid_fails_the_row(customer, heard, fields, code):
+def test_a_charge_that_stripe_refuses_as_invalid_is_marked_as_failed(
+    customer, sent_signals, fields, code
+):
     charge = make_charge(customer, **fields)
 
     assert charge.charge() is None
@@ -263,10 +265,10 @@ def test_what_stripe_refuses_as_invalid_fails_the_row(customer, heard, fields, c
     assert row.charge_attempt_failed
     assert row.failure_code == code
     assert row.stripe_payment_intent_id == ""
-    assert heard == ["card_exception"]
+    assert sent_signals == ["card_exception"]
 
 
-def test_a_refused_row_is_collected_once_it_is_mended(customer):
+def test_a_refused_charge_succeeds_once_it_is_corrected(customer):
     charge = make_charge(customer, amount=0)
     charge.charge()
     charge.amount = 800
@@ -277,7 +279,7 @@ def test_a_refused_row_is_collected_once_it_is_mended(customer):
     assert charge.amount == 800
 
 
-def test_a_customer_without_any_card_fails_the_row(db, fake):
+def test_a_charge_of_a_customer_without_a_card_is_marked_as_failed(db, fake):
     charge = make_charge(make_customer(card=None))
 
     assert charge.charge() is None
@@ -376,7 +378,7 @@ def test_a_payment_that_succeeded_is_adopted_though_its_customer_is_inactive_now
         Fault.GARBAGE,
     ],
 )
-def test_without_a_usable_response_the_outcome_stays_unknown(charge, fake, heard, fault):
+def test_without_a_usable_response_the_outcome_stays_unknown(charge, fake, sent_signals, fault):
     fake.fail_next(CONFIRM, fault)
 
     with pytest.raises(StripeInternalError) as raised:
@@ -388,10 +390,10 @@ def test_without_a_usable_response_the_outcome_stays_unknown(charge, fake, heard
     assert not row.charge_attempt_failed
     assert row.stripe_payment_intent_id.startswith("pi_")
     assert list(StripeCharge.objects.pending()) == [row]
-    assert heard == []
+    assert sent_signals == []
 
 
-def test_the_next_run_asks_stripe_first(charge, fake):
+def test_a_retry_retrieves_the_intent_first(charge, fake):
     fake.fail_next(CONFIRM, Fault.ANSWER_LOST)
     with pytest.raises(StripeInternalError):
         charge.charge()
@@ -403,7 +405,9 @@ def test_the_next_run_asks_stripe_first(charge, fake):
     assert charge.is_charged
 
 
-def test_a_decline_whose_response_was_lost_is_recorded_and_not_retried(declined, fake, heard):
+def test_a_decline_whose_response_was_lost_is_recorded_and_not_retried(
+    declined, fake, sent_signals
+):
     fake.fail_next(CONFIRM, Fault.ANSWER_LOST)
     with pytest.raises(StripeInternalError):
         declined.charge()
@@ -414,10 +418,10 @@ def test_a_decline_whose_response_was_lost_is_recorded_and_not_retried(declined,
     assert calls(fake) == [RETRIEVE]
     assert declined.charge_attempt_failed
     assert declined.failure_code == "card_declined"
-    assert heard == ["card_exception"]
+    assert sent_signals == ["card_exception"]
 
 
-def test_a_processing_payment_is_left_to_settle(db, fake, heard):
+def test_a_processing_payment_stays_unsettled(db, fake, sent_signals):
     charge = make_charge(make_customer(card="pm_card_fakeProcessing"))
 
     assert charge.charge() is None
@@ -425,10 +429,10 @@ def test_a_processing_payment_is_left_to_settle(db, fake, heard):
     row = StripeCharge.objects.get(pk=charge.pk)
     assert not row.is_charged
     assert not row.charge_attempt_failed
-    assert heard == []
+    assert sent_signals == []
 
 
-def test_a_processing_payment_that_succeeded_is_adopted_by_the_next_run(db, fake, heard):
+def test_a_processing_payment_that_succeeded_is_adopted_by_the_next_run(db, fake, sent_signals):
     charge = make_charge(make_customer(card="pm_card_fakeProcessing"))
     charge.charge()
     fake.settle(charge.stripe_payment_intent_id, succeed=True)
@@ -436,10 +440,10 @@ def test_a_processing_payment_that_succeeded_is_adopted_by_the_next_run(db, fake
     charge.charge()
 
     assert charge.is_charged
-    assert heard == ["succeeded"]
+    assert sent_signals == ["succeeded"]
 
 
-def test_a_processing_payment_that_failed_is_recorded_by_the_next_run(db, fake, heard):
+def test_a_processing_payment_that_failed_is_recorded_by_the_next_run(db, fake, sent_signals):
     charge = make_charge(make_customer(card="pm_card_fakeProcessing"))
     charge.charge()
     fake.settle(charge.stripe_payment_intent_id, succeed=False)
@@ -447,10 +451,10 @@ def test_a_processing_payment_that_failed_is_recorded_by_the_next_run(db, fake, 
     assert charge.charge() is None
 
     assert charge.charge_attempt_failed
-    assert heard == ["card_exception"]
+    assert sent_signals == ["card_exception"]
 
 
-def test_a_refused_key_is_raised_and_says_nothing_of_the_row(charge, settings, fake):
+def test_a_refused_api_key_raises_and_leaves_the_row_pending(charge, settings, fake):
     settings.STRIPE_API_KEY = ""
 
     with pytest.raises(stripe.AuthenticationError):
@@ -469,7 +473,7 @@ def lose_the_response(charge, fake, fault=Fault.REQUEST_LOST):
     fake.requests.clear()
 
 
-def test_a_changed_amount_is_what_is_collected(charge, fake):
+def test_the_changed_amount_is_collected(charge, fake):
     lose_the_response(charge, fake)
     charge.amount, charge.description = 1500, "More stuff"
     charge.save()
@@ -481,7 +485,7 @@ def test_a_changed_amount_is_what_is_collected(charge, fake):
     assert calls(fake) == [RETRIEVE, UPDATE, CONFIRM]
 
 
-def test_a_changed_currency_cancels_the_intent_and_makes_another(charge, fake):
+def test_a_changed_currency_cancels_the_intent_and_creates_another(charge, fake):
     lose_the_response(charge, fake)
     first = charge.stripe_payment_intent_id
     charge.currency = "eur"
@@ -504,7 +508,7 @@ def test_a_payment_that_succeeded_is_adopted_as_collected_though_the_row_was_edi
     assert (charge.amount, charge.currency) == (1000, "usd")
 
 
-def test_a_payment_canceled_at_stripe_fails_the_row(charge, fake, heard):
+def test_a_payment_canceled_at_stripe_marks_the_row_as_failed(charge, fake, sent_signals):
     lose_the_response(charge, fake)
     fake.dashboard_cancel(charge.stripe_payment_intent_id)
 
@@ -512,10 +516,10 @@ def test_a_payment_canceled_at_stripe_fails_the_row(charge, fake, heard):
 
     assert charge.failure_code == "canceled"
     assert list(StripeCharge.objects.pending()) == []
-    assert heard == ["card_exception"]
+    assert sent_signals == ["card_exception"]
 
 
-def test_a_payment_canceled_at_stripe_starts_again_when_asked_for(charge, fake):
+def test_a_charge_canceled_at_stripe_can_be_retried(charge, fake):
     lose_the_response(charge, fake)
     first = charge.stripe_payment_intent_id
     fake.dashboard_cancel(first)
@@ -527,7 +531,7 @@ def test_a_payment_canceled_at_stripe_starts_again_when_asked_for(charge, fake):
     assert charge.stripe_payment_intent_id != first
 
 
-def test_the_payment_that_took_a_canceled_ones_place_may_be_canceled_as_well(charge, fake):
+def test_the_replacement_of_a_canceled_payment_may_be_canceled_as_well(charge, fake):
     lose_the_response(charge, fake)
     fake.dashboard_cancel(charge.stripe_payment_intent_id)
     charge.charge()
@@ -540,7 +544,7 @@ def test_the_payment_that_took_a_canceled_ones_place_may_be_canceled_as_well(cha
     assert charge.charge_attempt_failed
 
 
-def test_a_row_tells_who_really_paid_when_the_customer_was_replaced(charge, customer, fake):
+def test_the_row_names_the_customer_who_paid_though_it_was_replaced(charge, customer, fake):
     lose_the_response(charge, fake, Fault.ANSWER_LOST)
     make_customer(charge.user)
 
@@ -571,7 +575,7 @@ def test_two_charges_for_no_object_are_two_payments(customer, fake):
 # Saving
 
 
-def test_saving_a_stale_object_does_not_turn_the_charge_back(charge):
+def test_saving_a_stale_object_does_not_revert_the_charge(charge):
     stale = StripeCharge.objects.get(pk=charge.pk)
     charge.charge()
     stale.comment = "edited"
@@ -584,7 +588,7 @@ def test_saving_a_stale_object_does_not_turn_the_charge_back(charge):
     assert row.comment == "edited"
 
 
-def test_saving_a_stale_object_writes_when_it_was_updated(charge):
+def test_saving_a_stale_object_sets_updated(charge):
     before = charge.updated
     stale = StripeCharge.objects.get(pk=charge.pk)
 
@@ -593,7 +597,7 @@ def test_saving_a_stale_object_writes_when_it_was_updated(charge):
     assert StripeCharge.objects.get(pk=charge.pk).updated > before
 
 
-# Signals that a crash left due
+# Signals that are due after a crash
 
 
 class ReceiverError(Exception):
@@ -602,12 +606,12 @@ class ReceiverError(Exception):
 
 @pytest.fixture
 def broken_receiver():
-    def listen(sender, instance, **kwargs):
+    def receiver(sender, instance, **kwargs):
         raise ReceiverError
 
-    signals.stripe_charge_succeeded.connect(listen)
-    yield lambda: signals.stripe_charge_succeeded.disconnect(listen)
-    signals.stripe_charge_succeeded.disconnect(listen)
+    signals.stripe_charge_succeeded.connect(receiver)
+    yield lambda: signals.stripe_charge_succeeded.disconnect(receiver)
+    signals.stripe_charge_succeeded.disconnect(receiver)
 
 
 def test_a_signal_whose_receiver_raised_stays_due(charge, broken_receiver):
@@ -619,28 +623,30 @@ def test_a_signal_whose_receiver_raised_stays_due(charge, broken_receiver):
     assert list(StripeCharge.objects.with_signal_due()) == [row]
 
 
-def test_a_signal_that_stayed_due_is_sent_later_once(charge, broken_receiver, heard):
+def test_a_due_signal_is_sent_later_and_only_once(charge, broken_receiver, sent_signals):
     with pytest.raises(ReceiverError):
         charge.charge()
     broken_receiver()
-    heard.clear()
+    sent_signals.clear()
     row = StripeCharge.objects.get(pk=charge.pk)
 
     row.send_due_signals()
     row.send_due_signals()
 
-    assert heard == ["succeeded"]
+    assert sent_signals == ["succeeded"]
     assert list(StripeCharge.objects.with_signal_due()) == []
 
 
-def test_a_signal_that_another_worker_has_sent_is_not_sent_again(charge, broken_receiver, heard):
+def test_a_signal_that_another_worker_has_sent_is_not_sent_again(
+    charge, broken_receiver, sent_signals
+):
     with pytest.raises(ReceiverError):
         charge.charge()
     broken_receiver()
-    heard.clear()
+    sent_signals.clear()
     rows = [StripeCharge.objects.get(pk=charge.pk) for _ in range(2)]
 
     for row in rows:
         row.send_due_signals()
 
-    assert heard == ["succeeded"]
+    assert sent_signals == ["succeeded"]

@@ -1,7 +1,7 @@
-"""Each fault at each request: run again until settled, and the money has moved once.
+"""Each fault at each request: retries settle the row, and the customer has paid once.
 
-A run is what ``charge_stripe`` or a person does with the row. Between two runs a day passes, so
-that Stripe forgets its idempotency keys at the worst time; another test leaves them alive.
+A run is one attempt by ``charge_stripe`` or by a user. Each test runs with two pauses between
+the runs: a day, after which Stripe has discarded its idempotency keys, and none.
 """
 
 from __future__ import annotations
@@ -80,20 +80,20 @@ with_each_pause = pytest.mark.parametrize("pause", PAUSES, ids=["at once", "a da
 @with_each_pause
 @on_each_fault
 @pytest.mark.parametrize("endpoint", [CREATE, CONFIRM])
-def test_a_charge_is_paid_once(charge, fake, heard, endpoint, fault, pause):
+def test_a_charge_is_paid_once(charge, fake, sent_signals, endpoint, fault, pause):
     fake.fail_next(endpoint, fault)
 
     run_until_settled(charge, fake, pause)
 
     assert_paid_once(charge, fake)
-    assert heard == ["succeeded"]
+    assert sent_signals == ["succeeded"]
 
 
 @with_each_pause
 @on_each_fault
 @pytest.mark.parametrize("first", [Fault.REQUEST_LOST, Fault.ANSWER_LOST])
-def test_a_charge_is_paid_once_when_the_next_look_fails_too(
-    charge, fake, heard, first, fault, pause
+def test_a_charge_is_paid_once_when_the_next_retrieval_fails_too(
+    charge, fake, sent_signals, first, fault, pause
 ):
     fake.fail_next(CONFIRM, first)
     fake.fail_next(RETRIEVE, fault)
@@ -101,13 +101,13 @@ def test_a_charge_is_paid_once_when_the_next_look_fails_too(
     run_until_settled(charge, fake, pause)
 
     assert_paid_once(charge, fake)
-    assert heard == ["succeeded"]
+    assert sent_signals == ["succeeded"]
 
 
 @with_each_pause
 @on_each_fault
 @pytest.mark.parametrize("endpoint", [CREATE, CONFIRM])
-def test_a_decline_is_recorded_once(declined, fake, heard, endpoint, fault, pause):
+def test_a_decline_is_recorded_once(declined, fake, sent_signals, endpoint, fault, pause):
     fake.fail_next(endpoint, fault)
 
     run_until_settled(declined, fake, pause)
@@ -116,25 +116,27 @@ def test_a_decline_is_recorded_once(declined, fake, heard, endpoint, fault, paus
     assert (declined.is_charged, declined.charge_attempt_failed) == (False, True)
     assert declined.failure_code == "card_declined"
     assert len(fake.account.all("charge")) == 1
-    assert heard == ["card_exception"]
+    assert sent_signals == ["card_exception"]
 
 
 @with_each_pause
 @on_each_fault
 @pytest.mark.parametrize("endpoint", [CREATE, CONFIRM])
-def test_a_row_that_failed_before_is_paid_once(declined, fake, heard, endpoint, fault, pause):
+def test_a_row_that_failed_before_is_paid_once(
+    declined, fake, sent_signals, endpoint, fault, pause
+):
     declined.charge()
     declined.customer.add_new_source("tok_visa")
-    heard.clear()
+    sent_signals.clear()
     fake.fail_next(endpoint, fault)
 
     run_until_settled(declined, fake, pause)
 
     assert_paid_once(declined, fake)
-    assert heard == ["succeeded"]
+    assert sent_signals == ["succeeded"]
 
 
-def test_a_crash_after_a_failed_row_was_tried_again_leaves_it_to_the_command(declined, fake):
+def test_a_failed_row_is_pending_when_its_retry_gets_no_response(declined, fake):
     declined.charge()
     declined.customer.add_new_source("tok_visa")
     fake.fail_next(RETRIEVE, Fault.REQUEST_LOST)
@@ -187,7 +189,7 @@ def test_a_charge_is_paid_once_when_its_transaction_rolls_back(
 
 
 @with_each_pause
-def test_a_decline_that_was_rolled_back_is_recorded_and_not_tried_again(declined, fake, pause):
+def test_a_decline_that_was_rolled_back_is_recorded_and_not_retried(declined, fake, pause):
     run_and_roll_back(declined)
     let_pass(fake, pause)
 
@@ -198,7 +200,7 @@ def test_a_decline_that_was_rolled_back_is_recorded_and_not_tried_again(declined
 
 
 @on_each_fault
-def test_looking_for_a_lost_intent_may_fail_as_well(charge, fake, fault):
+def test_a_charge_is_paid_once_when_the_search_for_a_lost_intent_fails(charge, fake, fault):
     run_and_roll_back(charge)
     let_pass(fake, DAY)
     fake.fail_next(LIST, fault)
@@ -221,7 +223,7 @@ def test_a_lost_intent_is_found_on_any_page_of_any_customer(charge, fake):
 
 
 def fake_intent(fake, customer):
-    """Create another unpaid intent of the customer, not ours."""
+    """Create an unpaid intent of the customer that belongs to no row."""
     fake.account.add(
         "payment_intent", customer=customer.stripe_customer_id, status="canceled", metadata={}
     )
@@ -266,7 +268,7 @@ def test_a_replaced_customer_pays_once(charge, fake, endpoint, fault, pause):
 @with_each_pause
 @on_each_fault
 @pytest.mark.parametrize("endpoint", [RETRIEVE, UPDATE, CONFIRM])
-def test_each_request_after_an_edit_may_fail(charge, fake, endpoint, fault, pause):
+def test_an_edited_charge_is_paid_once_when_a_request_fails(charge, fake, endpoint, fault, pause):
     fake.fail_next(CONFIRM, Fault.REQUEST_LOST)
     run(charge)
     make_customer(charge.user)
@@ -282,7 +284,7 @@ def test_each_request_after_an_edit_may_fail(charge, fake, endpoint, fault, paus
 @on_each_fault
 @pytest.mark.parametrize("endpoint", [RETRIEVE, UPDATE, CANCEL, CREATE, CONFIRM])
 @pytest.mark.parametrize("is_rolled_back", [False, True], ids=["committed", "rolled back"])
-def test_each_request_after_a_changed_currency_may_fail(
+def test_a_charge_with_a_changed_currency_is_paid_once_when_a_request_fails(
     charge, fake, endpoint, fault, pause, is_rolled_back
 ):
     fake.fail_next(CONFIRM, Fault.REQUEST_LOST)
@@ -300,7 +302,7 @@ def test_each_request_after_a_changed_currency_may_fail(
     assert sum(intent["status"] != "canceled" for intent in intents(fake)) == 1
 
 
-def test_a_payment_that_succeeds_just_before_it_is_withdrawn_is_adopted(charge, fake):
+def test_a_payment_that_succeeds_just_before_it_is_canceled_is_adopted(charge, fake):
     fake.fail_next(CONFIRM, Fault.REQUEST_LOST)
     run(charge)
     StripeCharge.objects.filter(pk=charge.pk).update(currency="eur")
@@ -360,19 +362,19 @@ def assert_refunded_once(charge, fake, amount=400):
 @with_each_pause
 @on_each_fault
 @pytest.mark.parametrize("amount", [400, 1000, None])
-def test_a_refund_is_made_once(charged, fake, heard, fault, pause, amount):
-    heard.clear()
+def test_a_refund_is_made_once(charged, fake, sent_signals, fault, pause, amount):
+    sent_signals.clear()
     fake.fail_next(REFUND, fault)
 
     refund_until_settled(charged, fake, pause, amount)
 
     assert_refunded_once(charged, fake, amount or 1000)
-    assert heard == ["refunded"]
+    assert sent_signals == ["refunded"]
 
 
 @with_each_pause
 @on_each_fault
-def test_a_refund_is_made_once_when_looking_at_the_refunds_fails(charged, fake, fault, pause):
+def test_a_refund_is_made_once_when_listing_the_refunds_fails(charged, fake, fault, pause):
     fake.fail_next(REFUNDS, fault)
 
     refund_until_settled(charged, fake, pause)
@@ -396,7 +398,7 @@ def test_a_refund_is_made_once_when_finishing_it_fails_too(charged, fake, first,
 
 
 @with_each_pause
-def test_a_refund_that_was_rolled_back_counts_for_what_is_left(charged, fake, pause):
+def test_a_refund_that_was_rolled_back_reduces_what_is_left(charged, fake, pause):
     with contextlib.suppress(RolledBack), transaction.atomic():
         charged.refund(400)
         raise RolledBack

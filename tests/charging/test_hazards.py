@@ -60,12 +60,12 @@ def rolled_back():
 def raising(signal):
     """Connect a receiver of the signal that raises."""
 
-    def listen(sender, instance, **kwargs):
+    def receiver(sender, instance, **kwargs):
         raise WentWrong
 
-    signal.connect(listen)
+    signal.connect(receiver)
     yield
-    signal.disconnect(listen)
+    signal.disconnect(receiver)
 
 
 def amounts(made):
@@ -75,7 +75,7 @@ def amounts(made):
 # An edit between two requests
 
 
-def test_an_amount_is_never_collected_in_the_currency_that_it_was_not_meant_in(charge, fake):
+def test_an_amount_is_never_collected_in_a_currency_other_than_its_own(charge, fake):
     edit = {"amount": 150_000, "currency": "jpy"}
     when_done(fake, CREATE, lambda: StripeCharge.objects.update(**edit))
 
@@ -88,7 +88,7 @@ def test_an_amount_is_never_collected_in_the_currency_that_it_was_not_meant_in(c
 
 
 @pytest.mark.django_db(transaction=True)
-def test_an_edit_that_waits_for_the_row_is_not_mixed_with_what_was_there_before(fake):
+def test_an_edit_that_waits_for_the_row_is_not_mixed_with_the_old_values(fake):
     charge = make_charge(make_customer())
     editors = []
 
@@ -96,7 +96,7 @@ def test_an_edit_that_waits_for_the_row_is_not_mixed_with_what_was_there_before(
         StripeCharge.objects.filter(pk=charge.pk).update(amount=150_000, currency="jpy")
         connections.close_all()
 
-    def start_editing(request, answer):
+    def start_editing(request, response):
         if endpoint_of(request) == CREATE and not editors:
             editors.append(threading.Thread(target=edit))
             editors[0].start()
@@ -110,7 +110,7 @@ def test_an_edit_that_waits_for_the_row_is_not_mixed_with_what_was_there_before(
     assert [(it["amount"], it["currency"]) for it in paid(fake)] != [(150_000, "usd")]
 
 
-def test_an_unsaved_amount_is_not_written_to_a_row_that_is_charged_by_now(charge):
+def test_an_unsaved_amount_is_not_written_to_a_row_that_is_already_charged(charge):
     stale = row_of(charge)
     charge.charge()
     stale.amount = 2000
@@ -121,7 +121,7 @@ def test_an_unsaved_amount_is_not_written_to_a_row_that_is_charged_by_now(charge
     assert row_of(charge).amount == 1000
 
 
-def test_a_row_kept_for_a_person_meanwhile_is_left_to_that_person(charge, fake):
+def test_a_row_that_became_a_manual_charge_meanwhile_is_skipped(charge, fake):
     found_by_the_command = StripeCharge.objects.pending().get()
     StripeCharge.objects.update(is_manual_charge=True)
 
@@ -130,7 +130,7 @@ def test_a_row_kept_for_a_person_meanwhile_is_left_to_that_person(charge, fake):
     assert paid(fake) == []
 
 
-def test_a_new_customer_pays_what_the_old_one_left_unauthenticated(db, fake):
+def test_a_new_customer_pays_what_the_old_one_did_not_authenticate(db, fake):
     charge = make_charge(make_customer(card="pm_card_authenticationRequired"))
     charge.charge()
     stripe.PaymentIntent.confirm(
@@ -148,7 +148,7 @@ def test_a_new_customer_pays_what_the_old_one_left_unauthenticated(db, fake):
 # Rolled back
 
 
-def test_a_payment_after_a_changed_currency_is_adopted_though_all_was_rolled_back(charge, fake):
+def test_a_payment_in_a_changed_currency_is_adopted_after_a_rollback(charge, fake):
     with rolled_back():
         fake.fail_next(CONFIRM, Fault.REQUEST_LOST)
         with pytest.raises(StripeInternalError):
@@ -163,7 +163,7 @@ def test_a_payment_after_a_changed_currency_is_adopted_though_all_was_rolled_bac
     assert (row.is_charged, row.currency) == (True, "eur")
 
 
-def test_a_refund_that_was_rolled_back_and_asked_for_again_is_made_once(charged, fake):
+def test_a_refund_that_was_rolled_back_and_repeated_is_made_once(charged, fake):
     with rolled_back():
         charged.refund(300)
 
@@ -191,15 +191,15 @@ def test_a_receiver_refunds_once_though_another_one_raises(charge, fake):
 # Two at once
 
 
-def test_a_refund_made_between_looking_and_asking_is_counted(charged, fake, monkeypatch):
+def test_a_refund_made_after_the_refunds_were_listed_is_counted(charged, fake, monkeypatch):
     order = refunds._order
 
-    def be_slow(charge, amount):
+    def order_second(charge, amount):
         monkeypatch.setattr(refunds, "_order", order)
         row_of(charge).refund(600)
         return order(charge, amount)
 
-    monkeypatch.setattr(refunds, "_order", be_slow)
+    monkeypatch.setattr(refunds, "_order", order_second)
 
     charged.refund(400)
 
@@ -221,7 +221,7 @@ def test_two_threads_that_refund_are_both_counted(fake):
         start.wait()
         try:
             row.refund(amount)
-        except Exception as error:  # noqa: BLE001 (the test fails with it)
+        except Exception as error:  # noqa: BLE001 (the test reports it)
             errors.append(error)
         connections.close_all()
 
@@ -236,7 +236,7 @@ def test_two_threads_that_refund_are_both_counted(fake):
     assert (row.amount_refunded, row.is_refunded) == (1000, True)
 
 
-def test_a_payment_that_another_worker_makes_at_the_last_moment_is_not_called_failed(charge, fake):
+def test_a_payment_that_another_worker_just_made_is_not_marked_as_failed(charge, fake):
     with rolled_back():
         fake.fail_next(CONFIRM, Fault.REQUEST_LOST)
         with pytest.raises(StripeInternalError):
@@ -256,17 +256,17 @@ def test_a_payment_that_another_worker_makes_at_the_last_moment_is_not_called_fa
     assert not row_of(charge).charge_attempt_failed
 
 
-def test_an_old_decline_does_not_overwrite_a_newer_try(declined, fake, monkeypatch):
+def test_an_old_decline_does_not_overwrite_a_newer_attempt(declined, fake, monkeypatch):
     write = collect._write
 
-    def be_slow(*arguments):
+    def write_late(*arguments):
         monkeypatch.setattr(collect, "_write", write)
-        row_of(declined).charge()  # takes note of the decline
+        row_of(declined).charge()  # records the decline
         declined.customer.add_new_source("pm_card_fakeProcessing")
         row_of(declined).charge()
         return write(*arguments)
 
-    monkeypatch.setattr(collect, "_write", be_slow)
+    monkeypatch.setattr(collect, "_write", write_late)
 
     declined.charge()
 
@@ -288,29 +288,31 @@ def test_a_receiver_that_raises_does_not_make_the_caller_refund_again(charged, f
     assert "receiver" in caplog.text
 
 
-def test_the_owner_is_asked_to_authenticate_though_another_receiver_raises(db, fake, heard):
+def test_requires_action_is_sent_though_a_receiver_of_another_signal_raises(db, fake, sent_signals):
     charge = make_charge(make_customer(card="pm_card_authenticationRequired"))
 
     with raising(signals.stripe_charge_card_exception), pytest.raises(WentWrong):
         charge.charge()
 
-    assert "requires_action" in heard
+    assert "requires_action" in sent_signals
 
 
-def test_the_same_object_sends_what_a_receiver_left_due(charge, heard):
+def test_the_same_object_sends_the_signal_whose_receiver_raised(charge, sent_signals):
     with raising(signals.stripe_charge_succeeded), pytest.raises(WentWrong):
         charge.charge()
-    heard.clear()
+    sent_signals.clear()
 
     charge.send_due_signals()
 
-    assert heard == ["succeeded"]
+    assert sent_signals == ["succeeded"]
 
 
 # Failures at the worst moment
 
 
-def test_a_refund_that_the_key_may_not_make_is_refused_for_good(charged, fake, monkeypatch):
+def test_a_refund_that_the_api_key_may_not_make_is_refused_and_not_retried(
+    charged, fake, monkeypatch
+):
     def forbid(params, *, idempotency_key):
         raise stripe.PermissionError("This key may not.", http_status=403)
 
@@ -326,7 +328,7 @@ def test_a_refund_that_the_key_may_not_make_is_refused_for_good(charged, fake, m
     assert charged.refunds.get().status == "refused"
 
 
-def test_a_database_that_fails_after_the_refund_does_not_make_it_twice(charged, fake, monkeypatch):
+def test_a_database_error_after_the_refund_does_not_repeat_it(charged, fake, monkeypatch):
     write, calls = refunds.write_if, []
 
     def fail_once(*arguments):
@@ -355,7 +357,9 @@ def test_a_lost_refund_that_has_failed_since_is_not_returned(db, fake):
     assert charge.refund(400).status == "pending"
 
 
-def test_a_refund_in_the_dashboard_is_announced_with_the_payment(charge, fake, heard):
+def test_an_adopted_payment_and_its_refund_in_the_dashboard_both_send_signals(
+    charge, fake, sent_signals
+):
     fake.fail_next(CONFIRM, Fault.ANSWER_LOST)
     with pytest.raises(StripeInternalError):
         charge.charge()
@@ -365,7 +369,7 @@ def test_a_refund_in_the_dashboard_is_announced_with_the_payment(charge, fake, h
     charge_pending()
 
     assert row_of(charge).amount_refunded == 300
-    assert heard == ["succeeded", "refunded"]
+    assert sent_signals == ["succeeded", "refunded"]
 
 
 def test_a_former_customer_unknown_at_stripe_does_not_fail_an_old_row(charge):
@@ -387,7 +391,7 @@ def test_refreshing_a_customer_does_not_make_it_active_again(customer, fake):
     assert not StripeCustomer.objects.get(pk=customer.pk).is_active
 
 
-def test_the_address_to_authenticate_at_is_not_stored():
+def test_the_url_for_authentication_is_not_stored():
     address = "https://hooks.stripe.com/redirect/authenticate/src_1?client_secret=src_secret"
     response = {"next_action": {"use_stripe_sdk": {"stripe_js": address}}, "id": "pi_1"}
 

@@ -46,7 +46,7 @@ CARDS = [
 ]
 ENDPOINTS = [CREATE, CONFIRM, RETRIEVE, UPDATE, CANCEL, LIST, REFUND, REFUNDS]
 FAULTS = [fault for fault in Fault if fault is not Fault.SLOW]
-REFUSALS = (StripeInternalError, StripeMethodNotAllowed, stripe.InvalidRequestError)
+EXPECTED_ERRORS = (StripeInternalError, StripeMethodNotAllowed, stripe.InvalidRequestError)
 HALF_A_DAY = timedelta(hours=12, minutes=30)
 
 
@@ -98,13 +98,13 @@ class Site(RuleBasedStateMachine):
     # Events elsewhere
 
     @rule(endpoint=st.sampled_from(ENDPOINTS), fault=st.sampled_from(FAULTS))
-    def break_something(self, endpoint, fault):
+    def fail_a_request(self, endpoint, fault):
         self.fake.fail_next(endpoint, fault)
 
     @rule(pk=charges, amount=st.sampled_from([None, 30, 100]))
     def refund_in_the_dashboard(self, pk, amount):
         row = StripeCharge.objects.get(pk=pk)
-        left = row.is_charged and row.amount - self.given_back(row)
+        left = row.is_charged and row.amount - self.amount_refunded_at_stripe(row)
         if left and (amount or left) <= left:
             self.fake.dashboard_refund(row.stripe_charge_id, amount)
 
@@ -128,8 +128,8 @@ class Site(RuleBasedStateMachine):
 
     def fits(self, row, intent):
         """Return whether the current card needs authentication."""
-        asked = row.stripe_response["error"]["payment_method"]["id"]
-        is_same_card = row.customer.default_source == asked
+        declined_card = row.stripe_response["error"]["payment_method"]["id"]
+        is_same_card = row.customer.default_source == declined_card
         return is_same_card and row.customer.stripe_customer_id == intent["customer"]
 
     @rule(succeed=st.booleans())
@@ -148,11 +148,11 @@ class Site(RuleBasedStateMachine):
     # Invariants
 
     @invariant()
-    def nobody_paid_twice(self):
+    def no_charge_was_paid_twice(self):
         if not hasattr(self, "fake"):
             return
-        payers = [intent["metadata"]["aa_stripe_charge_uuid"] for intent in paid(self.fake)]
-        assert len(payers) == len(set(payers))
+        uuids = [intent["metadata"]["aa_stripe_charge_uuid"] for intent in paid(self.fake)]
+        assert len(uuids) == len(set(uuids))
 
     @invariant()
     def nothing_was_refunded_twice(self):
@@ -186,7 +186,9 @@ class Site(RuleBasedStateMachine):
         charge = self.fake.account.get("charge", row.stripe_charge_id)
         assert charge["paid"]
         assert (row.amount, row.currency) == (charge["amount_captured"], charge["currency"])
-        assert row.amount_refunded == charge["amount_refunded"] == self.given_back(row)
+        assert (
+            row.amount_refunded == charge["amount_refunded"] == self.amount_refunded_at_stripe(row)
+        )
         assert row.is_refunded == charge["refunded"]
         assert row.stripe_payment_intent_id == charge["payment_intent"]
         assert row.customer.stripe_customer_id == charge["customer"]
@@ -194,12 +196,12 @@ class Site(RuleBasedStateMachine):
         for order in row.refunds.exclude(status="refused"):
             assert made[order.stripe_refund_id] == order.status
 
-    # Looking
+    # Helpers
 
     def attempt(self, method, pk, *arguments):
         try:
             method(StripeCharge.objects.get(pk=pk), *arguments)
-        except REFUSALS:
+        except EXPECTED_ERRORS:
             return
 
     def rows(self):
@@ -208,7 +210,7 @@ class Site(RuleBasedStateMachine):
     def refunds(self):
         return self.fake.account.all("refund")
 
-    def given_back(self, row):
+    def amount_refunded_at_stripe(self, row):
         void = {"failed", "canceled"}
         return sum(it["amount"] for it in refunds_of(self.fake, row) if it["status"] not in void)
 
@@ -220,7 +222,7 @@ class Site(RuleBasedStateMachine):
 
 
 @pytest.mark.django_db
-def test_rows_equal_stripes_charges_whatever_happened():
+def test_rows_and_stripe_agree_after_any_sequence_of_events():
     run_state_machine_as_test(
         Site,
         settings=settings(

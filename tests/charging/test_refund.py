@@ -13,7 +13,7 @@ from tests.support.payments import CONFIRM, REFUND, intent_of, refunds_of
 from tests.support.requests import endpoint_of
 
 
-def test_all_that_is_left_is_refunded_by_default(charged, fake):
+def test_the_remaining_amount_is_refunded_by_default(charged, fake):
     made = charged.refund()
 
     row = StripeCharge.objects.get(pk=charged.pk)
@@ -49,27 +49,27 @@ def test_a_refund_has_a_row(charged):
     assert row.stripe_response["metadata"] == {"aa_stripe_refund_uuid": str(row.uuid)}
 
 
-def test_each_increase_is_announced_once(charged, heard):
+def test_each_refund_sends_one_signal(charged, sent_signals):
     charged.refund(300)
     charged.refund(300)
     charged.refund()
 
-    assert heard == ["refunded", "refunded", "refunded"]
+    assert sent_signals == ["refunded", "refunded", "refunded"]
 
 
-def test_what_was_not_charged_is_not_refunded(charge):
+def test_an_uncollected_charge_cannot_be_refunded(charge):
     with pytest.raises(StripeMethodNotAllowed, match=r"^Cannot refund not charged transaction\.$"):
         charge.refund()
 
 
-def test_what_is_refunded_is_not_refunded_again(charged):
+def test_a_refunded_charge_cannot_be_refunded_again(charged):
     charged.refund()
 
     with pytest.raises(StripeMethodNotAllowed, match=r"^Already refunded\.$"):
         charged.refund()
 
 
-def test_more_than_is_left_is_not_refunded(charged):
+def test_more_than_the_remaining_amount_cannot_be_refunded(charged):
     charged.refund(600)
 
     with pytest.raises(StripeMethodNotAllowed, match=r"^Refunds exceed charge$"):
@@ -77,7 +77,7 @@ def test_more_than_is_left_is_not_refunded(charged):
 
 
 @pytest.mark.parametrize("amount", [0, -1])
-def test_nothing_or_less_is_not_refunded(charged, fake, amount):
+def test_an_amount_that_is_not_positive_is_rejected(charged, fake, amount):
     with pytest.raises(StripeMethodNotAllowed, match="positive"):
         charged.refund(amount)
 
@@ -85,17 +85,17 @@ def test_nothing_or_less_is_not_refunded(charged, fake, amount):
     assert not charged.refunds.exists()
 
 
-def test_a_refund_made_in_the_dashboard_counts(charged, fake, heard):
+def test_a_refund_made_in_the_dashboard_counts(charged, fake, sent_signals):
     fake.dashboard_refund(charged.stripe_charge_id, 400)
 
     charged.refund()
 
     assert charged.amount_refunded == 1000
     assert charged.refunds.get().amount == 600
-    assert heard == ["refunded"]
+    assert sent_signals == ["refunded"]
 
 
-def test_all_refunded_in_the_dashboard_is_noticed_when_a_refund_is_asked_for(charged, fake, heard):
+def test_refund_detects_a_full_refund_in_the_dashboard(charged, fake, sent_signals):
     fake.dashboard_refund(charged.stripe_charge_id)
 
     with pytest.raises(StripeMethodNotAllowed, match=r"^Already refunded\.$"):
@@ -103,10 +103,12 @@ def test_all_refunded_in_the_dashboard_is_noticed_when_a_refund_is_asked_for(cha
 
     row = StripeCharge.objects.get(pk=charged.pk)
     assert (row.amount_refunded, row.is_refunded) == (1000, True)
-    assert heard == ["refunded"]
+    assert sent_signals == ["refunded"]
 
 
-def test_a_payment_adopted_after_a_refund_in_the_dashboard_says_both(charge, fake, heard):
+def test_a_payment_adopted_after_a_refund_in_the_dashboard_sends_both_signals(
+    charge, fake, sent_signals
+):
     fake.fail_next(CONFIRM, Fault.ANSWER_LOST)
     with pytest.raises(StripeInternalError):
         charge.charge()
@@ -116,16 +118,18 @@ def test_a_payment_adopted_after_a_refund_in_the_dashboard_says_both(charge, fak
     charge.charge()
 
     assert (charge.is_charged, charge.amount_refunded) == (True, 100)
-    assert heard == ["succeeded", "refunded"]
+    assert sent_signals == ["succeeded", "refunded"]
 
 
-def test_a_refund_that_stripe_refuses_is_raised_and_recorded_as_refused(charged, fake, heard):
-    def refund_it_elsewhere(request):
+def test_a_refund_that_stripe_refuses_is_raised_and_recorded_as_refused(
+    charged, fake, sent_signals
+):
+    def refund_in_the_dashboard(request):
         if endpoint_of(request) == REFUND:
             fake.before_request.clear()
             fake.dashboard_refund(charged.stripe_charge_id)
 
-    fake.before_request.append(refund_it_elsewhere)
+    fake.before_request.append(refund_in_the_dashboard)
 
     with pytest.raises(stripe.InvalidRequestError):
         charged.refund(300)
@@ -136,7 +140,7 @@ def test_a_refund_that_stripe_refuses_is_raised_and_recorded_as_refused(charged,
     assert StripeCharge.objects.get(pk=charged.pk).stripe_refund_id == ""
 
 
-def test_the_money_of_a_pending_refund_counts_as_given_back(db, fake):
+def test_a_pending_refund_counts_as_refunded(db, fake):
     charge = make_charge(make_customer(card="pm_card_pendingRefund"))
     charge.charge()
 
@@ -160,7 +164,7 @@ def test_a_pending_refund_that_failed_can_be_made_again(db, fake):
     assert [it["status"] for it in refunds_of(fake, charge)] == ["failed", "pending"]
 
 
-def test_a_refund_that_failed_is_taken_back_by_refreshing(db, fake):
+def test_refresh_from_stripe_subtracts_a_failed_refund(db, fake):
     charge = make_charge(make_customer(card="pm_card_pendingRefund"))
     charge.charge()
     made = charge.refund()
@@ -172,17 +176,17 @@ def test_a_refund_that_failed_is_taken_back_by_refreshing(db, fake):
     assert (row.amount_refunded, row.is_refunded) == (0, False)
 
 
-def test_a_refund_whose_response_was_lost_is_finished_by_the_next_call(charged, fake, heard):
+def test_a_refund_whose_response_was_lost_is_finished_by_the_next_call(charged, fake, sent_signals):
     fake.fail_next(REFUND, Fault.ANSWER_LOST)
     with pytest.raises(StripeInternalError):
         charged.refund(300)
-    assert heard == []
+    assert sent_signals == []
 
     made = charged.refund(300)
 
     assert charged.refunds.get().stripe_refund_id == made.id
     assert charged.amount_refunded == 300
-    assert heard == ["refunded"]
+    assert sent_signals == ["refunded"]
 
 
 def test_a_lost_refund_is_finished_before_another_amount_is_refunded(charged, fake):
@@ -196,7 +200,7 @@ def test_a_lost_refund_is_finished_before_another_amount_is_refunded(charged, fa
     assert [it.amount for it in charged.refunds.all()] == [300, 200]
 
 
-def test_a_lost_refund_of_all_is_returned_when_asked_for_again(charged, fake):
+def test_a_lost_full_refund_is_returned_by_the_next_call(charged, fake):
     fake.fail_next(REFUND, Fault.ANSWER_LOST)
     with pytest.raises(StripeInternalError):
         charged.refund()
@@ -222,7 +226,7 @@ def test_a_null_amount_refunded_counts_as_nothing(charged):
     assert charged.amount_refunded == 100
 
 
-def test_a_stale_object_does_not_turn_a_refund_back(charged):
+def test_a_stale_object_does_not_revert_a_refund(charged):
     stale = StripeCharge.objects.get(pk=charged.pk)
     charged.refund()
     stale.comment = "edited"

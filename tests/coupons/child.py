@@ -1,7 +1,7 @@
-"""A process of its own: ``python -m tests.coupons.child URL WHAT``.
+"""A process that works on coupons: ``python -m tests.coupons.child URL WHAT``.
 
-WHAT is ``make`` (the coupon of ``TEN_DOLLARS``), ``edit``, ``delete`` or ``refresh``. Prints how
-it ended.
+WHAT is ``make`` (the coupon of ``TEN_DOLLARS``), ``edit``, ``delete`` or ``refresh``. Prints its
+outcome.
 """
 
 from __future__ import annotations

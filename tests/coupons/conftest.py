@@ -11,7 +11,7 @@ from tests.support.coupons import make_coupon
 
 @pytest.fixture
 def coupon(db, fake):
-    """Ten dollars off, here and at Stripe; the requests that made it are forgotten."""
+    """A coupon of ten dollars, here and at Stripe; ``fake.requests`` is empty."""
     coupon = make_coupon()
     fake.requests.clear()
     return coupon

@@ -26,7 +26,7 @@ def test_a_coupon_is_deleted_at_stripe_and_its_row_is_kept(coupon, fake):
     assert calls(fake) == [RETRIEVE, DELETE]
 
 
-def test_the_managers_tell_deleted_ones_apart(coupon, fake):
+def test_the_managers_separate_deleted_coupons(coupon, fake):
     kept = make_coupon(coupon_id="KEPT")
     coupon.delete()
 
@@ -56,7 +56,7 @@ def test_a_coupon_that_stripe_does_not_know_is_only_marked(coupon, fake):
     assert calls(fake) == [RETRIEVE]
 
 
-def test_a_coupon_that_somebody_deletes_at_the_same_moment_is_marked(coupon, fake):
+def test_a_coupon_deleted_at_stripe_at_the_same_moment_is_marked(coupon, fake):
     def delete(request):
         if request.method == "DELETE":
             fake.before_request.clear()
@@ -79,7 +79,7 @@ def test_deleting_twice_does_no_harm(coupon, fake):
 
 @pytest.mark.parametrize("fault", [Fault.REQUEST_LOST, Fault.ANSWER_LOST, Fault.ERROR_500_AFTER])
 @pytest.mark.parametrize("endpoint", [RETRIEVE, DELETE])
-def test_a_failure_marks_nothing_and_the_next_try_finishes(coupon, fake, endpoint, fault):
+def test_a_failed_deletion_marks_nothing_and_a_retry_finishes_it(coupon, fake, endpoint, fault):
     fake.fail_next(endpoint, fault)
     with pytest.raises(stripe.StripeError):
         coupon.delete()
@@ -91,7 +91,7 @@ def test_a_failure_marks_nothing_and_the_next_try_finishes(coupon, fake, endpoin
     assert at_stripe(fake) == []
 
 
-def test_what_stripe_refuses_is_raised(coupon, monkeypatch):
+def test_a_deletion_that_stripe_refuses_raises(coupon, monkeypatch):
     def refuse(coupon_id):
         raise stripe.InvalidRequestError("No.", param=None, http_status=400)
 
@@ -103,7 +103,7 @@ def test_what_stripe_refuses_is_raised(coupon, monkeypatch):
     assert not row_of(coupon).is_deleted
 
 
-def test_a_row_that_never_came_to_stripe_is_only_marked(fake, coupon):
+def test_a_row_that_was_never_at_stripe_is_only_marked(fake, coupon):
     local = StripeCoupon(**{**TEN_DOLLARS, "coupon_id": "LOCAL"}, created=coupon.created)
     local.save_locally()
 
@@ -113,7 +113,7 @@ def test_a_row_that_never_came_to_stripe_is_only_marked(fake, coupon):
     assert not fake.requests
 
 
-def test_rows_of_0_14_that_are_of_the_same_coupon_are_all_marked(coupon):
+def test_duplicate_rows_of_0_14_are_all_marked(coupon):
     copied = {name: getattr(coupon, name) for name in ("coupon_id", "created", "duration")}
     [twin] = StripeCoupon.objects.bulk_create([StripeCoupon(**copied, is_created_at_stripe=True)])
 
@@ -122,7 +122,7 @@ def test_rows_of_0_14_that_are_of_the_same_coupon_are_all_marked(coupon):
     assert row_of(twin).is_deleted
 
 
-# Many
+# Querysets
 
 
 def test_each_coupon_of_a_queryset_is_deleted(fake):
@@ -136,7 +136,7 @@ def test_each_coupon_of_a_queryset_is_deleted(fake):
     assert rows(is_deleted=True).count() == 2
 
 
-def test_a_queryset_does_not_remember_what_it_has_deleted(coupon):
+def test_a_queryset_clears_its_cache_after_deleting(coupon):
     coupons = StripeCoupon.objects.all()
     list(coupons)
 
@@ -145,7 +145,7 @@ def test_a_queryset_does_not_remember_what_it_has_deleted(coupon):
     assert list(coupons) == []
 
 
-def test_deleting_nothing_deletes_nothing(fake, db):
+def test_an_empty_queryset_deletes_nothing(fake, db):
     assert StripeCoupon.objects.all().delete() == (0, {LABEL: 0})
 
 

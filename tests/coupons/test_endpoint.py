@@ -43,13 +43,13 @@ FIELDS = [
 URL = "/aa-stripe/coupons/SALE10"
 
 
-def test_the_endpoint_has_a_name_and_an_address():
+def test_the_endpoint_has_a_name_and_a_path():
     assert reverse("stripe-coupon-details", kwargs={"coupon_id": "SALE10"}) == URL
     assert resolve(URL).func.cls is views.CouponDetailsAPI
     assert reverse("stripe-coupon-details", args=["a/b ü"]) == "/aa-stripe/coupons/a/b%20%C3%BC"
 
 
-def test_a_coupon_is_shown_without_asking_stripe(api, coupon, fake):
+def test_a_coupon_is_returned_without_a_request_to_stripe(api, coupon, fake):
     response = api.get(URL)
 
     shown = response.json()
@@ -91,13 +91,13 @@ def test_an_unknown_coupon_is_not_found(api, coupon):
         assert api.get(f"/aa-stripe/coupons/{coupon_id}").status_code == 404
 
 
-def test_a_coupon_of_the_other_mode_is_not_found(api, coupon):
+def test_a_live_mode_coupon_is_not_found_with_a_test_key(api, coupon):
     make_live(coupon)
 
     assert api.get(URL).status_code == 404
 
 
-def test_of_rows_of_one_id_the_newest_is_shown(api, coupon):
+def test_the_newest_of_several_rows_with_one_id_is_returned(api, coupon):
     old = row_of(coupon)
     StripeCoupon.objects.bulk_create(
         [
@@ -111,14 +111,14 @@ def test_of_rows_of_one_id_the_newest_is_shown(api, coupon):
     assert api.get(URL).json()["times_redeemed"] == 3
 
 
-def test_an_anonymous_caller_is_refused(coupon):
+def test_an_anonymous_request_is_rejected(coupon):
     response = APIClient().get(URL)
 
     assert response.status_code == 403
 
 
 @pytest.mark.parametrize("method", ["post", "put", "patch", "delete"])
-def test_nothing_can_be_changed(api, coupon, fake, method):
+def test_the_endpoint_is_read_only(api, coupon, fake, method):
     response = getattr(api, method)(URL, {"metadata": {"a": "b"}}, format="json")
 
     assert response.status_code == 405
@@ -133,14 +133,14 @@ def test_it_costs_one_query(api, coupon):
     assert len(captured) == 1
 
 
-def test_the_answer_is_not_cached(api, coupon):
+def test_the_response_is_not_cached(api, coupon):
     assert "no-store" in api.get(URL)["Cache-Control"]
 
 
-# A project's own view may take coupons with the same serializer.
+# A project's own view may create and edit coupons with this serializer.
 
 
-def test_the_serializer_changes_metadata_alone(coupon, fake):
+def test_the_serializer_changes_only_metadata(coupon, fake):
     serializer = StripeCouponSerializer(
         coupon, data={"metadata": {"a": "b"}, "amount_off": 3}, partial=True
     )
@@ -152,7 +152,7 @@ def test_the_serializer_changes_metadata_alone(coupon, fake):
     assert (stored.metadata, stored.amount_off) == ({"a": "b"}, 10)
 
 
-def test_the_serializer_leaves_the_coupon_alone_when_it_refuses(coupon, fake):
+def test_rejected_data_does_not_change_the_coupon(coupon, fake):
     serializer = StripeCouponSerializer(coupon, data={"metadata": ["a"]}, partial=True)
 
     assert not serializer.is_valid()
@@ -160,7 +160,7 @@ def test_the_serializer_leaves_the_coupon_alone_when_it_refuses(coupon, fake):
     assert not fake.requests
 
 
-def test_the_serializer_takes_nothing_that_stripe_decides(fake):
+def test_the_serializer_ignores_fields_that_stripe_sets(fake):
     data = {
         "coupon_id": "HALF",
         "percent_off": "50",

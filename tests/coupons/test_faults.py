@@ -1,4 +1,4 @@
-"""A request that fails leaves nothing half made, and the next try makes no second coupon."""
+"""A failed request leaves no incomplete coupon, and a retry creates no second one."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def fail(coupon, fake, fault, endpoint=CREATE):
         coupon.save()
 
 
-def is_whole(coupon, fake):
+def is_complete(coupon, fake):
     """Return whether there is one coupon, the same here and at Stripe."""
     [there] = at_stripe(fake)
     [row] = rows()
@@ -46,7 +46,7 @@ def is_whole(coupon, fake):
 
 
 @pytest.mark.parametrize("fault", TOOK_EFFECT + NOTHING_HAPPENED)
-def test_nothing_is_stored_of_a_coupon_whose_creation_fails(fake, fault):
+def test_a_coupon_whose_creation_fails_is_not_stored(fake, fault):
     coupon = new_coupon()
 
     fail(coupon, fake, fault)
@@ -57,36 +57,36 @@ def test_nothing_is_stored_of_a_coupon_whose_creation_fails(fake, fault):
 
 
 @pytest.mark.parametrize("fault", TOOK_EFFECT + NOTHING_HAPPENED)
-def test_saving_again_makes_one_coupon(fake, fault):
+def test_saving_again_creates_one_coupon(fake, fault):
     coupon = new_coupon()
     fail(coupon, fake, fault)
 
     coupon.save()
 
-    assert is_whole(coupon, fake)
+    assert is_complete(coupon, fake)
 
 
 @pytest.mark.parametrize("fault", TOOK_EFFECT + NOTHING_HAPPENED)
-def test_asking_for_the_same_again_makes_one_coupon(fake, fault):
+def test_creating_the_same_coupon_again_makes_one(fake, fault):
     fail(new_coupon(metadata={"n": 1}, name="Spring"), fake, fault)
 
     coupon = make_coupon(metadata={"n": 1}, name="Spring")
 
-    assert is_whole(coupon, fake)
+    assert is_complete(coupon, fake)
 
 
 @pytest.mark.parametrize("fault", [Fault.ANSWER_LOST, Fault.REQUEST_LOST, Fault.GARBAGE])
-def test_saving_again_makes_one_coupon_of_an_id_that_stripe_chooses(fake, fault):
+def test_saving_again_creates_one_coupon_if_stripe_chooses_the_id(fake, fault):
     coupon = new_coupon(coupon_id="")
     fail(coupon, fake, fault)
 
     coupon.save()
 
-    assert is_whole(coupon, fake)
+    assert is_complete(coupon, fake)
 
 
 @pytest.mark.parametrize("fault", [Fault.ERROR_500_BEFORE, Fault.ERROR_500_AFTER])
-def test_an_error_of_stripes_own_never_makes_two_of_an_id_that_stripe_chooses(fake, fault):
+def test_a_server_error_never_creates_two_coupons_if_stripe_chooses_the_id(fake, fault):
     coupon = new_coupon(coupon_id="")
     fail(coupon, fake, fault)
 
@@ -97,35 +97,35 @@ def test_an_error_of_stripes_own_never_makes_two_of_an_id_that_stripe_chooses(fa
     assert not rows().exists()
 
 
-def test_saving_again_works_when_stripe_has_forgotten_the_key(fake):
+def test_saving_again_works_after_stripe_has_discarded_the_key(fake):
     coupon = new_coupon()
     fail(coupon, fake, Fault.ANSWER_LOST)
     fake.advance(2 * DAY)
 
     coupon.save()
 
-    assert is_whole(coupon, fake)
+    assert is_complete(coupon, fake)
 
 
-def test_saving_again_takes_over_what_was_changed_at_stripe_meanwhile(fake):
+def test_saving_again_stores_what_was_changed_at_stripe_meanwhile(fake):
     coupon = new_coupon()
     fail(coupon, fake, Fault.ANSWER_LOST)
     stripe.Coupon.modify("SALE10", name="Spring")
 
     coupon.save()
 
-    assert is_whole(coupon, fake)
+    assert is_complete(coupon, fake)
     assert row_of(coupon).name == "Spring"
 
 
-def test_a_coupon_whose_answer_was_lost_and_that_the_webhook_stored_is_adopted(fake):
+def test_a_coupon_that_the_webhook_stored_after_a_lost_response_is_adopted(fake):
     coupon = new_coupon()
     fail(coupon, fake, Fault.ANSWER_LOST)
     StripeCoupon(coupon_id="SALE10").save(force_retrieve=True)
 
     coupon.save()
 
-    assert is_whole(coupon, fake)
+    assert is_complete(coupon, fake)
 
 
 @pytest.mark.parametrize(
@@ -141,18 +141,18 @@ def test_a_coupon_whose_answer_was_lost_and_that_the_webhook_stored_is_adopted(f
         {"name": "Spring"},
     ],
 )
-def test_what_stripe_has_is_not_adopted_when_something_else_was_asked_for(fake, different):
+def test_a_coupon_at_stripe_with_other_terms_is_not_adopted(fake, different):
     stripe.Coupon.create(id="SALE10", duration="forever", currency="usd", amount_off=1000)
-    asked, there = new_coupon(**different), at_stripe(fake)[0].copy()
+    coupon, there = new_coupon(**different), at_stripe(fake)[0].copy()
 
     with pytest.raises(stripe.InvalidRequestError, match="already exists"):
-        asked.save()
+        coupon.save()
 
     assert not rows().exists()
     assert at_stripe(fake) == [there]
 
 
-def test_what_stripe_has_is_adopted_when_the_same_was_asked_for(fake):
+def test_a_coupon_at_stripe_with_the_same_terms_is_adopted(fake):
     stripe.Coupon.create(
         id="HALF", duration="repeating", duration_in_months=2, percent_off=33.3, max_redemptions=4
     )
@@ -166,18 +166,18 @@ def test_what_stripe_has_is_adopted_when_the_same_was_asked_for(fake):
         max_redemptions=4,
     )
 
-    assert is_whole(coupon, fake)
+    assert is_complete(coupon, fake)
 
 
-def test_a_coupon_that_is_here_is_not_made_again(coupon, fake):
-    with pytest.raises(StripeCouponAlreadyExists) as refused:
+def test_a_coupon_that_has_a_row_is_not_created_again(coupon, fake):
+    with pytest.raises(StripeCouponAlreadyExists) as raised:
         make_coupon()
 
     assert rows().count() == len(at_stripe(fake)) == 1
-    assert refused.value.__cause__ is not None
+    assert raised.value.__cause__ is not None
 
 
-def test_a_refused_coupon_can_be_mended_and_saved(fake):
+def test_a_refused_coupon_can_be_saved_once_its_id_is_free(fake):
     stripe.Coupon.create(id="SALE10", duration="once", percent_off=5)
     coupon = new_coupon()
     with pytest.raises(stripe.InvalidRequestError):
@@ -186,10 +186,10 @@ def test_a_refused_coupon_can_be_mended_and_saved(fake):
     stripe.Coupon.delete("SALE10")
     coupon.save()
 
-    assert is_whole(coupon, fake)
+    assert is_complete(coupon, fake)
 
 
-def test_a_change_after_a_lost_answer_is_not_passed_over(fake):
+def test_a_change_after_a_lost_response_is_not_ignored(fake):
     coupon = new_coupon()
     fail(coupon, fake, Fault.ANSWER_LOST)
     coupon.amount_off = 20
@@ -201,18 +201,18 @@ def test_a_change_after_a_lost_answer_is_not_passed_over(fake):
     assert [it["amount_off"] for it in at_stripe(fake)] == [1000]
 
 
-def test_a_change_after_a_lost_request_is_what_is_created(fake):
+def test_a_change_after_a_lost_request_is_sent(fake):
     coupon = new_coupon()
     fail(coupon, fake, Fault.REQUEST_LOST)
     coupon.amount_off = 20
 
     coupon.save()
 
-    assert is_whole(coupon, fake)
+    assert is_complete(coupon, fake)
     assert at_stripe(fake)[0]["amount_off"] == 2000
 
 
-def test_a_key_that_stripe_refuses_changes_nothing(fake, settings):
+def test_a_coupon_can_be_saved_after_a_refused_api_key(fake, settings):
     settings.STRIPE_API_KEY = "sk_wrong"
     coupon = new_coupon()
     with pytest.raises(stripe.AuthenticationError):
@@ -221,7 +221,7 @@ def test_a_key_that_stripe_refuses_changes_nothing(fake, settings):
     settings.STRIPE_API_KEY = "sk_test_right"
     coupon.save()
 
-    assert is_whole(coupon, fake)
+    assert is_complete(coupon, fake)
 
 
 @pytest.mark.parametrize("fault", TOOK_EFFECT + NOTHING_HAPPENED)
@@ -251,14 +251,14 @@ def test_an_edit_that_fails_can_be_saved_again(coupon, fake, endpoint, fault):
 
 
 @pytest.mark.parametrize("fault", [Fault.REQUEST_LOST, Fault.RATE_LIMITED])
-def test_only_an_unknown_coupon_is_taken_for_deleted(coupon, fake, fault):
+def test_a_failed_retrieval_does_not_mark_a_coupon_as_deleted(coupon, fake, fault):
     fail(coupon, fake, fault, RETRIEVE)
 
     assert not coupon.is_deleted
     assert not row_of(coupon).is_deleted
 
 
-def test_a_failed_fetch_leaves_nothing(fake):
+def test_a_failed_fetch_stores_nothing(fake):
     stripe.Coupon.create(id="THEIRS", percent_off=5, duration="once")
     fake.fail_next(RETRIEVE, Fault.ERROR_500_BEFORE)
     coupon = StripeCoupon(coupon_id="THEIRS")
@@ -268,4 +268,4 @@ def test_a_failed_fetch_leaves_nothing(fake):
 
     coupon.save(force_retrieve=True)
 
-    assert is_whole(coupon, fake)
+    assert is_complete(coupon, fake)

@@ -38,27 +38,27 @@ def test_no_metadata_is_empty_metadata(fake, metadata):
     assert row_of(form.save()).metadata == {}
 
 
-def test_a_second_live_coupon_of_the_same_id_is_refused(coupon, fake):
+def test_a_duplicate_id_is_rejected(coupon, fake):
     form = StripeCouponForm(TEN_DOLLARS)
 
     assert form.errors == {"coupon_id": ["Coupon with this id already exists"]}
     assert not fake.requests
 
 
-def test_a_deleted_coupon_is_not_in_the_way(coupon):
+def test_the_id_of_a_deleted_coupon_is_accepted(coupon):
     coupon.delete()
 
     assert StripeCouponForm(TEN_DOLLARS).is_valid()
 
 
-def test_a_coupon_of_the_other_mode_is_not_in_the_way(coupon):
+def test_the_id_of_a_live_mode_coupon_is_accepted_in_test_mode(coupon):
     make_live(coupon)
 
     assert StripeCouponForm(TEN_DOLLARS).is_valid()
 
 
-def test_an_existing_coupon_changes_name_and_metadata_alone(coupon, fake):
-    sent = {
+def test_only_name_and_metadata_of_an_existing_coupon_change(coupon, fake):
+    data = {
         "coupon_id": "OTHER",
         "amount_off": "5",
         "percent_off": "5",
@@ -69,7 +69,7 @@ def test_an_existing_coupon_changes_name_and_metadata_alone(coupon, fake):
         "metadata": '{"a": "b"}',
     }
 
-    form = StripeCouponForm(sent, instance=coupon)
+    form = StripeCouponForm(data, instance=coupon)
     assert form.is_valid(), form.errors
     form.save()
 
@@ -83,7 +83,7 @@ def test_an_existing_coupon_changes_name_and_metadata_alone(coupon, fake):
     }
 
 
-def test_metadata_that_is_no_json_is_refused(coupon, fake):
+def test_metadata_that_is_not_a_flat_json_object_is_rejected(coupon, fake):
     for metadata in ("{", "[]", '{"a": {}}'):
         form = StripeCouponForm({"name": "", "metadata": metadata}, instance=row_of(coupon))
 
@@ -100,7 +100,7 @@ def test_without_commit_nothing_is_sent(fake):
     assert calls(fake) == [CREATE]
 
 
-def test_a_form_of_some_fields_works(fake):
+def test_a_form_with_fewer_fields_works(fake):
     class Small(StripeCouponForm):
         class Meta(StripeCouponForm.Meta):
             fields = ["percent_off", "duration"]

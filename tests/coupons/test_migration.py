@@ -1,4 +1,4 @@
-"""Rows of 0.14 are named by migration 0031 as ``save()`` names new ones."""
+"""Migration 0031 gives rows of 0.14 the identity that ``save()`` gives new ones."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def of_0_14(coupon_id="SALE10", created=CREATED, **fields):
 
 
 def identity_of(coupon_id, created, livemode):
-    """The name that ``save()`` gives."""
+    """Return the identity that ``save()`` gives."""
     coupon = of_0_14(coupon_id, created, livemode=livemode)
     coupon.identify()
     return coupon.identity
@@ -50,11 +50,11 @@ def migrate():
     migration.fill_coupon_identity(apps, SimpleNamespace(connection=connection))
 
 
-def named():
+def identified():
     return list(rows().exclude(identity=None).values_list("pk", flat=True))
 
 
-def test_each_coupon_is_named_as_save_names_it():
+def test_each_coupon_gets_the_identity_that_save_gives():
     store(
         of_0_14(),
         of_0_14(created=CREATED + timedelta(seconds=1)),
@@ -72,14 +72,14 @@ def test_each_coupon_is_named_as_save_names_it():
     assert rows().count() == len(set(rows().values_list("identity", flat=True))) == 7
 
 
-def test_the_newest_of_rows_that_are_of_one_coupon_is_named():
+def test_only_the_newest_of_duplicate_rows_gets_an_identity():
     twins = store(of_0_14(), of_0_14(name="second"), *(of_0_14(str(n)) for n in range(4)))
     [newest] = store(of_0_14(name="third"))
 
     migrate()
 
     assert rows().count() == 7
-    assert set(named()) == {row.pk for row in [*twins[2:], newest]}
+    assert set(identified()) == {row.pk for row in [*twins[2:], newest]}
     assert [row.name for row in rows(coupon_id="SALE10")] == ["", "second", "third"]
 
 
@@ -94,7 +94,7 @@ def test_migrating_again_changes_nothing():
 
 
 @pytest.mark.parametrize("time", [1, 2, 3])
-def test_what_was_killed_goes_on(monkeypatch, time):
+def test_a_killed_migration_can_be_continued(monkeypatch, time):
     store(*(of_0_14(str(number % 4)) for number in range(10)))
     undisturbed = list(rows().order_by("-pk").values_list("pk", flat=True)[:4])
     times = iter(range(1, 100))
@@ -112,18 +112,18 @@ def test_what_was_killed_goes_on(monkeypatch, time):
 
     migrate()
 
-    assert set(named()) == set(undisturbed)
+    assert set(identified()) == set(undisturbed)
 
 
-def test_rows_that_never_came_to_stripe_have_no_name():
+def test_rows_that_were_never_at_stripe_get_no_identity():
     store(of_0_14(is_created_at_stripe=False))
 
     migrate()
 
-    assert named() == []
+    assert identified() == []
 
 
-def test_without_time_zones_the_name_is_the_same(settings):
+def test_the_identity_is_the_same_without_time_zones(settings):
     settings.USE_TZ, settings.TIME_ZONE = False, "Asia/Tokyo"
     naive = CREATED.astimezone(timezone(timedelta(hours=9))).replace(tzinfo=None)
 

@@ -1,4 +1,4 @@
-"""Amounts of every currency, and ids of every kind, come back as they went."""
+"""Amounts in every currency and unusual ids survive the way to Stripe and back."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ IN_STRIPES_UNIT = {
 
 
 @pytest.mark.parametrize("currency", IN_STRIPES_UNIT)
-def test_an_amount_is_sent_in_stripes_unit_and_kept_in_ours(fake, currency):
+def test_an_amount_is_sent_in_stripes_unit_and_stored_in_the_major_unit(fake, currency):
     amount, minor = IN_STRIPES_UNIT[currency]
 
     coupon = make_coupon(currency=currency, amount_off=Decimal(amount))
@@ -51,7 +51,7 @@ def test_an_amount_is_sent_in_stripes_unit_and_kept_in_ours(fake, currency):
 @hypothesis_settings(
     max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-def test_every_amount_that_stripe_counts_comes_back(db, currency, steps):
+def test_every_valid_amount_is_unchanged_by_two_conversions(db, currency, steps):
     minor = steps * smallest_step(currency)
     coupon = new_coupon(currency=currency, amount_off=to_major_units(minor, currency))
 
@@ -96,7 +96,7 @@ def url_of(coupon_id):
 
 
 @pytest.mark.parametrize("coupon_id", UNUSUAL)
-def test_an_unusual_id_goes_to_stripe_and_back(fake, coupon_id):
+def test_a_coupon_with_an_unusual_id_can_be_saved_and_deleted(fake, coupon_id):
     coupon = make_coupon(coupon_id=coupon_id)
     coupon.metadata = {"a": "b"}
     coupon.save()
@@ -119,7 +119,7 @@ def test_an_unusual_id_is_found_over_http(api, fake, coupon_id):
 
 
 @pytest.mark.parametrize("coupon_id", UNUSUAL)
-def test_an_unusual_id_goes_through_the_form(fake, coupon_id):
+def test_the_form_accepts_an_unusual_id(fake, coupon_id):
     form = StripeCouponForm({**TEN_DOLLARS, "coupon_id": coupon_id})
 
     assert form.is_valid(), form.errors
@@ -143,7 +143,7 @@ def test_ids_that_look_alike_are_different_coupons(fake, api):
         assert not StripeCouponForm({**TEN_DOLLARS, "coupon_id": coupon_id}).is_valid()
 
 
-def test_deleting_one_leaves_those_that_look_alike(fake):
+def test_deleting_a_coupon_keeps_those_whose_ids_look_alike(fake):
     for coupon_id in ALIKE:
         make_coupon(coupon_id=coupon_id)
 
@@ -152,9 +152,9 @@ def test_deleting_one_leaves_those_that_look_alike(fake):
     make_coupon(coupon_id="SALE")
     StripeCoupon.objects.filter(coupon_id__in=["sale", "SALE "]).delete()
 
-    left = {"SALE", "Sale", " SALE", "SALÉ", "SÂLE"}
-    assert {it.coupon_id for it in StripeCoupon.objects.all()} == left
-    assert {it["id"] for it in at_stripe(fake)} == left
+    kept = {"SALE", "Sale", " SALE", "SALÉ", "SÂLE"}
+    assert {it.coupon_id for it in StripeCoupon.objects.all()} == kept
+    assert {it["id"] for it in at_stripe(fake)} == kept
 
 
 def test_an_id_can_be_compared_with_another_column(fake):

@@ -27,7 +27,7 @@ at_each_moment = pytest.mark.parametrize("moment", ["before", "after"])
 
 @pytest.fixture
 def start(start_module, served):
-    """Start a process that works on coupons."""
+    """A function that starts a process, which works on coupons."""
     return partial(start_module, "tests.coupons.child", served.url)
 
 
@@ -88,10 +88,10 @@ def test_a_refresh_that_was_killed_has_deleted_nothing(fake, start):
 def test_processes_that_make_the_same_coupon_at_once_make_one(fake, start):
     children = [start("make") for _ in range(3)]
 
-    said = [child.communicate(timeout=TIMEOUT)[0] for child in children]
+    outputs = [child.communicate(timeout=TIMEOUT)[0] for child in children]
 
-    assert set(said) <= {"done\n", "refused: StripeCouponAlreadyExists\n"}
-    assert "done\n" in said
+    assert set(outputs) <= {"done\n", "refused: StripeCouponAlreadyExists\n"}
+    assert "done\n" in outputs
     assert len(at_stripe(fake)) == rows().count() == 1
 
 
@@ -100,7 +100,7 @@ def test_two_refreshes_at_once_store_each_coupon_once(fake, start):
         stripe.Coupon.create(id=f"C{number}", duration="once", percent_off=5)
     children = [start("refresh") for _ in range(2)]
 
-    said = [child.communicate(timeout=TIMEOUT)[0] for child in children]
+    outputs = [child.communicate(timeout=TIMEOUT)[0] for child in children]
 
-    assert said == ["done\n", "done\n"]
+    assert outputs == ["done\n", "done\n"]
     assert StripeCoupon.objects.count() == rows().count() == 150

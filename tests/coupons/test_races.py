@@ -22,9 +22,9 @@ def fetch(coupon_id="SALE10"):
     StripeCoupon(coupon_id=coupon_id).save(force_retrieve=True)
 
 
-@pytest.mark.parametrize("other_one", [fetch, refresh_coupons])
-def test_our_save_adopts_the_row_that_somebody_else_has_stored(db, fake, other_one):
-    when_done(fake, CREATE, other_one)
+@pytest.mark.parametrize("other_process", [fetch, refresh_coupons])
+def test_save_adopts_the_row_that_another_process_stored(db, fake, other_process):
+    when_done(fake, CREATE, other_process)
 
     coupon = make_coupon()
 
@@ -35,7 +35,7 @@ def test_our_save_adopts_the_row_that_somebody_else_has_stored(db, fake, other_o
     assert row_of(coupon).metadata == {"a": "b"}
 
 
-def test_a_fetch_that_comes_second_is_told(db, fake):
+def test_the_second_of_two_fetches_raises(db, fake):
     stripe.Coupon.create(id="SALE10", duration="once", percent_off=5)
     when_done(fake, RETRIEVE, fetch)
 
@@ -45,8 +45,8 @@ def test_a_fetch_that_comes_second_is_told(db, fake):
     assert rows().count() == 1
 
 
-def test_the_adopted_row_may_be_in_a_transaction_of_ours(transactional_db, fake):
-    """A row that was committed after it began is found at any isolation level."""
+def test_save_adopts_the_row_inside_a_transaction(transactional_db, fake):
+    """A row committed after the transaction began is found at any isolation level."""
 
     def elsewhere():
         def work():
@@ -65,7 +65,7 @@ def test_the_adopted_row_may_be_in_a_transaction_of_ours(transactional_db, fake)
             cursor.execute("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ")
 
     with transaction.atomic():
-        if connection.vendor != "sqlite":  # where reading first would lock the others out
+        if connection.vendor != "sqlite":  # SQLite would lock out the other thread
             assert not rows().exists()
         coupon = make_coupon()
 
@@ -98,14 +98,14 @@ def test_a_deletion_during_an_edit_is_not_overwritten(coupon, fake):
 
 
 def in_threads(*acts):
-    """Run all at once; the errors they raised."""
+    """Run all at once; return the errors that they raised."""
     errors, barrier = [], threading.Barrier(len(acts))
 
     def work(act):
         try:
             barrier.wait(30)
             act()
-        except Exception as error:  # noqa: BLE001 (the test looks at it)
+        except Exception as error:  # noqa: BLE001 (the test checks it)
             errors.append(error)
         finally:
             connection.close()
@@ -128,7 +128,7 @@ def test_threads_that_make_the_same_coupon_make_one(transactional_db, fake, time
 
 
 @pytest.mark.parametrize("time", range(3))
-def test_a_coupon_that_everybody_stores_at_once_has_one_row(transactional_db, fake, time):
+def test_a_coupon_that_many_threads_store_at_once_has_one_row(transactional_db, fake, time):
     stripe.Coupon.create(id="SALE10", duration="forever", amount_off=1000, currency="usd")
 
     errors = in_threads(*[fetch] * 3, *[refresh_coupons] * 3, *[make_coupon] * 2)
@@ -138,7 +138,7 @@ def test_a_coupon_that_everybody_stores_at_once_has_one_row(transactional_db, fa
     assert not rows(is_deleted=True).exists()
 
 
-def test_threads_that_edit_one_coupon_leave_both_sides_alike(transactional_db, fake):
+def test_threads_that_edit_one_coupon_leave_the_row_and_stripe_equal(transactional_db, fake):
     coupon = make_coupon()
 
     def edit(number):

@@ -1,4 +1,4 @@
-"""``refresh_coupons`` lets the rows say what Stripe's listing says, page by page."""
+"""``refresh_coupons`` updates the rows from Stripe's listing, page by page."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def on_page(fake, number, act):
     """Call ``act()`` once the page has been read at Stripe."""
     seen = []
 
-    def hook(request, answer):
+    def hook(request, response):
         if request.path == "/v1/coupons" and request.method == "GET":
             seen.append(request)
             if len(seen) == number:
@@ -66,7 +66,7 @@ def on_page(fake, number, act):
     fake.after_request.append(hook)
 
 
-# Taking over
+# Updating from Stripe
 
 
 def test_a_coupon_made_at_stripe_gets_a_row(fake, run):  # noqa: F811
@@ -84,7 +84,7 @@ def test_a_coupon_made_at_stripe_gets_a_row(fake, run):  # noqa: F811
     assert (ran.status, ran.stdout) == (0, "created: 1\n")
 
 
-def test_a_row_made_by_the_run_is_as_one_made_by_save(fake):
+def test_a_row_created_by_the_run_equals_one_created_by_save(fake):
     stripe.Coupon.create(id="THEIRS", duration="once", amount_off=1050, currency="eur")
     refresh_coupons()
     made = rows().values().get()
@@ -96,7 +96,7 @@ def test_a_row_made_by_the_run_is_as_one_made_by_save(fake):
     assert {name for name in saved if saved[name] != made[name]} <= {"id", "uuid", "updated"}
 
 
-def test_what_was_changed_at_stripe_is_taken_over(coupon, fake, run):  # noqa: F811
+def test_changes_at_stripe_are_stored(coupon, fake, run):  # noqa: F811
     stripe.Coupon.modify("SALE10", metadata={"a": "b"}, name="Spring")
     fake.account.find("coupon", "SALE10")["times_redeemed"] = 3
     before = coupon.updated
@@ -119,7 +119,7 @@ def test_a_coupon_that_did_not_change_is_not_written(coupon, run):  # noqa: F811
     assert list(rows().values()) == before
 
 
-def test_a_coupon_that_is_gone_is_marked_as_deleted(coupon, run):  # noqa: F811
+def test_a_coupon_deleted_at_stripe_is_marked_as_deleted(coupon, run):  # noqa: F811
     kept = make_coupon(coupon_id="KEPT")
     stripe.Coupon.delete("SALE10")
 
@@ -130,7 +130,7 @@ def test_a_coupon_that_is_gone_is_marked_as_deleted(coupon, run):  # noqa: F811
     assert ran.stdout == f"unchanged: 1\n{job.DELETED}: 1\n"
 
 
-def test_the_last_coupon_may_go_too(coupon, fake):
+def test_the_last_coupon_is_marked_as_deleted_too(coupon, fake):
     stripe.Coupon.delete("SALE10")
 
     refresh_coupons()
@@ -138,7 +138,7 @@ def test_the_last_coupon_may_go_too(coupon, fake):
     assert row_of(coupon).is_deleted
 
 
-def test_a_coupon_whose_id_was_given_away_again_is_marked_and_the_new_one_stored(
+def test_a_coupon_whose_id_was_reused_is_marked_and_the_new_one_stored(
     coupon,
     fake,
     run,  # noqa: F811
@@ -155,7 +155,7 @@ def test_a_coupon_whose_id_was_given_away_again_is_marked_and_the_new_one_stored
     assert ran.stdout == f"created: 1\n{job.DELETED}: 1\n"
 
 
-def test_a_coupon_that_was_taken_for_deleted_comes_back(coupon, run):  # noqa: F811
+def test_a_coupon_wrongly_marked_as_deleted_is_restored(coupon, run):  # noqa: F811
     rows().update(is_deleted=True)
 
     run("refresh_coupons")
@@ -163,7 +163,7 @@ def test_a_coupon_that_was_taken_for_deleted_comes_back(coupon, run):  # noqa: F
     assert not row_of(coupon).is_deleted
 
 
-def test_rows_of_0_14_that_are_of_one_coupon_are_all_refreshed(coupon, fake):
+def test_duplicate_rows_of_0_14_are_all_refreshed(coupon, fake):
     copied = {name: getattr(coupon, name) for name in ("coupon_id", "created", "duration")}
     [twin] = StripeCoupon.objects.bulk_create([StripeCoupon(**copied, is_created_at_stripe=True)])
 
@@ -189,7 +189,7 @@ def test_ids_that_look_alike_are_different_coupons(fake):
     assert ids(is_deleted=True) == {"sale"}
 
 
-def test_rows_that_never_came_to_stripe_are_left_alone(fake):
+def test_rows_that_were_never_at_stripe_are_skipped(fake):
     local = new_coupon(created=timezone.now() - timedelta(days=1))
     local.save_locally()
 
@@ -201,7 +201,7 @@ def test_rows_that_never_came_to_stripe_are_left_alone(fake):
 # Live and test mode
 
 
-def test_rows_of_the_other_mode_are_left_alone(coupon, fake):
+def test_rows_of_live_mode_are_not_changed_with_a_test_key(coupon, fake):
     make_live(coupon)
     live = rows().values().get()
     make_coupon(coupon_id="TEST")
@@ -213,7 +213,7 @@ def test_rows_of_the_other_mode_are_left_alone(coupon, fake):
     assert ids(is_deleted=True) == {"TEST"}
 
 
-def test_a_coupon_of_the_other_mode_with_the_same_id_is_another_one(coupon):
+def test_coupons_of_test_and_live_mode_may_have_the_same_id(coupon):
     make_live(coupon)
 
     refresh_coupons()
@@ -222,7 +222,7 @@ def test_a_coupon_of_the_other_mode_with_the_same_id_is_another_one(coupon):
     assert set(StripeCoupon.objects.values_list("livemode", flat=True)) == {True, False}
 
 
-def test_a_listing_of_the_other_mode_than_the_keys_deletes_nothing(coupon, many):
+def test_a_live_mode_listing_with_a_test_key_deletes_nothing(coupon, many):
     stripe.Coupon.delete("SALE10")
     many(1, livemode=True)
 
@@ -246,7 +246,7 @@ def test_every_page_is_read(many, fake, run, number, pages):  # noqa: F811
 
 
 def cost_of_each_page(monkeypatch):
-    """How many statements each full page cost, and what came after the last one."""
+    """Return the number of statements of each page, and of the rest of the run."""
     costs, page = [], job.CouponRefresh.refresh_page
 
     def counted(self, coupons):
@@ -262,7 +262,7 @@ def cost_of_each_page(monkeypatch):
 
 
 def batches(rows_at_once, fields):
-    """SQLite takes so many values at once; more are more statements, as many for every page."""
+    """Return the statements for so many rows; SQLite limits the values of one statement."""
     options = connection.ops.bulk_batch_size(fields, [None] * rows_at_once)
     return -(-rows_at_once // options)
 
@@ -288,12 +288,12 @@ def test_2000_coupons_cost_the_same_for_each_page(many, fake, monkeypatch):
     assert costs[CHANGED] == [1 + 1 + updates] * full_pages + end
     assert costs[SAME] == [1] * full_pages + end
     assert len(calls(fake)) == 3 * full_pages
-    # Afterwards: which rows were not named? 500 at once, of those not written since it began.
+    # The end of the run: find rows that were not listed, 500 at once, except those just written.
     assert after[NEW] == after[CHANGED] == 1
     assert after[SAME] == 1 + 4
 
 
-def test_many_that_are_gone_are_marked_together(many, fake):
+def test_many_deleted_coupons_are_marked_together(many, fake):
     many(1000)
     refresh_coupons()
     for coupon in at_stripe(fake)[:-1]:
@@ -311,7 +311,7 @@ def test_many_that_are_gone_are_marked_together(many, fake):
 # Failures
 
 
-def test_a_listing_that_breaks_off_deletes_nothing(many, fake, run):  # noqa: F811
+def test_an_interrupted_listing_deletes_nothing(many, fake, run):  # noqa: F811
     gone = make_coupon()
     stripe.Coupon.delete("SALE10")
     many(150)
@@ -327,7 +327,7 @@ def test_a_listing_that_breaks_off_deletes_nothing(many, fake, run):  # noqa: F8
 
 
 @pytest.mark.parametrize("fault", [Fault.REQUEST_LOST, Fault.GARBAGE, Fault.RATE_LIMITED])
-def test_a_listing_that_does_not_begin_deletes_nothing(coupon, fake, run, fault):  # noqa: F811
+def test_a_listing_whose_first_request_fails_deletes_nothing(coupon, fake, run, fault):  # noqa: F811
     stripe.Coupon.delete("SALE10")
     fake.fail_next(LIST, fault)
 
@@ -338,7 +338,7 @@ def test_a_listing_that_does_not_begin_deletes_nothing(coupon, fake, run, fault)
 
 
 @pytest.mark.parametrize("key", ["sk_wrong", ""])
-def test_a_refused_key_deletes_nothing(coupon, run, settings, key):  # noqa: F811
+def test_a_refused_api_key_deletes_nothing(coupon, run, settings, key):  # noqa: F811
     settings.STRIPE_API_KEY = key
 
     ran = run("refresh_coupons")
@@ -348,7 +348,7 @@ def test_a_refused_key_deletes_nothing(coupon, run, settings, key):  # noqa: F81
     assert not row_of(coupon).is_deleted
 
 
-def test_a_coupon_that_we_cannot_count_is_reported_and_stops_nobody(
+def test_a_coupon_in_an_unknown_currency_is_reported_and_does_not_stop_the_run(
     coupon,
     many,
     run,  # noqa: F811
@@ -367,7 +367,7 @@ def test_a_coupon_that_we_cannot_count_is_reported_and_stops_nobody(
     assert ids() == {"SALE10", "C00000", "C00001"}
 
 
-def test_a_row_that_cannot_be_refreshed_is_not_taken_for_gone(coupon, fake, run):  # noqa: F811
+def test_a_row_that_cannot_be_refreshed_is_not_marked_as_deleted(coupon, fake, run):  # noqa: F811
     fake.account.find("coupon", "SALE10")["currency"] = "xyz"
 
     ran = run("refresh_coupons")
@@ -378,7 +378,7 @@ def test_a_row_that_cannot_be_refreshed_is_not_taken_for_gone(coupon, fake, run)
 
 @pytest.mark.parametrize("method", ["bulk_create", "bulk_update"])
 @pytest.mark.django_db(transaction=True)
-def test_a_row_that_the_database_refuses_stops_no_other(
+def test_a_database_error_of_one_row_does_not_stop_the_others(
     many,
     run,  # noqa: F811
     monkeypatch,
@@ -389,7 +389,7 @@ def test_a_row_that_the_database_refuses_stops_no_other(
         refresh_coupons()
         for coupon in there:
             coupon["name"] = "Spring"
-    refuse_to_write(monkeypatch, method, "C00001")
+    fail_to_write(monkeypatch, method, "C00001")
 
     ran = run("refresh_coupons")
 
@@ -400,20 +400,20 @@ def test_a_row_that_the_database_refuses_stops_no_other(
     assert ids(is_deleted=False, **written) == {"C00000", "C00002"}
 
 
-def refuse_to_write(monkeypatch, method, coupon_id):
-    def refusing(self, rows, *args, **kwargs):
+def fail_to_write(monkeypatch, method, coupon_id):
+    def failing(self, rows, *args, **kwargs):
         if coupon_id in {row.coupon_id for row in rows}:
             raise DatabaseError("Data too long")
         return original(self, rows, *args, **kwargs)
 
     original = getattr(QuerySet, method)
-    monkeypatch.setattr(QuerySet, method, refusing)
+    monkeypatch.setattr(QuerySet, method, failing)
 
 
-# What happens meanwhile
+# Concurrent changes
 
 
-def test_a_coupon_made_here_while_listing_is_not_deleted(many, fake, run):  # noqa: F811
+def test_a_coupon_created_here_while_listing_is_not_deleted(many, fake, run):  # noqa: F811
     many(150)
     on_page(fake, 1, make_coupon)
 
@@ -424,7 +424,7 @@ def test_a_coupon_made_here_while_listing_is_not_deleted(many, fake, run):  # no
     assert rows().count() == 151
 
 
-def test_a_coupon_made_there_and_stored_by_the_webhook_while_listing_is_not_deleted(many, fake):
+def test_a_coupon_that_the_webhook_stores_while_listing_is_not_deleted(many, fake):
     def webhook():
         stripe.Coupon.create(id="NEW", duration="once", percent_off=5)
         StripeCoupon(coupon_id="NEW").save(force_retrieve=True)
@@ -438,7 +438,7 @@ def test_a_coupon_made_there_and_stored_by_the_webhook_while_listing_is_not_dele
     assert "NEW" in ids()
 
 
-def test_a_coupon_made_there_while_listing_is_left_for_the_next_run(many, fake):
+def test_a_coupon_created_at_stripe_while_listing_is_stored_by_the_next_run(many, fake):
     many(150)
     on_page(fake, 1, lambda: stripe.Coupon.create(id="NEW", duration="once", percent_off=5))
 
@@ -454,7 +454,7 @@ def test_a_listed_coupon_that_the_webhook_stores_first_has_one_row(many, run, mo
     many(3)
 
     def store(coupons):
-        """Between reading the rows and writing them."""
+        """Store the coupon after the run has read the rows and before it writes them."""
         found = rows_of(coupons)
         monkeypatch.setattr(job, "_rows_of", rows_of)
         StripeCoupon(coupon_id="C00001").save(force_retrieve=True)
@@ -508,7 +508,7 @@ def test_an_edit_made_between_reading_and_writing_is_not_overwritten(
     assert ran.stdout == f"skipped ({job.CHANGED_MEANWHILE}): 1\n"
 
 
-def test_a_coupon_deleted_here_while_listing_does_not_come_back(coupon, fake):
+def test_a_coupon_deleted_here_while_listing_is_not_restored(coupon, fake):
     when_done(fake, LIST, lambda: row_of(coupon).delete())
 
     refresh_coupons()
@@ -517,13 +517,13 @@ def test_a_coupon_deleted_here_while_listing_does_not_come_back(coupon, fake):
     assert rows().count() == 1
 
 
-def test_an_id_given_away_again_while_listing_is_not_turned_back(coupon, fake):
-    def give_away():
+def test_a_coupon_whose_id_is_reused_while_listing_stays_deleted(coupon, fake):
+    def reuse_the_id():
         row_of(coupon).delete()
         fake.advance(60)
         make_coupon(amount_off=20)
 
-    when_done(fake, LIST, give_away)
+    when_done(fake, LIST, reuse_the_id)
 
     refresh_coupons()
 
@@ -531,7 +531,7 @@ def test_an_id_given_away_again_while_listing_is_not_turned_back(coupon, fake):
     assert row_of(coupon).is_deleted
 
 
-def test_a_row_that_vanishes_meanwhile_is_skipped(coupon, fake, run):  # noqa: F811
+def test_a_row_that_is_removed_while_listing_is_created_again(coupon, fake, run):  # noqa: F811
     when_done(fake, LIST, lambda: rows()._raw_delete("default"))
 
     ran = run("refresh_coupons")
@@ -579,7 +579,7 @@ def test_a_dry_run_reads_and_writes_nothing(coupon, many, fake, run):  # noqa: F
     assert calls(fake) == [LIST]
 
 
-def test_a_limit_is_how_many_coupons_are_read(coupon, many, fake, run):  # noqa: F811
+def test_limit_is_the_number_of_coupons_to_read(coupon, many, fake, run):  # noqa: F811
     stripe.Coupon.delete("SALE10")
     many(150)
     fake.requests.clear()
@@ -592,7 +592,7 @@ def test_a_limit_is_how_many_coupons_are_read(coupon, many, fake, run):  # noqa:
     assert calls(fake) == [LIST]
 
 
-def test_the_rate_is_kept(coupon, run, monkeypatch):  # noqa: F811
+def test_the_rate_option_is_used(coupon, run, monkeypatch):  # noqa: F811
     rates, at_rate = [], refresh.at_rate
     monkeypatch.setattr(refresh, "at_rate", lambda rate: rates.append(rate) or at_rate(rate))
 
@@ -601,27 +601,27 @@ def test_the_rate_is_kept(coupon, run, monkeypatch):  # noqa: F811
     assert rates == [250]
 
 
-def test_each_coupon_is_told_when_asked_for(coupon, run):  # noqa: F811
+def test_each_coupon_is_reported_at_verbosity_2(coupon, run):  # noqa: F811
     ran = run("refresh_coupons", "--verbosity", "2")
 
     assert ran.stdout == "Coupon id: SALE10: unchanged\nunchanged: 1\n"
 
 
-def test_a_run_that_is_told_to_stop_deletes_nothing(coupon, many, fake):
+def test_a_stopped_run_deletes_nothing(coupon, many, fake):
     stripe.Coupon.delete("SALE10")
     many(1)
 
     class Stop(job.Watcher):
         def saw(self, label, outcome):
-            self.stop_reason = "told to"
+            self.stop_reason = "requested"
 
     report = refresh_coupons(watcher=Stop())
 
-    assert report.stopped == "told to"
+    assert report.stopped == "requested"
     assert not row_of(coupon).is_deleted
 
 
-def test_the_listing_is_that_of_the_gateway(coupon, monkeypatch):
+def test_the_listing_comes_from_the_gateway(coupon, monkeypatch):
     monkeypatch.setattr(gateway, "coupons", lambda: iter(()))
 
     refresh_coupons()

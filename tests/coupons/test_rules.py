@@ -25,7 +25,7 @@ def in_days(days):
 
 
 #: Changes of a valid coupon, and the fields with errors.
-REFUSED = {
+REJECTED = {
     "neither amount nor percentage": ({**PERCENT}, {NON_FIELD_ERRORS}),
     "both": ({"percent_off": 10}, {NON_FIELD_ERRORS}),
     "both, one of them 0": ({"percent_off": 0}, {NON_FIELD_ERRORS, "percent_off"}),
@@ -81,18 +81,18 @@ ACCEPTED = {
     "metadata": {"metadata": {"a": "b", "n": 1}},
 }
 
-#: The endpoint shows no name, so its serializer takes none.
-UNNAMED = [it for it in REFUSED if it != "name too long"]
+#: The serializer has no field ``name``.
+UNNAMED = [it for it in REJECTED if it != "name too long"]
 
 
-def asked(changes):
+def terms_with(changes):
     return {**TEN_DOLLARS, **changes}
 
 
 def posted(changes):
     """Return the data of a browser's form: every field is sent, empty ones too."""
     values = dict.fromkeys(StripeCouponForm._meta.fields, "")
-    values |= {name: value for name, value in asked(changes).items() if value is not None}
+    values |= {name: value for name, value in terms_with(changes).items() if value is not None}
     if "metadata" in changes:
         values["metadata"] = str(changes["metadata"]).replace("'", '"')
     if "redeem_by" in changes:
@@ -100,45 +100,45 @@ def posted(changes):
     return values
 
 
-@pytest.mark.parametrize("name", REFUSED)
-def test_save_refuses(fake, name):
-    changes, fields = REFUSED[name]
+@pytest.mark.parametrize("name", REJECTED)
+def test_save_rejects(fake, name):
+    changes, fields = REJECTED[name]
 
-    with pytest.raises(ValidationError) as refused:
+    with pytest.raises(ValidationError) as raised:
         new_coupon(**changes).save()
 
-    assert set(refused.value.message_dict) == fields
+    assert set(raised.value.message_dict) == fields
     assert not fake.requests
     assert not rows().exists()
 
 
-@pytest.mark.parametrize("name", REFUSED)
-def test_full_clean_refuses(fake, name):
-    changes, fields = REFUSED[name]
+@pytest.mark.parametrize("name", REJECTED)
+def test_full_clean_rejects(fake, name):
+    changes, fields = REJECTED[name]
 
-    with pytest.raises(ValidationError) as refused:
+    with pytest.raises(ValidationError) as raised:
         new_coupon(**changes).full_clean()
 
-    assert set(refused.value.message_dict) == fields
+    assert set(raised.value.message_dict) == fields
 
 
-@pytest.mark.parametrize("name", REFUSED)
-def test_the_form_refuses(fake, name):
-    changes, fields = REFUSED[name]
+@pytest.mark.parametrize("name", REJECTED)
+def test_the_form_rejects(fake, name):
+    changes, fields = REJECTED[name]
 
     form = StripeCouponForm(posted(changes))
 
     assert not form.is_valid()
-    # The rules see no value where the field itself has an error.
+    # A field with an error has no value for the rules to check.
     assert set(form.errors) - {NON_FIELD_ERRORS} == fields - {NON_FIELD_ERRORS}
     assert fields != {NON_FIELD_ERRORS} or form.errors[NON_FIELD_ERRORS]
 
 
 @pytest.mark.parametrize("name", UNNAMED)
-def test_the_serializer_refuses(fake, name):
-    changes, fields = REFUSED[name]
+def test_the_serializer_rejects(fake, name):
+    changes, fields = REJECTED[name]
 
-    serializer = StripeCouponSerializer(data=asked(changes))
+    serializer = StripeCouponSerializer(data=terms_with(changes))
 
     assert not serializer.is_valid()
     named = {"non_field_errors" if it == NON_FIELD_ERRORS else it for it in fields}
@@ -163,14 +163,14 @@ def test_the_form_accepts(fake, name):
 
 @pytest.mark.parametrize("name", sorted(ACCEPTED.keys() - {"the longest name"}))
 def test_the_serializer_accepts(fake, name):
-    serializer = StripeCouponSerializer(data=asked(ACCEPTED[name]))
+    serializer = StripeCouponSerializer(data=terms_with(ACCEPTED[name]))
 
     assert serializer.is_valid(), serializer.errors
     serializer.save()
     assert len(at_stripe(fake)) == rows().count() == 1
 
 
-def test_a_moment_without_a_time_zone_is_one_of_the_projects(fake, settings):
+def test_a_naive_datetime_is_in_the_projects_time_zone(fake, settings):
     settings.TIME_ZONE = "Asia/Tokyo"
     naive = (timezone.now() + timedelta(hours=1)).replace(tzinfo=None)
 
@@ -178,30 +178,30 @@ def test_a_moment_without_a_time_zone_is_one_of_the_projects(fake, settings):
         new_coupon(redeem_by=naive).save()
 
 
-def test_five_years_after_a_leap_day_is_a_day():
+def test_five_years_after_a_leap_day_is_a_valid_date():
     leap_day = timezone.datetime(2028, 2, 29, tzinfo=timezone.get_current_timezone())
 
     assert _years_after(leap_day, 5).isoformat()[:10] == "2033-03-01"
 
 
-def test_a_float_is_what_was_written(fake):
+def test_a_float_is_sent_as_written(fake):
     new_coupon(amount_off=10.1).save()
 
     assert at_stripe(fake)[0]["amount_off"] == 1010
 
 
-def test_a_float_that_is_off_is_refused(fake):
+def test_an_imprecise_float_is_rejected(fake):
     with pytest.raises(ValidationError, match="amount_off"):
         new_coupon(amount_off=0.1 + 0.2).save()
 
 
-def test_what_is_no_number_is_refused(fake):
+def test_a_value_that_is_not_a_number_is_rejected(fake):
     for field, value in {"amount_off": "ten", "percent_off": Decimal("NaN")}.items():
         with pytest.raises(ValidationError, match=field):
             new_coupon(**{field: value}).full_clean()
 
 
-def test_the_rules_for_new_coupons_do_not_bind_existing_ones(coupon):
+def test_the_rules_for_new_coupons_do_not_apply_to_existing_ones(coupon):
     coupon.redeem_by = timezone.now() - timedelta(days=1)
     coupon.max_redemptions = 0
 

@@ -1,4 +1,4 @@
-"""``save()`` goes to Stripe, and comes back with what Stripe says."""
+"""``save()`` creates or edits the coupon at Stripe and stores the response."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from tests.support.rows import row_of
 pytestmark = pytest.mark.django_db
 
 
-# A new one
+# New coupons
 
 
 def test_a_new_coupon_is_created_at_stripe_with_one_request(fake):
@@ -44,7 +44,7 @@ def test_a_new_coupon_is_created_at_stripe_with_one_request(fake):
     assert coupon.is_created_at_stripe
 
 
-def test_a_new_coupon_says_what_stripe_says(fake):
+def test_a_new_coupon_has_the_values_of_stripe(fake):
     coupon = row_of(make_coupon())
 
     [there] = at_stripe(fake)
@@ -55,7 +55,7 @@ def test_a_new_coupon_says_what_stripe_says(fake):
     assert not coupon.is_deleted
 
 
-def test_everything_that_a_coupon_can_say_is_sent(fake):
+def test_all_terms_of_a_coupon_are_sent(fake):
     redeem_by = django_timezone.now().replace(microsecond=0) + timedelta(days=30)
 
     coupon = make_coupon(
@@ -88,7 +88,7 @@ def test_stripe_chooses_the_id_when_none_is_given(fake):
     assert str(row_of(coupon)) == there["id"]
 
 
-def test_a_currency_may_be_in_capitals(fake):
+def test_a_currency_in_capitals_is_stored_in_lower_case(fake):
     assert row_of(make_coupon(currency="USD")).currency == "usd"
 
 
@@ -99,14 +99,14 @@ def test_a_percentage_needs_no_currency_and_sends_none(fake):
 
 
 @pytest.mark.parametrize("percent", [33.3, "33.3", Decimal("33.3")])
-def test_a_percentage_may_be_written_as_a_float_or_a_text(fake, percent):
+def test_a_percentage_may_be_a_float_or_a_string(fake, percent):
     coupon = make_coupon(amount_off=None, percent_off=percent)
 
     assert at_stripe(fake)[0]["percent_off"] == 33.3
     assert row_of(coupon).percent_off == Decimal("33.3")
 
 
-def test_older_rows_of_the_id_become_deleted(fake):
+def test_older_rows_with_the_same_id_are_marked_as_deleted(fake):
     old = make_coupon()
     stripe.Coupon.delete("SALE10")
     fake.advance(60)
@@ -117,7 +117,7 @@ def test_older_rows_of_the_id_become_deleted(fake):
     assert list(StripeCoupon.objects.all()) == [new]
 
 
-def test_older_rows_of_another_id_or_mode_stay(fake):
+def test_older_rows_of_another_id_or_mode_are_kept(fake):
     kept = make_coupon(coupon_id="sale10")
     live = make_coupon()
     make_live(live)
@@ -152,7 +152,7 @@ def test_get_or_create_and_update_or_create_work(fake):
     assert at_stripe(fake)[0]["metadata"] == row_of(first).metadata == {"a": "b"}
 
 
-def test_a_new_row_says_when_it_was_written(fake):
+def test_a_new_row_has_the_time_of_its_update(fake):
     before = django_timezone.now()
 
     coupon = make_coupon()
@@ -160,7 +160,7 @@ def test_a_new_row_says_when_it_was_written(fake):
     assert before <= row_of(coupon).updated <= django_timezone.now()
 
 
-# An existing one
+# Existing coupons
 
 
 def test_metadata_and_name_are_sent(coupon, fake):
@@ -174,7 +174,7 @@ def test_metadata_and_name_are_sent(coupon, fake):
     assert row_of(coupon).stripe_response["name"] == "Spring"
 
 
-def test_metadata_that_is_taken_away_is_gone_at_stripe_too(fake):
+def test_removed_metadata_is_removed_at_stripe_too(fake):
     coupon = make_coupon(metadata={"a": "1", "b": "2"})
 
     coupon.metadata = {"b": 3}
@@ -183,7 +183,7 @@ def test_metadata_that_is_taken_away_is_gone_at_stripe_too(fake):
     assert at_stripe(fake)[0]["metadata"] == row_of(coupon).metadata == {"b": "3"}
 
 
-def test_a_name_can_be_taken_away(fake):
+def test_a_name_can_be_removed(fake):
     coupon = row_of(make_coupon(name="Spring"))
 
     coupon.name = ""
@@ -193,7 +193,7 @@ def test_a_name_can_be_taken_away(fake):
     assert row_of(coupon).name == ""
 
 
-def test_a_name_that_the_row_does_not_know_is_not_taken_away(fake):
+def test_a_name_that_the_row_lacks_is_kept_at_stripe(fake):
     coupon = make_coupon(name="Spring")
     rows().update(name="")  # as in a row of 0.14
 
@@ -210,7 +210,7 @@ def test_saving_without_a_change_only_reads(coupon, fake):
     assert calls(fake) == [RETRIEVE]
 
 
-def test_other_edits_do_not_stick(coupon, fake):
+def test_edits_of_other_fields_are_reverted(coupon, fake):
     coupon.amount_off, coupon.duration, coupon.max_redemptions = 3, "once", 7
 
     coupon.save()
@@ -220,7 +220,7 @@ def test_other_edits_do_not_stick(coupon, fake):
         assert (row.amount_off, row.duration, row.max_redemptions) == (10, "forever", None)
 
 
-def test_what_happened_at_stripe_is_taken_over(coupon, fake):
+def test_changes_at_stripe_are_stored(coupon, fake):
     there = fake.account.find("coupon", "SALE10")
     there.update(times_redeemed=5, max_redemptions=5)
 
@@ -243,7 +243,7 @@ def test_an_expired_coupon_can_still_be_edited(fake):
     assert at_stripe(fake)[0]["metadata"] == {"a": "b"}
 
 
-def test_saving_some_fields_writes_what_stripe_says_of_the_others_too(coupon, fake):
+def test_saving_some_fields_updates_the_others_from_stripe_too(coupon, fake):
     fake.account.find("coupon", "SALE10")["times_redeemed"] = 5
 
     coupon.metadata = {"a": "b"}
@@ -253,7 +253,7 @@ def test_saving_some_fields_writes_what_stripe_says_of_the_others_too(coupon, fa
     assert (stored.metadata, stored.times_redeemed) == ({"a": "b"}, 5)
 
 
-def test_the_time_of_the_update_is_written(coupon):
+def test_save_sets_updated(coupon):
     rows().update(updated=coupon.updated - timedelta(days=1))
     coupon = row_of(coupon)
 
@@ -262,7 +262,7 @@ def test_the_time_of_the_update_is_written(coupon):
     assert row_of(coupon).updated > django_timezone.now() - timedelta(hours=1)
 
 
-def test_a_coupon_that_stripe_does_not_know_becomes_deleted(coupon, fake):
+def test_a_coupon_unknown_at_stripe_is_marked_as_deleted(coupon, fake):
     stripe.Coupon.delete("SALE10")
 
     coupon.metadata = {"a": "b"}
@@ -273,7 +273,7 @@ def test_a_coupon_that_stripe_does_not_know_becomes_deleted(coupon, fake):
     assert not StripeCoupon.objects.exists()
 
 
-def test_a_coupon_that_is_deleted_while_it_is_saved_becomes_deleted(coupon, fake):
+def test_a_coupon_deleted_at_stripe_while_it_is_saved_is_marked_as_deleted(coupon, fake):
     def delete(request):
         if request.method == "POST":
             fake.before_request.clear()
@@ -300,7 +300,7 @@ def test_another_coupon_under_the_same_id_is_not_changed(coupon, fake):
     assert at_stripe(fake)[0]["metadata"] == {}
 
 
-def test_a_coupon_marked_as_deleted_that_stripe_still_has_is_not_deleted(coupon, fake):
+def test_a_coupon_marked_as_deleted_that_stripe_still_has_is_restored(coupon, fake):
     rows().update(is_deleted=True)
 
     coupon = row_of(coupon)
@@ -310,7 +310,7 @@ def test_a_coupon_marked_as_deleted_that_stripe_still_has_is_not_deleted(coupon,
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_row_that_is_gone_is_not_made_again(coupon):
+def test_a_removed_row_is_not_created_again(coupon):
     rows()._raw_delete("default")
 
     with pytest.raises(DatabaseError):
@@ -320,17 +320,17 @@ def test_a_row_that_is_gone_is_not_made_again(coupon):
 
 
 @pytest.mark.parametrize("metadata", [["a"], "text", {"a": {"b": 1}}, {"a": "\0"}])
-def test_metadata_that_is_none_is_refused_before_anything_is_sent(coupon, fake, metadata):
+def test_invalid_metadata_is_rejected_before_anything_is_sent(coupon, fake, metadata):
     coupon.metadata = metadata
 
-    with pytest.raises(ValidationError) as refused:
+    with pytest.raises(ValidationError) as raised:
         coupon.save()
 
-    assert set(refused.value.message_dict) == {"metadata"}
+    assert set(raised.value.message_dict) == {"metadata"}
     assert not fake.requests
 
 
-def test_a_name_that_is_too_long_is_refused_before_anything_is_sent(coupon, fake):
+def test_a_name_that_is_too_long_is_rejected_before_anything_is_sent(coupon, fake):
     coupon.name = "x" * 41
 
     with pytest.raises(ValidationError, match="name"):
@@ -339,7 +339,7 @@ def test_a_name_that_is_too_long_is_refused_before_anything_is_sent(coupon, fake
     assert not fake.requests
 
 
-def test_a_name_that_cannot_be_stored_is_refused_before_anything_is_sent(coupon, fake):
+def test_a_name_that_cannot_be_stored_is_rejected_before_anything_is_sent(coupon, fake):
     coupon.name = "a\0b"
 
     with pytest.raises(ValidationError, match="name"):
@@ -356,7 +356,7 @@ def test_no_metadata_is_empty_metadata(coupon, fake):
     assert row_of(coupon).metadata == {}
 
 
-def test_what_stripe_refuses_of_an_edit_is_raised(coupon, fake):
+def test_an_edit_that_stripe_refuses_raises(coupon, fake):
     coupon.metadata = {str(number): "x" for number in range(51)}
 
     with pytest.raises(stripe.InvalidRequestError):
@@ -370,7 +370,7 @@ def test_what_stripe_refuses_of_an_edit_is_raised(coupon, fake):
 
 
 @pytest.mark.parametrize("act", [StripeCoupon.save, StripeCoupon.delete])
-def test_a_coupon_of_the_other_mode_is_left_alone(coupon, fake, act):
+def test_a_live_mode_coupon_cannot_be_changed_with_a_test_key(coupon, fake, act):
     coupon = make_live(coupon)
 
     with pytest.raises(StripeMethodNotAllowed, match="live mode"):
@@ -380,7 +380,7 @@ def test_a_coupon_of_the_other_mode_is_left_alone(coupon, fake, act):
     assert not fake.requests
 
 
-def test_a_live_key_leaves_coupons_of_test_mode_alone(coupon, fake, settings):
+def test_a_test_mode_coupon_cannot_be_changed_with_a_live_key(coupon, fake, settings):
     settings.STRIPE_API_KEY = "rk_live_key"
 
     with pytest.raises(StripeMethodNotAllowed, match="test mode"):
@@ -422,7 +422,7 @@ def test_a_coupon_made_at_stripe_can_be_fetched(fake):
     assert calls(fake) == [RETRIEVE]
 
 
-def test_fetching_what_is_here_is_refused(coupon):
+def test_fetching_a_coupon_that_has_a_row_raises(coupon):
     twin = StripeCoupon(coupon_id="SALE10")
 
     with pytest.raises(StripeCouponAlreadyExists):
@@ -444,7 +444,7 @@ def test_fetching_marks_older_rows_of_the_id_as_deleted(coupon, fake):
     assert StripeCoupon.objects.get() == new
 
 
-def test_fetching_what_was_taken_for_deleted_brings_it_back(coupon):
+def test_fetching_a_coupon_wrongly_marked_as_deleted_restores_it(coupon):
     rows().update(is_deleted=True)
 
     StripeCoupon(coupon_id="SALE10").save(force_retrieve=True)
@@ -453,7 +453,7 @@ def test_fetching_what_was_taken_for_deleted_brings_it_back(coupon):
     assert rows().count() == 1
 
 
-def test_fetching_what_stripe_does_not_know_fails_and_stores_nothing(fake):
+def test_fetching_an_unknown_coupon_raises_and_stores_nothing(fake):
     with pytest.raises(stripe.InvalidRequestError, match="No such coupon"):
         StripeCoupon(coupon_id="UNKNOWN").save(force_retrieve=True)
 
@@ -467,7 +467,7 @@ def test_fetching_needs_an_id(fake):
     assert not fake.requests
 
 
-def test_a_row_that_cannot_be_inserted_for_another_reason_is_an_error(coupon):
+def test_a_row_that_cannot_be_inserted_for_another_reason_raises(coupon):
     stripe.Coupon.create(id="THEIRS", percent_off=5, duration="once")
     theirs = StripeCoupon(coupon_id="THEIRS", uuid=coupon.uuid)
 
@@ -477,7 +477,7 @@ def test_a_row_that_cannot_be_inserted_for_another_reason_is_an_error(coupon):
     assert not theirs.is_created_at_stripe
 
 
-def test_an_existing_row_is_saved_as_ever(coupon, fake):
+def test_force_retrieve_saves_an_existing_row_as_usual(coupon, fake):
     coupon.metadata = {"a": "b"}
 
     coupon.save(force_retrieve=True)
@@ -488,7 +488,7 @@ def test_an_existing_row_is_saved_as_ever(coupon, fake):
 # Without Stripe
 
 
-def test_save_locally_says_nothing_to_stripe(coupon, fake):
+def test_save_locally_sends_nothing_to_stripe(coupon, fake):
     coupon.metadata = {"a": "b"}
 
     coupon.save_locally()
@@ -518,14 +518,14 @@ def test_a_row_that_was_stored_locally_is_created_at_stripe_by_save(fake):
     assert rows().count() == 1
 
 
-# What Stripe says, from elsewhere
+# Stripe's data from another source
 
 
-def test_data_of_stripes_is_copied_and_written(coupon, fake):
-    told = dict(at_stripe(fake)[0], times_redeemed=3, valid=False, metadata={"a": "b"})
+def test_stripes_data_is_copied_and_stored(coupon, fake):
+    data = dict(at_stripe(fake)[0], times_redeemed=3, valid=False, metadata={"a": "b"})
     fake.requests.clear()
 
-    altered = coupon.update_from_stripe_data(told)
+    altered = coupon.update_from_stripe_data(data)
 
     stored = row_of(coupon)
     assert altered == 1
@@ -534,7 +534,7 @@ def test_data_of_stripes_is_copied_and_written(coupon, fake):
     assert not fake.requests
 
 
-def test_the_sdks_object_will_do(coupon, fake):
+def test_an_object_of_the_sdk_is_accepted(coupon, fake):
     stripe.Coupon.modify("SALE10", metadata={"a": "b"})
 
     assert coupon.update_from_stripe_data(stripe.Coupon.retrieve("SALE10")) == 1
@@ -542,53 +542,53 @@ def test_the_sdks_object_will_do(coupon, fake):
     assert row_of(coupon).metadata == {"a": "b"}
 
 
-def test_fields_can_be_left_out(coupon, fake):
-    told = dict(at_stripe(fake)[0], times_redeemed=3, metadata={"a": "b"})
+def test_fields_can_be_excluded(coupon, fake):
+    data = dict(at_stripe(fake)[0], times_redeemed=3, metadata={"a": "b"})
 
-    coupon.update_from_stripe_data(told, exclude_fields=["metadata"])
+    coupon.update_from_stripe_data(data, exclude_fields=["metadata"])
 
     stored = row_of(coupon)
     assert (stored.times_redeemed, stored.metadata) == (3, {})
 
 
 def test_without_commit_nothing_is_written(coupon, fake):
-    told = dict(at_stripe(fake)[0], times_redeemed=3)
+    data = dict(at_stripe(fake)[0], times_redeemed=3)
 
-    assert coupon.update_from_stripe_data(told, commit=False) is None
+    assert coupon.update_from_stripe_data(data, commit=False) is None
 
     assert coupon.times_redeemed == 3
     assert row_of(coupon).times_redeemed == 0
 
 
-def test_a_deleted_row_is_altered_too_and_one_that_is_gone_is_not(coupon, fake):
-    [told] = at_stripe(fake)
+def test_a_row_marked_as_deleted_is_updated_and_a_removed_one_is_not(coupon, fake):
+    [data] = at_stripe(fake)
     rows().update(is_deleted=True)
 
-    assert coupon.update_from_stripe_data(told) == 1
+    assert coupon.update_from_stripe_data(data) == 1
     rows()._raw_delete("default")
-    assert coupon.update_from_stripe_data(told) == 0
+    assert coupon.update_from_stripe_data(data) == 0
 
 
-def test_what_stripe_leaves_out_is_left_as_it_is(coupon, fake):
+def test_fields_that_the_data_lacks_are_not_changed(coupon, fake):
     coupon.update_from_stripe_data({"times_redeemed": 2, "valid": True})
 
     stored = row_of(coupon)
     assert (stored.amount_off, stored.times_redeemed) == (10, 2)
 
 
-def test_an_amount_that_we_cannot_count_is_an_error(coupon, fake):
-    told = dict(at_stripe(fake)[0], currency="xyz")
+def test_an_amount_in_an_unknown_currency_raises(coupon, fake):
+    data = dict(at_stripe(fake)[0], currency="xyz")
 
     with pytest.raises(StripeMoneyError, match="xyz"):
-        coupon.update_from_stripe_data(told)
+        coupon.update_from_stripe_data(data)
 
     assert row_of(coupon).currency == "usd"
 
 
-def test_more_digits_than_are_kept_do_not_make_a_difference(coupon, fake):
-    told = dict(at_stripe(fake)[0], amount_off=None, currency=None, percent_off=33.333333)
+def test_a_percentage_is_rounded_to_the_stored_digits(coupon, fake):
+    data = dict(at_stripe(fake)[0], amount_off=None, currency=None, percent_off=33.333333)
 
-    coupon.update_from_stripe_data(told)
+    coupon.update_from_stripe_data(data)
 
     assert coupon.percent_off == row_of(coupon).percent_off == Decimal("33.3333")
 

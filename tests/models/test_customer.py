@@ -17,7 +17,7 @@ CREATE = "POST /v1/customers"
 
 @pytest.fixture
 def old_account():
-    """Yield an account that still accepts card tokens as sources."""
+    """An account that still accepts card tokens as sources."""
     with FakeStripe(allow_card_tokens=True) as fake:
         yield fake
 
@@ -30,7 +30,7 @@ def at_stripe(fake, customer):
 
 
 @pytest.mark.parametrize("js_id", ["tok_visa", "pm_card_visa"])
-def test_what_the_front_end_sent_becomes_the_default(fake, js_id):
+def test_the_card_from_the_front_end_becomes_the_default(fake, js_id):
     customer = make_customer(card=js_id)
 
     row = StripeCustomer.objects.get(pk=customer.pk)
@@ -68,7 +68,7 @@ def test_a_customer_without_a_card_can_be_created(fake):
     assert (customer.sources, customer.default_source_data) == ([], None)
 
 
-def test_any_other_id_is_handed_to_stripe_as_a_source(old_account):
+def test_any_other_id_is_sent_to_stripe_as_a_source(old_account):
     with pytest.raises(stripe.InvalidRequestError):
         make_customer(card="src_unknown")
 
@@ -76,7 +76,7 @@ def test_any_other_id_is_handed_to_stripe_as_a_source(old_account):
     assert request.params["source"] == "src_unknown"
 
 
-def test_stripe_is_told_who_the_customer_is(fake):
+def test_the_description_and_the_metadata_identify_the_customer(fake):
     customer = make_customer()
 
     known = at_stripe(fake, customer)
@@ -157,7 +157,7 @@ def test_a_refused_card_changes_nothing(fake):
     assert at_stripe(fake, row)["invoice_settings"]["default_payment_method"] == before
 
 
-def test_more_cards_than_a_page_holds_are_all_known(fake):
+def test_cards_beyond_the_first_page_are_stored(fake):
     customer = make_customer()
     for _ in range(101):
         stripe.PaymentMethod.attach("pm_card_visa", customer=customer.stripe_customer_id)
@@ -167,7 +167,7 @@ def test_more_cards_than_a_page_holds_are_all_known(fake):
     assert len({source["id"] for source in customer.sources}) == 102
 
 
-def test_a_card_added_in_the_dashboard_is_taken_over(fake):
+def test_refresh_from_stripe_stores_a_card_added_in_the_dashboard(fake):
     customer = make_customer()
     added = stripe.PaymentMethod.attach("pm_card_mastercard", customer=customer.stripe_customer_id)
     stripe.Customer.modify(
@@ -210,7 +210,7 @@ def test_retrieving_leaves_the_row_as_it_is(fake):
 
 
 @pytest.mark.parametrize("sources", [None, {}, "text", [None, "text", {}]])
-def test_whatever_an_upgraded_row_holds_has_no_default_card(sources):
+def test_an_upgraded_row_with_malformed_sources_has_no_default_card(sources):
     customer = StripeCustomer(sources=sources, default_source="card_1")
 
     assert customer.default_source_data is None
@@ -245,7 +245,7 @@ def test_a_customer_with_a_legacy_card_is_charged_with_it(old_account):
     assert [source["id"] for source in customer.sources] == [customer.default_source]
 
 
-def test_a_row_that_knows_no_card_learns_the_default_before_it_is_charged(fake):
+def test_a_row_without_a_card_gets_the_default_before_it_is_charged(fake):
     known = make_customer(card="pm_card_mastercard")
     customer = StripeCustomer.objects.create(
         user=make_user(), stripe_customer_id=known.stripe_customer_id

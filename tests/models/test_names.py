@@ -31,12 +31,12 @@ NAMES = {
 @pytest.mark.parametrize(
     ("path", "name"), [(path, name) for path, names in NAMES.items() for name in names.split()]
 )
-def test_a_name_of_0_14_is_there(path, name):
+def test_a_name_of_0_14_exists(path, name):
     assert hasattr(importlib.import_module(path), name)
 
 
 @pytest.mark.parametrize("name", NAMES["aa_stripe.exceptions"].split())
-def test_each_exception_says_what_happened(name):
+def test_each_exception_has_a_default_message(name):
     error = getattr(exceptions, name)
 
     assert str(error()) == str(error.details)

@@ -25,11 +25,11 @@ def test_a_token_is_a_customer(token):
     assert customer.stripe_js_response == {"id": "tok_1"}
 
 
-def test_a_token_can_be_read_by_both_names(token):
+def test_a_token_can_be_read_by_the_names_of_the_readme(token):
     assert (token.content, token.customer_id) == ({"id": "tok_1"}, "cus_1")
 
 
-def test_a_token_can_be_written_by_both_names(token):
+def test_a_token_can_be_written_by_the_names_of_the_readme(token):
     token.content, token.customer_id = {"id": "tok_2"}, "cus_2"
     token.save()
 
@@ -37,7 +37,7 @@ def test_a_token_can_be_written_by_both_names(token):
     assert (customer.stripe_js_response, customer.stripe_customer_id) == ({"id": "tok_2"}, "cus_2")
 
 
-def test_the_constructor_takes_the_names():
+def test_the_constructor_accepts_the_names():
     token = StripeToken(content={"id": "tok_1"}, customer_id="cus_1")
 
     assert (token.stripe_js_response, token.stripe_customer_id) == ({"id": "tok_1"}, "cus_1")
@@ -75,7 +75,7 @@ def test_tokens_are_ordered_by_the_names(token):
     assert list(StripeToken.objects.order_by("-customer_id", "pk")) == [later, token]
 
 
-def test_a_token_is_made_once(token):
+def test_get_or_create_finds_an_existing_token(token):
     found, is_new = StripeToken.objects.get_or_create(
         customer_id="cus_1", defaults={"content": {}, "user": token.user}
     )
@@ -83,7 +83,7 @@ def test_a_token_is_made_once(token):
     assert (found, is_new) == (token, False)
 
 
-def test_a_missing_token_is_made_of_the_defaults(token):
+def test_get_or_create_creates_a_missing_token_from_the_defaults(token):
     made, is_new = StripeToken.objects.get_or_create(
         customer_id="cus_9", defaults={"content": {"id": "tok_9"}, "user": token.user}
     )
@@ -92,7 +92,7 @@ def test_a_missing_token_is_made_of_the_defaults(token):
     assert (made.customer_id, made.content) == ("cus_9", {"id": "tok_9"})
 
 
-def test_a_charge_takes_a_token_as_its_customer(token):
+def test_a_charge_accepts_a_token_as_its_customer(token):
     charge = StripeCharge.objects.create(user=token.user, token=token, amount=500)
 
     assert charge.token == charge.customer

@@ -35,7 +35,7 @@ def run(*options, command="end_subscriptions"):
 
 
 @pytest.mark.parametrize("command", ["end_subscriptions", "end_subscription"])
-def test_what_is_due_ends_with_its_period(due, command):
+def test_due_subscriptions_end_with_their_period(due, command):
     out, status = run(command=command)
 
     assert status == 0
@@ -43,7 +43,7 @@ def test_what_is_due_ends_with_its_period(due, command):
     assert StripeSubscription.objects.filter(status="active", at_period_end=True).count() == 2
 
 
-def test_what_is_due_can_be_ended_now(due):
+def test_due_subscriptions_can_be_canceled_now(due):
     out, _ = run("--now")
 
     assert "canceled: 2" in out
@@ -59,7 +59,7 @@ def test_a_second_run_finds_nothing_to_do(due, fake):
     assert fake.requests == []
 
 
-def test_one_that_had_ended_at_stripe_already_is_counted_as_such(due, fake):
+def test_a_subscription_that_already_ended_at_stripe_is_counted_separately(due, fake):
     fake.account.get("subscription", due[0].stripe_subscription_id)["status"] = "canceled"
 
     out, _ = run()
@@ -68,7 +68,7 @@ def test_one_that_had_ended_at_stripe_already_is_counted_as_such(due, fake):
     assert "set to end with the period: 1" in out
 
 
-def test_one_that_fails_does_not_stop_the_others(due, fake):
+def test_a_failed_subscription_does_not_stop_the_others(due, fake):
     fake.fail_next(RETRIEVE, Fault.ERROR_500_BEFORE)
 
     out, status = run()
@@ -96,7 +96,7 @@ def test_the_number_of_rows_can_be_limited(due, more):
     assert ": 1" in out
 
 
-def test_one_that_was_ended_meanwhile_is_left_alone(due, fake):
+def test_a_subscription_that_ended_meanwhile_is_skipped(due, fake):
     def end_the_other(request):
         if request.method == "GET":
             fake.before_request.clear()

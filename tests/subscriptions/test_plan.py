@@ -28,7 +28,7 @@ def plan():
     )
 
 
-def test_a_plan_is_created_as_it_is(plan, fake):
+def test_a_plan_is_created_with_the_values_of_its_row(plan, fake):
     returned = plan.create_at_stripe()
 
     known = fake.account.get("plan", returned.id)
@@ -39,7 +39,7 @@ def test_a_plan_is_created_as_it_is(plan, fake):
     assert (product["name"], product["statement_descriptor"]) == ("gold-basic", "GOLD")
 
 
-def test_the_row_knows_the_plan_afterwards(plan, fake):
+def test_the_row_stores_the_created_plan(plan, fake):
     returned = plan.create_at_stripe()
 
     row = StripeSubscriptionPlan.objects.get(pk=plan.pk)
@@ -65,7 +65,7 @@ def test_a_plan_that_was_never_saved_is_saved(db, fake):
     assert StripeSubscriptionPlan.objects.get().is_created_at_stripe
 
 
-def test_a_plan_without_extras_says_nothing_of_them(db, fake):
+def test_optional_values_that_are_not_set_are_not_sent(db, fake):
     plan = StripeSubscriptionPlan.objects.create(name="plain", amount=100, interval="day")
 
     plan.create_at_stripe()
@@ -98,5 +98,5 @@ def test_a_refused_plan_leaves_the_row_as_it_was(plan, fake):
     assert (row.is_created_at_stripe, row.stripe_plan_id) == (False, "")
 
 
-def test_a_plan_is_called_by_its_name(plan):
+def test_str_returns_the_name(plan):
     assert str(plan) == "gold-basic"

@@ -29,7 +29,7 @@ def at_stripe(fake, subscription):
 # Creating
 
 
-def test_a_subscription_is_created_as_it_is(subscription, fake):
+def test_a_subscription_is_created_with_the_values_of_its_row(subscription, fake):
     subscription.metadata = {"name": "test subscription"}
 
     returned = subscription.create_at_stripe()
@@ -41,7 +41,7 @@ def test_a_subscription_is_created_as_it_is(subscription, fake):
     assert known["metadata"]["name"] == "test subscription"
 
 
-def test_the_row_knows_the_subscription_afterwards(subscription, fake):
+def test_the_row_stores_the_created_subscription(subscription, fake):
     returned = subscription.create_at_stripe()
 
     row = StripeSubscription.objects.get(pk=subscription.pk)
@@ -67,7 +67,7 @@ def test_the_latest_active_customer_subscribes(subscription, fake):
     assert subscription.customer == newer
 
 
-def test_the_trial_is_that_of_the_plan(db, fake):
+def test_a_subscription_has_the_trial_of_its_plan(db, fake):
     subscription = make_subscription(plan=make_plan(trial_period_days=14))
 
     subscription.create_at_stripe()
@@ -76,7 +76,7 @@ def test_the_trial_is_that_of_the_plan(db, fake):
     assert subscription.has_access
 
 
-def test_a_percentage_of_tax_is_a_tax_rate(db, fake):
+def test_tax_percent_becomes_a_tax_rate(db, fake):
     subscription = make_subscription(tax_percent=Decimal("19.25"))
 
     subscription.create_at_stripe()
@@ -93,13 +93,13 @@ def test_a_tax_rate_is_created_once_and_found_again(db, fake):
     assert [it["percentage"] for it in fake.account.all("tax_rate")] == [19, 7]
 
 
-def test_a_full_tax_of_a_hundred_percent_fits(db, fake):
+def test_a_tax_of_a_hundred_percent_is_accepted(db, fake):
     make_subscription(tax_percent=100).create_at_stripe()
 
     assert fake.account.all("tax_rate")[0]["percentage"] == 100
 
 
-def test_a_declining_card_leaves_a_truthful_row(db, fake):
+def test_a_declined_card_leaves_the_subscription_incomplete(db, fake):
     subscription = make_subscription(card="tok_chargeCustomerFail")
 
     subscription.create_at_stripe()
@@ -109,7 +109,7 @@ def test_a_declining_card_leaves_a_truthful_row(db, fake):
     assert not row.has_access
 
 
-def test_a_project_may_have_a_decline_refuse_the_subscription(db, fake, settings):
+def test_error_if_incomplete_makes_a_decline_raise(db, fake, settings):
     settings.STRIPE_SUBSCRIPTION_PAYMENT_BEHAVIOR = "error_if_incomplete"
     subscription = make_subscription(card="tok_chargeCustomerFail")
 
@@ -121,7 +121,7 @@ def test_a_project_may_have_a_decline_refuse_the_subscription(db, fake, settings
     assert fake.account.all("subscription") == []
 
 
-def test_after_a_refusal_the_next_try_is_a_new_one(db, fake, settings):
+def test_a_retry_after_a_decline_succeeds_with_a_good_card(db, fake, settings):
     settings.STRIPE_SUBSCRIPTION_PAYMENT_BEHAVIOR = "error_if_incomplete"
     subscription = make_subscription(card="tok_chargeCustomerFail")
     with pytest.raises(stripe.CardError):
@@ -166,13 +166,13 @@ def test_a_subscription_is_created_once(active, fake):
 
 @pytest.mark.parametrize("moment", ["before", "after"])
 def test_creating_twice_at_once_makes_one_subscription(subscription, fake, moment):
-    def be_faster(request, response=None):
+    def create_first(request, response=None):
         if (request.method, request.path) == ("POST", "/v1/subscriptions"):
             hooks.clear()
             StripeSubscription.objects.get().create_at_stripe()
 
     hooks = fake.before_request if moment == "before" else fake.after_request
-    hooks.append(be_faster)
+    hooks.append(create_first)
 
     subscription.create_at_stripe()
 
@@ -211,7 +211,7 @@ def test_a_lost_subscription_is_found_though_the_row_was_edited(subscription, fa
     assert StripeSubscription.objects.get().stripe_subscription_id == known["id"]
 
 
-def test_a_key_that_said_something_else_without_effect_is_raised(subscription, fake):
+def test_an_idempotency_key_reused_for_other_parameters_raises(subscription, fake):
     fake.fail_next(CREATE, Fault.ERROR_500_BEFORE)
     with pytest.raises(stripe.APIError):
         subscription.create_at_stripe()
@@ -221,7 +221,7 @@ def test_a_key_that_said_something_else_without_effect_is_raised(subscription, f
         StripeSubscription.objects.get().create_at_stripe()
 
 
-def test_an_old_row_that_stripe_knows_nothing_of_is_created(subscription, fake):
+def test_an_old_row_unknown_at_stripe_is_created(subscription, fake):
     let_pass(fake, timedelta(hours=25))
 
     StripeSubscription.objects.get().create_at_stripe()
@@ -254,7 +254,7 @@ def test_an_unpaid_start_expires(db, fake):
 
 
 @pytest.mark.parametrize("status", [it for it, _ in StripeSubscription.STATUS_CHOICES])
-def test_every_status_is_taken_over(active, fake, status):
+def test_every_status_is_stored(active, fake, status):
     at_stripe(fake, active)["status"] = status
 
     active.refresh_from_stripe()
@@ -274,7 +274,7 @@ def test_a_subscription_unknown_at_stripe_leaves_the_row_as_it_was(active, fake)
     assert StripeSubscription.objects.get().status == "active"
 
 
-def test_a_stale_object_does_not_turn_the_status_back(active):
+def test_a_stale_object_does_not_revert_the_status(active):
     stale = StripeSubscription.objects.get(pk=active.pk)
     active.cancel()
     stale.end_date = timezone.localdate()
@@ -329,7 +329,7 @@ def test_canceling_twice_does_no_harm(active, fake, at_period_end):
 
 
 @pytest.mark.parametrize("at_period_end", [False, True])
-def test_one_that_was_canceled_at_stripe_is_only_taken_over(active, fake, at_period_end):
+def test_canceling_a_subscription_canceled_at_stripe_updates_the_row(active, fake, at_period_end):
     stripe.Subscription.cancel(active.stripe_subscription_id)
 
     returned = active.cancel(at_period_end=at_period_end)
@@ -338,7 +338,7 @@ def test_one_that_was_canceled_at_stripe_is_only_taken_over(active, fake, at_per
     assert returned.status == row.status == "canceled"
 
 
-def test_one_that_is_canceled_at_stripe_meanwhile_is_taken_over(active, fake):
+def test_a_cancellation_at_stripe_meanwhile_is_no_error(active, fake):
     def cancel_first(request):
         if request.method == "DELETE":
             fake.before_request.clear()
@@ -349,7 +349,7 @@ def test_one_that_is_canceled_at_stripe_meanwhile_is_taken_over(active, fake):
     assert active.cancel().status == "canceled"
 
 
-def test_what_ends_with_its_period_can_still_be_ended_at_once(active, fake):
+def test_a_subscription_that_ends_with_its_period_can_be_canceled_at_once(active, fake):
     active.cancel(at_period_end=True)
 
     active.cancel()
@@ -357,7 +357,7 @@ def test_what_ends_with_its_period_can_still_be_ended_at_once(active, fake):
     assert active.status == "canceled"
 
 
-def test_what_is_unknown_at_stripe_cannot_be_canceled(active, fake):
+def test_a_subscription_unknown_at_stripe_cannot_be_canceled(active, fake):
     StripeSubscription.objects.update(stripe_subscription_id="sub_unknown")
     row = StripeSubscription.objects.get()
 
@@ -367,7 +367,7 @@ def test_what_is_unknown_at_stripe_cannot_be_canceled(active, fake):
     assert StripeSubscription.objects.get().status == "active"
 
 
-def test_what_was_never_created_cannot_be_canceled(subscription, fake):
+def test_a_subscription_that_was_never_created_cannot_be_canceled(subscription, fake):
     with pytest.raises(StripeMethodNotAllowed, match="not created"):
         subscription.cancel()
 
@@ -386,7 +386,7 @@ def test_a_lost_response_to_canceling_is_settled_by_the_next_attempt(active, fak
 # Due subscriptions
 
 
-def test_what_ends_within_the_hour_is_due(active, settings):
+def test_a_subscription_that_ends_within_the_hour_is_due(active, settings):
     settings.TIME_ZONE = "UTC"
     soon = timezone.localdate(timezone.now() + timedelta(hours=1))
     StripeSubscription.objects.update(end_date=soon)
@@ -404,13 +404,13 @@ def test_what_ends_within_the_hour_is_due(active, settings):
         {"at_period_end": True},
     ],
 )
-def test_what_is_not_due_is_left_alone(active, fields):
+def test_a_subscription_without_a_reached_end_date_is_not_due(active, fields):
     StripeSubscription.objects.update(**{"end_date": timezone.localdate(), **fields})
 
     assert list(StripeSubscription.get_subscriptions_for_cancel()) == []
 
 
-def test_all_that_is_due_is_ended(active, fake):
+def test_due_subscriptions_are_canceled(active, fake):
     StripeSubscription.objects.update(end_date=timezone.localdate())
 
     StripeSubscription.end_subscriptions()
@@ -418,7 +418,7 @@ def test_all_that_is_due_is_ended(active, fake):
     assert StripeSubscription.objects.get().status == "canceled"
 
 
-def test_ending_what_is_due_stops_at_the_first_error(db, fake):
+def test_end_subscriptions_stops_at_the_first_error(db, fake):
     rows = [make_subscription(end_date=timezone.localdate()) for _ in range(2)]
     for row in rows:
         row.create_at_stripe()
