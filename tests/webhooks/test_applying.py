@@ -36,7 +36,7 @@ from tests.webhooks.effects import (
     make_due,
     make_event,
     stored_event,
-    take_effect,
+    write_effect,
 )
 
 on_postgresql = pytest.mark.skipif(
@@ -101,7 +101,7 @@ def be_in_the_way():
 
 
 def test_an_applied_event_has_its_effect_and_says_so(webhook, on):
-    on(TYPE)(take_effect)
+    on(TYPE)(write_effect)
 
     webhook.parse()
 
@@ -145,11 +145,11 @@ def test_a_receiver_may_change_the_event_and_save_it(webhook, receiver):
 
 def test_a_handler_that_fails_undoes_everything_and_the_event_is_tried_again(webhook, on):
     failures = [WentWrong("No bread.")]
-    on(TYPE)(lambda webhook: take_effect(webhook, "before"))
+    on(TYPE)(lambda webhook: write_effect(webhook, "before"))
 
     @on(TYPE)
     def fail(webhook):
-        take_effect(webhook)
+        write_effect(webhook)
         if failures:
             raise failures.pop()
 
@@ -206,11 +206,11 @@ def test_a_handler_that_swallows_a_database_error_undoes_everything(request, dat
     request.getfixturevalue(database)
     webhook, is_careless = stored_event(), [True]
     Group.objects.create(name="taken")
-    on(TYPE)(lambda webhook: take_effect(webhook, "before"))
+    on(TYPE)(lambda webhook: write_effect(webhook, "before"))
 
     @on(TYPE)
     def swallow(webhook):
-        take_effect(webhook)
+        write_effect(webhook)
         if is_careless:
             with contextlib.suppress(IntegrityError):
                 violate(webhook)
@@ -248,7 +248,7 @@ def test_a_database_error_in_a_transaction_of_the_handlers_own_is_no_failure(web
 
     @on(TYPE)
     def be_careful(webhook):
-        take_effect(webhook)
+        write_effect(webhook)
         with contextlib.suppress(IntegrityError), transaction.atomic():
             create_a_second_one(webhook)
 
@@ -290,14 +290,14 @@ def test_a_handler_that_applies_another_event_again_is_an_error(webhook, on):
 
 
 def test_a_parse_error_undoes_what_its_handler_wrote_and_nothing_else(webhook, on):
-    on(TYPE)(lambda webhook: take_effect(webhook, "before"))
+    on(TYPE)(lambda webhook: write_effect(webhook, "before"))
 
     @on(TYPE)
     def refuse(webhook):
-        take_effect(webhook, "refused")
+        write_effect(webhook, "refused")
         raise StripeWebhookParseError("There is no such payout.")
 
-    on(TYPE)(lambda webhook: take_effect(webhook, "after"))
+    on(TYPE)(lambda webhook: write_effect(webhook, "after"))
 
     webhook.parse()
 
@@ -327,7 +327,7 @@ def test_a_receiver_that_cannot_follow_does_not_keep_the_handlers_from_it(webhoo
     def refuse(sender, instance, **kwargs):
         raise StripeWebhookParseError("Not for me.")
 
-    on(TYPE)(take_effect)
+    on(TYPE)(write_effect)
 
     webhook.parse()
 
@@ -341,7 +341,7 @@ def test_an_event_that_could_not_be_followed_can_be_applied_again(webhook, on):
 
     @on(TYPE)
     def refuse_once(webhook):
-        take_effect(webhook)
+        write_effect(webhook)
         if refusals:
             raise refusals.pop()
 
@@ -409,7 +409,7 @@ def test_what_failed_comes_out_though_the_database_is_away(
 
     @on(TYPE)
     def fail(webhook):
-        take_effect(webhook)
+        write_effect(webhook)
         raise WentWrong
 
     monkeypatch.setattr(apply_module, "_record_failure", record_without_a_database)
@@ -431,7 +431,7 @@ def test_a_failure_is_recorded_though_the_connection_was_lost(transactional_db, 
 
     @on(TYPE)
     def handler(webhook):
-        take_effect(webhook)
+        write_effect(webhook)
         lose_the_connection()
         raise WentWrong
 
@@ -449,7 +449,7 @@ def test_a_handler_that_does_not_mind_a_lost_connection_has_no_effect(transactio
 
     @on(TYPE)
     def handler(webhook):
-        take_effect(webhook)
+        write_effect(webhook)
         if not is_lost:
             is_lost.append(True)
             connection.close()
@@ -474,7 +474,7 @@ def test_a_callback_that_fails_after_the_commit_is_logged(transactional_db, on, 
 
     @on(TYPE)
     def handler(webhook):
-        take_effect(webhook)
+        write_effect(webhook)
         transaction.on_commit(fail)
 
     webhook.parse()
@@ -497,7 +497,7 @@ def test_an_action_is_called_once_all_is_committed(transactional_db, on):
     @on(TYPE)
     def handler(webhook):
         webhook.after_commit(look)
-        take_effect(webhook)
+        write_effect(webhook)
 
     webhook.parse()
 
@@ -575,13 +575,13 @@ def test_an_event_is_begun_again_when_another_transaction_was_in_the_way(
     transactional_db, on, no_pause
 ):
     webhook, tries, called = stored_event(), [], []
-    on(TYPE)(lambda webhook: take_effect(webhook, "before"))
+    on(TYPE)(lambda webhook: write_effect(webhook, "before"))
 
     @on(TYPE)
     def handler(webhook):
         tries.append(webhook)
         webhook.after_commit(lambda: called.append("action"))
-        take_effect(webhook)
+        write_effect(webhook)
         if len(tries) < apply_module.TRIES:
             be_in_the_way()
 
@@ -602,7 +602,7 @@ def test_an_event_that_others_are_always_in_the_way_of_is_left_for_later(
     @on(TYPE)
     def handler(webhook):
         tries.append(webhook)
-        take_effect(webhook)
+        write_effect(webhook)
         be_in_the_way()
 
     with pytest.raises(OperationalError):
@@ -657,7 +657,7 @@ def test_a_row_that_another_transaction_has_changed_is_read_again(repeatable_rea
     @on(TYPE)
     def handler(webhook):
         tries.append(webhook)
-        take_effect(webhook)
+        write_effect(webhook)
         name = Group.objects.get(pk=group.pk).name
         if len(tries) == 1:
             InThread(lambda: append("c", name)).join()
@@ -680,7 +680,7 @@ def test_a_deadlock_is_tried_again(transactional_db, on, no_pause):
     @on(TYPE)
     def handler(webhook):
         tries.append(webhook)
-        take_effect(webhook)
+        write_effect(webhook)
         write(one)
         has_one.set()
         write(two)
@@ -723,7 +723,7 @@ def test_a_lock_that_was_waited_for_in_vain_is_tried_again(transactional_db, on,
 
     @on(TYPE)
     def handler(webhook):
-        take_effect(webhook)
+        write_effect(webhook)
         if is_tried:
             may_go.set()
             holder.join()
@@ -800,7 +800,7 @@ def test_two_deliveries_at_once_take_effect_once(transactional_db, on):
 
     @on(TYPE)
     def be_slow(webhook):
-        take_effect(webhook)
+        write_effect(webhook)
         is_begun.set()
         time.sleep(0.3)
 
@@ -820,7 +820,7 @@ def test_a_delivery_that_waits_for_one_that_fails_applies_the_event(transactiona
 
     @on(TYPE)
     def fail_once(webhook):
-        take_effect(webhook)
+        write_effect(webhook)
         if failures:
             is_begun.set()
             time.sleep(0.3)
@@ -843,7 +843,7 @@ def test_of_two_that_parse_at_once_one_is_told_that_it_was_done(transactional_db
 
     @on(TYPE)
     def be_slow(webhook):
-        take_effect(webhook)
+        write_effect(webhook)
         is_begun.set()
         time.sleep(0.3)
 
@@ -865,7 +865,7 @@ def retry_twice(webhook, on):
 
     @on(TYPE)
     def be_slow(webhook):
-        take_effect(webhook)
+        write_effect(webhook)
         is_begun.set()
         time.sleep(0.3)
 
@@ -895,7 +895,7 @@ def test_a_retry_that_waited_for_another_one_fails_at_no_isolation(repeatable_re
 
 
 def test_an_event_that_somebody_else_has_claimed_is_left_to_them(webhook, on):
-    on(TYPE)(take_effect)
+    on(TYPE)(write_effect)
     assert apply_module.count_attempt(row_of(webhook))
 
     assert webhook.retry() is False
@@ -909,7 +909,7 @@ def test_a_retry_whose_event_is_applied_after_all_by_somebody_else_returns_false
     webhook, on, monkeypatch
 ):
     """``parse()`` asks nobody whether the event is claimed."""
-    on(TYPE)(take_effect)
+    on(TYPE)(write_effect)
 
     def apply_it_meanwhile(webhook, even_if_parsed):
         monkeypatch.undo()
@@ -951,7 +951,7 @@ def test_an_event_that_fails_when_it_is_applied_again_counts_as_parsed_still(web
 
     @on(TYPE)
     def fail(webhook):
-        take_effect(webhook)
+        write_effect(webhook)
         raise errors.pop()
 
     webhook.parse()

@@ -24,7 +24,7 @@ from tests.webhooks.deliveries import (
     ADDRESS,
     body_of,
     deliver,
-    is_empty,
+    nothing_stored,
     post,
     post_over_asgi,
     post_signed,
@@ -37,7 +37,7 @@ from tests.webhooks.effects import (
     make_event,
     only_webhook,
     stored_event,
-    take_effect,
+    write_effect,
 )
 
 TRY_AGAIN = {"detail": "The event could not be applied yet; please send it again."}
@@ -45,7 +45,7 @@ TRY_AGAIN = {"detail": "The event could not be applied yet; please send it again
 
 @pytest.fixture
 def handled(on):
-    on(TYPE)(take_effect)
+    on(TYPE)(write_effect)
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ def failing_once(on):
 
     @on(TYPE)
     def fail_once(webhook):
-        take_effect(webhook)
+        write_effect(webhook)
         calls.append(webhook.pk)
         if len(calls) == 1:
             raise WentWrong("The books are closed.")
@@ -88,7 +88,7 @@ def test_only_post_is_allowed(db, client, method):
     answer = client.generic(method, ADDRESS, body, HTTP_STRIPE_SIGNATURE=signature_of(body))
 
     assert (answer.status_code, answer.headers["Allow"]) == (405, "POST")
-    assert is_empty()
+    assert nothing_stored()
 
 
 # New, repeated
@@ -247,7 +247,7 @@ def test_a_row_that_the_database_refuses_is_not_taken_for_a_repeated_one(db, cli
         pre_save.disconnect(spoil, sender=StripeWebhook)
 
     assert (answer.status_code, answer.json()) == (500, TRY_AGAIN)
-    assert is_empty()
+    assert nothing_stored()
     [record] = (it for it in caplog.records if it.name == "aa-stripe")
     assert record.exc_info[0] is IntegrityError
 
@@ -264,7 +264,7 @@ def test_a_database_that_is_away_makes_stripe_send_the_event_again(db, client, h
     assert (answer.status_code, answer.json()) == (500, TRY_AGAIN)
     [record] = (it for it in caplog.records if it.name == "aa-stripe")
     assert record.exc_info[0] is OperationalError
-    assert is_empty()
+    assert nothing_stored()
     assert deliver(client, event).status_code == 201
     assert effects_of(only_webhook()) == ["handler"]
 
@@ -499,7 +499,7 @@ def test_of_a_client_that_goes_away_nothing_is_kept():
 
     assert post_over_asgi(body[:50], None, signature=signature_of(body)) is None
 
-    assert is_empty()
+    assert nothing_stored()
 
 
 # Secrets
@@ -542,7 +542,7 @@ def test_while_a_secret_is_rolled_a_signature_of_either_will_do(
     answer = deliver(client, make_event(), secret=used)
 
     assert answer.status_code == (201 if is_known else 400)
-    assert is_empty() is not is_known
+    assert nothing_stored() is not is_known
 
 
 def test_a_right_signature_among_wrong_ones_is_found(db, client):
@@ -563,7 +563,7 @@ def test_without_a_secret_everything_is_refused(db, client, settings, secrets, u
 
     assert answer.status_code == 503
     assert answer.json() == {"detail": "Webhooks are not configured."}
-    assert is_empty()
+    assert nothing_stored()
 
 
 def test_a_secret_that_is_left_out_is_none(db, client, settings):
@@ -577,7 +577,7 @@ def test_an_empty_secret_among_others_signs_nothing(db, client, settings, used):
     settings.STRIPE_WEBHOOK_ENDPOINT_SECRET = ["", "  ", "whsec_test"]
 
     assert deliver(client, make_event(), secret=used).status_code == 400
-    assert is_empty()
+    assert nothing_stored()
 
 
 def test_a_secret_that_is_added_is_used_at_once(db, client, settings):

@@ -27,10 +27,10 @@ from tests.support.requests import calls, when_done
 from tests.support.rows import row_of, values_of
 from tests.support.threads import InThread
 from tests.webhooks.account import (
-    AGAIN,
     NEW,
-    NOT_YET,
-    SILENCES,
+    NOT_APPLIED,
+    OUTAGES,
+    REDELIVERED,
     deliver,
     error_of,
     errors,
@@ -51,7 +51,7 @@ def coupon(fake):
     return make_coupon()
 
 
-def assert_as_stripe_says(fake, coupon_id="SALE10"):
+def assert_matches_stripe(fake, coupon_id="SALE10"):
     """There is one live row of the id, equal to Stripe's coupon; none if Stripe has none."""
     known, live = at_stripe(fake, coupon_id), rows(coupon_id=coupon_id, is_deleted=False)
     assert [to_timestamp(it.created) for it in live] == [it["created"] for it in known]
@@ -75,7 +75,7 @@ def test_a_coupon_made_in_the_dashboard_is_stored(fake):
     row = rows().get()
     assert statuses == [NEW]
     assert calls(fake) == [RETRIEVE]
-    assert_as_stripe_says(fake, "EURO5")
+    assert_matches_stripe(fake, "EURO5")
     assert (row.amount_off, row.currency, row.duration) == (Decimal("5.5"), "eur", "once")
     assert (row.metadata, row.name, row.valid) == ({"a": "b"}, "5!", True)
     assert row.identity is not None
@@ -120,7 +120,7 @@ def test_two_events_of_one_coupon_store_it_once(fake):
 
     statuses = deliver(fake, told, second, told)
 
-    assert statuses == [NEW, NEW, AGAIN]
+    assert statuses == [NEW, NEW, REDELIVERED]
     assert (error_of(told), ALREADY in error_of(second)) == ("", True)
     assert rows().count() == 1
 
@@ -144,7 +144,7 @@ def test_a_row_that_is_marked_as_deleted_is_not_in_the_way(coupon, fake):
 
     assert error_of(newest(fake, CREATED)) == ""
     assert rows().get().pk == coupon.pk
-    assert_as_stripe_says(fake)
+    assert_matches_stripe(fake)
 
 
 def test_a_coupon_of_the_other_mode_is_another_one(coupon, fake):
@@ -168,7 +168,7 @@ def test_what_was_edited_in_the_dashboard_is_taken_over(coupon, fake):
     assert statuses == [NEW]
     assert calls(fake) == [RETRIEVE]
     assert (row.metadata, row.name) == ({"a": "b"}, "Sale")
-    assert_as_stripe_says(fake)
+    assert_matches_stripe(fake)
 
 
 def test_how_often_a_coupon_was_redeemed_is_taken_over_as_well(coupon, fake):
@@ -197,7 +197,7 @@ def test_our_own_edit_is_told_of_too(coupon, fake):
     deliver(fake, newest(fake, UPDATED))
 
     assert row_of(coupon).metadata == {"a": "b"}
-    assert_as_stripe_says(fake)
+    assert_matches_stripe(fake)
 
 
 @pytest.mark.parametrize("type", [UPDATED, DELETED])
@@ -237,7 +237,7 @@ def test_a_coupon_deleted_in_the_dashboard_is_kept_as_deleted(coupon, fake):
     assert statuses == [NEW]
     assert calls(fake) == [RETRIEVE]
     assert row_of(coupon).is_deleted
-    assert_as_stripe_says(fake)
+    assert_matches_stripe(fake)
 
 
 def test_a_coupon_deleted_here_is_deleted_already(coupon, fake):
@@ -293,7 +293,7 @@ def test_the_deletion_of_the_old_coupon_leaves_the_new_one_alone(coupon, fake):
     deliver(fake, newest(fake, DELETED))
 
     assert calls(fake) == []
-    assert_as_stripe_says(fake)
+    assert_matches_stripe(fake)
     assert row_of(coupon).is_deleted
 
 
@@ -317,7 +317,7 @@ def test_the_story_of_an_id_may_be_told_in_any_order(fake, order):
     statuses = deliver(fake, *(told[place] for place in order))
 
     assert statuses == [NEW] * 4
-    assert_as_stripe_says(fake)
+    assert_matches_stripe(fake)
     assert rows(is_deleted=False).get().percent_off == 25
 
 
@@ -333,7 +333,7 @@ def test_the_story_of_our_own_coupon_may_be_told_in_any_order(fake, order):
 
     assert statuses == [NEW] * 4
     assert errors(fake) == {}
-    assert_as_stripe_says(fake)
+    assert_matches_stripe(fake)
     assert row_of(coupon).is_deleted
 
 
@@ -348,7 +348,7 @@ def test_our_save_adopts_what_the_webhook_has_stored(fake):
     row = rows().get()
     assert error_of(newest(fake, CREATED)) == ""
     assert (coupon.pk, coupon.uuid, coupon.identity) == (row.pk, row.uuid, row.identity)
-    assert_as_stripe_says(fake)
+    assert_matches_stripe(fake)
 
 
 def test_our_save_without_an_id_adopts_it_too(fake):
@@ -357,7 +357,7 @@ def test_our_save_without_an_id_adopts_it_too(fake):
     coupon = make_coupon(coupon_id="")
 
     assert rows().get().pk == coupon.pk
-    assert_as_stripe_says(fake, coupon.coupon_id)
+    assert_matches_stripe(fake, coupon.coupon_id)
 
 
 def test_a_coupon_whose_answer_was_lost_is_stored_and_then_adopted(fake):
@@ -371,7 +371,7 @@ def test_a_coupon_whose_answer_was_lost_is_stored_and_then_adopted(fake):
 
     assert len(at_stripe(fake)) == 1
     assert rows().get().pk == coupon.pk
-    assert_as_stripe_says(fake)
+    assert_matches_stripe(fake)
 
 
 @pytest.mark.skipif(connection.vendor == "sqlite", reason="SQLite lets one write at a time.")
@@ -387,13 +387,13 @@ def test_however_often_and_at_once_it_is_told_there_is_one_row(transactional_db,
     assert statuses == [[NEW]] * 5
     assert sorted(error_of(it) == "" for it in told) == [False, False, False, True, True]
     assert rows().count() == 1
-    assert_as_stripe_says(fake)
+    assert_matches_stripe(fake)
 
 
 # Stripe, when it is asked
 
 
-@pytest.mark.parametrize("fault", SILENCES, ids=lambda fault: fault.name)
+@pytest.mark.parametrize("fault", OUTAGES, ids=lambda fault: fault.name)
 @pytest.mark.parametrize("type", [CREATED, UPDATED, DELETED])
 def test_while_stripe_is_down_nothing_changes(fake, type, fault):
     if type != CREATED:
@@ -407,11 +407,11 @@ def test_while_stripe_is_down_nothing_changes(fake, type, fault):
 
     statuses = deliver(fake, told)
 
-    assert statuses == [NOT_YET]
+    assert statuses == [NOT_APPLIED]
     assert list(rows().values()) == before
-    assert deliver(fake, told) == [AGAIN]
+    assert deliver(fake, told) == [REDELIVERED]
     assert error_of(told) == ""
-    assert_as_stripe_says(fake)
+    assert_matches_stripe(fake)
 
 
 # The method by itself

@@ -17,10 +17,10 @@ from tests.support.rows import row_of, values_of
 from tests.support.threads import InThread
 from tests.support.waiting import wait_until
 from tests.webhooks.account import (
-    AGAIN,
     NEW,
-    NOT_YET,
-    SILENCES,
+    NOT_APPLIED,
+    OUTAGES,
+    REDELIVERED,
     altered,
     deliver,
     each_order,
@@ -74,7 +74,7 @@ def choose(customer, method):
     )
 
 
-def assert_as_stripe_says(fake, customer):
+def assert_matches_stripe(fake, customer):
     row = row_of(customer)
     known = fake.account.find("customer", row.stripe_customer_id)
     assert row.is_active == (not known.get("deleted"))
@@ -262,8 +262,8 @@ def test_two_rows_of_one_customer_are_both_refreshed(customer, fake):
     deliver(fake, newest(fake, UPDATED))
 
     assert calls(fake) == REFRESH * 2
-    assert_as_stripe_says(fake, customer)
-    assert_as_stripe_says(fake, twin)
+    assert_matches_stripe(fake, customer)
+    assert_matches_stripe(fake, twin)
 
 
 def test_the_same_event_again_asks_nothing(customer, fake):
@@ -272,7 +272,7 @@ def test_the_same_event_again_asks_nothing(customer, fake):
 
     statuses = deliver(fake, newest(fake, UPDATED))
 
-    assert statuses == [AGAIN]
+    assert statuses == [REDELIVERED]
     assert calls(fake) == []
 
 
@@ -298,7 +298,7 @@ def test_whatever_comes_last_the_row_says_what_stripe_says(fake):
 
         assert len(happened) >= 6
         assert statuses == [NEW] * len(happened)
-        assert_as_stripe_says(fake, customer)
+        assert_matches_stripe(fake, customer)
         assert row_of(customer).default_source_data["card"]["brand"] == "amex"
     assert errors(fake) == {}
 
@@ -310,7 +310,7 @@ def test_a_customer_stays_deleted_whatever_comes_last(customer, fake):
 
     statuses = deliver(fake, newest(fake, DELETED), *happened)
 
-    assert set(statuses) == {NEW, AGAIN}
+    assert set(statuses) == {NEW, REDELIVERED}
     assert not row_of(customer).is_active
     assert errors(fake) == {}
 
@@ -323,12 +323,12 @@ def test_what_was_changed_here_meanwhile_is_kept(customer, fake):
     stale.stripe_js_response = {"id": "something else"}
     stale.save()
 
-    assert_as_stripe_says(fake, customer)
+    assert_matches_stripe(fake, customer)
     assert row_of(customer).stripe_js_response == {"id": "something else"}
 
 
 @pytest.mark.parametrize("endpoint", REFRESH)
-@pytest.mark.parametrize("fault", SILENCES, ids=lambda fault: fault.name)
+@pytest.mark.parametrize("fault", OUTAGES, ids=lambda fault: fault.name)
 def test_while_stripe_is_down_nothing_changes(customer, fake, endpoint, fault):
     choose(customer, save_card(customer))
     told, before = newest(fake, UPDATED), values_of(customer)
@@ -336,10 +336,10 @@ def test_while_stripe_is_down_nothing_changes(customer, fake, endpoint, fault):
 
     statuses = deliver(fake, told)
 
-    assert statuses == [NOT_YET]
+    assert statuses == [NOT_APPLIED]
     assert values_of(customer) == before
-    assert deliver(fake, told) == [AGAIN]
-    assert_as_stripe_says(fake, customer)
+    assert deliver(fake, told) == [REDELIVERED]
+    assert_matches_stripe(fake, customer)
     assert error_of(told) == ""
 
 
@@ -359,7 +359,7 @@ def test_of_two_rows_none_is_changed_alone(customer, fake):
 
     statuses = deliver(fake, newest(fake, UPDATED))
 
-    assert statuses == [NOT_YET]
+    assert statuses == [NOT_APPLIED]
     assert calls(fake) == REFRESH * 2
     assert values_of(customer) == before
     assert row_of(twin).sources == []
@@ -415,6 +415,6 @@ def test_events_of_one_customer_at_once_do_not_stand_in_each_others_way(transact
 
     assert statuses == [[NEW]] * len(told)
     for row in StripeCustomer.objects.all():
-        assert_as_stripe_says(fake, row)
+        assert_matches_stripe(fake, row)
     charge.refresh_from_db()
     assert charge.is_charged

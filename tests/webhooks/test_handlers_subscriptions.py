@@ -20,10 +20,10 @@ from tests.support.rows import row_of, values_of
 from tests.support.threads import InThread
 from tests.support.waiting import wait_until
 from tests.webhooks.account import (
-    AGAIN,
     NEW,
-    NOT_YET,
-    SILENCES,
+    NOT_APPLIED,
+    OUTAGES,
+    REDELIVERED,
     altered,
     deliver,
     each_order,
@@ -72,7 +72,7 @@ def is_paid(event):
     return event["type"] in OF_INVOICE
 
 
-def lose_answer(fake, subscription):
+def lose_response(fake, subscription):
     """Subscribe, and never hear what became of it."""
     fake.fail_next(CREATE, Fault.ANSWER_LOST)
     with pytest.raises(stripe.APIConnectionError):
@@ -84,7 +84,7 @@ def spoil_card(subscription):
     subscription.customer.add_new_source("tok_chargeCustomerFail")
 
 
-def assert_as_stripe_says(fake, subscription, status=None):
+def assert_matches_stripe(fake, subscription, status=None):
     row = row_of(subscription)
     known = fake.account.get("subscription", row.stripe_subscription_id)
     canceled_at = row.canceled_at and int(row.canceled_at.timestamp())
@@ -126,7 +126,7 @@ def test_a_renewal_leaves_it_active_with_the_new_period(active, fake):
 
     known = fake.account.get("subscription", active.stripe_subscription_id)
     [item] = row_of(active).stripe_response["items"]["data"]
-    assert_as_stripe_says(fake, active, "active")
+    assert_matches_stripe(fake, active, "active")
     assert item["current_period_end"] == known["items"]["data"][0]["current_period_end"]
 
 
@@ -138,7 +138,7 @@ def test_a_renewal_that_is_declined_makes_it_past_due(active, fake, type):
     deliver(fake, newest(fake, type))
 
     assert calls(fake) == [RETRIEVE]
-    assert_as_stripe_says(fake, active, "past_due")
+    assert_matches_stripe(fake, active, "past_due")
     assert not row_of(active).has_access
 
 
@@ -151,7 +151,7 @@ def test_a_payment_at_last_makes_it_active_again(active, fake):
 
     deliver(fake, newest(fake, "invoice.paid"))
 
-    assert_as_stripe_says(fake, active, "active")
+    assert_matches_stripe(fake, active, "active")
 
 
 @pytest.mark.parametrize("status", ["canceled", "unpaid", "past_due"])
@@ -164,7 +164,7 @@ def test_after_the_last_try_it_is_what_the_dashboard_says(status):
 
         deliver(fake, *of_subscriptions(fake))
 
-        assert_as_stripe_says(fake, subscription, status)
+        assert_matches_stripe(fake, subscription, status)
         assert not row_of(subscription).has_access
 
 
@@ -173,20 +173,20 @@ def test_a_subscription_ended_in_the_dashboard_is_canceled(active, fake):
 
     deliver(fake, newest(fake, DELETED))
 
-    assert_as_stripe_says(fake, active, "canceled")
+    assert_matches_stripe(fake, active, "canceled")
     assert row_of(active).canceled_at is not None
 
 
 def test_a_subscription_that_ends_with_its_period_is_active_until_then(active, fake):
     fake.dashboard_cancel_subscription(active.stripe_subscription_id, at_period_end=True)
     deliver(fake, *of_subscriptions(fake))
-    assert_as_stripe_says(fake, active, "active")
+    assert_matches_stripe(fake, active, "active")
     assert row_of(active).is_ending
 
     fake.advance(MONTH)
     deliver(fake, newest(fake, DELETED))
 
-    assert_as_stripe_says(fake, active, "canceled")
+    assert_matches_stripe(fake, active, "canceled")
 
 
 def test_a_deleted_customer_has_no_subscription_any_more(active, fake):
@@ -194,7 +194,7 @@ def test_a_deleted_customer_has_no_subscription_any_more(active, fake):
 
     deliver(fake, newest(fake, DELETED))
 
-    assert_as_stripe_says(fake, active, "canceled")
+    assert_matches_stripe(fake, active, "canceled")
 
 
 def test_a_trial_becomes_what_is_paid_for(fake):
@@ -207,7 +207,7 @@ def test_a_trial_becomes_what_is_paid_for(fake):
     deliver(fake, *told)
 
     assert "customer.subscription.trial_will_end" in {it["type"] for it in told}
-    assert_as_stripe_says(fake, subscription, "active")
+    assert_matches_stripe(fake, subscription, "active")
 
 
 def test_a_first_payment_that_never_comes_makes_it_expire(fake):
@@ -218,7 +218,7 @@ def test_a_first_payment_that_never_comes_makes_it_expire(fake):
 
     deliver(fake, *of_subscriptions(fake))
 
-    assert_as_stripe_says(fake, subscription, "incomplete_expired")
+    assert_matches_stripe(fake, subscription, "incomplete_expired")
 
 
 def test_a_first_payment_in_the_browser_makes_it_active(fake):
@@ -235,7 +235,7 @@ def test_a_first_payment_in_the_browser_makes_it_active(fake):
     deliver(fake, newest(fake, "invoice.paid"))
 
     assert calls(fake) == [RETRIEVE]
-    assert_as_stripe_says(fake, subscription, "active")
+    assert_matches_stripe(fake, subscription, "active")
 
 
 # Whose it is
@@ -244,7 +244,7 @@ def test_a_first_payment_in_the_browser_makes_it_active(fake):
 def test_a_row_whose_creating_answer_was_lost_gets_its_id(fake):
     subscription = make_subscription()
     payer = subscription.user.stripe_customers.get()
-    lose_answer(fake, subscription)
+    lose_response(fake, subscription)
     assert row_of(subscription).stripe_subscription_id == ""
 
     deliver(fake, newest(fake, CREATED))
@@ -253,12 +253,12 @@ def test_a_row_whose_creating_answer_was_lost_gets_its_id(fake):
     [known] = fake.account.all("subscription")
     assert calls(fake) == [RETRIEVE]
     assert (row.stripe_subscription_id, row.customer) == (known["id"], payer)
-    assert_as_stripe_says(fake, subscription, "active")
+    assert_matches_stripe(fake, subscription, "active")
 
 
 def test_a_row_that_got_its_id_by_the_webhook_is_not_created_again(fake):
     subscription = make_subscription()
-    lose_answer(fake, subscription)
+    lose_response(fake, subscription)
     deliver(fake, newest(fake, CREATED))
 
     with pytest.raises(StripeMethodNotAllowed, match="Already created"):
@@ -270,7 +270,7 @@ def test_a_row_that_got_its_id_by_the_webhook_is_not_created_again(fake):
 def test_the_customer_who_has_subscribed_is_the_rows_though_another_one_is_newer(fake):
     subscription = make_subscription()
     payer = subscription.user.stripe_customers.get()
-    lose_answer(fake, subscription)
+    lose_response(fake, subscription)
     make_customer(subscription.user)
 
     deliver(fake, newest(fake, CREATED))
@@ -289,7 +289,7 @@ def test_a_customer_that_a_person_has_chosen_is_left_alone(active, fake):
 
 def test_a_customer_of_another_user_does_not_become_the_rows(fake):
     subscription = make_subscription()
-    lose_answer(fake, subscription)
+    lose_response(fake, subscription)
     payer = subscription.user.stripe_customers.get()
     type(payer).objects.filter(pk=payer.pk).update(user=make_customer().user)
 
@@ -347,7 +347,7 @@ def test_what_becomes_of_an_invoice_decides_how_the_subscription_stands(active, 
     deliver(fake, told)
 
     assert calls(fake) == [RETRIEVE]
-    assert_as_stripe_says(fake, active, "active")
+    assert_matches_stripe(fake, active, "active")
 
 
 def test_an_invoice_of_an_older_api_version_names_the_subscription_elsewhere(active, fake):
@@ -358,7 +358,7 @@ def test_an_invoice_of_an_older_api_version_names_the_subscription_elsewhere(act
     deliver(fake, old)
 
     assert "subscription" not in told["data"]["object"]
-    assert_as_stripe_says(fake, active, "active")
+    assert_matches_stripe(fake, active, "active")
 
 
 @pytest.mark.parametrize(
@@ -385,12 +385,12 @@ def test_an_invoice_without_a_subscription_of_ours_asks_nothing(active, fake, fi
 
 def test_an_invoice_told_of_before_the_subscription_is_not_missed(fake):
     subscription = make_subscription()
-    lose_answer(fake, subscription)
+    lose_response(fake, subscription)
 
     deliver(fake, newest(fake, "invoice.paid"), newest(fake, CREATED))
 
     assert calls(fake) == [RETRIEVE]
-    assert_as_stripe_says(fake, subscription, "active")
+    assert_matches_stripe(fake, subscription, "active")
 
 
 # In any order, and when Stripe does not answer
@@ -428,7 +428,7 @@ def test_whatever_comes_last_the_row_says_what_stripe_says(fake, is_ended):
 
         assert len(happened) > 6
         assert statuses == [NEW] * len(happened)
-        assert_as_stripe_says(fake, subscription, "canceled" if is_ended else "active")
+        assert_matches_stripe(fake, subscription, "canceled" if is_ended else "active")
     assert errors(fake) == {}
 
 
@@ -437,11 +437,11 @@ def test_the_same_event_again_asks_nothing(active, fake):
 
     statuses = deliver(fake, newest(fake, CREATED))
 
-    assert statuses == [AGAIN]
+    assert statuses == [REDELIVERED]
     assert calls(fake) == []
 
 
-@pytest.mark.parametrize("fault", SILENCES, ids=lambda fault: fault.name)
+@pytest.mark.parametrize("fault", OUTAGES, ids=lambda fault: fault.name)
 def test_while_stripe_is_down_nothing_changes(active, fake, fault):
     fake.dashboard_cancel_subscription(active.stripe_subscription_id)
     told, before = newest(fake, DELETED), values_of(active)
@@ -449,10 +449,10 @@ def test_while_stripe_is_down_nothing_changes(active, fake, fault):
 
     statuses = deliver(fake, told)
 
-    assert statuses == [NOT_YET]
+    assert statuses == [NOT_APPLIED]
     assert values_of(active) == before
-    assert deliver(fake, told) == [AGAIN]
-    assert_as_stripe_says(fake, active, "canceled")
+    assert deliver(fake, told) == [REDELIVERED]
+    assert_matches_stripe(fake, active, "canceled")
     assert error_of(told) == ""
 
 
@@ -475,7 +475,7 @@ def test_what_was_changed_here_meanwhile_is_kept(active, fake):
     stale.metadata = {"a": "b"}
     stale.save()
 
-    assert_as_stripe_says(fake, active, "canceled")
+    assert_matches_stripe(fake, active, "canceled")
     assert row_of(active).metadata == {"a": "b"}
 
 
@@ -497,7 +497,7 @@ def test_stripe_is_asked_under_the_lock_of_the_row(transactional_db, fake):
         fake.dashboard_cancel_subscription(subscription.stripe_subscription_id)
 
     assert delivery.join() == [NEW]
-    assert_as_stripe_says(fake, subscription, "canceled")
+    assert_matches_stripe(fake, subscription, "canceled")
 
 
 @on_servers
@@ -517,4 +517,4 @@ def test_the_webhook_waits_for_whoever_is_creating_it(transactional_db, fake):
 
     assert deliveries[0].join() == [NEW]
     assert error_of(newest(fake, CREATED)) == ""
-    assert_as_stripe_says(fake, subscription, "active")
+    assert_matches_stripe(fake, subscription, "active")

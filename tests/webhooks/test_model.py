@@ -23,7 +23,7 @@ from tests.webhooks.effects import (
     effects_of,
     make_event,
     stored_event,
-    take_effect,
+    write_effect,
 )
 
 NO_EVENTS = [[], {}, "of old", 7, None, {"data": 1}, {"data": {"object": "po_1"}}, {"type": None}]
@@ -32,7 +32,7 @@ NO_EVENTS = [[], {}, "of old", 7, None, {"data": 1}, {"data": {"object": "po_1"}
 @pytest.fixture
 def handled(db, on):
     """An event's effect is counted."""
-    on(TYPE)(take_effect)
+    on(TYPE)(write_effect)
 
 
 def create(made):

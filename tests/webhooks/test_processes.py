@@ -12,7 +12,7 @@ from aa_stripe.jobs import process_webhooks, receive
 from aa_stripe.models import StripeWebhook
 from tests.support.processes import KILLED, TIMEOUT
 from tests.support.rows import row_of
-from tests.webhooks.effects import TYPE, effects_of, make_due, make_event, take_effect
+from tests.webhooks.effects import TYPE, effects_of, make_due, make_event, write_effect
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -79,7 +79,7 @@ def test_a_stored_event_that_kills_its_process_is_counted_and_put_off(stored, st
 
 def test_an_event_that_killed_a_process_takes_effect_once_when_its_time_has_come(made, start, on):
     run(start("receive", made["id"], "die"))
-    on(TYPE)(take_effect)
+    on(TYPE)(write_effect)
     webhook = StripeWebhook.objects.get(pk=made["id"])
     process_webhooks()
     assert effects_of(webhook) == []
@@ -95,7 +95,7 @@ def test_an_event_that_killed_a_process_takes_effect_once_when_its_time_has_come
 
 def test_an_event_that_killed_a_process_is_applied_by_its_next_delivery(made, start, on):
     run(start("receive", made["id"], "die"))
-    on(TYPE)(take_effect)
+    on(TYPE)(write_effect)
 
     received = receive(made)
 

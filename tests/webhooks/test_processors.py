@@ -21,7 +21,7 @@ from tests.webhooks.effects import (
     make_due,
     make_event,
     only_webhook,
-    take_effect,
+    write_effect,
 )
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -49,7 +49,7 @@ def nothing_handed_over():
 
 @pytest.fixture(autouse=True)
 def handled(on):
-    on(TYPE)(take_effect)
+    on(TYPE)(write_effect)
 
 
 def test_inline_applies_an_event_before_it_is_answered(client):

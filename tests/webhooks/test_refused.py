@@ -16,14 +16,14 @@ from tests.webhooks.deliveries import (
     SECRET,
     body_of,
     deliver,
-    is_empty,
     nested,
+    nothing_stored,
     post,
     post_over_asgi,
     post_signed,
     signature_of,
 )
-from tests.webhooks.effects import TYPE, effects_of, make_event, stored_event, take_effect
+from tests.webhooks.effects import TYPE, effects_of, make_event, stored_event, write_effect
 
 NOT_SIGNED = "The signature is missing, wrong or too old."
 NOT_UTF8 = "The body is not UTF-8."
@@ -102,7 +102,7 @@ def test_a_body_that_is_not_signed_by_stripe_is_refused(client, make_signature):
     answer = post(client, EXAMPLE, make_signature())
 
     assert (answer.status_code, answer.json()) == (400, {"detail": NOT_SIGNED})
-    assert is_empty()
+    assert nothing_stored()
 
 
 def test_the_same_body_is_stored_when_it_is_signed(client):
@@ -128,7 +128,7 @@ def test_a_body_that_was_changed_on_its_way_is_refused(client, changed):
     answer = post(client, changed, signature_of(EXAMPLE))
 
     assert answer.status_code == 400
-    assert is_empty()
+    assert nothing_stored()
 
 
 def test_what_somebody_has_kept_to_send_it_again_is_refused_when_it_is_old(client, monkeypatch):
@@ -144,7 +144,7 @@ def test_what_somebody_has_kept_to_send_it_again_is_refused_when_it_is_old(clien
 
 def test_a_refused_delivery_does_not_apply_an_event_that_is_stored(client, on):
     webhook = stored_event()
-    on(TYPE)(take_effect)
+    on(TYPE)(write_effect)
 
     answer = deliver(client, webhook.raw_data, secret="whsec_other")
 
@@ -243,13 +243,13 @@ def test_a_signed_body_that_is_no_event_is_refused(client, body, said):
 
     assert answer.status_code == 400
     assert said is None or answer.json() == {"detail": said}
-    assert is_empty()
+    assert nothing_stored()
 
 
 @pytest.mark.parametrize("number", range(0, len(EXAMPLE), 7))
 def test_an_event_that_was_cut_off_before_it_was_signed_is_refused(client, number):
     assert post_signed(client, EXAMPLE[:number]).status_code == 400
-    assert is_empty()
+    assert nothing_stored()
 
 
 # Size
@@ -261,7 +261,7 @@ def test_a_body_over_djangos_limit_is_too_large(client):
     answer = post_signed(client, body)
 
     assert (answer.status_code, answer.json()) == (413, {"detail": TOO_LARGE})
-    assert is_empty()
+    assert nothing_stored()
 
 
 def test_a_body_over_the_projects_limit_is_too_large(client, settings):
@@ -270,7 +270,7 @@ def test_a_body_over_the_projects_limit_is_too_large(client, settings):
     answer = post_signed(client, EXAMPLE)
 
     assert (answer.status_code, answer.json()) == (413, {"detail": TOO_LARGE})
-    assert is_empty()
+    assert nothing_stored()
 
 
 @pytest.mark.parametrize("limit", [len(EXAMPLE), None])
@@ -299,7 +299,7 @@ def test_a_large_body_is_refused_whatever_its_length_is_said_to_be(settings, len
     )
 
     assert status == 413
-    assert is_empty()
+    assert nothing_stored()
 
 
 class Pipe(BytesIO):
@@ -317,7 +317,7 @@ def test_a_large_body_is_refused_though_its_size_was_not_known_before(settings):
     answer = WebhookAPI.as_view()(ASGIRequest(scope, Pipe(EXAMPLE)))
 
     assert answer.status_code == 413
-    assert is_empty()
+    assert nothing_stored()
 
 
 def test_a_length_over_the_limit_is_too_large_whatever_is_sent(client):
@@ -331,7 +331,7 @@ def test_a_body_that_is_longer_than_it_is_said_to_be_is_refused(client, length):
     answer = post_signed(client, EXAMPLE, CONTENT_LENGTH=length, **{"wsgi.input": BytesIO(EXAMPLE)})
 
     assert answer.status_code == 400
-    assert is_empty()
+    assert nothing_stored()
 
 
 # A client that goes away
@@ -358,11 +358,11 @@ def test_a_body_that_does_not_arrive_is_refused(client, stream, said):
     answer = post_signed(client, EXAMPLE, **{"wsgi.input": stream(EXAMPLE)})
 
     assert (answer.status_code, answer.json()) == (400, {"detail": said})
-    assert is_empty()
+    assert nothing_stored()
 
 
 def test_an_event_whose_delivery_broke_off_is_applied_when_it_comes_again(client, on):
-    on(TYPE)(take_effect)
+    on(TYPE)(write_effect)
     event = make_event()
     body = body_of(event)
     deliver(client, event, **{"wsgi.input": Broken(body)})

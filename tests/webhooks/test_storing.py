@@ -9,7 +9,7 @@ import pytest
 
 from aa_stripe.models import StripeWebhook
 from tests.webhooks.deliveries import deliver, nested, post_signed
-from tests.webhooks.effects import TYPE, effects_of, make_event, take_effect
+from tests.webhooks.effects import TYPE, effects_of, make_event, write_effect
 
 pytestmark = pytest.mark.django_db
 
@@ -56,7 +56,7 @@ def with_data(event, text):
 
 @pytest.mark.parametrize(("text", "stored"), VALUES.values(), ids=VALUES)
 def test_an_event_is_stored_and_applied_whatever_it_holds(client, on, text, stored):
-    on(TYPE)(take_effect)
+    on(TYPE)(write_effect)
     event = make_event(data=None)
     body = with_data(event, text)
 
@@ -73,7 +73,7 @@ def test_an_event_is_stored_and_applied_whatever_it_holds(client, on, text, stor
 
 @pytest.mark.parametrize("make", [list, dict], ids=["lists", "objects"])
 def test_31_levels_are_stored_and_applied(client, on, make):
-    on(TYPE)(take_effect)
+    on(TYPE)(write_effect)
     text = nested(30) if make is list else '{"a":' * 30 + "1" + "}" * 30
     event = make_event(data=None)
 

@@ -12,7 +12,7 @@ from celery import Celery, _state
 from redis import Redis, RedisError
 
 from tests.support.processes import kill_group
-from tests.webhooks.effects import TYPE, take_effect
+from tests.webhooks.effects import TYPE, write_effect
 from tests.webhooks.queues import TYPE_THAT_HANGS
 from tests.webhooks.queues.broker import Site
 
@@ -57,7 +57,7 @@ def handled_here(on):
 
     @on(TYPE, TYPE_THAT_HANGS)
     def note(webhook):
-        take_effect(webhook, by="here")
+        write_effect(webhook, by="here")
 
 
 # Celery

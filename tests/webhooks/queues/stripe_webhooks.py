@@ -7,19 +7,19 @@ import time
 from pathlib import Path
 
 from aa_stripe.webhooks import on
-from tests.webhooks.effects import TIMEOUT, TYPE, take_effect
+from tests.webhooks.effects import TIMEOUT, TYPE, write_effect
 from tests.webhooks.queues import TYPE_THAT_HANGS
 
 
 @on(TYPE)
 def note(webhook):
-    take_effect(webhook, by="worker")
+    write_effect(webhook, by="worker")
 
 
 @on(TYPE_THAT_HANGS)
 def note_and_hang(webhook):
     """Its process id is in the file ``QUEUES_HANGING``: a test kills it then."""
-    take_effect(webhook, by="worker")
+    write_effect(webhook, by="worker")
     hanging = Path(os.environ["QUEUES_HANGING"])
     if not hanging.exists():
         unseen = hanging.with_suffix(".new")
