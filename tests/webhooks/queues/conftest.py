@@ -1,4 +1,4 @@
-"""Workers: processes on this test's database, whose Stripe is the fake of this test."""
+"""Workers: processes that use this test's database and its fake Stripe."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ CONNECT_TIMEOUT = 5  # seconds
 
 @pytest.fixture
 def hanging(tmp_path):
-    """The file in which a handler that hangs says so."""
+    """The file that a hanging handler creates; it contains the process id."""
     return tmp_path / "hanging"
 
 
@@ -53,7 +53,7 @@ def start(environment):
 
 @pytest.fixture
 def handled_here(on):
-    """The handlers of this process, for when it applies an event itself."""
+    """A handler in this process, which notes the events that are applied here."""
 
     @on(TYPE, TYPE_THAT_HANGS)
     def note(webhook):
@@ -74,7 +74,7 @@ def redis():
     try:
         client.ping()
     except RedisError as error:
-        absent = f"No Redis answers at {url} (TEST_REDIS_URL names another): {error}"
+        absent = f"No Redis responds at {url} (TEST_REDIS_URL names another): {error}"
         if "TEST_BROKER_REQUIRED" in os.environ:
             pytest.fail(absent)
         pytest.skip(absent)
@@ -93,9 +93,10 @@ def site(redis):
 
 @pytest.fixture
 def celery(settings, monkeypatch):
-    """Have this process send its tasks where a ``Site`` says, as a site's own Celery does."""
+    """A function that makes this process send its tasks to the broker of a ``Site``."""
     settings.STRIPE_WEBHOOK_PROCESSOR = "celery"
-    # Put back what the new app takes the place of: the app of this thread, and of all others.
+    # A new app replaces the current app of this thread and the default app of all threads.
+    # monkeypatch restores both.
     monkeypatch.setattr(_state._tls, "current_app", None)
     monkeypatch.setattr(_state, "default_app", None)
     apps = []

@@ -18,7 +18,7 @@ def note(webhook):
 
 @on(TYPE_THAT_HANGS)
 def note_and_hang(webhook):
-    """Its process id is in the file ``QUEUES_HANGING``: a test kills it then."""
+    """Write the process id to the file ``QUEUES_HANGING``, then wait until the test kills it."""
     write_effect(webhook, by="worker")
     hanging = Path(os.environ["QUEUES_HANGING"])
     if not hanging.exists():
@@ -26,4 +26,4 @@ def note_and_hang(webhook):
         unseen.write_text(str(os.getpid()))
         unseen.rename(hanging)
         time.sleep(TIMEOUT)
-        raise RuntimeError("Nobody has killed the process that hangs.")
+        raise RuntimeError("The test did not kill the hanging process.")
