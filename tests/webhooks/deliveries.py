@@ -11,7 +11,7 @@ from django.core.handlers.asgi import ASGIHandler
 from aa_stripe.models import StripeWebhook
 from aa_stripe.testing import signed
 
-ADDRESS = "/aa-stripe/webhooks"
+URL = "/aa-stripe/webhooks"
 SECRET = "whsec_test"
 
 
@@ -24,7 +24,7 @@ def signature_of(body, secret=SECRET, timestamp=None):
     return signed(body, secret, timestamp)["Stripe-Signature"]
 
 
-def post(client, body, signature=None, path=ADDRESS, **environ):
+def post(client, body, signature=None, path=URL, **environ):
     """Post ``body`` with this header ``Stripe-Signature``; without the header for ``None``."""
     if signature is not None:
         environ["HTTP_STRIPE_SIGNATURE"] = signature
@@ -59,7 +59,7 @@ async def post_over_asgi(*chunks, signature, headers=()):
     scope = {
         "type": "http",
         "method": "POST",
-        "path": ADDRESS,
+        "path": URL,
         "query_string": b"",
         "headers": [
             (b"host", b"testserver"),

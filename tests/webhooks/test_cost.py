@@ -62,7 +62,7 @@ def test_a_redelivered_event_that_was_not_applied_is_updated_twice(client, handl
     assert statements_of(client, webhook.raw_data) == ["INSERT", "SELECT", "UPDATE", "UPDATE"]
 
 
-def test_an_event_of_the_other_mode_is_one_insert(client, handled):
+def test_an_event_of_the_wrong_mode_is_one_insert(client, handled):
     assert statements_of(client, make_event(livemode=True)) == ["INSERT"]
 
 

@@ -65,7 +65,7 @@ from tests.webhooks.payments import (
 )
 
 on_servers = pytest.mark.skipif(
-    connection.vendor == "sqlite", reason="SQLite lets one write at a time."
+    connection.vendor == "sqlite", reason="SQLite has one writer at a time."
 )
 
 pytestmark = pytest.mark.django_db

@@ -374,7 +374,7 @@ def test_a_coupon_whose_answer_was_lost_is_stored_and_then_adopted(fake):
     assert_matches_stripe(fake)
 
 
-@pytest.mark.skipif(connection.vendor == "sqlite", reason="SQLite lets one write at a time.")
+@pytest.mark.skipif(connection.vendor == "sqlite", reason="SQLite has one writer at a time.")
 def test_however_often_and_at_once_it_is_told_there_is_one_row(transactional_db, fake):
     fake.dashboard_create_coupon(id="SALE10", percent_off=10, duration="once")
     fake.dashboard_edit_coupon("SALE10", name="Sale")

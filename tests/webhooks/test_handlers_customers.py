@@ -378,7 +378,7 @@ def test_a_customer_that_stripe_does_not_know_is_recorded_as_such(customer, fake
 
 
 on_servers = pytest.mark.skipif(
-    connection.vendor == "sqlite", reason="SQLite lets one write at a time."
+    connection.vendor == "sqlite", reason="SQLite has one writer at a time."
 )
 
 

@@ -480,7 +480,7 @@ def test_what_was_changed_here_meanwhile_is_kept(active, fake):
 
 
 on_servers = pytest.mark.skipif(
-    connection.vendor == "sqlite", reason="SQLite lets one write at a time."
+    connection.vendor == "sqlite", reason="SQLite has one writer at a time."
 )
 
 
