@@ -23,7 +23,7 @@ def charge(fake):
 
 @pytest.fixture
 def charged(charge, sent):
-    """A charge of ten dollars that was collected, after its signals were sent."""
+    """A charge of ten dollars that was collected. Its signals are not in ``sent`` any more."""
     charge.charge()
     sent.clear()
     return charge

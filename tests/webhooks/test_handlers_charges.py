@@ -1,4 +1,4 @@
-"""Events that settle a charge: of its payment, and of its disputes."""
+"""Events about the payments and the disputes of a charge."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The app's handlers; aa_stripe finds them at start-up as it finds any project's.
+"""The app's handlers. aa_stripe finds them at start-up, like those of any project.
 
 ``BUSY_TROUBLE`` is the probability of each failure, from 0 to 1.
 """

@@ -36,7 +36,7 @@ def environment(child_environment, served, hanging):
 
 @pytest.fixture
 def start(environment):
-    """Start a Python module as a process that leads a group."""
+    """A function that starts a Python module as a process that leads a group."""
     processes = []
 
     def start(*words, **more):
@@ -53,7 +53,7 @@ def start(environment):
 
 @pytest.fixture
 def handled_here(on):
-    """A handler in this process, which notes the events that are applied here."""
+    """A handler in this process, which notes the events that this process applies."""
 
     @on(TYPE, TYPE_THAT_HANGS)
     def note(webhook):
@@ -67,7 +67,7 @@ def handled_here(on):
 def redis():
     """The server at ``TEST_REDIS_URL``.
 
-    A missing server skips the test; with ``TEST_BROKER_REQUIRED`` it is a failure.
+    Without the server, the test is skipped, or fails if ``TEST_BROKER_REQUIRED`` is set.
     """
     url = os.environ.get("TEST_REDIS_URL", "redis://127.0.0.1:6379/0")
     client = Redis.from_url(url, socket_connect_timeout=CONNECT_TIMEOUT)
@@ -119,7 +119,7 @@ def celery_queue(celery, site):
 
 @pytest.fixture
 def start_celery(start, site):
-    """Start a worker."""
+    """A function that starts a Celery worker."""
 
     def start_celery():
         return start(

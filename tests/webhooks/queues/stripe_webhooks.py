@@ -1,4 +1,4 @@
-"""The handlers; aa_stripe finds them at start-up as it finds any project's."""
+"""The app's handlers. aa_stripe finds them at start-up, like those of any project."""
 
 from __future__ import annotations
 
