@@ -27,7 +27,7 @@ SAME_ON_EVERY_DATABASE = (
     "tests/docs",
     "tests/webhooks/queues/test_celery_commands.py",
     "tests/webhooks/test_fuzz.py",
-    "tests/webhooks/test_refused.py",
+    "tests/webhooks/test_rejected.py",
 )
 
 

@@ -1,4 +1,4 @@
-"""A Stripe account whose events are delivered to this site, and what came of each."""
+"""Deliveries of a Stripe account's events to this site, and their results."""
 
 from __future__ import annotations
 
@@ -14,44 +14,48 @@ from aa_stripe.testing import Fault
 URL = "/aa-stripe/webhooks"
 SECRET = "whsec_test"
 
-NEW, AGAIN, NOT_YET = 201, 200, 500
+#: Response statuses of the endpoint: a new event, a redelivered one, one that must be redelivered.
+NEW, REDELIVERED, NOT_APPLIED = 201, 200, 500
 
-#: What leaves us without an answer that says anything.
-SILENCES = [Fault.REQUEST_LOST, Fault.ERROR_500_BEFORE, Fault.RATE_LIMITED, Fault.GARBAGE]
+#: Faults after which there is no usable response from Stripe.
+OUTAGES = [Fault.REQUEST_LOST, Fault.ERROR_500_BEFORE, Fault.RATE_LIMITED, Fault.GARBAGE]
 
 
 def events_of(fake, *types):
-    """The account's events of these types (of all, if none is named), oldest first."""
+    """Return the account's events of these types, oldest first; all events without types."""
     return [it for it in fake.events if not types or it["type"] in types]
 
 
 def newest(fake, type):
-    """The account's latest event of that type."""
+    """Return the account's latest event of that type."""
     return events_of(fake, type)[-1]
 
 
 def deliver(fake, *events):
-    """Send the events; the HTTP statuses. ``asked()`` are the requests made because of them."""
+    """Deliver the events; return the HTTP statuses.
+
+    ``calls(fake)`` then lists the requests to Stripe that these deliveries caused.
+    """
     fake.requests.clear()
     return fake.deliver(URL, SECRET, events=events, client=Client())
 
 
 def error_of(event):
-    """What is recorded of the event, which counts as applied; ``""`` when all went well."""
+    """Return the recorded error of an applied event; ``""`` if there is none."""
     webhook = StripeWebhook.objects.get(pk=event["id"])
     assert webhook.is_parsed
     return webhook.parse_error
 
 
 def errors(fake):
-    """The events that could not be followed, with what is recorded of them."""
+    """Return the recorded errors by event type."""
     failed = StripeWebhook.objects.exclude(parse_error="")
     types = {it["id"]: it["type"] for it in fake.events}
     return {types[it.pk]: it.parse_error for it in failed}
 
 
 def altered(event, **fields):
-    """The event about an object that has other ``fields``; with an id of its own."""
+    """Return a copy of the event with another id, whose object has these ``fields``."""
     other = copy.deepcopy(event)
     other["id"] += "_altered"
     other["data"]["object"].update(fields)
@@ -59,7 +63,7 @@ def altered(event, **fields):
 
 
 def each_order(events, chance, number=20):
-    """``number`` orders of the events, the oldest first and the newest first among them."""
+    """Yield ``number`` orders of the events: oldest first, newest first, then random ones."""
     yield list(events)
     yield list(reversed(events))
     for _ in range(number - 2):
@@ -68,7 +72,7 @@ def each_order(events, chance, number=20):
 
 @contextmanager
 def row_locked(row):
-    """Somebody else holds the row's lock within the block."""
+    """Hold the row's lock for the block."""
     with transaction.atomic():
         type(row).objects.select_for_update().get(pk=row.pk)
         yield

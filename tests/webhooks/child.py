@@ -1,10 +1,10 @@
-"""A process of its own that works on one event: ``python -m tests.webhooks.child WHAT ID HOW``.
+"""A separate process that works on one event: ``python -m tests.webhooks.child WHAT ID HOW``.
 
 WHAT is ``receive`` (deliver it), ``create`` (through the ORM), ``parse`` or ``retry``. HOW is what
-its handler does after it has written: ``die`` kills the process, ``wait`` takes its time.
+its handler does after it has written: ``die`` kills the process, ``wait`` sleeps for a moment.
 
-``ready`` is printed when the process has read what it needs; it begins at the next line of its
-input, and prints what came of it.
+The process prints ``ready`` when it has read the event. It starts to work when it reads a line of
+input, and then prints the result.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ django.setup()
 from aa_stripe.jobs import receive  # noqa: E402 (models need the set-up)
 from aa_stripe.models import StripeWebhook  # noqa: E402
 from aa_stripe.webhooks import on  # noqa: E402
-from tests.webhooks.effects import TYPE, make_event, take_effect  # noqa: E402
+from tests.webhooks.effects import TYPE, make_event, write_effect  # noqa: E402
 
 
 @on(TYPE)
 def handler(webhook):
-    take_effect(webhook)
+    write_effect(webhook)
     if sys.argv[3] == "die":
         os.kill(os.getpid(), signal.SIGKILL)
     time.sleep(0.3)
 
 
-def act_of(what, id):
+def action_of(what, id):
     if what == "receive":
         made = make_event(id=id)
         return lambda: receive(made).is_new
@@ -43,10 +43,10 @@ def act_of(what, id):
 
 
 def main(what, id, how):
-    act = act_of(what, id)
+    action = action_of(what, id)
     print("ready", flush=True)
     sys.stdin.readline()
-    print(act(), flush=True)
+    print(action(), flush=True)
 
 
 if __name__ == "__main__":

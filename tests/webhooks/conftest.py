@@ -1,4 +1,4 @@
-"""Charges, who hears their signals, and receivers that are taken off again after the test."""
+"""Charges, the signals that were sent, and receivers that are connected for one test."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from tests.support.signals import heard_signals
 
 
 @pytest.fixture
-def heard():
-    with heard_signals() as heard:
-        yield heard
+def sent():
+    """The charge signals that were sent, each as ``(name, primary key)``."""
+    with heard_signals() as signals:
+        yield signals
 
 
 @pytest.fixture
@@ -21,16 +22,16 @@ def charge(fake):
 
 
 @pytest.fixture
-def charged(charge, heard):
-    """Ten dollars were collected, and everybody knows."""
+def charged(charge, sent):
+    """A charge of ten dollars that was collected. Its signals are not in ``sent`` any more."""
     charge.charge()
-    heard.clear()
+    sent.clear()
     return charge
 
 
 @pytest.fixture
 def receiver():
-    """``@receiver`` of ``webhook_pre_parse``, for this test."""
+    """A decorator that connects a receiver to ``webhook_pre_parse`` for this test."""
     receivers = []
 
     def connect(function):

@@ -1,4 +1,4 @@
-"""What reaches the endpoint: as Stripe sends it, or as somebody else would."""
+"""Requests to the webhook endpoint, with and without Stripe's signature."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from django.core.handlers.asgi import ASGIHandler
 from aa_stripe.models import StripeWebhook
 from aa_stripe.testing import signed
 
-ADDRESS = "/aa-stripe/webhooks"
+URL = "/aa-stripe/webhooks"
 SECRET = "whsec_test"
 
 
 def body_of(event):
-    """The event as Stripe writes it."""
+    """Return the event as Stripe writes it."""
     return json.dumps(event, indent=2).encode()
 
 
@@ -24,15 +24,15 @@ def signature_of(body, secret=SECRET, timestamp=None):
     return signed(body, secret, timestamp)["Stripe-Signature"]
 
 
-def post(client, body, signature=None, path=ADDRESS, **environ):
-    """Send ``body`` with that header ``Stripe-Signature``, or without any."""
+def post(client, body, signature=None, path=URL, **environ):
+    """Post ``body`` with this header ``Stripe-Signature``; without the header for ``None``."""
     if signature is not None:
         environ["HTTP_STRIPE_SIGNATURE"] = signature
     return client.generic("POST", path, body, "application/json", **environ)
 
 
 def post_signed(client, body, secret=SECRET, **environ):
-    """Send ``body``, whatever it is, with a signature that is right."""
+    """Post ``body``, which need not be an event, with a valid signature."""
     return post(client, body, signature_of(body, secret), **environ)
 
 
@@ -40,26 +40,26 @@ def deliver(client, event, **options):
     return post_signed(client, body_of(event), **options)
 
 
-def is_empty():
-    """Whether no event is stored."""
+def nothing_stored():
+    """Return whether no event is stored."""
     return not StripeWebhook.objects.exists()
 
 
 def nested(levels, inner=""):
-    """JSON: so many lists, one in the other."""
+    """Return JSON of ``levels`` nested lists."""
     return "[" * levels + inner + "]" * levels
 
 
 @async_to_sync
 async def post_over_asgi(*chunks, signature, headers=()):
-    """Send the body in chunks, with no other headers than these; return the answer's status.
+    """Post the body in chunks, with only these extra headers; return the response's status.
 
-    That is ``None`` when there was no answer. A chunk of ``None`` is a client that goes away.
+    It is ``None`` if there was no response. A chunk of ``None`` is a client that disconnects.
     """
     scope = {
         "type": "http",
         "method": "POST",
-        "path": ADDRESS,
+        "path": URL,
         "query_string": b"",
         "headers": [
             (b"host", b"testserver"),
@@ -77,7 +77,7 @@ async def post_over_asgi(*chunks, signature, headers=()):
 
     async def receive():
         if not arriving:
-            await asyncio.Event().wait()  # the client waits for its answer
+            await asyncio.Event().wait()  # the client waits for the response
         return arriving.pop(0)
 
     async def send(message):

@@ -1,4 +1,4 @@
-"""Events that only a test listens to, and effects of theirs that can be counted."""
+"""Events that only tests handle, and their effects, which can be counted."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from aa_stripe.models import StripeWebhook
 from aa_stripe.testing.webhooks import event
 from tests.support.rows import row_of
 
-#: Nothing of this app's listens to it.
+#: This app has no handler for it.
 TYPE = "payout.paid"
 PAYOUT = {"id": "po_1", "object": "payout"}
 
@@ -20,7 +20,7 @@ TIMEOUT = 30  # seconds
 
 
 class WentWrong(Exception):
-    """What a handler raises that fails."""
+    """The exception of a handler that fails."""
 
 
 def make_event(type=TYPE, **fields):
@@ -28,7 +28,7 @@ def make_event(type=TYPE, **fields):
 
 
 def stored_event(type=TYPE, **fields):
-    """The row of an event that nobody has tried to apply."""
+    """Return the row of an event that is stored and was never tried."""
     made = make_event(type, **fields)
     webhook = StripeWebhook(id=made["id"], raw_data=made)
     webhook.store()
@@ -40,18 +40,18 @@ def only_webhook():
 
 
 def make_due(webhook):
-    """Let its time to be tried again have come; the row, read anew."""
+    """Make the event due for a retry; return its row, read again."""
     past = timezone.now() - timedelta(seconds=1)
     StripeWebhook.objects.filter(pk=webhook.pk).update(retry_at=past)
     return row_of(webhook)
 
 
-def take_effect(webhook, by="handler"):
-    """What a handler writes. Twice is one row more."""
+def write_effect(webhook, by="handler"):
+    """Write a row, as a handler does. Each call adds one."""
     Group.objects.create(name=f"{webhook.pk} {by} {uuid.uuid4().hex}")
 
 
 def effects_of(webhook):
-    """By whom ``take_effect`` was called for the event, once for each time."""
+    """Return the ``by`` of each call of ``write_effect`` for the event, sorted."""
     names = Group.objects.filter(name__startswith=f"{webhook.pk} ").values_list("name", flat=True)
     return sorted(name.split()[1] for name in names)

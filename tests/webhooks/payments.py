@@ -1,4 +1,4 @@
-"""Charges whose payments Stripe's events tell of: how they come about, and what they must say."""
+"""Charges with lost responses, the types of their events, and a check against Stripe."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ CANCELED = "payment_intent.canceled"
 REQUIRES_ACTION = "payment_intent.requires_action"
 PROCESSING = "payment_intent.processing"
 
-#: What tells of a payment, and of what was given back.
+#: The types of events about a payment, and about its refunds.
 OF_PAYMENT = (SUCCEEDED, FAILED, CANCELED, REQUIRES_ACTION, PROCESSING)
 OF_REFUND = (
     "charge.refunded",
@@ -28,15 +28,15 @@ OF_REFUND = (
 )
 
 
-def lose_answer(fake, charge):
-    """Collect, and never hear what became of it."""
+def lose_response(fake, charge):
+    """Make the payment, but lose Stripe's response: the row stays unsettled."""
     fake.fail_next(CONFIRM, Fault.ANSWER_LOST)
     with pytest.raises(StripeInternalError):
         charge.charge()
 
 
 def lose_id(charge):
-    """What a transaction around ``charge()`` does when it rolls back."""
+    """Reset the row, as a rollback of the transaction around ``charge()`` does."""
     StripeCharge.objects.filter(pk=charge.pk).update(
         stripe_payment_intent_id="",
         is_charged=False,
@@ -49,8 +49,8 @@ def lose_id(charge):
     )
 
 
-def assert_as_stripe_says(fake, charge):
-    """The row is equal to Stripe's charge, and owes nobody anything."""
+def assert_matches_stripe(fake, charge):
+    """Check that the row matches Stripe's charge and that no signal is due."""
     row = row_of(charge)
     [intent] = [it for it in paid(fake) if it["metadata"][UUID_KEY] == str(row.uuid)]
     collected = fake.account.get("charge", intent["latest_charge"])

@@ -1,4 +1,4 @@
-"""Each event takes effect exactly once, whatever goes wrong while it does."""
+"""Each event is applied exactly once, also after failures and at the same time."""
 
 from __future__ import annotations
 
@@ -36,20 +36,20 @@ from tests.webhooks.effects import (
     make_due,
     make_event,
     stored_event,
-    take_effect,
+    write_effect,
 )
 
 on_postgresql = pytest.mark.skipif(
-    "connection.vendor != 'postgresql'", reason="Elsewhere a statement fails alone."
+    "connection.vendor != 'postgresql'", reason="Only there does an error end the transaction."
 )
 on_mariadb = pytest.mark.skipif(
-    "connection.vendor != 'mysql'", reason="Only there waiting for a lock ends by itself."
+    "connection.vendor != 'mysql'", reason="Only there does waiting for a lock time out."
 )
 on_servers = pytest.mark.skipif(
-    "connection.vendor == 'sqlite'", reason="SQLite lets one write at a time."
+    "connection.vendor == 'sqlite'", reason="SQLite has one writer at a time."
 )
 
-#: Where a transaction fails that writes a row changed by another one since it began.
+#: With these, a transaction cannot write a row that another one has changed since it began.
 REPEATABLE_READ = {
     "postgresql": ["SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL REPEATABLE READ"],
     "mysql": [
@@ -83,25 +83,25 @@ def execute(*statements):
 
 
 def write(group):
-    """Hold the group's lock until the transaction is over."""
+    """Lock the group until the end of the transaction."""
     Group.objects.filter(pk=group.pk).update(name=F("name"))
 
 
 class SerializationFailure(Exception):
-    """As psycopg raises it."""
+    """The error that psycopg raises."""
 
     sqlstate = "40001"
 
 
-def be_in_the_way():
+def raise_conflict():
     raise OperationalError("could not serialize access") from SerializationFailure()
 
 
-# When all goes well
+# Success
 
 
-def test_an_applied_event_has_its_effect_and_says_so(webhook, on):
-    on(TYPE)(take_effect)
+def test_an_applied_event_has_its_effect_and_is_marked(webhook, on):
+    on(TYPE)(write_effect)
 
     webhook.parse()
 
@@ -111,13 +111,13 @@ def test_an_applied_event_has_its_effect_and_says_so(webhook, on):
         assert (it.is_parsed, it.parse_error, it.attempts, it.retry_at) == (True, "", 1, None)
 
 
-def test_an_event_that_nobody_listens_to_is_applied(webhook):
+def test_an_event_without_handlers_is_marked_as_applied(webhook):
     webhook.parse()
 
     assert row_of(webhook).is_parsed
 
 
-def test_a_receiver_that_saves_the_event_does_not_undo_the_mark(webhook, receiver):
+def test_a_receiver_that_saves_the_event_keeps_the_mark(webhook, receiver):
     @receiver
     def save(sender, instance, **kwargs):
         instance.save()
@@ -143,13 +143,13 @@ def test_a_receiver_may_change_the_event_and_save_it(webhook, receiver):
 # A handler that fails
 
 
-def test_a_handler_that_fails_undoes_everything_and_the_event_is_tried_again(webhook, on):
+def test_a_failing_handler_rolls_everything_back_and_the_event_is_retried(webhook, on):
     failures = [WentWrong("No bread.")]
-    on(TYPE)(lambda webhook: take_effect(webhook, "before"))
+    on(TYPE)(lambda webhook: write_effect(webhook, "before"))
 
     @on(TYPE)
     def fail(webhook):
-        take_effect(webhook)
+        write_effect(webhook)
         if failures:
             raise failures.pop()
 
@@ -167,7 +167,7 @@ def test_a_handler_that_fails_undoes_everything_and_the_event_is_tried_again(web
     assert (row.is_parsed, row.parse_error, row.attempts, row.retry_at) == (True, "", 2, None)
 
 
-def test_the_object_in_hand_says_what_the_row_says_after_a_failure(webhook, on):
+def test_the_object_in_memory_equals_its_row_after_a_failure(webhook, on):
     @on(TYPE)
     def fail(webhook):
         raise WentWrong
@@ -181,37 +181,39 @@ def test_the_object_in_hand_says_what_the_row_says_after_a_failure(webhook, on):
     assert webhook.changed_fields() == set()
 
 
-def create_a_second_one(webhook):
+def create_a_duplicate(webhook):
     Group.objects.create(name="taken")
 
 
-def update_to_the_same(webhook):
+def update_to_a_duplicate(webhook):
     Group.objects.filter(name__startswith=webhook.pk).update(name="taken")
 
 
-def insert_past_the_orm(webhook):
+def insert_a_duplicate_with_sql(webhook):
     execute("INSERT INTO auth_group (name) VALUES ('taken')")
 
 
 @pytest.mark.parametrize(
     "violate",
     [
-        create_a_second_one,
-        update_to_the_same,
-        pytest.param(insert_past_the_orm, marks=on_postgresql),
+        create_a_duplicate,
+        update_to_a_duplicate,
+        pytest.param(insert_a_duplicate_with_sql, marks=on_postgresql),
     ],
 )
 @pytest.mark.parametrize("database", ["db", "transactional_db"])
-def test_a_handler_that_swallows_a_database_error_undoes_everything(request, database, on, violate):
+def test_a_handler_that_swallows_a_database_error_rolls_everything_back(
+    request, database, on, violate
+):
     request.getfixturevalue(database)
-    webhook, is_careless = stored_event(), [True]
+    webhook, should_swallow = stored_event(), [True]
     Group.objects.create(name="taken")
-    on(TYPE)(lambda webhook: take_effect(webhook, "before"))
+    on(TYPE)(lambda webhook: write_effect(webhook, "before"))
 
     @on(TYPE)
     def swallow(webhook):
-        take_effect(webhook)
-        if is_careless:
+        write_effect(webhook)
+        if should_swallow:
             with contextlib.suppress(IntegrityError):
                 violate(webhook)
 
@@ -223,34 +225,34 @@ def test_a_handler_that_swallows_a_database_error_undoes_everything(request, dat
     assert (row.is_parsed, row.attempts) == (False, 1)
     assert row.parse_error
     assert row.retry_at > timezone.now()
-    is_careless.clear()
+    should_swallow.clear()
     assert make_due(webhook).retry()
     assert row_of(webhook).is_parsed
     assert effects_of(webhook) == ["before", "handler"]
 
 
-def test_the_record_of_a_swallowed_error_names_the_handler(webhook, on):
+def test_the_recorded_error_names_the_handler_that_swallowed_it(webhook, on):
     Group.objects.create(name="taken")
 
     @on(TYPE)
-    def be_careless(webhook):
+    def swallow_an_error(webhook):
         with contextlib.suppress(IntegrityError):
-            create_a_second_one(webhook)
+            create_a_duplicate(webhook)
 
     with pytest.raises(SwallowedDatabaseError):
         webhook.parse()
 
-    assert "be_careless continued after a database error" in row_of(webhook).parse_error
+    assert "swallow_an_error continued after a database error" in row_of(webhook).parse_error
 
 
-def test_a_database_error_in_a_transaction_of_the_handlers_own_is_no_failure(webhook, on):
+def test_a_database_error_in_the_handlers_own_transaction_is_no_failure(webhook, on):
     Group.objects.create(name="taken")
 
     @on(TYPE)
-    def be_careful(webhook):
-        take_effect(webhook)
+    def handler(webhook):
+        write_effect(webhook)
         with contextlib.suppress(IntegrityError), transaction.atomic():
-            create_a_second_one(webhook)
+            create_a_duplicate(webhook)
 
     webhook.parse()
 
@@ -258,7 +260,7 @@ def test_a_database_error_in_a_transaction_of_the_handlers_own_is_no_failure(web
     assert effects_of(webhook) == ["handler"]
 
 
-def test_a_receiver_that_applies_its_own_event_is_an_error(webhook, receiver):
+def test_a_receiver_that_applies_its_own_event_fails(webhook, receiver):
     @receiver
     def apply(sender, instance, **kwargs):
         instance.parse()
@@ -272,7 +274,7 @@ def test_a_receiver_that_applies_its_own_event_is_an_error(webhook, receiver):
     assert "on an event that has already been applied" in row.parse_error
 
 
-def test_a_handler_that_applies_another_event_again_is_an_error(webhook, on):
+def test_a_handler_that_applies_an_applied_event_fails(webhook, on):
     applied = StripeWebhook(id="evt_applied", raw_data={"type": "ping"}, is_parsed=True)
     applied.store()
 
@@ -286,18 +288,18 @@ def test_a_handler_that_applies_another_event_again_is_an_error(webhook, on):
     assert not row_of(webhook).is_parsed
 
 
-# A handler that cannot follow
+# A handler that rejects the event
 
 
-def test_a_parse_error_undoes_what_its_handler_wrote_and_nothing_else(webhook, on):
-    on(TYPE)(lambda webhook: take_effect(webhook, "before"))
+def test_a_rejection_rolls_back_only_what_its_handler_wrote(webhook, on):
+    on(TYPE)(lambda webhook: write_effect(webhook, "before"))
 
     @on(TYPE)
-    def refuse(webhook):
-        take_effect(webhook, "refused")
+    def reject(webhook):
+        write_effect(webhook, "rejected")
         raise StripeWebhookParseError("There is no such payout.")
 
-    on(TYPE)(lambda webhook: take_effect(webhook, "after"))
+    on(TYPE)(lambda webhook: write_effect(webhook, "after"))
 
     webhook.parse()
 
@@ -308,13 +310,13 @@ def test_a_parse_error_undoes_what_its_handler_wrote_and_nothing_else(webhook, o
         assert it.parse_error == "There is no such payout."
 
 
-def test_what_several_handlers_could_not_follow_is_kept(webhook, on):
+def test_the_errors_of_several_handlers_are_recorded(webhook, on):
     @on(TYPE)
-    def refuse(webhook):
+    def reject(webhook):
         raise StripeWebhookParseError("One.")
 
     @on(TYPE)
-    def refuse_too(webhook):
+    def reject_too(webhook):
         raise StripeWebhookParseError("Two.")
 
     webhook.parse()
@@ -322,12 +324,12 @@ def test_what_several_handlers_could_not_follow_is_kept(webhook, on):
     assert row_of(webhook).parse_error == "One.\nTwo."
 
 
-def test_a_receiver_that_cannot_follow_does_not_keep_the_handlers_from_it(webhook, on, receiver):
+def test_the_handlers_run_although_a_receiver_rejects_the_event(webhook, on, receiver):
     @receiver
-    def refuse(sender, instance, **kwargs):
+    def reject(sender, instance, **kwargs):
         raise StripeWebhookParseError("Not for me.")
 
-    on(TYPE)(take_effect)
+    on(TYPE)(write_effect)
 
     webhook.parse()
 
@@ -336,14 +338,14 @@ def test_a_receiver_that_cannot_follow_does_not_keep_the_handlers_from_it(webhoo
     assert effects_of(webhook) == ["handler"]
 
 
-def test_an_event_that_could_not_be_followed_can_be_applied_again(webhook, on):
-    refusals = [StripeWebhookParseError("Not yet.")]
+def test_a_rejected_event_can_be_applied_again(webhook, on):
+    rejections = [StripeWebhookParseError("Not yet.")]
 
     @on(TYPE)
-    def refuse_once(webhook):
-        take_effect(webhook)
-        if refusals:
-            raise refusals.pop()
+    def reject_once(webhook):
+        write_effect(webhook)
+        if rejections:
+            raise rejections.pop()
 
     webhook.parse()
 
@@ -356,7 +358,7 @@ def test_an_event_that_could_not_be_followed_can_be_applied_again(webhook, on):
 
 
 @pytest.mark.parametrize("error", [WentWrong, StripeWebhookParseError])
-def test_an_error_can_be_recorded_whatever_characters_are_in_it(webhook, on, error):
+def test_an_error_with_any_characters_is_recorded(webhook, on, error):
     @on(TYPE)
     def fail(webhook):
         raise error("NUL \0, half \ud800, snow \u2603 and a face \U0001f600")
@@ -369,50 +371,50 @@ def test_an_error_can_be_recorded_whatever_characters_are_in_it(webhook, on, err
     )
 
 
-# The database is away
+# The database is unavailable
 
 
 def lose_the_connection():
-    """Let the server end it, or what comes nearest to that."""
+    """Make the server end the connection; close it on SQLite."""
     if connection.vendor == "sqlite":
         connection.connection.close()
         return
-    end, its_id = {
+    end, get_id = {
         "postgresql": ("SELECT pg_terminate_backend(%s)", "SELECT pg_backend_pid()"),
         "mysql": ("KILL %s", "SELECT connection_id()"),
     }[connection.vendor]
     with connection.cursor() as cursor:
-        cursor.execute(its_id)
+        cursor.execute(get_id)
         [number] = cursor.fetchone()
 
-    def end_it():
+    def terminate():
         with connection.cursor() as cursor:
             cursor.execute(end, [number])
 
-    InThread(end_it).join()
+    InThread(terminate).join()
 
 
-@pytest.mark.parametrize("away", [OperationalError, InterfaceError])
-def test_what_failed_comes_out_though_the_database_is_away(
-    transactional_db, on, caplog, monkeypatch, away
+@pytest.mark.parametrize("error", [OperationalError, InterfaceError])
+def test_the_handlers_error_is_raised_although_the_database_is_unavailable(
+    transactional_db, on, caplog, monkeypatch, error
 ):
     webhook, record = stored_event(), apply_module._record_failure
 
-    def refuse_to_connect():
-        raise away("The server is away.")
+    def fail_to_connect():
+        raise error("The server is away.")
 
-    def record_without_a_database(*arguments):
+    def record_without_database(*arguments):
         with monkeypatch.context() as patch:
             connection.close()
-            patch.setattr(connection, "connect", refuse_to_connect)
+            patch.setattr(connection, "connect", fail_to_connect)
             record(*arguments)
 
     @on(TYPE)
     def fail(webhook):
-        take_effect(webhook)
+        write_effect(webhook)
         raise WentWrong
 
-    monkeypatch.setattr(apply_module, "_record_failure", record_without_a_database)
+    monkeypatch.setattr(apply_module, "_record_failure", record_without_database)
 
     with pytest.raises(WentWrong):
         webhook.parse()
@@ -426,12 +428,12 @@ def test_what_failed_comes_out_though_the_database_is_away(
     assert effects_of(webhook) == []
 
 
-def test_a_failure_is_recorded_though_the_connection_was_lost(transactional_db, on):
+def test_a_failure_is_recorded_although_the_connection_was_lost(transactional_db, on):
     webhook = stored_event()
 
     @on(TYPE)
     def handler(webhook):
-        take_effect(webhook)
+        write_effect(webhook)
         lose_the_connection()
         raise WentWrong
 
@@ -444,12 +446,12 @@ def test_a_failure_is_recorded_though_the_connection_was_lost(transactional_db, 
     assert effects_of(webhook) == []
 
 
-def test_a_handler_that_does_not_mind_a_lost_connection_has_no_effect(transactional_db, on):
+def test_a_handler_that_closes_the_connection_has_no_effect(transactional_db, on):
     webhook, is_lost = stored_event(), []
 
     @on(TYPE)
     def handler(webhook):
-        take_effect(webhook)
+        write_effect(webhook)
         if not is_lost:
             is_lost.append(True)
             connection.close()
@@ -474,7 +476,7 @@ def test_a_callback_that_fails_after_the_commit_is_logged(transactional_db, on, 
 
     @on(TYPE)
     def handler(webhook):
-        take_effect(webhook)
+        write_effect(webhook)
         transaction.on_commit(fail)
 
     webhook.parse()
@@ -487,23 +489,25 @@ def test_a_callback_that_fails_after_the_commit_is_logged(transactional_db, on, 
     assert "Too late." in caplog.text
 
 
-def test_an_action_is_called_once_all_is_committed(transactional_db, on):
+def test_an_action_is_called_after_the_commit(transactional_db, on):
     webhook, seen = stored_event(), []
 
     def look():
-        inside = connection.in_atomic_block
-        seen.append((inside, InThread(lambda: (row_of(webhook).is_parsed, effects_of(webhook)))))
+        in_transaction = connection.in_atomic_block
+        seen.append(
+            (in_transaction, InThread(lambda: (row_of(webhook).is_parsed, effects_of(webhook))))
+        )
 
     @on(TYPE)
     def handler(webhook):
         webhook.after_commit(look)
-        take_effect(webhook)
+        write_effect(webhook)
 
     webhook.parse()
 
-    [(inside, elsewhere)] = seen
-    assert not inside
-    assert elsewhere.join() == (True, ["handler"])
+    [(in_transaction, other_connection)] = seen
+    assert not in_transaction
+    assert other_connection.join() == (True, ["handler"])
 
 
 def test_an_action_is_called_inside_the_transaction_of_a_test(webhook, on):
@@ -516,7 +520,7 @@ def test_an_action_is_called_inside_the_transaction_of_a_test(webhook, on):
     assert called == [True]
 
 
-def test_no_action_is_called_when_all_is_undone(webhook, on):
+def test_no_action_is_called_after_a_rollback(webhook, on):
     called, failures = [], [WentWrong()]
     on(TYPE)(lambda webhook: webhook.after_commit(lambda: called.append("action")))
 
@@ -534,13 +538,13 @@ def test_no_action_is_called_when_all_is_undone(webhook, on):
     assert called == ["action"]
 
 
-def test_the_action_of_a_handler_whose_writes_are_undone_is_not_called(webhook, on):
+def test_the_action_of_a_handler_that_rejects_the_event_is_not_called(webhook, on):
     called = []
     on(TYPE)(lambda webhook: webhook.after_commit(lambda: called.append("before")))
 
     @on(TYPE)
-    def refuse(webhook):
-        webhook.after_commit(lambda: called.append("refused"))
+    def reject(webhook):
+        webhook.after_commit(lambda: called.append("rejected"))
         raise StripeWebhookParseError
 
     on(TYPE)(lambda webhook: webhook.after_commit(lambda: called.append("after")))
@@ -550,11 +554,11 @@ def test_the_action_of_a_handler_whose_writes_are_undone_is_not_called(webhook, 
     assert called == ["before", "after"]
 
 
-def test_an_action_that_fails_is_logged_and_stops_no_other(webhook, on, caplog):
+def test_an_action_that_fails_is_logged_and_the_next_one_is_called(webhook, on, caplog):
     called = []
 
     def fail():
-        raise WentWrong("Nobody at home.")
+        raise WentWrong("The action failed.")
 
     @on(TYPE)
     def handler(webhook):
@@ -565,25 +569,23 @@ def test_an_action_that_fails_is_logged_and_stops_no_other(webhook, on, caplog):
 
     assert called == ["next"]
     assert row_of(webhook).is_parsed
-    assert "Nobody at home." in caplog.text
+    assert "The action failed." in caplog.text
 
 
-# Another transaction in the way
+# Conflicts with another transaction
 
 
-def test_an_event_is_begun_again_when_another_transaction_was_in_the_way(
-    transactional_db, on, no_pause
-):
+def test_an_event_is_restarted_after_a_conflict(transactional_db, on, no_pause):
     webhook, tries, called = stored_event(), [], []
-    on(TYPE)(lambda webhook: take_effect(webhook, "before"))
+    on(TYPE)(lambda webhook: write_effect(webhook, "before"))
 
     @on(TYPE)
     def handler(webhook):
         tries.append(webhook)
         webhook.after_commit(lambda: called.append("action"))
-        take_effect(webhook)
+        write_effect(webhook)
         if len(tries) < apply_module.TRIES:
-            be_in_the_way()
+            raise_conflict()
 
     webhook.parse()
 
@@ -594,16 +596,14 @@ def test_an_event_is_begun_again_when_another_transaction_was_in_the_way(
     assert (row.is_parsed, row.attempts, row.parse_error) == (True, 1, "")
 
 
-def test_an_event_that_others_are_always_in_the_way_of_is_left_for_later(
-    transactional_db, on, no_pause
-):
+def test_an_event_that_always_has_conflicts_is_retried_later(transactional_db, on, no_pause):
     webhook, tries = stored_event(), []
 
     @on(TYPE)
     def handler(webhook):
         tries.append(webhook)
-        take_effect(webhook)
-        be_in_the_way()
+        write_effect(webhook)
+        raise_conflict()
 
     with pytest.raises(OperationalError):
         webhook.parse()
@@ -616,13 +616,13 @@ def test_an_event_that_others_are_always_in_the_way_of_is_left_for_later(
     assert effects_of(webhook) == []
 
 
-def test_nothing_is_begun_again_inside_a_surrounding_transaction(webhook, on):
+def test_an_event_is_not_restarted_inside_a_surrounding_transaction(webhook, on):
     tries = []
 
     @on(TYPE)
     def handler(webhook):
         tries.append(webhook)
-        be_in_the_way()
+        raise_conflict()
 
     with pytest.raises(OperationalError):
         webhook.parse()
@@ -631,14 +631,14 @@ def test_nothing_is_begun_again_inside_a_surrounding_transaction(webhook, on):
     assert "could not serialize access" in row_of(webhook).parse_error
 
 
-def test_no_other_database_error_is_tried_again(transactional_db, on):
+def test_an_event_is_not_restarted_after_another_database_error(transactional_db, on):
     webhook, tries = stored_event(), []
     Group.objects.create(name="taken")
 
     @on(TYPE)
     def handler(webhook):
         tries.append(webhook)
-        create_a_second_one(webhook)
+        create_a_duplicate(webhook)
 
     with pytest.raises(IntegrityError):
         webhook.parse()
@@ -647,7 +647,7 @@ def test_no_other_database_error_is_tried_again(transactional_db, on):
 
 
 @on_servers
-def test_a_row_that_another_transaction_has_changed_is_read_again(repeatable_read, on, no_pause):
+def test_a_row_is_read_again_after_another_transaction_changed_it(repeatable_read, on, no_pause):
     group = Group.objects.create(name="ab")
     webhook, tries = stored_event(), []
 
@@ -657,7 +657,7 @@ def test_a_row_that_another_transaction_has_changed_is_read_again(repeatable_rea
     @on(TYPE)
     def handler(webhook):
         tries.append(webhook)
-        take_effect(webhook)
+        write_effect(webhook)
         name = Group.objects.get(pk=group.pk).name
         if len(tries) == 1:
             InThread(lambda: append("c", name)).join()
@@ -672,7 +672,7 @@ def test_a_row_that_another_transaction_has_changed_is_read_again(repeatable_rea
 
 
 @on_servers
-def test_a_deadlock_is_tried_again(transactional_db, on, no_pause):
+def test_an_event_is_restarted_after_a_deadlock(transactional_db, on, no_pause):
     one, two = Group.objects.create(name="one"), Group.objects.create(name="two")
     has_one, has_two = threading.Event(), threading.Event()
     webhook, tries = stored_event(), []
@@ -680,12 +680,12 @@ def test_a_deadlock_is_tried_again(transactional_db, on, no_pause):
     @on(TYPE)
     def handler(webhook):
         tries.append(webhook)
-        take_effect(webhook)
+        write_effect(webhook)
         write(one)
         has_one.set()
         write(two)
 
-    def be_in_the_way():
+    def cause_a_deadlock():
         with transaction.atomic():
             # MariaDB ends the transaction that has written less.
             Group.objects.bulk_create(Group(name=f"weight {n}") for n in range(100))
@@ -695,7 +695,7 @@ def test_a_deadlock_is_tried_again(transactional_db, on, no_pause):
             time.sleep(0.5)  # PostgreSQL ends the one that has waited longer.
             write(one)
 
-    opponent = InThread(be_in_the_way)
+    opponent = InThread(cause_a_deadlock)
     assert has_two.wait(TIMEOUT)
 
     webhook.parse()
@@ -707,7 +707,7 @@ def test_a_deadlock_is_tried_again(transactional_db, on, no_pause):
 
 
 @on_mariadb
-def test_a_lock_that_was_waited_for_in_vain_is_tried_again(transactional_db, on, no_pause):
+def test_an_event_is_restarted_after_a_lock_timeout(transactional_db, on, no_pause):
     group, is_held, is_tried = Group.objects.create(name="one"), threading.Event(), []
     may_go = threading.Event()
     webhook = stored_event()
@@ -723,7 +723,7 @@ def test_a_lock_that_was_waited_for_in_vain_is_tried_again(transactional_db, on,
 
     @on(TYPE)
     def handler(webhook):
-        take_effect(webhook)
+        write_effect(webhook)
         if is_tried:
             may_go.set()
             holder.join()
@@ -743,14 +743,14 @@ def test_a_lock_that_was_waited_for_in_vain_is_tried_again(transactional_db, on,
 
 
 def as_psycopg(sqlstate):
-    error = OperationalError("said by the server")
+    error = OperationalError("message of the server")
     error.__cause__ = Exception()
     error.__cause__.sqlstate = sqlstate
     return error
 
 
 def as_psycopg2(pgcode):
-    error = OperationalError("said by the server")
+    error = OperationalError("message of the server")
     error.__cause__ = Exception()
     error.__cause__.pgcode = pgcode
     return error
@@ -769,7 +769,7 @@ def as_psycopg2(pgcode):
     ],
     ids=str,
 )
-def test_another_transaction_in_the_way_is_a_conflict(error):
+def test_these_errors_are_conflicts(error):
     assert is_conflict(error)
 
 
@@ -788,19 +788,19 @@ def test_another_transaction_in_the_way_is_a_conflict(error):
     ],
     ids=repr,
 )
-def test_anything_else_is_no_conflict(error):
+def test_other_errors_are_no_conflicts(error):
     assert not is_conflict(error)
 
 
 # At the same time
 
 
-def test_two_deliveries_at_once_take_effect_once(transactional_db, on):
+def test_two_deliveries_at_once_apply_the_event_once(transactional_db, on):
     made, is_begun = make_event(), threading.Event()
 
     @on(TYPE)
     def be_slow(webhook):
-        take_effect(webhook)
+        write_effect(webhook)
         is_begun.set()
         time.sleep(0.3)
 
@@ -815,12 +815,12 @@ def test_two_deliveries_at_once_take_effect_once(transactional_db, on):
     assert effects_of(row) == ["handler"]
 
 
-def test_a_delivery_that_waits_for_one_that_fails_applies_the_event(transactional_db, on):
+def test_a_delivery_applies_the_event_after_a_simultaneous_one_failed(transactional_db, on):
     made, is_begun, failures = make_event(), threading.Event(), [WentWrong()]
 
     @on(TYPE)
     def fail_once(webhook):
-        take_effect(webhook)
+        write_effect(webhook)
         if failures:
             is_begun.set()
             time.sleep(0.3)
@@ -838,12 +838,12 @@ def test_a_delivery_that_waits_for_one_that_fails_applies_the_event(transactiona
     assert effects_of(row) == ["handler"]
 
 
-def test_of_two_that_parse_at_once_one_is_told_that_it_was_done(transactional_db, on):
+def test_the_second_of_two_simultaneous_parses_raises_already_parsed(transactional_db, on):
     webhook, is_begun = stored_event(), threading.Event()
 
     @on(TYPE)
     def be_slow(webhook):
-        take_effect(webhook)
+        write_effect(webhook)
         is_begun.set()
         time.sleep(0.3)
 
@@ -860,12 +860,12 @@ def test_of_two_that_parse_at_once_one_is_told_that_it_was_done(transactional_db
 
 
 def retry_twice(webhook, on):
-    """What each of two says, the second of which begins while the first one is at it."""
+    """Start a second retry while the first one runs; return both results."""
     is_begun = threading.Event()
 
     @on(TYPE)
     def be_slow(webhook):
-        take_effect(webhook)
+        write_effect(webhook)
         is_begun.set()
         time.sleep(0.3)
 
@@ -875,7 +875,7 @@ def retry_twice(webhook, on):
     return first.join(), second
 
 
-def test_a_retry_while_another_one_is_at_it_returns_false(transactional_db, on):
+def test_a_retry_while_another_one_runs_returns_false(transactional_db, on):
     webhook = stored_event()
 
     assert retry_twice(webhook, on) == (True, False)
@@ -885,7 +885,9 @@ def test_a_retry_while_another_one_is_at_it_returns_false(transactional_db, on):
 
 
 @on_servers
-def test_a_retry_that_waited_for_another_one_fails_at_no_isolation(repeatable_read, on, no_pause):
+def test_a_retry_while_another_one_runs_returns_false_at_repeatable_read(
+    repeatable_read, on, no_pause
+):
     webhook = stored_event()
 
     assert retry_twice(webhook, on) == (True, False)
@@ -894,8 +896,8 @@ def test_a_retry_that_waited_for_another_one_fails_at_no_isolation(repeatable_re
     assert effects_of(webhook) == ["handler"]
 
 
-def test_an_event_that_somebody_else_has_claimed_is_left_to_them(webhook, on):
-    on(TYPE)(take_effect)
+def test_an_event_that_another_process_has_claimed_is_not_retried(webhook, on):
+    on(TYPE)(write_effect)
     assert apply_module.count_attempt(row_of(webhook))
 
     assert webhook.retry() is False
@@ -905,18 +907,16 @@ def test_an_event_that_somebody_else_has_claimed_is_left_to_them(webhook, on):
     assert effects_of(webhook) == []
 
 
-def test_a_retry_whose_event_is_applied_after_all_by_somebody_else_returns_false(
-    webhook, on, monkeypatch
-):
-    """``parse()`` asks nobody whether the event is claimed."""
-    on(TYPE)(take_effect)
+def test_a_retry_returns_false_if_another_process_applies_its_event_first(webhook, on, monkeypatch):
+    """Apply the event with ``parse()``, which does not check the claim."""
+    on(TYPE)(write_effect)
 
-    def apply_it_meanwhile(webhook, even_if_parsed):
+    def apply_it_first(webhook, even_if_parsed):
         monkeypatch.undo()
         row_of(webhook).parse()
         return apply_module._apply(webhook, even_if_parsed)
 
-    monkeypatch.setattr(apply_module, "_apply", apply_it_meanwhile)
+    monkeypatch.setattr(apply_module, "_apply", apply_it_first)
 
     assert webhook.retry() is False
 
@@ -925,17 +925,17 @@ def test_a_retry_whose_event_is_applied_after_all_by_somebody_else_returns_false
     assert effects_of(webhook) == ["handler"]
 
 
-def test_receivers_of_an_event_that_is_applied_again_see_it_as_not_parsed(webhook, on, receiver):
-    seen, refusals = [], [StripeWebhookParseError("Not yet.")]
+def test_is_parsed_is_false_for_receivers_when_an_event_is_applied_again(webhook, on, receiver):
+    seen, rejections = [], [StripeWebhookParseError("Not yet.")]
 
     @receiver
-    def listen(sender, instance, **kwargs):
+    def note(sender, instance, **kwargs):
         seen.append(instance.is_parsed)
 
     @on(TYPE)
-    def refuse_once(webhook):
-        if refusals:
-            raise refusals.pop()
+    def reject_once(webhook):
+        if rejections:
+            raise rejections.pop()
 
     webhook.parse()
     again = row_of(webhook)
@@ -946,12 +946,12 @@ def test_receivers_of_an_event_that_is_applied_again_see_it_as_not_parsed(webhoo
     assert again.is_parsed
 
 
-def test_an_event_that_fails_when_it_is_applied_again_counts_as_parsed_still(webhook, on):
+def test_an_event_stays_parsed_if_it_fails_when_it_is_applied_again(webhook, on):
     errors = [WentWrong(), StripeWebhookParseError("Not yet.")]
 
     @on(TYPE)
     def fail(webhook):
-        take_effect(webhook)
+        write_effect(webhook)
         raise errors.pop()
 
     webhook.parse()
@@ -965,7 +965,7 @@ def test_an_event_that_fails_when_it_is_applied_again_counts_as_parsed_still(web
     assert effects_of(webhook) == []
 
 
-# Later and later
+# Delays
 
 
 @pytest.mark.parametrize(
@@ -981,7 +981,7 @@ def test_the_delay_doubles_from_one_minute_to_six_hours(attempts, minutes):
     assert before + delay <= retry_at <= timezone.now() + delay
 
 
-def test_an_event_that_fails_again_and_again_is_tried_less_and_less_often(webhook, on):
+def test_the_delay_of_an_event_that_failed_often_is_six_hours(webhook, on):
     StripeWebhook.objects.update(attempts=1000)
 
     @on(TYPE)

@@ -1,7 +1,6 @@
-"""A busy account, deliveries as bad as they get, handlers that fail, a server that is killed.
+"""A busy account with bad deliveries, handlers that fail and a server that is killed.
 
-When all is over, each event is stored once and has taken effect once, and every row says what
-Stripe says.
+In the end, each event is stored once and applied once, and every row matches Stripe.
 """
 
 from __future__ import annotations
@@ -62,15 +61,15 @@ def chance():
 
 @pytest.fixture
 def noted(transactional_db):
-    """The tables in which the site notes what it was told, also by this process."""
+    """The tables in which the site and this process note applied events and sent signals."""
 
-    def hear_success(sender, instance, **kwargs):
+    def note_success(sender, instance, **kwargs):
         tables.note("busy_signals", instance.uuid)
 
     tables.create()
-    stripe_charge_succeeded.connect(hear_success)
+    stripe_charge_succeeded.connect(note_success)
     yield tables.noted
-    stripe_charge_succeeded.disconnect(hear_success)
+    stripe_charge_succeeded.disconnect(note_success)
     tables.drop()
 
 
@@ -84,7 +83,7 @@ def environment(child_environment, served):
 
 
 class Site:
-    """A server that is started again whenever it has died, of itself or by ``kill()``."""
+    """A server that is restarted whenever it dies, by itself or by ``kill()``."""
 
     def __init__(self, environment):
         self.port = free_port()
@@ -110,10 +109,10 @@ class Site:
             time.sleep(0.05)
 
     def wait(self):
-        """Return when somebody listens."""
+        """Return when the server accepts connections."""
         while True:
-            with socket.socket() as caller:
-                if caller.connect_ex(("127.0.0.1", self.port)) == 0:
+            with socket.socket() as client:
+                if client.connect_ex(("127.0.0.1", self.port)) == 0:
                     return
             time.sleep(0.05)
 
@@ -141,7 +140,7 @@ def free_port():
 
 
 def run_command(environment, *words):
-    """The command's exit status; killed by a handler it is negative."""
+    """Return the command's exit status, which is negative if a handler killed the process."""
     ran = subprocess.run(
         [sys.executable, "-m", "django", *words],
         env=environment,
@@ -158,7 +157,7 @@ def run_command(environment, *words):
 
 
 def make_business(fake, chance):
-    """Some thousands of events, of which our rows know a part."""
+    """Make some thousands of events, of which our rows know only a part."""
     plan = StripeSubscriptionPlan.objects.create(name="gold", amount=900, interval="month")
     plan.create_at_stripe()
     customers = [make_customer(card=chance.choice(CARDS)) for _ in range(CUSTOMERS)]
@@ -168,14 +167,14 @@ def make_business(fake, chance):
     for customer in chance.sample(customers, 5):
         fake.dashboard_delete_customer(customer.stripe_customer_id)
     for number in range(20):
-        deal_with_coupon(fake, chance, f"SALE{number}")
+        make_coupon(fake, chance, f"SALE{number}")
 
 
 def do_business(fake, chance, customer, plan):
     charge = make_charge(customer, amount=chance.randrange(100, 100_000))
     if chance.random() < 0.3:
         fake.fail_next(CONFIRM, Fault.ANSWER_LOST)
-    with suppress(StripeInternalError):  # a webhook will tell
+    with suppress(StripeInternalError):  # the webhook settles it
         charge.charge()
     fake.clear_faults()
     intent = fake.account.get("payment_intent", charge.stripe_payment_intent_id)
@@ -187,7 +186,7 @@ def do_business(fake, chance, customer, plan):
     elif intent["status"] == "requires_payment_method" and chance.random() < 0.3:
         fake.dashboard_cancel(intent["id"])
     if chance.random() < 0.2:
-        stripe.Customer.modify(customer.stripe_customer_id, description="somebody else")
+        stripe.Customer.modify(customer.stripe_customer_id, description="changed")
         stripe.PaymentMethod.attach("pm_card_mastercard", customer=customer.stripe_customer_id)
     if chance.random() < 0.2 and "Fail" not in str(customer.stripe_js_response):
         subscribe(fake, chance, customer, plan)
@@ -208,7 +207,7 @@ def subscribe(fake, chance, customer, plan):
         )
 
 
-def deal_with_coupon(fake, chance, coupon_id):
+def make_coupon(fake, chance, coupon_id):
     fake.dashboard_create_coupon(id=coupon_id, percent_off=10, duration="once")
     if chance.random() < 0.5:
         fake.dashboard_edit_coupon(coupon_id, name="Sale", metadata={"number": coupon_id})
@@ -216,33 +215,36 @@ def deal_with_coupon(fake, chance, coupon_id):
         fake.dashboard_delete_coupon(coupon_id)
 
 
-# How it is delivered
+# Deliveries
 
 
 def deliver_badly(fake, chance, site):
-    """Each event one to three times, shuffled, some never, by several senders at once."""
+    """Deliver the events shuffled, from several senders, each up to three times or never.
+
+    Return how often each status was returned.
+    """
     sent = [event for event in fake.events for _ in range(copies(chance))]
     chance.shuffle(sent)
 
     def send(event):
         site.wait()
-        [answer] = fake.deliver(f"{site.url}/aa-stripe/webhooks", SECRET, events=[event])
-        return answer
+        [status] = fake.deliver(f"{site.url}/aa-stripe/webhooks", SECRET, events=[event])
+        return status
 
     with ThreadPoolExecutor(SENDERS) as senders:
-        answers = [senders.submit(send, event) for event in sent]
-        while not all(it.done() for it in answers):
+        deliveries = [senders.submit(send, event) for event in sent]
+        while not all(it.done() for it in deliveries):
             time.sleep(chance.uniform(5, 15))
             site.kill()
-        return Counter(it.result() for it in answers)
+        return Counter(it.result() for it in deliveries)
 
 
 def copies(chance):
     return 0 if chance.random() < DROPPED else chance.randint(1, 3)
 
 
-def make_good(environment):
-    """What cron does until all is applied; time, which the delays wait for, is passed over."""
+def apply_all(environment):
+    """Run the commands that cron runs until all events are applied, without the delays."""
     while run_command(environment, "check_pending_webhooks", "--recover", "--grace", "0") < 0:
         pass
     for trouble in (TROUBLE, TROUBLE, "0"):
@@ -250,10 +252,10 @@ def make_good(environment):
         run_command(environment | {"BUSY_TROUBLE": trouble}, "process_webhooks")
 
 
-# How it has to end
+# The result
 
 
-def assert_rows_are_as_stripe_says(fake):
+def assert_rows_match_stripe(fake):
     for charge in StripeCharge.objects.all():
         intent = fake.account.get("payment_intent", charge.stripe_payment_intent_id)
         is_paid = intent["status"] == "succeeded"
@@ -284,23 +286,23 @@ def assert_rows_are_as_stripe_says(fake):
         )
 
 
-def test_each_event_is_stored_once_and_applied_once_whatever_happens(
+def test_each_event_is_stored_and_applied_once_despite_failures(
     noted, fake, chance, environment, site
 ):
     make_business(fake, chance)
     events = {event["id"] for event in fake.events}
     assert len(events) >= 2000
 
-    answers = deliver_badly(fake, chance, site)
+    statuses = deliver_badly(fake, chance, site)
     site.close()
-    make_good(environment)
+    apply_all(environment)
     run_command(environment | {"BUSY_TROUBLE": "0"}, "charge_stripe")  # signals that are due
 
-    assert {200, 201, 500, 0} <= answers.keys()
+    assert {200, 201, 500, 0} <= statuses.keys()
     assert site.deaths > 3
     assert set(StripeWebhook.objects.values_list("pk", flat=True)) == events
     assert not StripeWebhook.objects.filter(is_parsed=False).exists()
     assert noted("busy_applied") == dict.fromkeys(events, 1)
-    assert_rows_are_as_stripe_says(fake)
+    assert_rows_match_stripe(fake)
     charged = StripeCharge.objects.filter(is_charged=True).values_list("uuid", flat=True)
     assert noted("busy_signals") == {str(uuid): 1 for uuid in charged}

@@ -1,4 +1,4 @@
-"""What a delivery asks of the database, transactions apart."""
+"""The SQL statements of a delivery, apart from transactions."""
 
 from __future__ import annotations
 
@@ -14,72 +14,72 @@ TRANSACTIONS = ("BEGIN", "COMMIT", "SAVEPOINT", "RELEASE SAVEPOINT", "ROLLBACK")
 
 
 def statements_of(client, event, **options):
-    """The first words of what is asked while the event is delivered."""
-    asked = []
+    """Return the first word of each statement that a delivery of the event executes."""
+    statements = []
 
     def note(execute, sql, *args):
-        # Django's own log does not know what PyMySQL has sent if it was refused.
-        asked.append(sql)
+        # Django's own log does not show what PyMySQL sent if the statement failed.
+        statements.append(sql)
         return execute(sql, *args)
 
     with connection.execute_wrapper(note):
         deliver(client, event, **options)
-    return [sql.split()[0] for sql in asked if not sql.startswith(TRANSACTIONS)]
+    return [sql.split()[0] for sql in statements if not sql.startswith(TRANSACTIONS)]
 
 
 @pytest.fixture
 def handled(on):
-    """Somebody listens, and asks the database nothing."""
+    """A handler that executes no statement."""
     on(TYPE)(lambda webhook: None)
 
 
-def test_of_an_event_that_nobody_listens_to(client):
+def test_an_event_without_a_handler_is_one_insert(client):
     assert statements_of(client, make_event()) == ["INSERT"]
 
 
-def test_of_an_event_that_is_applied(client, handled):
+def test_an_applied_event_is_an_insert_and_an_update(client, handled):
     assert statements_of(client, make_event()) == ["INSERT", "UPDATE"]
 
 
-def test_each_further_listener_costs_nothing(client, handled, on, receiver):
+def test_more_handlers_and_receivers_cost_nothing(client, handled, on, receiver):
     on("payout.*")(lambda webhook: None)
     receiver(lambda sender, **kwargs: None)
 
     assert statements_of(client, make_event()) == ["INSERT", "UPDATE"]
 
 
-def test_of_an_event_that_comes_again(client, handled):
+def test_a_redelivered_event_is_read_once(client, handled):
     event = make_event()
     deliver(client, event)
 
     assert statements_of(client, event) == ["INSERT", "SELECT"]
 
 
-def test_of_an_event_that_was_not_applied_and_comes_again(client, handled):
+def test_a_redelivered_event_that_was_not_applied_is_updated_twice(client, handled):
     webhook = stored_event()
 
-    # It counts the attempt before it begins.
+    # The attempt is counted before it begins.
     assert statements_of(client, webhook.raw_data) == ["INSERT", "SELECT", "UPDATE", "UPDATE"]
 
 
-def test_of_an_event_of_the_other_mode(client, handled):
+def test_an_event_of_the_wrong_mode_is_one_insert(client, handled):
     assert statements_of(client, make_event(livemode=True)) == ["INSERT"]
 
 
-def test_of_an_event_that_is_applied_later(client, handled, settings):
+def test_a_deferred_event_is_one_insert(client, handled, settings):
     settings.STRIPE_WEBHOOK_PROCESSOR = "deferred"
 
     assert statements_of(client, make_event()) == ["INSERT"]
 
 
-def test_of_an_event_whose_handler_fails(client, on):
+def test_an_event_whose_handler_fails_is_updated_twice(client, on):
     @on(TYPE)
     def fail(webhook):
         raise WentWrong
 
-    # The mark, which is undone, and why.
+    # The mark, which is rolled back, and the error.
     assert statements_of(client, make_event()) == ["INSERT", "UPDATE", "UPDATE"]
 
 
-def test_what_is_refused_costs_nothing(client, handled):
+def test_a_rejected_request_costs_nothing(client, handled):
     assert statements_of(client, make_event(), secret="whsec_other") == []

@@ -1,4 +1,4 @@
-"""Whatever is sent: never a 500, and nothing is stored unless the answer says so."""
+"""Random requests: the status is never 500, and only accepted events are stored."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ json_values = st.recursive(
     max_leaves=8,
 )
 
-#: What a server hands over: each byte of a header is a character.
+#: Headers as a server passes them on: each byte is a character.
 headers = st.text(st.characters(max_codepoint=255), max_size=60) | st.lists(
     st.tuples(st.sampled_from(["t", "v1", "v0", ""]), st.text("0123456789abcdef-=", max_size=70))
 ).map(lambda pairs: ",".join(f"{name}={value}" for name, value in pairs))
 
-#: Events, or nearly so. No handler of ours listens to a type that is random.
+#: Events, or nearly events. This app has no handler for a random type.
 events = st.builds(
     lambda rest, fields: {**rest, "object": "event", **fields},
     st.dictionaries(any_text, json_values, max_size=3),
@@ -45,83 +45,84 @@ events = st.builds(
 
 @st.composite
 def changed(draw, text):
-    """``text``, a part of it taken out and something else put in."""
+    """Draw a copy of ``text`` with a part replaced by random bytes."""
     start = draw(st.integers(0, len(text)))
     end = draw(st.integers(start, min(len(text), start + 8)))
-    put_in = draw(st.binary(max_size=4))
-    return text[:start] + put_in + text[end:]
+    inserted = draw(st.binary(max_size=4))
+    return text[:start] + inserted + text[end:]
 
 
 def stored():
+    """Return the ids of all stored events."""
     return list(StripeWebhook.objects.values_list("pk", flat=True))
 
 
 @fuzzed
 @given(body=st.binary(max_size=100), signature=st.none() | headers)
-def test_what_is_not_signed_is_refused(client, body, signature):
-    answer = post(client, body, signature)
+def test_a_body_without_a_valid_signature_is_rejected(client, body, signature):
+    response = post(client, body, signature)
 
-    assert (answer.status_code, stored()) == (400, [])
+    assert (response.status_code, stored()) == (400, [])
 
 
 @fuzzed
 @given(body=st.binary(max_size=100) | json_values.map(lambda it: json.dumps(it).encode()))
-def test_what_is_signed_and_no_event_is_refused(client, body):
-    answer = post_signed(client, body)
+def test_a_signed_body_that_is_no_event_is_rejected(client, body):
+    response = post_signed(client, body)
 
-    assert (answer.status_code, stored()) == (400, [])
+    assert (response.status_code, stored()) == (400, [])
 
 
 @fuzzed
 @given(event=events, is_ascii=st.booleans())
-def test_what_looks_like_an_event_is_stored_or_refused(client, event, is_ascii):
+def test_a_random_event_is_stored_or_rejected(client, event, is_ascii):
     StripeWebhook.objects.all().delete()
     body = json.dumps(event, ensure_ascii=is_ascii).encode(errors="surrogatepass")
 
-    answers = [post_signed(client, body).status_code for _ in range(2)]
+    statuses = [post_signed(client, body).status_code for _ in range(2)]
 
-    is_stored = answers == [201, 200]
-    assert is_stored or answers == [400, 400]
+    is_stored = statuses == [201, 200]
+    assert is_stored or statuses == [400, 400]
     assert stored() == ([event["id"]] if is_stored else [])
 
 
 @fuzzed
 @given(data=st.data())
-def test_a_body_that_was_changed_is_refused(client, data):
+def test_a_changed_body_is_rejected(client, data):
     body = body_of(make_event())
     sent = data.draw(changed(body))
 
-    answer = post(client, sent, signature_of(body))
+    response = post(client, sent, signature_of(body))
 
     is_unchanged = sent == body
-    assert answer.status_code == 400 or (is_unchanged and answer.status_code in (200, 201))
+    assert response.status_code == 400 or (is_unchanged and response.status_code in (200, 201))
     assert bool(stored()) == is_unchanged
     StripeWebhook.objects.all().delete()
 
 
 @fuzzed
 @given(data=st.data())
-def test_an_event_that_was_changed_before_it_was_signed_is_stored_or_refused(client, data):
+def test_an_event_that_was_changed_before_signing_is_stored_or_rejected(client, data):
     StripeWebhook.objects.all().delete()
     body = data.draw(changed(body_of(make_event())))
 
-    answer = post_signed(client, body)
+    response = post_signed(client, body)
 
-    assert answer.status_code in (201, 400)
-    assert len(stored()) == (1 if answer.status_code == 201 else 0)
+    assert response.status_code in (201, 400)
+    assert len(stored()) == (1 if response.status_code == 201 else 0)
 
 
 @fuzzed
 @given(data=st.data())
-def test_a_header_that_was_changed_is_right_or_refused(client, data):
+def test_a_changed_header_is_valid_or_rejected(client, data):
     StripeWebhook.objects.all().delete()
     body = body_of(make_event())
     signature = signature_of(body)
     sent = data.draw(changed(signature.encode())).decode("latin-1")
 
-    answer = post(client, body, sent)
+    response = post(client, body, sent)
 
-    # A space before the time, or one signature more, is right still.
-    is_stored = answer.status_code == 201 and signature[-64:] in sent
-    assert is_stored or answer.status_code == 400
+    # A space before the time, or an additional signature, is still valid.
+    is_stored = response.status_code == 201 and signature[-64:] in sent
+    assert is_stored or response.status_code == 400
     assert len(stored()) == (1 if is_stored else 0)

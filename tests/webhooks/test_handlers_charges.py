@@ -1,4 +1,4 @@
-"""What becomes of a charge's row when Stripe tells of its payment, its refunds, its disputes."""
+"""Events about the payments and the disputes of a charge."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from aa_stripe.jobs import charge_pending, process_webhooks
 from aa_stripe.models import StripeCharge, StripeWebhook
 from aa_stripe.models.charge.intent import UUID_KEY
 from aa_stripe.testing import Fault
-from aa_stripe.testing.webhooks import event
+from aa_stripe.testing.webhooks import event as make_event
 from tests.support.builders import make_charge, make_customer
 from tests.support.payments import (
     CANCEL,
@@ -41,10 +41,10 @@ from tests.support.signals import hearing
 from tests.support.threads import InThread
 from tests.support.waiting import wait_until
 from tests.webhooks.account import (
-    AGAIN,
     NEW,
-    NOT_YET,
-    SILENCES,
+    NOT_APPLIED,
+    OUTAGES,
+    REDELIVERED,
     altered,
     deliver,
     error_of,
@@ -59,13 +59,13 @@ from tests.webhooks.payments import (
     PROCESSING,
     REQUIRES_ACTION,
     SUCCEEDED,
-    assert_as_stripe_says,
-    lose_answer,
+    assert_matches_stripe,
     lose_id,
+    lose_response,
 )
 
 on_servers = pytest.mark.skipif(
-    connection.vendor == "sqlite", reason="SQLite lets one write at a time."
+    connection.vendor == "sqlite", reason="SQLite has one writer at a time."
 )
 
 pytestmark = pytest.mark.django_db
@@ -73,7 +73,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def logged(caplog):
-    """What was logged as an error, once it is called."""
+    """A function that returns the messages that were logged as errors."""
     caplog.set_level(logging.ERROR, logger="aa-stripe")
     return lambda: [it.getMessage() for it in caplog.records if it.levelno >= logging.ERROR]
 
@@ -85,40 +85,40 @@ def declined(fake):
 
 
 @pytest.fixture
-def unauthenticated(fake, heard):
-    """A charge that failed because its customer has to act."""
+def unauthenticated(fake, sent):
+    """A charge that failed because its customer has to authenticate."""
     charge = make_charge(make_customer(card="tok_authenticationRequired"))
     charge.charge()
-    heard.clear()
+    sent.clear()
     return charge
 
 
-# A payment that succeeds without us
+# Payments that succeeded
 
 
-def test_a_payment_finished_in_the_browser_settles_its_row(unauthenticated, fake, heard):
+def test_a_payment_finished_in_the_browser_is_settled(unauthenticated, fake, sent):
     authenticate(fake, unauthenticated)
 
     statuses = deliver(fake, newest(fake, SUCCEEDED))
 
     assert statuses == [NEW]
     assert calls(fake) == [RETRIEVE]
-    assert_as_stripe_says(fake, unauthenticated)
-    assert heard == [("succeeded", unauthenticated.pk)]
+    assert_matches_stripe(fake, unauthenticated)
+    assert sent == [("succeeded", unauthenticated.pk)]
 
 
-def test_a_payment_whose_answer_was_lost_settles_its_row(charge, fake, heard):
-    lose_answer(fake, charge)
+def test_a_payment_whose_response_was_lost_is_settled(charge, fake, sent):
+    lose_response(fake, charge)
 
     deliver(fake, newest(fake, SUCCEEDED))
 
     assert calls(fake) == [RETRIEVE]
-    assert_as_stripe_says(fake, charge)
-    assert heard == [("succeeded", charge.pk)]
+    assert_matches_stripe(fake, charge)
+    assert sent == [("succeeded", charge.pk)]
 
 
-def test_after_the_webhook_nothing_is_left_to_collect(charge, fake, heard):
-    lose_answer(fake, charge)
+def test_a_charge_that_the_webhook_settled_is_not_collected_again(charge, fake, sent):
+    lose_response(fake, charge)
     deliver(fake, newest(fake, SUCCEEDED))
     settled = values_of(charge)
 
@@ -129,10 +129,10 @@ def test_after_the_webhook_nothing_is_left_to_collect(charge, fake, heard):
     assert report.done == {}
     assert values_of(charge) == settled
     assert len(paid(fake)) == 1
-    assert heard == [("succeeded", charge.pk)]
+    assert sent == [("succeeded", charge.pk)]
 
 
-def test_the_webhook_of_a_payment_that_we_have_recorded_changes_nothing(charged, fake, heard):
+def test_the_webhook_of_a_recorded_payment_changes_nothing(charged, fake, sent):
     before = values_of(charged)
 
     statuses = deliver(fake, *events_of(fake, *OF_PAYMENT))
@@ -140,54 +140,54 @@ def test_the_webhook_of_a_payment_that_we_have_recorded_changes_nothing(charged,
     assert statuses == [NEW]
     assert calls(fake) == [RETRIEVE]
     assert values_of(charged) == before
-    assert heard == []
+    assert sent == []
 
 
-def test_the_same_event_again_asks_nothing_and_says_nothing(charge, fake, heard):
-    lose_answer(fake, charge)
-    told = newest(fake, SUCCEEDED)
-    deliver(fake, told)
+def test_a_redelivered_event_makes_no_request_and_sends_no_signal(charge, fake, sent):
+    lose_response(fake, charge)
+    event = newest(fake, SUCCEEDED)
+    deliver(fake, event)
     settled = values_of(charge)
 
-    statuses = deliver(fake, told, told)
+    statuses = deliver(fake, event, event)
 
-    assert statuses == [AGAIN, AGAIN]
+    assert statuses == [REDELIVERED, REDELIVERED]
     assert calls(fake) == []
     assert values_of(charge) == settled
-    assert heard == [("succeeded", charge.pk)]
+    assert sent == [("succeeded", charge.pk)]
 
 
-def test_two_events_of_one_payment_are_one_success(charge, fake, heard):
-    lose_answer(fake, charge)
-    told = newest(fake, SUCCEEDED)
+def test_two_events_of_one_payment_send_one_signal(charge, fake, sent):
+    lose_response(fake, charge)
+    event = newest(fake, SUCCEEDED)
 
-    deliver(fake, told, altered(told))
+    deliver(fake, event, altered(event))
 
-    assert_as_stripe_says(fake, charge)
-    assert heard == [("succeeded", charge.pk)]
+    assert_matches_stripe(fake, charge)
+    assert sent == [("succeeded", charge.pk)]
 
 
-def test_a_row_that_has_lost_its_intent_is_found_by_its_uuid(charge, fake, heard):
-    lose_answer(fake, charge)
+def test_a_row_without_its_intent_id_is_found_by_its_uuid(charge, fake, sent):
+    lose_response(fake, charge)
     lose_id(charge)
 
     deliver(fake, newest(fake, SUCCEEDED))
 
-    assert_as_stripe_says(fake, charge)
-    assert heard == [("succeeded", charge.pk)]
+    assert_matches_stripe(fake, charge)
+    assert sent == [("succeeded", charge.pk)]
 
 
-def test_a_payment_without_our_metadata_is_found_by_its_id(charge, fake, heard):
-    lose_answer(fake, charge)
-    told = altered(newest(fake, SUCCEEDED), metadata={})
+def test_the_row_of_a_payment_without_our_metadata_is_found_by_the_intent_id(charge, fake, sent):
+    lose_response(fake, charge)
+    event = altered(newest(fake, SUCCEEDED), metadata={})
 
-    deliver(fake, told)
+    deliver(fake, event)
 
-    assert_as_stripe_says(fake, charge)
-    assert heard == [("succeeded", charge.pk)]
+    assert_matches_stripe(fake, charge)
+    assert sent == [("succeeded", charge.pk)]
 
 
-def test_a_charged_row_without_an_intent_is_not_paid_twice_by_it(charged, fake, heard):
+def test_a_charged_row_without_an_intent_id_is_not_changed(charged, fake, sent):
     StripeCharge.objects.filter(pk=charged.pk).update(stripe_payment_intent_id="")
     before = values_of(charged)
 
@@ -195,21 +195,21 @@ def test_a_charged_row_without_an_intent_is_not_paid_twice_by_it(charged, fake, 
 
     assert error_of(newest(fake, SUCCEEDED)) == ""
     assert values_of(charged) == before
-    assert heard == []
+    assert sent == []
 
 
-def test_the_row_says_what_was_collected_rather_than_what_was_ordered(charge, fake):
-    lose_answer(fake, charge)
+def test_the_collected_amount_replaces_the_ordered_amount(charge, fake):
+    lose_response(fake, charge)
     StripeCharge.objects.filter(pk=charge.pk).update(amount=1, currency="eur")
 
     deliver(fake, newest(fake, SUCCEEDED))
 
-    assert_as_stripe_says(fake, charge)
+    assert_matches_stripe(fake, charge)
     assert (row_of(charge).amount, row_of(charge).currency) == (1000, "usd")
 
 
-def test_the_customer_who_has_paid_stays_the_one_who_paid(charge, fake):
-    lose_answer(fake, charge)
+def test_the_customer_that_paid_is_recorded(charge, fake):
+    lose_response(fake, charge)
     payer = charge.customer
     newer = make_customer(charge.user)
     StripeCharge.objects.filter(pk=charge.pk).update(customer=newer)
@@ -219,40 +219,40 @@ def test_the_customer_who_has_paid_stays_the_one_who_paid(charge, fake):
     assert row_of(charge).customer == payer
 
 
-def test_a_charge_that_only_a_person_may_collect_is_settled_as_well(fake, heard):
+def test_a_manual_charge_is_settled(fake, sent):
     charge = make_charge(is_manual_charge=True)
-    lose_answer(fake, charge)
+    lose_response(fake, charge)
 
     deliver(fake, newest(fake, SUCCEEDED))
 
-    assert_as_stripe_says(fake, charge)
-    assert heard == [("succeeded", charge.pk)]
+    assert_matches_stripe(fake, charge)
+    assert sent == [("succeeded", charge.pk)]
 
 
-def test_the_webhook_may_be_faster_than_we_are(charge, fake, heard, monkeypatch):
+def test_the_webhook_may_arrive_before_the_success_is_recorded(charge, fake, sent, monkeypatch):
     before_it_is_written(monkeypatch, lambda: deliver(fake, newest(fake, SUCCEEDED)))
 
     collected = charge.charge()
 
     assert error_of(newest(fake, SUCCEEDED)) == ""
     assert collected.id == charge.stripe_charge_id
-    assert_as_stripe_says(fake, charge)
-    assert heard == [("succeeded", charge.pk)]
+    assert_matches_stripe(fake, charge)
+    assert sent == [("succeeded", charge.pk)]
 
 
-def test_the_webhook_of_a_decline_may_be_faster_than_we_are(declined, fake, heard, monkeypatch):
+def test_the_webhook_may_arrive_before_the_decline_is_recorded(declined, fake, sent, monkeypatch):
     before_it_is_written(monkeypatch, lambda: deliver(fake, newest(fake, FAILED)))
 
     assert declined.charge() is None
 
     assert error_of(newest(fake, FAILED)) == ""
     assert declined.charge_attempt_failed
-    assert heard == [("card_exception", declined.pk)]
+    assert sent == [("card_exception", declined.pk)]
 
 
-def test_a_success_leaves_other_rows_alone(charge, fake):
+def test_a_success_does_not_change_other_rows(charge, fake):
     another = make_charge(charge.user.stripe_customers.get())
-    lose_answer(fake, charge)
+    lose_response(fake, charge)
     before = values_of(another)
 
     deliver(fake, newest(fake, SUCCEEDED))
@@ -260,67 +260,67 @@ def test_a_success_leaves_other_rows_alone(charge, fake):
     assert values_of(another) == before
 
 
-# A payment that fails
+# Payments that failed
 
 
-def test_a_decline_whose_answer_was_lost_is_recorded_once(declined, fake, heard):
-    lose_answer(fake, declined)
+def test_a_decline_whose_response_was_lost_is_recorded_once(declined, fake, sent):
+    lose_response(fake, declined)
 
     deliver(fake, newest(fake, FAILED))
 
     row = row_of(declined)
-    [tried] = fake.account.all("charge")
+    [attempt] = fake.account.all("charge")
     assert calls(fake) == [RETRIEVE]
     assert (row.is_charged, row.charge_attempt_failed) == (False, True)
-    assert (row.failure_code, row.stripe_charge_id) == ("card_declined", tried["id"])
+    assert (row.failure_code, row.stripe_charge_id) == ("card_declined", attempt["id"])
     assert row.stripe_response["error"]["decline_code"] == "generic_decline"
-    assert heard == [("card_exception", declined.pk)]
+    assert sent == [("card_exception", declined.pk)]
 
 
-def test_a_recorded_decline_is_not_announced_again_when_the_command_runs(declined, fake, heard):
-    lose_answer(fake, declined)
+def test_the_command_sends_no_second_signal_for_a_recorded_decline(declined, fake, sent):
+    lose_response(fake, declined)
     deliver(fake, newest(fake, FAILED))
 
     charge_pending()
 
     assert len(fake.account.all("charge")) == 1
-    assert heard == [("card_exception", declined.pk)]
+    assert sent == [("card_exception", declined.pk)]
 
 
-def test_an_explicit_charge_after_a_recorded_decline_is_a_new_attempt(declined, fake, heard):
-    lose_answer(fake, declined)
+def test_calling_charge_after_a_recorded_decline_makes_a_new_attempt(declined, fake, sent):
+    lose_response(fake, declined)
     deliver(fake, newest(fake, FAILED))
     declined.customer.add_new_source("tok_visa")
 
     row_of(declined).charge()
 
-    assert_as_stripe_says(fake, declined)
-    assert heard == [("card_exception", declined.pk), ("succeeded", declined.pk)]
+    assert_matches_stripe(fake, declined)
+    assert sent == [("card_exception", declined.pk), ("succeeded", declined.pk)]
 
 
-def test_the_webhook_of_a_decline_that_we_have_recorded_changes_nothing(declined, fake, heard):
+def test_the_webhook_of_a_recorded_decline_changes_nothing(declined, fake, sent):
     declined.charge()
     before = values_of(declined)
 
     deliver(fake, newest(fake, FAILED))
 
     assert values_of(declined) == before
-    assert heard == [("card_exception", declined.pk)]
+    assert sent == [("card_exception", declined.pk)]
 
 
-def test_a_lost_decline_of_a_second_attempt_is_recorded_as_well(declined, fake, heard):
+def test_a_second_decline_whose_response_was_lost_is_recorded(declined, fake, sent):
     declined.charge()
-    lose_answer(fake, declined)
+    lose_response(fake, declined)
 
     deliver(fake, *events_of(fake, FAILED))
 
     row = row_of(declined)
     assert row.charge_attempt_failed
     assert row.stripe_charge_id == fake.account.all("charge")[-1]["id"]
-    assert heard == [("card_exception", declined.pk)] * 2
+    assert sent == [("card_exception", declined.pk)] * 2
 
 
-def test_a_late_decline_says_nothing_about_the_attempt_that_goes_on(declined, fake, heard):
+def test_a_late_event_of_a_decline_does_not_fail_the_next_attempt(declined, fake, sent):
     declined.charge()
     late = newest(fake, FAILED)
     fake.fail_next(CONFIRM, Fault.REQUEST_LOST)
@@ -330,10 +330,10 @@ def test_a_late_decline_says_nothing_about_the_attempt_that_goes_on(declined, fa
     deliver(fake, late)
 
     assert not row_of(declined).charge_attempt_failed
-    assert heard == [("card_exception", declined.pk)]
+    assert sent == [("card_exception", declined.pk)]
 
 
-def test_a_decline_that_comes_after_the_success_changes_nothing(declined, fake, heard):
+def test_a_decline_delivered_after_the_success_changes_nothing(declined, fake, sent):
     declined.charge()
     declined.customer.add_new_source("tok_visa")
     declined.charge()
@@ -342,28 +342,28 @@ def test_a_decline_that_comes_after_the_success_changes_nothing(declined, fake, 
     deliver(fake, newest(fake, SUCCEEDED), newest(fake, FAILED))
 
     assert values_of(declined) == before
-    assert heard == [("card_exception", declined.pk), ("succeeded", declined.pk)]
+    assert sent == [("card_exception", declined.pk), ("succeeded", declined.pk)]
 
 
-def test_a_lost_lack_of_authentication_asks_for_the_customer(fake, heard):
+def test_a_payment_that_needs_authentication_sends_requires_action(fake, sent):
     charge = make_charge(make_customer(card="tok_authenticationRequired"))
-    lose_answer(fake, charge)
+    lose_response(fake, charge)
 
     deliver(fake, newest(fake, FAILED))
 
     assert row_of(charge).failure_code == "authentication_required"
-    assert heard == [("card_exception", charge.pk), ("requires_action", charge.pk)]
+    assert sent == [("card_exception", charge.pk), ("requires_action", charge.pk)]
 
 
-def test_the_exception_of_the_signal_is_the_one_that_stripe_raised(declined, fake):
+def test_the_signal_has_the_card_error_of_stripe(declined, fake):
     raised = []
 
-    def listen(sender, instance, exception, **kwargs):
+    def note(sender, instance, exception, **kwargs):
         raised.append((sender, exception))
 
-    lose_answer(fake, declined)
+    lose_response(fake, declined)
 
-    with hearing(signals.stripe_charge_card_exception, listen):
+    with hearing(signals.stripe_charge_card_exception, note):
         deliver(fake, newest(fake, FAILED))
 
     [(sender, error)] = raised
@@ -372,8 +372,8 @@ def test_the_exception_of_the_signal_is_the_one_that_stripe_raised(declined, fak
     assert (error.code, error.http_status) == ("card_declined", 402)
 
 
-def test_a_row_that_waits_and_has_lost_its_intent_gets_it_back(declined, fake):
-    lose_answer(fake, declined)
+def test_a_pending_row_without_its_intent_id_gets_it_back(declined, fake):
+    lose_response(fake, declined)
     lose_id(declined)
 
     deliver(fake, newest(fake, FAILED))
@@ -383,10 +383,10 @@ def test_a_row_that_waits_and_has_lost_its_intent_gets_it_back(declined, fake):
     assert (row.charge_attempt_failed, row.failure_code) == (True, "card_declined")
 
 
-# A payment that is not over
+# Payments without a final status
 
 
-def test_a_pending_row_whose_payment_waits_for_the_customer_fails_so(fake, heard):
+def test_a_pending_row_fails_if_its_payment_requires_action(fake, sent):
     charge = make_charge(make_customer(card="tok_authenticationRequired"))
     fake.fail_next(CONFIRM, Fault.REQUEST_LOST)
     with pytest.raises(StripeInternalError):
@@ -398,10 +398,12 @@ def test_a_pending_row_whose_payment_waits_for_the_customer_fails_so(fake, heard
 
     row = row_of(charge)
     assert (row.charge_attempt_failed, row.failure_code) == (True, "authentication_required")
-    assert heard == [("card_exception", charge.pk), ("requires_action", charge.pk)]
+    assert sent == [("card_exception", charge.pk), ("requires_action", charge.pk)]
 
 
-def test_a_failed_row_whose_customer_acts_is_not_announced_again(unauthenticated, fake, heard):
+def test_a_failed_row_sends_no_second_signal_while_its_customer_authenticates(
+    unauthenticated, fake, sent
+):
     intent = intent_of(fake, unauthenticated)
     method = unauthenticated.customer.default_source
     stripe.PaymentIntent.confirm(intent["id"], payment_method=method)
@@ -410,10 +412,10 @@ def test_a_failed_row_whose_customer_acts_is_not_announced_again(unauthenticated
     deliver(fake, *events_of(fake, FAILED, REQUIRES_ACTION))
 
     assert values_of(unauthenticated) == before
-    assert heard == []
+    assert sent == []
 
 
-def test_a_customer_who_fails_to_authenticate_leaves_the_row_failed(unauthenticated, fake, heard):
+def test_a_row_stays_failed_if_its_customer_fails_to_authenticate(unauthenticated, fake, sent):
     intent = intent_of(fake, unauthenticated)
     method = unauthenticated.customer.default_source
     stripe.PaymentIntent.confirm(intent["id"], payment_method=method)
@@ -424,10 +426,10 @@ def test_a_customer_who_fails_to_authenticate_leaves_the_row_failed(unauthentica
     row = row_of(unauthenticated)
     assert (row.is_charged, row.charge_attempt_failed) == (False, True)
     assert row.failure_code == "authentication_required"
-    assert heard == []
+    assert sent == []
 
 
-def test_a_payment_that_is_processing_leaves_the_row_as_it_is(fake, heard):
+def test_a_processing_payment_does_not_change_its_row(fake, sent):
     charge = make_charge(make_customer(card="tok_fakeProcessing"))
     assert charge.charge() is None
     before = values_of(charge)
@@ -436,10 +438,10 @@ def test_a_payment_that_is_processing_leaves_the_row_as_it_is(fake, heard):
 
     assert calls(fake) == [RETRIEVE]
     assert values_of(charge) == before
-    assert heard == []
+    assert sent == []
 
 
-def test_a_processing_payment_whose_intent_was_lost_is_known_again(fake):
+def test_the_row_of_a_processing_payment_gets_its_intent_id_back(fake):
     charge = make_charge(make_customer(card="tok_fakeProcessing"))
     charge.charge()
     intent_id = charge.stripe_payment_intent_id
@@ -450,18 +452,18 @@ def test_a_processing_payment_whose_intent_was_lost_is_known_again(fake):
     assert row_of(charge).stripe_payment_intent_id == intent_id
 
 
-def test_the_bank_decides_later_that_it_is_paid(fake, heard):
+def test_a_processing_payment_may_succeed_later(fake, sent):
     charge = make_charge(make_customer(card="tok_fakeProcessing"))
     charge.charge()
     fake.settle(charge.stripe_payment_intent_id)
 
     deliver(fake, *events_of(fake, *OF_PAYMENT))
 
-    assert_as_stripe_says(fake, charge)
-    assert heard == [("succeeded", charge.pk)]
+    assert_matches_stripe(fake, charge)
+    assert sent == [("succeeded", charge.pk)]
 
 
-def test_the_bank_decides_later_that_it_is_not_paid(fake, heard):
+def test_a_processing_payment_may_fail_later(fake, sent):
     charge = make_charge(make_customer(card="tok_fakeProcessing"))
     charge.charge()
     fake.settle(charge.stripe_payment_intent_id, succeed=False)
@@ -470,21 +472,21 @@ def test_the_bank_decides_later_that_it_is_not_paid(fake, heard):
 
     row = row_of(charge)
     assert (row.charge_attempt_failed, row.failure_code) == (True, "card_declined")
-    assert heard == [("card_exception", charge.pk)]
+    assert sent == [("card_exception", charge.pk)]
 
 
-# A payment that is canceled
+# Payments that were canceled
 
 
 def open_intent(fake, charge):
-    """Let the row have an intent that nobody has tried to pay."""
+    """Create the charge's payment intent without a payment attempt; return its id."""
     fake.fail_next(CONFIRM, Fault.REQUEST_LOST)
     with pytest.raises(StripeInternalError):
         charge.charge()
     return charge.stripe_payment_intent_id
 
 
-def test_a_payment_canceled_in_the_dashboard_fails_its_row(charge, fake, heard):
+def test_a_payment_canceled_in_the_dashboard_fails_its_row(charge, fake, sent):
     fake.dashboard_cancel(open_intent(fake, charge))
 
     deliver(fake, newest(fake, CANCELED))
@@ -492,10 +494,10 @@ def test_a_payment_canceled_in_the_dashboard_fails_its_row(charge, fake, heard):
     row = row_of(charge)
     assert calls(fake) == [RETRIEVE]
     assert (row.charge_attempt_failed, row.failure_code) == (True, "canceled")
-    assert heard == [("card_exception", charge.pk)]
+    assert sent == [("card_exception", charge.pk)]
 
 
-def test_a_canceled_payment_is_begun_again_only_when_somebody_asks(charge, fake, heard):
+def test_a_canceled_payment_is_retried_only_by_calling_charge(charge, fake, sent):
     fake.dashboard_cancel(open_intent(fake, charge))
     deliver(fake, newest(fake, CANCELED))
 
@@ -503,11 +505,11 @@ def test_a_canceled_payment_is_begun_again_only_when_somebody_asks(charge, fake,
     assert paid(fake) == []
     row_of(charge).charge()
 
-    assert_as_stripe_says(fake, charge)
-    assert heard == [("card_exception", charge.pk), ("succeeded", charge.pk)]
+    assert_matches_stripe(fake, charge)
+    assert sent == [("card_exception", charge.pk), ("succeeded", charge.pk)]
 
 
-def test_a_canceled_payment_whose_intent_was_lost_fails_its_row(charge, fake):
+def test_a_canceled_payment_fails_its_row_without_an_intent_id(charge, fake):
     fake.dashboard_cancel(open_intent(fake, charge))
     lose_id(charge)
 
@@ -516,10 +518,10 @@ def test_a_canceled_payment_whose_intent_was_lost_fails_its_row(charge, fake):
     row = row_of(charge)
     assert (row.failure_code, row.stripe_payment_intent_id) == ("canceled", "")
     row.charge()
-    assert_as_stripe_says(fake, charge)
+    assert_matches_stripe(fake, charge)
 
 
-def test_a_cancellation_that_is_known_does_not_stop_the_next_attempt(charge, fake, heard):
+def test_a_redelivered_cancellation_does_not_stop_the_next_attempt(charge, fake, sent):
     fake.dashboard_cancel(open_intent(fake, charge))
     deliver(fake, newest(fake, CANCELED))
     fake.fail_next(CREATE, Fault.REQUEST_LOST)
@@ -529,10 +531,10 @@ def test_a_cancellation_that_is_known_does_not_stop_the_next_attempt(charge, fak
     deliver(fake, altered(newest(fake, CANCELED)))
 
     assert list(StripeCharge.objects.pending()) == [charge]
-    assert heard == [("card_exception", charge.pk)]
+    assert sent == [("card_exception", charge.pk)]
 
 
-def test_a_second_canceled_payment_is_told_of_as_well(charge, fake, heard):
+def test_a_second_canceled_payment_sends_a_signal_too(charge, fake, sent):
     fake.dashboard_cancel(open_intent(fake, charge))
     deliver(fake, newest(fake, CANCELED))
     fake.dashboard_cancel(open_intent(fake, charge))
@@ -540,18 +542,18 @@ def test_a_second_canceled_payment_is_told_of_as_well(charge, fake, heard):
     deliver(fake, newest(fake, CANCELED))
 
     assert row_of(charge).failure_code == "canceled"
-    assert heard == [("card_exception", charge.pk)] * 2
+    assert sent == [("card_exception", charge.pk)] * 2
 
 
 def change_currency(fake, charge):
-    """Let the row's intent be canceled, and another one be paid in its place."""
+    """Cancel the charge's intent and pay another one, in EUR; return the canceled one's id."""
     replaced = open_intent(fake, charge)
     charge.currency = "eur"
     charge.charge()
     return replaced
 
 
-def test_a_payment_that_we_have_canceled_ourselves_is_no_failure(charge, fake, heard):
+def test_canceling_a_replaced_payment_is_no_failure(charge, fake, sent):
     change_currency(fake, charge)
     before = values_of(charge)
 
@@ -559,10 +561,10 @@ def test_a_payment_that_we_have_canceled_ourselves_is_no_failure(charge, fake, h
 
     assert statuses == [NEW]
     assert values_of(charge) == before
-    assert heard == [("succeeded", charge.pk)]
+    assert sent == [("succeeded", charge.pk)]
 
 
-def test_a_crash_right_after_we_canceled_a_payment_is_no_failure(charge, fake, heard):
+def test_canceling_a_replaced_payment_is_no_failure_if_the_response_was_lost(charge, fake, sent):
     open_intent(fake, charge)
     charge.currency = "eur"
     fake.fail_next(CANCEL, Fault.ANSWER_LOST)
@@ -573,13 +575,13 @@ def test_a_crash_right_after_we_canceled_a_payment_is_no_failure(charge, fake, h
 
     row = row_of(charge)
     assert not row.charge_attempt_failed
-    assert heard == []
+    assert sent == []
     row.charge()
-    assert_as_stripe_says(fake, charge)
+    assert_matches_stripe(fake, charge)
 
 
 @pytest.mark.parametrize("status", ["requires_payment_method", "requires_action", "canceled"])
-def test_events_of_a_replaced_payment_change_nothing(charge, fake, heard, status):
+def test_events_of_a_replaced_payment_change_nothing(charge, fake, sent, status):
     replaced = open_intent(fake, charge)
     charge.currency = "eur"
     open_intent(fake, charge)
@@ -594,21 +596,21 @@ def test_events_of_a_replaced_payment_change_nothing(charge, fake, heard, status
 
     assert statuses == [NEW]
     assert values_of(charge) == before
-    assert heard == []
+    assert sent == []
 
 
-def test_a_replaced_payment_that_was_paid_all_the_same_pays_the_row(charge, fake, heard):
+def test_a_replaced_payment_that_succeeded_settles_the_row(charge, fake, sent):
     first = open_intent(fake, charge)
     stripe.PaymentIntent.confirm(first, payment_method=charge.customer.default_source)
     StripeCharge.objects.filter(pk=charge.pk).update(stripe_payment_intent_id="pi_unpaid")
 
     deliver(fake, newest(fake, SUCCEEDED))
 
-    assert_as_stripe_says(fake, charge)
-    assert heard == [("succeeded", charge.pk)]
+    assert_matches_stripe(fake, charge)
+    assert sent == [("succeeded", charge.pk)]
 
 
-# A payment of nobody here
+# Payments without a row, and second payments
 
 
 def pay_again(fake, charge):
@@ -626,7 +628,7 @@ def pay_again(fake, charge):
     )
 
 
-def test_a_second_payment_for_a_row_is_reported(charged, fake, heard, logged):
+def test_a_second_payment_for_a_row_is_reported(charged, fake, sent, logged):
     second = pay_again(fake, charged)
     before = values_of(charged)
 
@@ -638,11 +640,11 @@ def test_a_second_payment_for_a_row_is_reported(charged, fake, heard, logged):
     assert charged.stripe_payment_intent_id in reported
     assert any(second.id in it for it in logged())
     assert values_of(charged) == before
-    assert heard == []
+    assert sent == []
 
 
-def test_of_two_payments_that_nobody_knew_of_the_second_is_reported(charge, fake, heard):
-    lose_answer(fake, charge)
+def test_the_second_of_two_unknown_payments_is_reported(charge, fake, sent):
+    lose_response(fake, charge)
     pay_again(fake, charge)
     first, second = events_of(fake, SUCCEEDED)
 
@@ -651,24 +653,24 @@ def test_of_two_payments_that_nobody_knew_of_the_second_is_reported(charge, fake
     assert error_of(second) == ""
     assert first["data"]["object"]["id"] in error_of(first)
     assert row_of(charge).stripe_payment_intent_id == second["data"]["object"]["id"]
-    assert heard == [("succeeded", charge.pk)]
+    assert sent == [("succeeded", charge.pk)]
 
 
-def test_one_payment_does_not_pay_the_row_that_its_metadata_was_copied_to(charge, fake, heard):
+def test_the_uuid_of_another_row_in_the_metadata_does_not_pay_that_row(charge, fake, sent):
     other = make_charge(charge.user.stripe_customers.get())
-    lose_answer(fake, charge)
+    lose_response(fake, charge)
     intent_of(fake, charge)["metadata"][UUID_KEY] = str(other.uuid)
-    told = altered(newest(fake, SUCCEEDED), metadata={UUID_KEY: str(other.uuid)})
+    event = altered(newest(fake, SUCCEEDED), metadata={UUID_KEY: str(other.uuid)})
     before = values_of(other)
 
-    deliver(fake, told)
+    deliver(fake, event)
 
     assert row_of(charge).is_charged
     assert values_of(other) == before
-    assert heard == [("succeeded", charge.pk)]
+    assert sent == [("succeeded", charge.pk)]
 
 
-def test_what_is_given_back_of_a_second_payment_is_not_counted(charged, fake, heard):
+def test_a_refund_of_a_second_payment_is_not_counted(charged, fake, sent):
     second = pay_again(fake, charged)
     fake.dashboard_refund(second.latest_charge)
     before = values_of(charged)
@@ -677,43 +679,43 @@ def test_what_is_given_back_of_a_second_payment_is_not_counted(charged, fake, he
 
     assert calls(fake) == []
     assert values_of(charged) == before
-    assert heard == []
+    assert sent == []
 
 
-def test_a_payment_for_a_row_that_is_gone_is_reported(charge, fake, heard, logged):
-    lose_answer(fake, charge)
-    told = newest(fake, SUCCEEDED)
+def test_a_payment_for_a_deleted_row_is_reported(charge, fake, sent, logged):
+    lose_response(fake, charge)
+    event = newest(fake, SUCCEEDED)
     StripeCharge.objects.all().delete()
 
-    statuses = deliver(fake, told)
+    statuses = deliver(fake, event)
 
     assert statuses == [NEW]
     assert calls(fake) == []
-    assert str(charge.uuid) in error_of(told)
-    assert told["data"]["object"]["id"] in error_of(told)
+    assert str(charge.uuid) in error_of(event)
+    assert event["data"]["object"]["id"] in error_of(event)
     assert any(str(charge.uuid) in it for it in logged())
-    assert heard == []
+    assert sent == []
 
 
-def test_a_payment_that_was_reported_settles_its_row_once_it_is_here(charge, fake, heard):
-    lose_answer(fake, charge)
-    told, row = newest(fake, SUCCEEDED), StripeCharge.objects.get()
+def test_a_reported_payment_is_settled_by_a_retry_after_its_row_is_restored(charge, fake, sent):
+    lose_response(fake, charge)
+    event, row = newest(fake, SUCCEEDED), StripeCharge.objects.get()
     StripeCharge.objects.all().delete()
-    deliver(fake, told)
+    deliver(fake, event)
     row.save(force_insert=True)
 
     process_webhooks(failed=True)
 
-    assert error_of(told) == ""
-    assert_as_stripe_says(fake, charge)
-    assert heard == [("succeeded", charge.pk)]
+    assert error_of(event) == ""
+    assert_matches_stripe(fake, charge)
+    assert sent == [("succeeded", charge.pk)]
 
 
 @pytest.mark.parametrize("origin", [None, "", "shop.example"])
-def test_a_payment_of_this_site_is_reported_however_the_site_is_named(fake, settings, origin):
+def test_a_payment_of_this_site_without_a_row_is_reported(fake, settings, origin):
     settings.PAYMENT_ORIGIN = origin
     charge = make_charge()
-    lose_answer(fake, charge)
+    lose_response(fake, charge)
     StripeCharge.objects.all().delete()
 
     deliver(fake, newest(fake, SUCCEEDED))
@@ -721,13 +723,13 @@ def test_a_payment_of_this_site_is_reported_however_the_site_is_named(fake, sett
     assert str(charge.uuid) in error_of(newest(fake, SUCCEEDED))
 
 
-@pytest.mark.parametrize("ours", [None, "", "shop.example"])
-def test_a_payment_of_another_site_is_none_of_our_business(fake, settings, logged, ours):
+@pytest.mark.parametrize("this_site", [None, "", "shop.example"])
+def test_a_payment_of_another_site_is_ignored(fake, settings, logged, this_site):
     settings.PAYMENT_ORIGIN = "blog.example"
     charge = make_charge()
-    lose_answer(fake, charge)
+    lose_response(fake, charge)
     StripeCharge.objects.all().delete()
-    settings.PAYMENT_ORIGIN = ours
+    settings.PAYMENT_ORIGIN = this_site
 
     deliver(fake, newest(fake, SUCCEEDED))
 
@@ -747,29 +749,29 @@ def test_a_payment_of_another_site_is_none_of_our_business(fake, settings, logge
     ],
     ids=["none", "null", "empty", "garbage", "long", "sql"],
 )
-def test_a_payment_that_names_no_row_is_none_of_our_business(charge, fake, logged, metadata):
-    lose_answer(fake, charge)
-    told = altered(newest(fake, SUCCEEDED), id="pi_of_somebody", metadata=metadata)
+def test_a_payment_without_a_uuid_of_ours_is_ignored(charge, fake, logged, metadata):
+    lose_response(fake, charge)
+    event = altered(newest(fake, SUCCEEDED), id="pi_unknown", metadata=metadata)
     before = values_of(charge)
 
-    statuses = deliver(fake, told)
+    statuses = deliver(fake, event)
 
     assert statuses == [NEW]
-    assert error_of(told) == ""
+    assert error_of(event) == ""
     assert calls(fake) == logged() == []
     assert values_of(charge) == before
 
 
 @pytest.mark.parametrize("type", [FAILED, CANCELED, REQUIRES_ACTION, PROCESSING])
-def test_only_collected_money_is_missed(charge, fake, type):
-    lose_answer(fake, charge)
-    told = altered(newest(fake, SUCCEEDED))
-    told["type"] = type
+def test_only_a_success_without_a_row_is_reported(charge, fake, type):
+    lose_response(fake, charge)
+    event = altered(newest(fake, SUCCEEDED))
+    event["type"] = type
     StripeCharge.objects.all().delete()
 
-    deliver(fake, told)
+    deliver(fake, event)
 
-    assert error_of(told) == ""
+    assert error_of(event) == ""
     assert calls(fake) == []
 
 
@@ -782,14 +784,14 @@ class WentWrong(Exception):
 
 @pytest.fixture
 def failing_receiver():
-    """A receiver of the success that fails until it is told not to."""
+    """A receiver of ``stripe_charge_succeeded`` that fails while ``fails`` is true."""
 
     class Receiver:
         fails = True
-        heard = 0
+        calls = 0
 
         def __call__(self, sender, instance, **kwargs):
-            self.heard += 1
+            self.calls += 1
             if self.fails:
                 raise WentWrong
 
@@ -798,8 +800,8 @@ def failing_receiver():
         yield receiver
 
 
-def test_a_receiver_that_fails_leaves_the_signal_due(charge, fake, failing_receiver, logged):
-    lose_answer(fake, charge)
+def test_the_signal_stays_due_if_a_receiver_fails(charge, fake, failing_receiver, logged):
+    lose_response(fake, charge)
 
     statuses = deliver(fake, newest(fake, SUCCEEDED))
 
@@ -810,35 +812,35 @@ def test_a_receiver_that_fails_leaves_the_signal_due(charge, fake, failing_recei
     assert any(newest(fake, SUCCEEDED)["id"] in it for it in logged())
 
 
-def test_the_command_sends_a_signal_that_is_still_due(charge, fake, failing_receiver):
-    lose_answer(fake, charge)
+def test_the_command_sends_a_due_signal(charge, fake, failing_receiver):
+    lose_response(fake, charge)
     deliver(fake, newest(fake, SUCCEEDED))
     failing_receiver.fails = False
 
     charge_pending()
 
-    assert failing_receiver.heard == 2
-    assert_as_stripe_says(fake, charge)
+    assert failing_receiver.calls == 2
+    assert_matches_stripe(fake, charge)
 
 
-def test_the_next_event_sends_a_signal_that_is_still_due(charge, fake, failing_receiver, heard):
-    lose_answer(fake, charge)
+def test_the_next_event_sends_a_due_signal(charge, fake, failing_receiver, sent):
+    lose_response(fake, charge)
     deliver(fake, newest(fake, SUCCEEDED))
     failing_receiver.fails = False
-    heard.clear()
+    sent.clear()
     fake.dashboard_refund(row_of(charge).stripe_charge_id, 300)
 
     deliver(fake, newest(fake, "charge.refunded"))
 
-    assert_as_stripe_says(fake, charge)
-    assert heard == [("succeeded", charge.pk), ("refunded", charge.pk)]
+    assert_matches_stripe(fake, charge)
+    assert sent == [("succeeded", charge.pk), ("refunded", charge.pk)]
 
 
-def test_a_receiver_of_the_decline_that_fails_is_logged(declined, fake, logged):
+def test_a_failing_receiver_of_the_decline_is_logged(declined, fake, logged):
     def fail(sender, instance, **kwargs):
         raise WentWrong
 
-    lose_answer(fake, declined)
+    lose_response(fake, declined)
 
     with hearing(signals.stripe_charge_card_exception, fail):
         statuses = deliver(fake, newest(fake, FAILED))
@@ -849,27 +851,27 @@ def test_a_receiver_of_the_decline_that_fails_is_logged(declined, fake, logged):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_receivers_are_called_when_everybody_can_see_the_success(fake):
+def test_receivers_are_called_after_the_success_is_committed(fake):
     seen = []
 
     def look(sender, instance, **kwargs):
-        seen.append(InThread(partial(what_is_committed, instance)).join())
+        seen.append(InThread(partial(committed_state, instance)).join())
 
-    def what_is_committed(instance):
-        return row_of(instance).is_charged, StripeWebhook.objects.get(pk=told["id"]).is_parsed
+    def committed_state(instance):
+        return row_of(instance).is_charged, StripeWebhook.objects.get(pk=event["id"]).is_parsed
 
     charge = make_charge()
-    lose_answer(fake, charge)
-    told = newest(fake, SUCCEEDED)
+    lose_response(fake, charge)
+    event = newest(fake, SUCCEEDED)
 
     with hearing(signals.stripe_charge_succeeded, look):
-        deliver(fake, told)
+        deliver(fake, event)
 
     assert seen == [(True, True)]
 
 
 @pytest.mark.django_db(transaction=True)
-def test_receivers_are_called_when_everybody_can_see_the_decline(fake):
+def test_receivers_are_called_after_the_decline_is_committed(fake):
     seen = []
 
     def look(sender, instance, **kwargs):
@@ -877,7 +879,7 @@ def test_receivers_are_called_when_everybody_can_see_the_decline(fake):
         seen.append(InThread(lambda: row_of(instance).failure_code).join())
 
     declined = make_charge(make_customer(card="tok_chargeCustomerFail"))
-    lose_answer(fake, declined)
+    lose_response(fake, declined)
 
     with hearing(signals.stripe_charge_card_exception, look):
         deliver(fake, newest(fake, FAILED))
@@ -885,7 +887,7 @@ def test_receivers_are_called_when_everybody_can_see_the_decline(fake):
     assert seen == ["card_declined"]
 
 
-def test_nobody_hears_of_a_success_that_another_handler_undoes(charge, fake, heard, on):
+def test_no_signal_is_sent_for_a_success_that_another_handler_rolls_back(charge, fake, sent, on):
     failures = [WentWrong]
 
     @on(SUCCEEDED)
@@ -893,20 +895,20 @@ def test_nobody_hears_of_a_success_that_another_handler_undoes(charge, fake, hea
         if failures:
             raise failures.pop()
 
-    lose_answer(fake, charge)
-    told = newest(fake, SUCCEEDED)
+    lose_response(fake, charge)
+    event = newest(fake, SUCCEEDED)
 
-    statuses = deliver(fake, told)
+    statuses = deliver(fake, event)
 
-    assert statuses == [NOT_YET]
+    assert statuses == [NOT_APPLIED]
     assert not row_of(charge).is_charged
-    assert heard == []
-    assert deliver(fake, told) == [AGAIN]
-    assert_as_stripe_says(fake, charge)
-    assert heard == [("succeeded", charge.pk)]
+    assert sent == []
+    assert deliver(fake, event) == [REDELIVERED]
+    assert_matches_stripe(fake, charge)
+    assert sent == [("succeeded", charge.pk)]
 
 
-def test_nobody_hears_of_a_decline_that_another_handler_undoes(declined, fake, heard, on):
+def test_no_signal_is_sent_for_a_decline_that_another_handler_rolls_back(declined, fake, sent, on):
     failures = [WentWrong]
 
     @on(FAILED)
@@ -914,76 +916,76 @@ def test_nobody_hears_of_a_decline_that_another_handler_undoes(declined, fake, h
         if failures:
             raise failures.pop()
 
-    lose_answer(fake, declined)
-    told = newest(fake, FAILED)
+    lose_response(fake, declined)
+    event = newest(fake, FAILED)
 
-    statuses = deliver(fake, told)
+    statuses = deliver(fake, event)
 
-    assert statuses == [NOT_YET]
+    assert statuses == [NOT_APPLIED]
     assert not row_of(declined).charge_attempt_failed
-    assert heard == []
-    assert deliver(fake, told) == [AGAIN]
+    assert sent == []
+    assert deliver(fake, event) == [REDELIVERED]
     assert row_of(declined).charge_attempt_failed
-    assert heard == [("card_exception", declined.pk)]
+    assert sent == [("card_exception", declined.pk)]
 
 
-# Stripe, when it is asked
+# Outages and errors of Stripe
 
 
-@pytest.mark.parametrize("fault", SILENCES, ids=lambda fault: fault.name)
-def test_while_stripe_is_down_nothing_is_concluded(charge, fake, heard, fault):
-    lose_answer(fake, charge)
-    told = newest(fake, SUCCEEDED)
+@pytest.mark.parametrize("fault", OUTAGES, ids=lambda fault: fault.name)
+def test_a_charge_stays_unsettled_during_an_outage(charge, fake, sent, fault):
+    lose_response(fake, charge)
+    event = newest(fake, SUCCEEDED)
     before = values_of(charge)
     fake.fail_next(RETRIEVE, fault)
 
-    statuses = deliver(fake, told)
+    statuses = deliver(fake, event)
 
-    assert statuses == [NOT_YET]
+    assert statuses == [NOT_APPLIED]
     assert values_of(charge) == before
-    assert heard == []
-    assert deliver(fake, told) == [AGAIN]
-    assert_as_stripe_says(fake, charge)
-    assert error_of(told) == ""
-    assert heard == [("succeeded", charge.pk)]
+    assert sent == []
+    assert deliver(fake, event) == [REDELIVERED]
+    assert_matches_stripe(fake, charge)
+    assert error_of(event) == ""
+    assert sent == [("succeeded", charge.pk)]
 
 
-def test_a_payment_that_stripe_does_not_know_is_recorded_as_such(charge, fake, heard):
-    lose_answer(fake, charge)
-    told, before = newest(fake, SUCCEEDED), values_of(charge)
+def test_the_error_of_a_payment_unknown_to_stripe_is_recorded(charge, fake, sent):
+    lose_response(fake, charge)
+    event, before = newest(fake, SUCCEEDED), values_of(charge)
     fake.account.remove("payment_intent", charge.stripe_payment_intent_id)
 
-    statuses = deliver(fake, told)
+    statuses = deliver(fake, event)
 
     assert statuses == [NEW]
-    assert "No such payment_intent" in error_of(told)
+    assert "No such payment_intent" in error_of(event)
     assert values_of(charge) == before
-    assert heard == []
+    assert sent == []
 
 
-def test_a_refused_key_is_our_mistake_and_tried_again(charge, fake, settings, heard):
-    lose_answer(fake, charge)
-    told, before = newest(fake, SUCCEEDED), values_of(charge)
+def test_an_event_is_retried_if_stripe_refused_the_api_key(charge, fake, settings, sent):
+    lose_response(fake, charge)
+    event, before = newest(fake, SUCCEEDED), values_of(charge)
     settings.STRIPE_API_KEY = "rubbish"
 
-    statuses = deliver(fake, told)
+    statuses = deliver(fake, event)
 
-    assert statuses == [NOT_YET]
+    assert statuses == [NOT_APPLIED]
     assert values_of(charge) == before
     settings.STRIPE_API_KEY = "sk_test_fake"
-    assert deliver(fake, told) == [AGAIN]
-    assert_as_stripe_says(fake, charge)
-    assert heard == [("succeeded", charge.pk)]
+    assert deliver(fake, event) == [REDELIVERED]
+    assert_matches_stripe(fake, charge)
+    assert sent == [("succeeded", charge.pk)]
 
 
-# Two at once
+# Concurrency
 
 
 @on_servers
-def test_two_deliveries_and_a_charge_at_once_are_one_payment(transactional_db, fake, heard):
+def test_simultaneous_deliveries_and_a_charge_make_one_payment(transactional_db, fake, sent):
     charge = make_charge()
-    lose_answer(fake, charge)
-    told = newest(fake, SUCCEEDED)
+    lose_response(fake, charge)
+    event = newest(fake, SUCCEEDED)
     fake.dashboard_refund(intent_of(fake, charge)["latest_charge"], 300)
 
     def collect():
@@ -993,8 +995,8 @@ def test_two_deliveries_and_a_charge_at_once_are_one_payment(transactional_db, f
             return
 
     threads = [
-        InThread(lambda: deliver(fake, told)),
-        InThread(lambda: deliver(fake, altered(told))),
+        InThread(lambda: deliver(fake, event)),
+        InThread(lambda: deliver(fake, altered(event))),
         InThread(lambda: deliver(fake, newest(fake, "refund.created"))),
         InThread(lambda: deliver(fake, newest(fake, "charge.refunded"))),
         InThread(collect),
@@ -1002,9 +1004,9 @@ def test_two_deliveries_and_a_charge_at_once_are_one_payment(transactional_db, f
     for thread in threads:
         thread.join()
 
-    assert_as_stripe_says(fake, charge)
+    assert_matches_stripe(fake, charge)
     assert not StripeWebhook.objects.exclude(is_parsed=True, parse_error="").exists()
-    assert sorted(heard) == [("refunded", charge.pk), ("succeeded", charge.pk)]
+    assert sorted(sent) == [("refunded", charge.pk), ("succeeded", charge.pk)]
 
 
 class RolledBack(Exception):
@@ -1013,7 +1015,7 @@ class RolledBack(Exception):
 
 @on_servers
 @pytest.mark.parametrize("error", [None, RolledBack])
-def test_a_webhook_waits_for_the_transaction_that_collects(transactional_db, fake, heard, error):
+def test_a_webhook_waits_for_the_transaction_around_charge(transactional_db, fake, sent, error):
     charge = make_charge()
 
     with suppress(RolledBack), transaction.atomic():
@@ -1027,9 +1029,9 @@ def test_a_webhook_waits_for_the_transaction_that_collects(transactional_db, fak
 
     assert delivery.join() == [NEW]
     assert error_of(newest(fake, SUCCEEDED)) == ""
-    assert_as_stripe_says(fake, charge)
-    # What a transaction has sent that is undone, is sent again.
-    assert heard == [("succeeded", charge.pk)] * (1 if error is None else 2)
+    assert_matches_stripe(fake, charge)
+    # A rollback also resets the record that the signal was sent, so it is sent again.
+    assert sent == [("succeeded", charge.pk)] * (1 if error is None else 2)
 
 
 # Disputes
@@ -1043,10 +1045,10 @@ def test_a_dispute_is_logged(charged, fake, caplog, action):
         "charge": charged.stripe_charge_id,
         "status": "needs_response",
     }
-    told, before = event(f"charge.dispute.{action}", dispute), values_of(charged)
+    event, before = make_event(f"charge.dispute.{action}", dispute), values_of(charged)
 
     with caplog.at_level(logging.WARNING, logger="aa-stripe"):
-        statuses = deliver(fake, told)
+        statuses = deliver(fake, event)
 
     [record] = [it for it in caplog.records if it.name == "aa-stripe"]
     assert statuses == [NEW]
@@ -1057,50 +1059,50 @@ def test_a_dispute_is_logged(charged, fake, caplog, action):
     assert values_of(charged) == before
 
 
-# The methods by themselves
+# The methods settle() and send_due_signals()
 
 
-def test_settling_a_success_says_that_a_signal_is_due(charge, fake, heard):
-    lose_answer(fake, charge)
+def test_settling_a_success_marks_the_signal_as_due(charge, fake, sent):
+    lose_response(fake, charge)
 
-    refused = charge.settle(charge.stripe_payment_intent_id)
+    error = charge.settle(charge.stripe_payment_intent_id)
 
-    assert refused is None
+    assert error is None
     assert (charge.is_charged, charge.signal_due) == (True, "succeeded")
-    assert heard == []
+    assert sent == []
     charge.send_due_signals()
-    assert heard == [("succeeded", charge.pk)]
+    assert sent == [("succeeded", charge.pk)]
 
 
-def test_settling_a_decline_returns_it_once(declined, fake, heard):
-    lose_answer(fake, declined)
+def test_settling_a_decline_returns_the_error_once(declined, fake, sent):
+    lose_response(fake, declined)
 
     first = declined.settle(declined.stripe_payment_intent_id)
     second = declined.settle(declined.stripe_payment_intent_id)
 
     assert first.code == "card_declined"
     assert second is None
-    assert heard == []
+    assert sent == []
 
 
-def test_settling_reads_the_row_anew(charge, fake, heard):
+def test_settling_reads_the_row_again(charge, fake, sent):
     stale = row_of(charge)
     charge.charge()
 
     stale.settle(charge.stripe_payment_intent_id)
 
     assert stale.is_charged
-    assert heard == [("succeeded", charge.pk)]
+    assert sent == [("succeeded", charge.pk)]
 
 
-def test_settling_a_second_payment_is_refused(charged, fake):
+def test_settling_a_second_payment_raises(charged, fake):
     second = pay_again(fake, charged)
 
     with pytest.raises(StripeWebhookParseError, match="paid twice"):
         charged.settle(second.id)
 
 
-def test_settling_a_payment_that_waits_for_its_capture_only_keeps_its_id(charge, fake, heard):
+def test_settling_an_uncaptured_payment_records_only_its_id(charge, fake, sent):
     intent_id = open_intent(fake, charge)
     lose_id(charge)
     fake.account.get("payment_intent", intent_id)["status"] = "requires_capture"
@@ -1112,7 +1114,7 @@ def test_settling_a_payment_that_waits_for_its_capture_only_keeps_its_id(charge,
     assert (row.is_charged, row.charge_attempt_failed) == (False, False)
 
 
-def test_a_payment_that_is_read_as_unknown_raises_the_cause(charge, fake):
+def test_settling_an_unknown_payment_raises_the_error_of_stripe(charge, fake):
     with pytest.raises(stripe.InvalidRequestError):
         charge.settle(f"pi_{uuid.uuid4().hex}")
 

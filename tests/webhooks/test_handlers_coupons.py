@@ -1,4 +1,4 @@
-"""What becomes of a coupon's row when Stripe tells of the coupon."""
+"""Events about a coupon."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ from tests.support.requests import calls, when_done
 from tests.support.rows import row_of, values_of
 from tests.support.threads import InThread
 from tests.webhooks.account import (
-    AGAIN,
     NEW,
-    NOT_YET,
-    SILENCES,
+    NOT_APPLIED,
+    OUTAGES,
+    REDELIVERED,
     deliver,
     error_of,
     errors,
@@ -40,22 +40,25 @@ from tests.webhooks.account import (
 
 CREATED, UPDATED, DELETED = "coupon.created", "coupon.updated", "coupon.deleted"
 
-ALREADY = "already exists"
+ALREADY_EXISTS = "already exists"
 
 pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
 def coupon(fake):
-    """Ten dollars off, here and at Stripe."""
+    """A coupon of ten dollars off, in the database and at Stripe."""
     return make_coupon()
 
 
-def assert_as_stripe_says(fake, coupon_id="SALE10"):
-    """There is one live row of the id, equal to Stripe's coupon; none if Stripe has none."""
-    known, live = at_stripe(fake, coupon_id), rows(coupon_id=coupon_id, is_deleted=False)
-    assert [to_timestamp(it.created) for it in live] == [it["created"] for it in known]
-    for row, it in zip(live, known, strict=True):
+def assert_matches_stripe(fake, coupon_id="SALE10"):
+    """Check that the only undeleted row with the id matches Stripe's coupon.
+
+    There must be no such row if Stripe has no such coupon.
+    """
+    known, undeleted = at_stripe(fake, coupon_id), rows(coupon_id=coupon_id, is_deleted=False)
+    assert [to_timestamp(it.created) for it in undeleted] == [it["created"] for it in known]
+    for row, it in zip(undeleted, known, strict=True):
         assert row.is_created_at_stripe
         assert (row.metadata, row.name) == (it["metadata"], it["name"] or "")
         assert (row.duration, row.currency) == (it["duration"], it["currency"])
@@ -75,13 +78,13 @@ def test_a_coupon_made_in_the_dashboard_is_stored(fake):
     row = rows().get()
     assert statuses == [NEW]
     assert calls(fake) == [RETRIEVE]
-    assert_as_stripe_says(fake, "EURO5")
+    assert_matches_stripe(fake, "EURO5")
     assert (row.amount_off, row.currency, row.duration) == (Decimal("5.5"), "eur", "once")
     assert (row.metadata, row.name, row.valid) == ({"a": "b"}, "5!", True)
     assert row.identity is not None
 
 
-def test_a_stored_coupon_can_be_edited_here(fake):
+def test_a_stored_coupon_can_be_edited(fake):
     fake.dashboard_create_coupon(id="SALE10", percent_off=10, duration="once")
     deliver(fake, newest(fake, CREATED))
     row = StripeCoupon.objects.get()
@@ -92,62 +95,62 @@ def test_a_stored_coupon_can_be_edited_here(fake):
     assert at_stripe(fake)[0]["metadata"] == {"a": "b"}
 
 
-def test_a_coupon_made_here_is_here_already(coupon, fake):
+def test_the_event_of_a_coupon_made_here_stores_nothing(coupon, fake):
     before = values_of(coupon)
 
     statuses = deliver(fake, newest(fake, CREATED))
 
     assert statuses == [NEW]
     assert calls(fake) == [RETRIEVE]
-    assert ALREADY in error_of(newest(fake, CREATED))
+    assert ALREADY_EXISTS in error_of(newest(fake, CREATED))
     assert values_of(coupon) == before
     assert rows().count() == 1
 
 
-def test_a_coupon_made_here_without_an_id_is_here_already(fake):
+def test_the_event_of_a_coupon_made_here_without_an_id_stores_nothing(fake):
     coupon = make_coupon(coupon_id="")
 
     deliver(fake, newest(fake, CREATED))
 
-    assert ALREADY in error_of(newest(fake, CREATED))
+    assert ALREADY_EXISTS in error_of(newest(fake, CREATED))
     assert rows().get() == coupon
 
 
 def test_two_events_of_one_coupon_store_it_once(fake):
     fake.dashboard_create_coupon(id="SALE10", percent_off=10, duration="once")
-    told = newest(fake, CREATED)
-    second = {**told, "id": "evt_second"}
+    event = newest(fake, CREATED)
+    second = {**event, "id": "evt_second"}
 
-    statuses = deliver(fake, told, second, told)
+    statuses = deliver(fake, event, second, event)
 
-    assert statuses == [NEW, NEW, AGAIN]
-    assert (error_of(told), ALREADY in error_of(second)) == ("", True)
+    assert statuses == [NEW, NEW, REDELIVERED]
+    assert (error_of(event), ALREADY_EXISTS in error_of(second)) == ("", True)
     assert rows().count() == 1
 
 
-def test_a_coupon_that_is_gone_by_now_is_not_stored(fake):
+def test_a_coupon_that_was_deleted_meanwhile_is_not_stored(fake):
     fake.dashboard_create_coupon(id="SALE10", percent_off=10, duration="once")
     fake.dashboard_delete_coupon("SALE10")
 
     statuses = deliver(fake, newest(fake, CREATED))
 
     assert statuses == [NEW]
-    said = "Coupon with this coupon_id does not exists at Stripe API"
-    assert error_of(newest(fake, CREATED)) == said
+    message = "Coupon with this coupon_id does not exists at Stripe API"
+    assert error_of(newest(fake, CREATED)) == message
     assert not rows().exists()
 
 
-def test_a_row_that_is_marked_as_deleted_is_not_in_the_way(coupon, fake):
+def test_a_coupon_is_stored_although_its_row_is_marked_as_deleted(coupon, fake):
     rows().update(is_deleted=True)
 
     deliver(fake, newest(fake, CREATED))
 
     assert error_of(newest(fake, CREATED)) == ""
     assert rows().get().pk == coupon.pk
-    assert_as_stripe_says(fake)
+    assert_matches_stripe(fake)
 
 
-def test_a_coupon_of_the_other_mode_is_another_one(coupon, fake):
+def test_a_coupon_of_live_mode_is_another_coupon(coupon, fake):
     make_live(coupon)
 
     deliver(fake, newest(fake, CREATED))
@@ -159,7 +162,7 @@ def test_a_coupon_of_the_other_mode_is_another_one(coupon, fake):
 # Updated
 
 
-def test_what_was_edited_in_the_dashboard_is_taken_over(coupon, fake):
+def test_an_edit_in_the_dashboard_updates_the_row(coupon, fake):
     fake.dashboard_edit_coupon("SALE10", metadata={"a": "b"}, name="Sale")
 
     statuses = deliver(fake, newest(fake, UPDATED))
@@ -168,10 +171,10 @@ def test_what_was_edited_in_the_dashboard_is_taken_over(coupon, fake):
     assert statuses == [NEW]
     assert calls(fake) == [RETRIEVE]
     assert (row.metadata, row.name) == ({"a": "b"}, "Sale")
-    assert_as_stripe_says(fake)
+    assert_matches_stripe(fake)
 
 
-def test_how_often_a_coupon_was_redeemed_is_taken_over_as_well(coupon, fake):
+def test_the_number_of_redemptions_is_updated(coupon, fake):
     fake.account.get("coupon", "SALE10").update(times_redeemed=3)
     fake.dashboard_edit_coupon("SALE10", name="Sale")
 
@@ -180,7 +183,7 @@ def test_how_often_a_coupon_was_redeemed_is_taken_over_as_well(coupon, fake):
     assert row_of(coupon).times_redeemed == 3
 
 
-def test_an_older_edit_that_is_told_of_last_is_not_taken_over(coupon, fake):
+def test_an_older_edit_that_is_delivered_last_is_not_recorded(coupon, fake):
     fake.dashboard_edit_coupon("SALE10", metadata={"edit": "1"})
     fake.dashboard_edit_coupon("SALE10", metadata={"edit": "2"})
     first, second = events_of(fake, UPDATED)
@@ -190,18 +193,18 @@ def test_an_older_edit_that_is_told_of_last_is_not_taken_over(coupon, fake):
     assert row_of(coupon).metadata == {"edit": "2"}
 
 
-def test_our_own_edit_is_told_of_too(coupon, fake):
+def test_the_event_of_our_own_edit_changes_nothing(coupon, fake):
     coupon.metadata = {"a": "b"}
     coupon.save()
 
     deliver(fake, newest(fake, UPDATED))
 
     assert row_of(coupon).metadata == {"a": "b"}
-    assert_as_stripe_says(fake)
+    assert_matches_stripe(fake)
 
 
 @pytest.mark.parametrize("type", [UPDATED, DELETED])
-def test_a_coupon_of_nobody_here_asks_nothing(fake, type):
+def test_events_of_an_unknown_coupon_make_no_request(fake, type):
     fake.dashboard_create_coupon(id="SALE10", percent_off=10, duration="once")
     fake.dashboard_edit_coupon("SALE10", name="Sale")
     fake.dashboard_delete_coupon("SALE10")
@@ -214,7 +217,7 @@ def test_a_coupon_of_nobody_here_asks_nothing(fake, type):
 
 
 @pytest.mark.parametrize("type", [UPDATED, DELETED])
-def test_a_coupon_of_live_mode_is_not_touched_by_an_event_of_test_mode(coupon, fake, type):
+def test_an_event_of_test_mode_does_not_change_a_coupon_of_live_mode(coupon, fake, type):
     fake.dashboard_edit_coupon("SALE10", name="Sale")
     fake.dashboard_delete_coupon("SALE10")
     make_live(coupon)
@@ -229,7 +232,7 @@ def test_a_coupon_of_live_mode_is_not_touched_by_an_event_of_test_mode(coupon, f
 # Deleted
 
 
-def test_a_coupon_deleted_in_the_dashboard_is_kept_as_deleted(coupon, fake):
+def test_a_coupon_deleted_in_the_dashboard_is_marked_as_deleted(coupon, fake):
     fake.dashboard_delete_coupon("SALE10")
 
     statuses = deliver(fake, newest(fake, DELETED))
@@ -237,10 +240,10 @@ def test_a_coupon_deleted_in_the_dashboard_is_kept_as_deleted(coupon, fake):
     assert statuses == [NEW]
     assert calls(fake) == [RETRIEVE]
     assert row_of(coupon).is_deleted
-    assert_as_stripe_says(fake)
+    assert_matches_stripe(fake)
 
 
-def test_a_coupon_deleted_here_is_deleted_already(coupon, fake):
+def test_the_event_of_a_coupon_deleted_here_changes_nothing(coupon, fake):
     coupon.delete()
     before = values_of(coupon)
 
@@ -250,7 +253,7 @@ def test_a_coupon_deleted_here_is_deleted_already(coupon, fake):
     assert values_of(coupon) == before
 
 
-def test_an_edit_told_of_after_the_deletion_does_not_bring_it_back(coupon, fake):
+def test_an_edit_delivered_after_the_deletion_does_not_restore_the_coupon(coupon, fake):
     fake.dashboard_edit_coupon("SALE10", name="Sale")
     fake.dashboard_delete_coupon("SALE10")
 
@@ -259,7 +262,7 @@ def test_an_edit_told_of_after_the_deletion_does_not_bring_it_back(coupon, fake)
     assert row_of(coupon).is_deleted
 
 
-def test_an_edit_of_a_coupon_that_is_gone_by_now_marks_it_as_deleted(coupon, fake):
+def test_an_edit_of_a_coupon_that_was_deleted_meanwhile_marks_it_as_deleted(coupon, fake):
     fake.dashboard_edit_coupon("SALE10", name="Sale")
     fake.dashboard_delete_coupon("SALE10")
 
@@ -268,15 +271,15 @@ def test_an_edit_of_a_coupon_that_is_gone_by_now_marks_it_as_deleted(coupon, fak
     assert row_of(coupon).is_deleted
 
 
-def give_away_again(fake):
-    """Delete the coupon, and let another one have its id, a minute later."""
+def reuse_id(fake):
+    """Delete the coupon; a minute later, create another one with its id."""
     fake.dashboard_delete_coupon("SALE10")
     fake.advance(60)
     fake.dashboard_create_coupon(id="SALE10", percent_off=25, duration="once")
 
 
-def test_a_deleted_id_that_was_given_away_again_is_another_row(coupon, fake):
-    give_away_again(fake)
+def test_a_new_coupon_with_a_deleted_id_is_another_row(coupon, fake):
+    reuse_id(fake)
 
     deliver(fake, newest(fake, CREATED))
 
@@ -286,19 +289,19 @@ def test_a_deleted_id_that_was_given_away_again_is_another_row(coupon, fake):
     assert (new.is_deleted, new.percent_off) == (False, 25)
 
 
-def test_the_deletion_of_the_old_coupon_leaves_the_new_one_alone(coupon, fake):
-    give_away_again(fake)
+def test_the_deletion_of_the_old_coupon_does_not_change_the_new_one(coupon, fake):
+    reuse_id(fake)
     deliver(fake, newest(fake, CREATED))
 
     deliver(fake, newest(fake, DELETED))
 
     assert calls(fake) == []
-    assert_as_stripe_says(fake)
+    assert_matches_stripe(fake)
     assert row_of(coupon).is_deleted
 
 
-def test_the_deletion_is_believed_though_the_id_was_given_away_again(coupon, fake):
-    give_away_again(fake)
+def test_a_deleted_coupon_is_marked_although_its_id_was_reused(coupon, fake):
+    reuse_id(fake)
 
     deliver(fake, newest(fake, DELETED))
 
@@ -308,39 +311,39 @@ def test_the_deletion_is_believed_though_the_id_was_given_away_again(coupon, fak
 
 
 @pytest.mark.parametrize("order", list(itertools.permutations(range(4))))
-def test_the_story_of_an_id_may_be_told_in_any_order(fake, order):
+def test_the_events_of_an_id_may_arrive_in_any_order(fake, order):
     fake.dashboard_create_coupon(id="SALE10", amount_off=1000, currency="usd", duration="once")
     fake.dashboard_edit_coupon("SALE10", name="Sale")
-    give_away_again(fake)
-    told = events_of(fake, CREATED, UPDATED, DELETED)
+    reuse_id(fake)
+    events = events_of(fake, CREATED, UPDATED, DELETED)
 
-    statuses = deliver(fake, *(told[place] for place in order))
+    statuses = deliver(fake, *(events[index] for index in order))
 
     assert statuses == [NEW] * 4
-    assert_as_stripe_says(fake)
+    assert_matches_stripe(fake)
     assert rows(is_deleted=False).get().percent_off == 25
 
 
 @pytest.mark.parametrize("order", list(itertools.permutations(range(4))))
-def test_the_story_of_our_own_coupon_may_be_told_in_any_order(fake, order):
+def test_the_events_of_our_own_coupon_may_arrive_in_any_order(fake, order):
     coupon = make_coupon()
     fake.dashboard_edit_coupon("SALE10", metadata={"a": "b"})
     fake.dashboard_edit_coupon("SALE10", name="Sale")
-    give_away_again(fake)
-    [_, *told] = events_of(fake, CREATED, UPDATED, DELETED)
+    reuse_id(fake)
+    [_, *events] = events_of(fake, CREATED, UPDATED, DELETED)
 
-    statuses = deliver(fake, *(told[place] for place in order))
+    statuses = deliver(fake, *(events[index] for index in order))
 
     assert statuses == [NEW] * 4
     assert errors(fake) == {}
-    assert_as_stripe_says(fake)
+    assert_matches_stripe(fake)
     assert row_of(coupon).is_deleted
 
 
-# Against our own save()
+# Saving at the same time
 
 
-def test_our_save_adopts_what_the_webhook_has_stored(fake):
+def test_save_adopts_the_row_that_the_webhook_stored(fake):
     when_done(fake, CREATE, lambda: deliver(fake, newest(fake, CREATED)))
 
     coupon = make_coupon(metadata={"a": "b"})
@@ -348,19 +351,19 @@ def test_our_save_adopts_what_the_webhook_has_stored(fake):
     row = rows().get()
     assert error_of(newest(fake, CREATED)) == ""
     assert (coupon.pk, coupon.uuid, coupon.identity) == (row.pk, row.uuid, row.identity)
-    assert_as_stripe_says(fake)
+    assert_matches_stripe(fake)
 
 
-def test_our_save_without_an_id_adopts_it_too(fake):
+def test_save_without_an_id_adopts_the_row_that_the_webhook_stored(fake):
     when_done(fake, CREATE, lambda: deliver(fake, newest(fake, CREATED)))
 
     coupon = make_coupon(coupon_id="")
 
     assert rows().get().pk == coupon.pk
-    assert_as_stripe_says(fake, coupon.coupon_id)
+    assert_matches_stripe(fake, coupon.coupon_id)
 
 
-def test_a_coupon_whose_answer_was_lost_is_stored_and_then_adopted(fake):
+def test_a_second_save_after_a_lost_response_adopts_the_row_of_the_webhook(fake):
     fake.fail_next(CREATE, Fault.ANSWER_LOST)
     coupon = new_coupon()
     with pytest.raises(stripe.APIConnectionError):
@@ -371,53 +374,53 @@ def test_a_coupon_whose_answer_was_lost_is_stored_and_then_adopted(fake):
 
     assert len(at_stripe(fake)) == 1
     assert rows().get().pk == coupon.pk
-    assert_as_stripe_says(fake)
+    assert_matches_stripe(fake)
 
 
-@pytest.mark.skipif(connection.vendor == "sqlite", reason="SQLite lets one write at a time.")
-def test_however_often_and_at_once_it_is_told_there_is_one_row(transactional_db, fake):
+@pytest.mark.skipif(connection.vendor == "sqlite", reason="SQLite has one writer at a time.")
+def test_simultaneous_events_of_one_coupon_store_one_row(transactional_db, fake):
     fake.dashboard_create_coupon(id="SALE10", percent_off=10, duration="once")
     fake.dashboard_edit_coupon("SALE10", name="Sale")
     created, updated = newest(fake, CREATED), newest(fake, UPDATED)
-    told = [{**created, "id": f"evt_{number}"} for number in range(4)] + [updated]
+    events = [{**created, "id": f"evt_{number}"} for number in range(4)] + [updated]
 
-    deliveries = [InThread(lambda it=it: deliver(fake, it)) for it in told]
+    deliveries = [InThread(lambda it=it: deliver(fake, it)) for it in events]
     statuses = [it.join() for it in deliveries]
 
     assert statuses == [[NEW]] * 5
-    assert sorted(error_of(it) == "" for it in told) == [False, False, False, True, True]
+    assert sorted(error_of(it) == "" for it in events) == [False, False, False, True, True]
     assert rows().count() == 1
-    assert_as_stripe_says(fake)
+    assert_matches_stripe(fake)
 
 
-# Stripe, when it is asked
+# Outages of Stripe
 
 
-@pytest.mark.parametrize("fault", SILENCES, ids=lambda fault: fault.name)
+@pytest.mark.parametrize("fault", OUTAGES, ids=lambda fault: fault.name)
 @pytest.mark.parametrize("type", [CREATED, UPDATED, DELETED])
-def test_while_stripe_is_down_nothing_changes(fake, type, fault):
+def test_a_coupon_is_not_changed_during_an_outage(fake, type, fault):
     if type != CREATED:
         make_coupon()
         fake.dashboard_edit_coupon("SALE10", name="Sale")
         fake.dashboard_delete_coupon("SALE10")
     else:
         fake.dashboard_create_coupon(id="SALE10", percent_off=10, duration="once")
-    told, before = newest(fake, type), list(rows().values())
+    event, before = newest(fake, type), list(rows().values())
     fake.fail_next(RETRIEVE, fault)
 
-    statuses = deliver(fake, told)
+    statuses = deliver(fake, event)
 
-    assert statuses == [NOT_YET]
+    assert statuses == [NOT_APPLIED]
     assert list(rows().values()) == before
-    assert deliver(fake, told) == [AGAIN]
-    assert error_of(told) == ""
-    assert_as_stripe_says(fake)
+    assert deliver(fake, event) == [REDELIVERED]
+    assert error_of(event) == ""
+    assert_matches_stripe(fake)
 
 
-# The method by itself
+# The method refresh_from_stripe()
 
 
-def test_refreshing_takes_over_what_stripe_says(coupon, fake):
+def test_refreshing_updates_the_row_from_stripe(coupon, fake):
     fake.dashboard_edit_coupon("SALE10", metadata={"a": "b"})
 
     coupon.refresh_from_stripe()
@@ -426,7 +429,7 @@ def test_refreshing_takes_over_what_stripe_says(coupon, fake):
     assert row_of(coupon).metadata == {"a": "b"}
 
 
-def test_refreshing_a_coupon_that_is_gone_marks_it_as_deleted(coupon, fake):
+def test_refreshing_a_deleted_coupon_marks_it_as_deleted(coupon, fake):
     fake.dashboard_delete_coupon("SALE10")
 
     coupon.refresh_from_stripe()
@@ -435,10 +438,10 @@ def test_refreshing_a_coupon_that_is_gone_marks_it_as_deleted(coupon, fake):
     assert row_of(coupon).is_deleted
 
 
-def test_refreshing_marks_each_row_that_0_14_has_of_a_deleted_coupon(coupon, fake):
-    twin = new_coupon(created=coupon.created, is_created_at_stripe=True)
-    twin.identity = "another"
-    twin.save_locally()
+def test_refreshing_a_deleted_coupon_marks_its_duplicate_rows_of_version_0_14(coupon, fake):
+    duplicate = new_coupon(created=coupon.created, is_created_at_stripe=True)
+    duplicate.identity = "another"
+    duplicate.save_locally()
     fake.dashboard_delete_coupon("SALE10")
 
     coupon.refresh_from_stripe()
@@ -446,8 +449,8 @@ def test_refreshing_marks_each_row_that_0_14_has_of_a_deleted_coupon(coupon, fak
     assert rows(is_deleted=False).count() == 0
 
 
-def test_refreshing_does_not_take_another_coupon_of_the_id_for_it(coupon, fake):
-    give_away_again(fake)
+def test_refreshing_ignores_a_new_coupon_with_the_same_id(coupon, fake):
+    reuse_id(fake)
 
     coupon.refresh_from_stripe()
 
@@ -455,7 +458,7 @@ def test_refreshing_does_not_take_another_coupon_of_the_id_for_it(coupon, fake):
     assert (coupon.amount_off, coupon.percent_off) == (10, None)
 
 
-def test_a_refresh_without_an_answer_leaves_the_row_as_it_is(coupon, fake):
+def test_a_refresh_without_a_response_does_not_change_the_row(coupon, fake):
     before = values_of(coupon)
     fake.fail_next(RETRIEVE, Fault.REQUEST_LOST)
 
@@ -465,7 +468,7 @@ def test_a_refresh_without_an_answer_leaves_the_row_as_it_is(coupon, fake):
     assert values_of(coupon) == before
 
 
-def test_a_refresh_is_a_change_of_the_row(coupon, fake):
+def test_a_refresh_sets_the_time_of_the_last_update(coupon, fake):
     moment = timezone.now() - timedelta(days=1)
     rows().update(updated=moment)
 
@@ -474,7 +477,7 @@ def test_a_refresh_is_a_change_of_the_row(coupon, fake):
     assert row_of(coupon).updated > moment
 
 
-def test_a_coupon_in_a_currency_that_cannot_be_counted_is_not_tried_again(db, fake):
+def test_a_coupon_in_an_unknown_currency_is_not_redelivered(db, fake):
     made = fake.dashboard_create_coupon(id="ODD", amount_off=100, currency="usd", duration="once")
     fake.account.get("coupon", made["id"])["currency"] = "zzz"
 

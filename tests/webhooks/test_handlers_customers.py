@@ -1,4 +1,4 @@
-"""What becomes of a customer's rows when Stripe tells of the customer, or of what it pays with."""
+"""Events about a customer and its payment methods."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from tests.support.rows import row_of, values_of
 from tests.support.threads import InThread
 from tests.support.waiting import wait_until
 from tests.webhooks.account import (
-    AGAIN,
     NEW,
-    NOT_YET,
-    SILENCES,
+    NOT_APPLIED,
+    OUTAGES,
+    REDELIVERED,
     altered,
     deliver,
     each_order,
@@ -34,14 +34,14 @@ from tests.webhooks.account import (
 RETRIEVE = "GET /v1/customers/*"
 METHODS = "GET /v1/customers/*/payment_methods"
 
-#: What refreshing one row asks for.
+#: The requests that update one row.
 REFRESH = [RETRIEVE, METHODS]
 
 UPDATED, DELETED = "customer.updated", "customer.deleted"
 ATTACHED, DETACHED = "payment_method.attached", "payment_method.detached"
 
-#: What a customer's rows listen to.
-HEARD = (
+#: The types of events that update a customer's rows.
+OF_CUSTOMER = (
     UPDATED,
     DELETED,
     "customer.source.created",
@@ -62,33 +62,34 @@ def customer(fake):
 
 
 def save_card(customer, token="tok_mastercard"):
-    """What a browser does: save another card for the customer, not as the default."""
+    """Save another card for the customer, as a browser does, but not as the default."""
     method = stripe.PaymentMethod.create(type="card", card={"token": token})
     return stripe.PaymentMethod.attach(method.id, customer=customer.stripe_customer_id).id
 
 
-def choose(customer, method):
-    """Let the customer pay with that card from now on."""
+def make_default(customer, method):
+    """Make that card the customer's default payment method."""
     stripe.Customer.modify(
         customer.stripe_customer_id, invoice_settings={"default_payment_method": method}
     )
 
 
-def assert_as_stripe_says(fake, customer):
+def assert_matches_stripe(fake, customer):
+    """Check that the row matches Stripe's customer."""
     row = row_of(customer)
     known = fake.account.find("customer", row.stripe_customer_id)
     assert row.is_active == (not known.get("deleted"))
     if not row.is_active:
         return
     methods = fake.account.all("payment_method")
-    theirs = {it["id"] for it in methods if it["customer"] == known["id"]}
-    assert {it["id"] for it in row.sources} == theirs
+    method_ids = {it["id"] for it in methods if it["customer"] == known["id"]}
+    assert {it["id"] for it in row.sources} == method_ids
     assert row.default_source == (known["invoice_settings"]["default_payment_method"] or "")
 
 
-def test_another_default_is_what_is_charged_next(customer, fake):
+def test_a_new_default_payment_method_is_charged_next(customer, fake):
     chosen = save_card(customer)
-    choose(customer, chosen)
+    make_default(customer, chosen)
 
     statuses = deliver(fake, newest(fake, UPDATED))
 
@@ -101,7 +102,7 @@ def test_another_default_is_what_is_charged_next(customer, fake):
     assert fake.account.get("charge", charge.stripe_charge_id)["payment_method"] == chosen
 
 
-def test_a_card_that_was_saved_elsewhere_is_one_of_the_sources(customer, fake):
+def test_a_card_that_was_saved_in_the_browser_is_added_to_the_sources(customer, fake):
     saved = save_card(customer)
 
     deliver(fake, newest(fake, ATTACHED))
@@ -112,20 +113,20 @@ def test_a_card_that_was_saved_elsewhere_is_one_of_the_sources(customer, fake):
     assert row.default_source == customer.default_source != saved
 
 
-def test_a_detached_card_is_none_of_the_sources_any_more(customer, fake):
+def test_a_detached_card_is_removed_from_the_sources(customer, fake):
     saved = save_card(customer)
     deliver(fake, newest(fake, ATTACHED))
     stripe.PaymentMethod.detach(saved)
-    told = newest(fake, DETACHED)
-    assert told["data"]["object"]["customer"] is None  # only what was before tells whose it was
+    event = newest(fake, DETACHED)
+    assert event["data"]["object"]["customer"] is None  # its customer is in previous_attributes
 
-    deliver(fake, told)
+    deliver(fake, event)
 
     assert calls(fake) == REFRESH
     assert [it["id"] for it in row_of(customer).sources] == [customer.default_source]
 
 
-def test_a_detached_default_is_not_charged_any_more(customer, fake):
+def test_a_detached_default_payment_method_is_removed(customer, fake):
     stripe.PaymentMethod.detach(customer.default_source)
 
     deliver(fake, newest(fake, DETACHED))
@@ -134,44 +135,44 @@ def test_a_detached_default_is_not_charged_any_more(customer, fake):
     assert (row.sources, row.default_source, row.default_source_data) == ([], "", None)
 
 
-@pytest.mark.parametrize("before", [None, {}, {"customer": None}])
-def test_a_detached_card_that_nobody_had_asks_nothing(customer, fake, before):
+@pytest.mark.parametrize("previous", [None, {}, {"customer": None}])
+def test_detaching_a_card_without_a_previous_customer_makes_no_request(customer, fake, previous):
     stripe.PaymentMethod.detach(customer.default_source)
-    told = altered(newest(fake, DETACHED))
-    told["data"]["previous_attributes"] = before
-    as_before = values_of(customer)
+    event = altered(newest(fake, DETACHED))
+    event["data"]["previous_attributes"] = previous
+    before = values_of(customer)
 
-    statuses = deliver(fake, told)
+    statuses = deliver(fake, event)
 
     assert statuses == [NEW]
     assert calls(fake) == []
-    assert values_of(customer) == as_before
+    assert values_of(customer) == before
 
 
-def test_a_detached_card_without_word_of_what_was_before_asks_nothing(customer, fake):
+def test_detaching_a_card_without_previous_attributes_makes_no_request(customer, fake):
     stripe.PaymentMethod.detach(customer.default_source)
-    told = altered(newest(fake, DETACHED))
-    del told["data"]["previous_attributes"]
+    event = altered(newest(fake, DETACHED))
+    del event["data"]["previous_attributes"]
 
-    statuses = deliver(fake, told)
+    statuses = deliver(fake, event)
 
     assert statuses == [NEW]
     assert calls(fake) == []
 
 
 @pytest.mark.parametrize("type", ["payment_method.updated", "payment_method.automatically_updated"])
-def test_a_card_with_a_new_date_is_shown_with_it(customer, fake, type):
+def test_a_new_expiry_date_of_a_card_is_recorded(customer, fake, type):
     stripe.PaymentMethod.modify(customer.default_source, card={"exp_year": 2040})
-    told = altered(newest(fake, "payment_method.updated"))
-    told["type"] = type
+    event = altered(newest(fake, "payment_method.updated"))
+    event["type"] = type
 
-    deliver(fake, told)
+    deliver(fake, event)
 
     assert calls(fake) == REFRESH
     assert row_of(customer).default_source_data["card"]["exp_year"] == 2040
 
 
-def test_a_deleted_customer_is_not_charged_any_more(customer, fake):
+def test_a_deleted_customer_becomes_inactive(customer, fake):
     fake.dashboard_delete_customer(customer.stripe_customer_id)
 
     statuses = deliver(fake, newest(fake, DELETED))
@@ -182,7 +183,7 @@ def test_a_deleted_customer_is_not_charged_any_more(customer, fake):
     assert StripeCustomer.get_latest_active_customer_for_user(customer.user) is None
 
 
-def test_the_customer_before_a_deleted_one_is_charged_again(customer, fake):
+def test_the_previous_customer_is_charged_after_the_latest_is_deleted(customer, fake):
     newer = make_customer(customer.user)
     fake.dashboard_delete_customer(newer.stripe_customer_id)
 
@@ -191,16 +192,16 @@ def test_the_customer_before_a_deleted_one_is_charged_again(customer, fake):
     assert StripeCustomer.get_latest_active_customer_for_user(customer.user) == customer
 
 
-def test_a_customer_that_we_have_switched_off_stays_so(customer, fake):
+def test_a_deactivated_customer_stays_inactive(customer, fake):
     StripeCustomer.objects.filter(pk=customer.pk).update(is_active=False)
-    choose(customer, save_card(customer))
+    make_default(customer, save_card(customer))
 
-    deliver(fake, *events_of(fake, *HEARD))
+    deliver(fake, *events_of(fake, *OF_CUSTOMER))
 
     assert not row_of(customer).is_active
 
 
-def test_legacy_cards_are_followed_as_well():
+def test_the_events_of_legacy_cards_update_the_customer():
     with FakeStripe(allow_card_tokens=True) as fake:
         customer = make_customer(card=None)
         card = stripe.Customer.create_source(customer.stripe_customer_id, source="tok_visa")
@@ -222,17 +223,17 @@ def test_legacy_cards_are_followed_as_well():
         assert (row.sources, row.default_source) == ([], "")
 
 
-def test_a_customer_of_nobody_here_asks_nothing(customer, fake):
-    stranger = stripe.Customer.create(description="of another site")
-    stripe.Customer.modify(stranger.id, description="edited")
+def test_events_of_an_unknown_customer_make_no_request(customer, fake):
+    unknown = stripe.Customer.create(description="of another site")
+    stripe.Customer.modify(unknown.id, description="edited")
     card = stripe.PaymentMethod.create(type="card", card={"token": "tok_visa"})
-    stripe.PaymentMethod.attach(card.id, customer=stranger.id)
+    stripe.PaymentMethod.attach(card.id, customer=unknown.id)
     stripe.PaymentMethod.detach(card.id)
-    fake.dashboard_delete_customer(stranger.id)
-    told = [newest(fake, it) for it in (UPDATED, ATTACHED, DETACHED, DELETED)]
+    fake.dashboard_delete_customer(unknown.id)
+    events = [newest(fake, it) for it in (UPDATED, ATTACHED, DETACHED, DELETED)]
     before = values_of(customer)
 
-    statuses = deliver(fake, *told)
+    statuses = deliver(fake, *events)
 
     assert statuses == [NEW] * 4
     assert calls(fake) == []
@@ -240,117 +241,119 @@ def test_a_customer_of_nobody_here_asks_nothing(customer, fake):
     assert errors(fake) == {}
 
 
-def test_a_row_that_is_not_at_stripe_yet_is_nobodys_customer(customer, fake):
-    unborn = StripeCustomer.objects.create(user=make_user())
-    before = values_of(unborn)
-    choose(customer, save_card(customer))
+def test_a_row_that_is_not_at_stripe_yet_is_not_changed(customer, fake):
+    local_only = StripeCustomer.objects.create(user=make_user())
+    before = values_of(local_only)
+    make_default(customer, save_card(customer))
 
     deliver(fake, newest(fake, UPDATED))
 
     assert calls(fake) == REFRESH
-    assert values_of(unborn) == before
+    assert values_of(local_only) == before
 
 
-def test_two_rows_of_one_customer_are_both_refreshed(customer, fake):
-    twin = StripeCustomer.objects.create(
+def test_both_rows_of_one_customer_are_updated(customer, fake):
+    second_row = StripeCustomer.objects.create(
         user=customer.user,
         stripe_customer_id=customer.stripe_customer_id,
         is_created_at_stripe=True,
     )
-    choose(customer, save_card(customer))
+    make_default(customer, save_card(customer))
 
     deliver(fake, newest(fake, UPDATED))
 
     assert calls(fake) == REFRESH * 2
-    assert_as_stripe_says(fake, customer)
-    assert_as_stripe_says(fake, twin)
+    assert_matches_stripe(fake, customer)
+    assert_matches_stripe(fake, second_row)
 
 
-def test_the_same_event_again_asks_nothing(customer, fake):
-    choose(customer, save_card(customer))
+def test_a_redelivered_event_makes_no_request(customer, fake):
+    make_default(customer, save_card(customer))
     deliver(fake, newest(fake, UPDATED))
 
     statuses = deliver(fake, newest(fake, UPDATED))
 
-    assert statuses == [AGAIN]
+    assert statuses == [REDELIVERED]
     assert calls(fake) == []
 
 
-def live(fake, customer):
-    """What a customer goes through; the events about it."""
+def make_history(fake, customer):
+    """Change the customer's cards several times; return the events about it."""
     second = save_card(customer)
-    choose(customer, second)
+    make_default(customer, second)
     stripe.PaymentMethod.modify(second, card={"exp_year": 2042})
     third = save_card(customer, "tok_amex")
-    choose(customer, third)
+    make_default(customer, third)
     stripe.PaymentMethod.detach(second)
-    return [it for it in events_of(fake, *HEARD) if customer.stripe_customer_id in str(it["data"])]
+    return [
+        it for it in events_of(fake, *OF_CUSTOMER) if customer.stripe_customer_id in str(it["data"])
+    ]
 
 
-def test_whatever_comes_last_the_row_says_what_stripe_says(fake):
+def test_the_row_matches_stripe_after_events_in_any_order(fake):
     chance = random.Random(20261124)
     for number in range(10):
         customer = make_customer()
-        happened = live(fake, customer)
-        [*_, order] = each_order(happened, chance, number + 2)
+        events = make_history(fake, customer)
+        [*_, order] = each_order(events, chance, number + 2)
 
         statuses = deliver(fake, *order)
 
-        assert len(happened) >= 6
-        assert statuses == [NEW] * len(happened)
-        assert_as_stripe_says(fake, customer)
+        assert len(events) >= 6
+        assert statuses == [NEW] * len(events)
+        assert_matches_stripe(fake, customer)
         assert row_of(customer).default_source_data["card"]["brand"] == "amex"
     assert errors(fake) == {}
 
 
-def test_a_customer_stays_deleted_whatever_comes_last(customer, fake):
-    live(fake, customer)
+def test_a_deleted_customer_stays_deleted_after_late_events(customer, fake):
+    make_history(fake, customer)
     fake.dashboard_delete_customer(customer.stripe_customer_id)
-    happened = events_of(fake, *HEARD)
+    events = events_of(fake, *OF_CUSTOMER)
 
-    statuses = deliver(fake, newest(fake, DELETED), *happened)
+    statuses = deliver(fake, newest(fake, DELETED), *events)
 
-    assert set(statuses) == {NEW, AGAIN}
+    assert set(statuses) == {NEW, REDELIVERED}
     assert not row_of(customer).is_active
     assert errors(fake) == {}
 
 
-def test_what_was_changed_here_meanwhile_is_kept(customer, fake):
+def test_saving_an_older_object_keeps_what_the_webhook_has_changed(customer, fake):
     stale = row_of(customer)
-    choose(customer, save_card(customer))
+    make_default(customer, save_card(customer))
     deliver(fake, newest(fake, UPDATED))
 
     stale.stripe_js_response = {"id": "something else"}
     stale.save()
 
-    assert_as_stripe_says(fake, customer)
+    assert_matches_stripe(fake, customer)
     assert row_of(customer).stripe_js_response == {"id": "something else"}
 
 
 @pytest.mark.parametrize("endpoint", REFRESH)
-@pytest.mark.parametrize("fault", SILENCES, ids=lambda fault: fault.name)
-def test_while_stripe_is_down_nothing_changes(customer, fake, endpoint, fault):
-    choose(customer, save_card(customer))
-    told, before = newest(fake, UPDATED), values_of(customer)
+@pytest.mark.parametrize("fault", OUTAGES, ids=lambda fault: fault.name)
+def test_a_customer_is_not_changed_during_an_outage(customer, fake, endpoint, fault):
+    make_default(customer, save_card(customer))
+    event, before = newest(fake, UPDATED), values_of(customer)
     fake.fail_next(endpoint, fault)
 
-    statuses = deliver(fake, told)
+    statuses = deliver(fake, event)
 
-    assert statuses == [NOT_YET]
+    assert statuses == [NOT_APPLIED]
     assert values_of(customer) == before
-    assert deliver(fake, told) == [AGAIN]
-    assert_as_stripe_says(fake, customer)
-    assert error_of(told) == ""
+    assert deliver(fake, event) == [REDELIVERED]
+    assert_matches_stripe(fake, customer)
+    assert error_of(event) == ""
 
 
-def test_of_two_rows_none_is_changed_alone(customer, fake):
-    twin = StripeCustomer.objects.create(
+def test_two_rows_of_a_customer_are_changed_together_or_not_at_all(customer, fake):
+    second_row = StripeCustomer.objects.create(
         user=customer.user, stripe_customer_id=customer.stripe_customer_id
     )
-    choose(customer, save_card(customer))
+    make_default(customer, save_card(customer))
     before = values_of(customer)
 
-    def fail_the_second(request, answer):
+    def fail_the_second(request, response):
         fake.after_request.clear()
         fake.fail_next(METHODS, Fault.SLOW)
         fake.fail_next(METHODS, Fault.ERROR_500_BEFORE)
@@ -359,33 +362,33 @@ def test_of_two_rows_none_is_changed_alone(customer, fake):
 
     statuses = deliver(fake, newest(fake, UPDATED))
 
-    assert statuses == [NOT_YET]
+    assert statuses == [NOT_APPLIED]
     assert calls(fake) == REFRESH * 2
     assert values_of(customer) == before
-    assert row_of(twin).sources == []
+    assert row_of(second_row).sources == []
 
 
-def test_a_customer_that_stripe_does_not_know_is_recorded_as_such(customer, fake):
-    choose(customer, save_card(customer))
-    told, before = newest(fake, UPDATED), values_of(customer)
+def test_the_error_of_a_customer_unknown_to_stripe_is_recorded(customer, fake):
+    make_default(customer, save_card(customer))
+    event, before = newest(fake, UPDATED), values_of(customer)
     fake.account.remove("customer", customer.stripe_customer_id)
 
-    statuses = deliver(fake, told)
+    statuses = deliver(fake, event)
 
     assert statuses == [NEW]
-    assert "No such customer" in error_of(told)
+    assert "No such customer" in error_of(event)
     assert values_of(customer) == before
 
 
 on_servers = pytest.mark.skipif(
-    connection.vendor == "sqlite", reason="SQLite lets one write at a time."
+    connection.vendor == "sqlite", reason="SQLite has one writer at a time."
 )
 
 
 @on_servers
-def test_stripe_is_asked_under_the_lock_of_the_row(transactional_db, fake):
+def test_stripe_is_called_while_the_row_is_locked(transactional_db, fake):
     customer = make_customer()
-    choose(customer, save_card(customer))
+    make_default(customer, save_card(customer))
 
     with row_locked(customer):
         delivery = InThread(lambda: deliver(fake, newest(fake, UPDATED)))
@@ -399,22 +402,22 @@ def test_stripe_is_asked_under_the_lock_of_the_row(transactional_db, fake):
 
 
 @on_servers
-def test_events_of_one_customer_at_once_do_not_stand_in_each_others_way(transactional_db, fake):
+def test_simultaneous_events_of_one_customer_cause_no_deadlock(transactional_db, fake):
     customer = make_customer()
     for _ in range(2):
         StripeCustomer.objects.create(
             user=customer.user, stripe_customer_id=customer.stripe_customer_id
         )
-    told = live(fake, customer)
+    events = make_history(fake, customer)
     charge = make_charge(customer)
 
-    deliveries = [InThread(lambda it=it: deliver(fake, it)) for it in told]
+    deliveries = [InThread(lambda it=it: deliver(fake, it)) for it in events]
     collecting = InThread(charge.charge)
     statuses = [it.join() for it in deliveries]
     collecting.join()
 
-    assert statuses == [[NEW]] * len(told)
+    assert statuses == [[NEW]] * len(events)
     for row in StripeCustomer.objects.all():
-        assert_as_stripe_says(fake, row)
+        assert_matches_stripe(fake, row)
     charge.refresh_from_db()
     assert charge.is_charged

@@ -1,4 +1,4 @@
-"""What becomes of a charge's row when Stripe tells of its refunds, before or after its payment."""
+"""Events about the refunds of a charge, before and after the event of its payment."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from tests.support.payments import REFUND, REFUNDS, RETRIEVE, authenticate, inte
 from tests.support.requests import calls, endpoint_of
 from tests.support.rows import row_of, values_of
 from tests.webhooks.account import (
-    AGAIN,
     NEW,
-    NOT_YET,
-    SILENCES,
+    NOT_APPLIED,
+    OUTAGES,
+    REDELIVERED,
     altered,
     deliver,
     each_order,
@@ -33,18 +33,18 @@ from tests.webhooks.payments import (
     OF_PAYMENT,
     OF_REFUND,
     SUCCEEDED,
-    assert_as_stripe_says,
-    lose_answer,
+    assert_matches_stripe,
     lose_id,
+    lose_response,
 )
 
 pytestmark = pytest.mark.django_db
 
 
-# Money that was given back
+# Refunds that were made
 
 
-def test_a_refund_made_in_the_dashboard_is_counted(charged, fake, heard):
+def test_a_refund_made_in_the_dashboard_is_counted(charged, fake, sent):
     fake.dashboard_refund(charged.stripe_charge_id, 300)
 
     deliver(fake, newest(fake, "charge.refunded"))
@@ -52,34 +52,34 @@ def test_a_refund_made_in_the_dashboard_is_counted(charged, fake, heard):
     row = row_of(charged)
     assert calls(fake) == [REFUNDS]
     assert (row.amount_refunded, row.is_refunded) == (300, False)
-    assert heard == [("refunded", charged.pk)]
+    assert sent == [("refunded", charged.pk)]
 
 
-def test_all_the_events_of_one_refund_are_one_signal(charged, fake, heard):
+def test_all_events_of_one_refund_send_one_signal(charged, fake, sent):
     fake.dashboard_refund(charged.stripe_charge_id, 300)
-    told = events_of(fake, *OF_REFUND)
+    events = events_of(fake, *OF_REFUND)
 
-    deliver(fake, *told)
+    deliver(fake, *events)
 
-    assert len(told) > 1
-    assert calls(fake) == [REFUNDS] * len(told)
-    assert_as_stripe_says(fake, charged)
-    assert heard == [("refunded", charged.pk)]
+    assert len(events) > 1
+    assert calls(fake) == [REFUNDS] * len(events)
+    assert_matches_stripe(fake, charged)
+    assert sent == [("refunded", charged.pk)]
 
 
 @pytest.mark.parametrize("type", [it for it in OF_REFUND if it != "charge.refunded"])
-def test_each_kind_of_event_about_a_refund_is_enough(charged, fake, heard, type):
+def test_each_kind_of_event_about_a_refund_is_enough(charged, fake, sent, type):
     fake.dashboard_refund(charged.stripe_charge_id, 300)
-    told = {**newest(fake, "refund.created"), "type": type}
+    event = {**newest(fake, "refund.created"), "type": type}
 
-    deliver(fake, told)
+    deliver(fake, event)
 
     assert calls(fake) == [REFUNDS]
     assert row_of(charged).amount_refunded == 300
-    assert heard == [("refunded", charged.pk)]
+    assert sent == [("refunded", charged.pk)]
 
 
-def test_a_charge_of_which_all_is_given_back_is_refunded(charged, fake, heard):
+def test_a_charge_whose_whole_amount_is_returned_is_refunded(charged, fake, sent):
     fake.dashboard_refund(charged.stripe_charge_id, 300)
     fake.dashboard_refund(charged.stripe_charge_id)
 
@@ -87,22 +87,22 @@ def test_a_charge_of_which_all_is_given_back_is_refunded(charged, fake, heard):
 
     row = row_of(charged)
     assert (row.amount_refunded, row.is_refunded) == (1000, True)
-    assert heard == [("refunded", charged.pk)]
+    assert sent == [("refunded", charged.pk)]
 
 
-def test_each_increase_is_one_signal(charged, fake, heard):
+def test_each_increase_sends_one_signal(charged, fake, sent):
     for _ in range(2):
         fake.dashboard_refund(charged.stripe_charge_id, 300)
         deliver(fake, *events_of(fake, *OF_REFUND))
 
     assert row_of(charged).amount_refunded == 600
-    assert heard == [("refunded", charged.pk)] * 2
+    assert sent == [("refunded", charged.pk)] * 2
 
 
 @pytest.mark.parametrize("status", ["failed", "canceled"])
-def test_a_refund_that_comes_to_nothing_is_not_counted_any_more(charged, fake, heard, status):
+def test_a_failed_or_canceled_refund_is_no_longer_counted(charged, fake, sent, status):
     made = charged.refund(1000)
-    heard.clear()
+    sent.clear()
     if status == "canceled":
         fake.settle_refund(made.id, "requires_action")
     fake.settle_refund(made.id, status)
@@ -113,23 +113,23 @@ def test_a_refund_that_comes_to_nothing_is_not_counted_any_more(charged, fake, h
     assert (row.amount_refunded, row.is_refunded) == (0, False)
     assert row.refunds.get().status == status
     assert REFUND not in calls(fake)
-    assert heard == []
+    assert sent == []
 
 
-def test_a_refund_that_comes_to_nothing_can_be_made_again(charged, fake, heard):
+def test_a_failed_refund_can_be_made_again(charged, fake, sent):
     made = charged.refund(1000)
     fake.settle_refund(made.id, "failed")
     deliver(fake, *events_of(fake, *OF_REFUND))
-    heard.clear()
+    sent.clear()
 
     again = row_of(charged).refund()
 
     assert again.id != made.id
-    assert_as_stripe_says(fake, charged)
-    assert heard == [("refunded", charged.pk)]
+    assert_matches_stripe(fake, charged)
+    assert sent == [("refunded", charged.pk)]
 
 
-def test_a_pending_refund_counts_and_stays_pending(fake, heard):
+def test_a_pending_refund_counts_and_stays_pending(fake, sent):
     charge = make_charge(make_customer(card="tok_pendingRefund"))
     charge.charge()
     fake.dashboard_refund(charge.stripe_charge_id, 300)
@@ -137,27 +137,25 @@ def test_a_pending_refund_counts_and_stays_pending(fake, heard):
     deliver(fake, *events_of(fake, *OF_REFUND))
 
     assert row_of(charge).amount_refunded == 300
-    assert heard == [("succeeded", charge.pk), ("refunded", charge.pk)]
+    assert sent == [("succeeded", charge.pk), ("refunded", charge.pk)]
 
 
-def test_our_pending_refund_succeeds_in_its_row_as_well(fake, heard):
+def test_the_row_of_a_pending_refund_is_updated_when_it_succeeds(fake, sent):
     charge = make_charge(make_customer(card="tok_pendingRefund"))
     charge.charge()
     made = charge.refund(300)
     assert charge.refunds.get().status == "pending"
-    heard.clear()
+    sent.clear()
     fake.settle_refund(made.id, "succeeded")
 
     deliver(fake, *events_of(fake, *OF_REFUND))
 
     assert charge.refunds.get().status == "succeeded"
     assert row_of(charge).amount_refunded == 300
-    assert heard == []
+    assert sent == []
 
 
-def test_a_refund_whose_answer_was_lost_is_recorded_without_asking_for_another(
-    charged, fake, heard
-):
+def test_a_refund_whose_response_was_lost_is_recorded_without_a_second_request(charged, fake, sent):
     fake.fail_next(REFUND, Fault.ANSWER_LOST)
     with pytest.raises(StripeInternalError):
         charged.refund(300)
@@ -171,10 +169,12 @@ def test_a_refund_whose_answer_was_lost_is_recorded_without_asking_for_another(
     assert (order.status, order.stripe_refund_id) == ("succeeded", made["id"])
     assert order.stripe_response["id"] == made["id"]
     assert row_of(charged).amount_refunded == 300
-    assert heard == [("refunded", charged.pk)]
+    assert sent == [("refunded", charged.pk)]
 
 
-def test_a_refund_that_never_arrived_stays_unknown_and_is_not_asked_for(charged, fake, heard):
+def test_a_refund_whose_request_was_lost_stays_unknown_and_is_not_requested_again(
+    charged, fake, sent
+):
     fake.fail_next(REFUND, Fault.REQUEST_LOST)
     with pytest.raises(StripeInternalError):
         charged.refund(300)
@@ -187,7 +187,7 @@ def test_a_refund_that_never_arrived_stays_unknown_and_is_not_asked_for(charged,
     assert row_of(charged).amount_refunded == 200
 
 
-def test_after_the_webhook_a_lost_refund_is_not_made_twice(charged, fake):
+def test_a_lost_refund_that_the_webhook_recorded_is_not_made_twice(charged, fake):
     fake.fail_next(REFUND, Fault.ANSWER_LOST)
     with pytest.raises(StripeInternalError):
         charged.refund(300)
@@ -199,19 +199,19 @@ def test_after_the_webhook_a_lost_refund_is_not_made_twice(charged, fake):
     assert row_of(charged).amount_refunded == 300
 
 
-def test_a_refund_whose_row_was_rolled_back_gets_it_back(charged, fake):
+def test_the_row_of_a_refund_is_restored_after_a_rollback(charged, fake):
     made = charged.refund(300)
-    lost = charged.refunds.get().uuid
+    lost_uuid = charged.refunds.get().uuid
     StripeRefund.objects.all().delete()
 
     deliver(fake, *events_of(fake, *OF_REFUND))
 
     order = charged.refunds.get()
-    assert (order.uuid, order.stripe_refund_id, order.amount) == (lost, made.id, 300)
+    assert (order.uuid, order.stripe_refund_id, order.amount) == (lost_uuid, made.id, 300)
 
 
 @pytest.mark.parametrize("text", ["garbage", "x" * 500, "12345678"])
-def test_a_refund_with_garbage_in_its_metadata_is_counted(charged, fake, heard, text):
+def test_a_refund_with_garbage_in_its_metadata_is_counted(charged, fake, sent, text):
     stripe.Refund.create(charge=charged.stripe_charge_id, amount=300, metadata={UUID_KEY: text})
 
     statuses = deliver(fake, newest(fake, "charge.refunded"))
@@ -220,51 +220,51 @@ def test_a_refund_with_garbage_in_its_metadata_is_counted(charged, fake, heard, 
     assert error_of(newest(fake, "charge.refunded")) == ""
     assert row_of(charged).amount_refunded == 300
     assert not StripeRefund.objects.exists()
-    assert heard == [("refunded", charged.pk)]
+    assert sent == [("refunded", charged.pk)]
 
 
-def test_a_refund_that_names_the_row_of_another_charges_refund_is_counted(charged, fake, heard):
+def test_a_refund_with_the_uuid_of_another_charges_refund_is_counted(charged, fake, sent):
     another = make_charge(charged.customer)
     another.charge()
     another.refund(100)
-    heard.clear()
-    taken = another.refunds.get()
+    sent.clear()
+    other_refund = another.refunds.get()
     stripe.Refund.create(
-        charge=charged.stripe_charge_id, amount=300, metadata={UUID_KEY: str(taken.uuid)}
+        charge=charged.stripe_charge_id, amount=300, metadata={UUID_KEY: str(other_refund.uuid)}
     )
 
     statuses = deliver(fake, newest(fake, "charge.refunded"))
 
     assert statuses == [NEW]
     assert row_of(charged).amount_refunded == 300
-    assert StripeRefund.objects.get() == taken
-    assert heard == [("refunded", charged.pk)]
+    assert StripeRefund.objects.get() == other_refund
+    assert sent == [("refunded", charged.pk)]
 
 
-def test_a_refund_may_be_told_of_before_the_payment(charge, fake, heard):
-    lose_answer(fake, charge)
+def test_the_event_of_a_refund_may_arrive_before_that_of_its_payment(charge, fake, sent):
+    lose_response(fake, charge)
     fake.dashboard_refund(intent_of(fake, charge)["latest_charge"], 300)
 
     deliver(fake, newest(fake, "refund.created"))
 
     assert calls(fake) == [RETRIEVE, REFUNDS]
-    assert_as_stripe_says(fake, charge)
+    assert_matches_stripe(fake, charge)
     assert row_of(charge).amount_refunded == 300
-    assert heard == [("succeeded", charge.pk), ("refunded", charge.pk)]
+    assert sent == [("succeeded", charge.pk), ("refunded", charge.pk)]
 
 
-def test_a_refund_of_a_row_that_has_lost_its_intent_is_told_with_the_payment(charge, fake, heard):
-    lose_answer(fake, charge)
+def test_a_refund_of_a_row_without_its_intent_id_is_recorded_with_the_payment(charge, fake, sent):
+    lose_response(fake, charge)
     fake.dashboard_refund(intent_of(fake, charge)["latest_charge"], 300)
     lose_id(charge)
 
     deliver(fake, newest(fake, "refund.created"), newest(fake, SUCCEEDED))
 
-    assert_as_stripe_says(fake, charge)
-    assert heard == [("succeeded", charge.pk), ("refunded", charge.pk)]
+    assert_matches_stripe(fake, charge)
+    assert sent == [("succeeded", charge.pk), ("refunded", charge.pk)]
 
 
-def test_a_charge_of_0_14_is_found_by_the_charge_alone(charged, fake, heard):
+def test_a_charge_of_version_0_14_is_found_by_its_charge_id(charged, fake, sent):
     StripeCharge.objects.filter(pk=charged.pk).update(stripe_payment_intent_id="")
     fake.dashboard_refund(charged.stripe_charge_id, 300)
 
@@ -272,70 +272,70 @@ def test_a_charge_of_0_14_is_found_by_the_charge_alone(charged, fake, heard):
 
     row = row_of(charged)
     assert (row.amount_refunded, row.stripe_payment_intent_id) == (300, "")
-    assert heard == [("refunded", charged.pk)]
+    assert sent == [("refunded", charged.pk)]
 
 
-def test_a_refund_of_a_legacy_charge_has_no_intent_at_all(charged, fake, heard):
+def test_a_refund_without_an_intent_is_found_by_its_charge_id(charged, fake, sent):
     StripeCharge.objects.filter(pk=charged.pk).update(stripe_payment_intent_id="")
-    never = make_charge(charged.customer)
-    before = values_of(never)
+    pending = make_charge(charged.customer)
+    before = values_of(pending)
     fake.dashboard_refund(charged.stripe_charge_id, 300)
-    told = altered(newest(fake, "refund.created"), payment_intent=None)
+    event = altered(newest(fake, "refund.created"), payment_intent=None)
 
-    deliver(fake, told)
+    deliver(fake, event)
 
     assert calls(fake) == [REFUNDS]
     assert row_of(charged).amount_refunded == 300
-    assert values_of(never) == before
-    assert heard == [("refunded", charged.pk)]
+    assert values_of(pending) == before
+    assert sent == [("refunded", charged.pk)]
 
 
-@pytest.mark.parametrize("names", [{"charge": None}, {"charge": None, "payment_intent": None}])
-def test_a_refund_that_names_no_charge_of_ours_asks_nothing(charged, fake, names):
-    make_charge(charged.customer)  # which has the id of no charge, and of no intent
+@pytest.mark.parametrize("ids", [{"charge": None}, {"charge": None, "payment_intent": None}])
+def test_a_refund_of_an_unknown_charge_makes_no_request(charged, fake, ids):
+    make_charge(charged.customer)  # a row without ids must not match
     fake.dashboard_refund(charged.stripe_charge_id, 300)
-    told = altered(newest(fake, "refund.created"), **{"payment_intent": "pi_unknown", **names})
+    event = altered(newest(fake, "refund.created"), **{"payment_intent": "pi_unknown", **ids})
 
-    statuses = deliver(fake, told)
+    statuses = deliver(fake, event)
 
     assert statuses == [NEW]
     assert calls(fake) == []
     assert row_of(charged).amount_refunded == 0
 
 
-def test_a_row_without_a_sum_of_refunds_gets_one(charged, fake, heard):
+def test_a_row_without_a_refunded_amount_gets_one(charged, fake, sent):
     StripeCharge.objects.filter(pk=charged.pk).update(amount_refunded=None)
     fake.dashboard_refund(charged.stripe_charge_id, 300)
 
     deliver(fake, newest(fake, "charge.refunded"))
 
     assert row_of(charged).amount_refunded == 300
-    assert heard == [("refunded", charged.pk)]
+    assert sent == [("refunded", charged.pk)]
 
 
-def test_the_webhook_may_arrive_before_the_answer_to_our_refund(charged, fake, heard):
-    def overtake(request, answer):
+def test_the_webhook_may_arrive_before_the_response_to_our_refund(charged, fake, sent):
+    def deliver_early(request, response):
         if endpoint_of(request) == REFUND:
             fake.after_request.clear()
-            told = events_of(fake, "refund.created", "charge.refunded")
-            assert deliver(fake, *told) == [NEW, NEW]
+            events = events_of(fake, "refund.created", "charge.refunded")
+            assert deliver(fake, *events) == [NEW, NEW]
 
-    fake.after_request.append(overtake)
+    fake.after_request.append(deliver_early)
 
     made = charged.refund(300)
 
-    assert_as_stripe_says(fake, charged)
+    assert_matches_stripe(fake, charged)
     assert charged.refunds.get().stripe_refund_id == made.id
-    assert heard == [("refunded", charged.pk)]
+    assert sent == [("refunded", charged.pk)]
 
 
-# In every order
+# The order of the events
 
 
 def make_partly_refunded(fake):
-    """A payment of which nobody knows, and of which a part was given back."""
+    """Make a payment whose response is lost, and refund a part of it in the Dashboard."""
     charge = make_charge()
-    lose_answer(fake, charge)
+    lose_response(fake, charge)
     fake.dashboard_refund(intent_of(fake, charge)["latest_charge"], 300)
     return charge
 
@@ -343,70 +343,70 @@ def make_partly_refunded(fake):
 @pytest.mark.parametrize(
     "order", list(itertools.permutations([SUCCEEDED, "refund.created", "charge.refunded"]))
 )
-def test_a_payment_and_its_refund_may_be_told_of_in_any_order(fake, heard, order):
+def test_the_events_of_a_payment_and_its_refund_may_arrive_in_any_order(fake, sent, order):
     charge = make_partly_refunded(fake)
 
     statuses = deliver(fake, *(newest(fake, type) for type in order))
 
     assert statuses == [NEW] * 3
-    assert_as_stripe_says(fake, charge)
+    assert_matches_stripe(fake, charge)
     assert errors(fake) == {}
-    assert [it for it in heard if it[0] == "succeeded"] == [("succeeded", charge.pk)]
-    assert [it for it in heard if it[0] == "refunded"] == [("refunded", charge.pk)]
+    assert [it for it in sent if it[0] == "succeeded"] == [("succeeded", charge.pk)]
+    assert [it for it in sent if it[0] == "refunded"] == [("refunded", charge.pk)]
 
 
-def test_a_long_story_may_be_told_in_any_order(fake, heard):
+def test_the_events_of_several_refunds_may_arrive_in_any_order(fake, sent):
     chance = random.Random(20261124)
     customer = make_customer(card="tok_authenticationRequired")
 
     for number in range(20):
         charge = make_charge(customer)
-        told = len(fake.events)
+        begun = len(fake.events)
         charge.charge()
         authenticate(fake, charge)
         collected = intent_of(fake, charge)["latest_charge"]
         failing = fake.dashboard_refund(collected, 400)
         fake.dashboard_refund(collected, 200)
         fake.settle_refund(failing["id"], "failed")
-        happened = [it for it in fake.events[told:] if it["type"] in OF_PAYMENT + OF_REFUND]
+        happened = [it for it in fake.events[begun:] if it["type"] in OF_PAYMENT + OF_REFUND]
         [*_, order] = each_order(happened, chance, number=number + 1)
-        heard.clear()
+        sent.clear()
 
         statuses = deliver(fake, *order)
 
         assert statuses == [NEW] * len(happened)
-        assert_as_stripe_says(fake, charge)
+        assert_matches_stripe(fake, charge)
         assert row_of(charge).amount_refunded == 200
-        assert heard == [("succeeded", charge.pk), ("refunded", charge.pk)]
+        assert sent == [("succeeded", charge.pk), ("refunded", charge.pk)]
 
     assert errors(fake) == {}
 
 
-def test_each_event_may_be_told_of_as_soon_as_it_happens(fake, heard):
+def test_each_event_may_be_delivered_as_soon_as_it_happens(fake, sent):
     charge = make_charge(make_customer(card="tok_authenticationRequired"))
     seen = set()
 
-    def tell():
+    def deliver_new():
         new = [it for it in fake.events if it["id"] not in seen]
         seen.update(it["id"] for it in new)
         assert set(deliver(fake, *new)) <= {NEW}
 
-    tell()
+    deliver_new()
     charge.charge()
-    tell()
+    deliver_new()
     authenticate(fake, charge)
-    tell()
-    assert_as_stripe_says(fake, charge)
+    deliver_new()
+    assert_matches_stripe(fake, charge)
     failing = fake.dashboard_refund(row_of(charge).stripe_charge_id, 400)
-    tell()
+    deliver_new()
     fake.settle_refund(failing["id"], "failed")
-    tell()
+    deliver_new()
     fake.dashboard_refund(row_of(charge).stripe_charge_id)
-    tell()
+    deliver_new()
 
-    assert_as_stripe_says(fake, charge)
+    assert_matches_stripe(fake, charge)
     assert errors(fake) == {}
-    assert [name for name, _ in heard] == [
+    assert [name for name, _ in sent] == [
         "card_exception",
         "requires_action",
         "succeeded",
@@ -415,53 +415,53 @@ def test_each_event_may_be_told_of_as_soon_as_it_happens(fake, heard):
     ]
 
 
-# Stripe, when it is asked
+# Outages of Stripe
 
 
-@pytest.mark.parametrize("fault", SILENCES, ids=lambda fault: fault.name)
-def test_while_the_refunds_cannot_be_listed_nothing_is_concluded(charged, fake, heard, fault):
+@pytest.mark.parametrize("fault", OUTAGES, ids=lambda fault: fault.name)
+def test_a_refund_is_not_recorded_during_an_outage(charged, fake, sent, fault):
     fake.dashboard_refund(charged.stripe_charge_id, 300)
-    told = newest(fake, "charge.refunded")
+    event = newest(fake, "charge.refunded")
     before = values_of(charged)
     fake.fail_next(REFUNDS, fault)
 
-    statuses = deliver(fake, told)
+    statuses = deliver(fake, event)
 
-    assert statuses == [NOT_YET]
+    assert statuses == [NOT_APPLIED]
     assert values_of(charged) == before
-    assert deliver(fake, told) == [AGAIN]
-    assert_as_stripe_says(fake, charged)
-    assert heard == [("refunded", charged.pk)]
+    assert deliver(fake, event) == [REDELIVERED]
+    assert_matches_stripe(fake, charged)
+    assert sent == [("refunded", charged.pk)]
 
 
-def test_a_payment_found_with_a_refund_that_cannot_be_listed_is_undone(charge, fake, heard):
-    lose_answer(fake, charge)
+def test_a_payment_is_rolled_back_if_its_refunds_cannot_be_listed(charge, fake, sent):
+    lose_response(fake, charge)
     fake.dashboard_refund(intent_of(fake, charge)["latest_charge"], 300)
-    told = newest(fake, "charge.refunded")
+    event = newest(fake, "charge.refunded")
     fake.fail_next(REFUNDS, Fault.ERROR_500_BEFORE)
 
-    statuses = deliver(fake, told)
+    statuses = deliver(fake, event)
 
-    assert statuses == [NOT_YET]
+    assert statuses == [NOT_APPLIED]
     assert not row_of(charge).is_charged
-    assert heard == []
-    deliver(fake, told)
-    assert_as_stripe_says(fake, charge)
+    assert sent == []
+    deliver(fake, event)
+    assert_matches_stripe(fake, charge)
 
 
-# The method by itself
+# The method take_over_refunds()
 
 
-def test_taking_over_refunds_leaves_the_signals_to_the_caller(charged, fake, heard):
+def test_take_over_refunds_only_marks_the_signal_as_due(charged, fake, sent):
     fake.dashboard_refund(charged.stripe_charge_id, 300)
 
     charged.take_over_refunds()
 
     assert (charged.amount_refunded, charged.signal_due) == (300, "refunded")
-    assert heard == []
+    assert sent == []
 
 
-def test_taking_over_refunds_records_each_that_was_unknown(charged, fake):
+def test_take_over_refunds_records_each_unknown_refund(charged, fake):
     charged.refund(100)
     charged.refund(200)
     StripeRefund.objects.update(status=StripeRefund.STATUS_UNKNOWN, stripe_refund_id="")

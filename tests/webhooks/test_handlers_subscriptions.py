@@ -1,4 +1,4 @@
-"""What becomes of a subscription's row when Stripe tells of it, or of its invoices."""
+"""Events about a subscription and its invoices."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from tests.support.rows import row_of, values_of
 from tests.support.threads import InThread
 from tests.support.waiting import wait_until
 from tests.webhooks.account import (
-    AGAIN,
     NEW,
-    NOT_YET,
-    SILENCES,
+    NOT_APPLIED,
+    OUTAGES,
+    REDELIVERED,
     altered,
     deliver,
     each_order,
@@ -56,35 +56,38 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def active(fake):
-    """A subscription that is paid for."""
+    """An active subscription, whose first invoice is paid."""
     subscription = make_subscription()
     subscription.create_at_stripe()
     return subscription
 
 
-def of_subscriptions(fake):
-    """The events that a subscription's row listens to, oldest first."""
+def events_of_subscriptions(fake):
+    """Return the events that update a subscription's row, oldest first."""
     events = events_of(fake)
-    return [it for it in events if it["type"].startswith("customer.subscription.") or is_paid(it)]
+    return [
+        it for it in events if it["type"].startswith("customer.subscription.") or is_of_invoice(it)
+    ]
 
 
-def is_paid(event):
+def is_of_invoice(event):
     return event["type"] in OF_INVOICE
 
 
-def lose_answer(fake, subscription):
-    """Subscribe, and never hear what became of it."""
+def lose_response(fake, subscription):
+    """Create the subscription at Stripe, but lose the response."""
     fake.fail_next(CREATE, Fault.ANSWER_LOST)
     with pytest.raises(stripe.APIConnectionError):
         subscription.create_at_stripe()
 
 
-def spoil_card(subscription):
-    """Let the customer's card be one that declines every payment."""
+def make_card_decline(subscription):
+    """Replace the customer's card by one that declines every payment."""
     subscription.customer.add_new_source("tok_chargeCustomerFail")
 
 
-def assert_as_stripe_says(fake, subscription, status=None):
+def assert_matches_stripe(fake, subscription, status=None):
+    """Check that the row matches Stripe's subscription and has this ``status``, if given."""
     row = row_of(subscription)
     known = fake.account.get("subscription", row.stripe_subscription_id)
     canceled_at = row.canceled_at and int(row.canceled_at.timestamp())
@@ -96,10 +99,10 @@ def assert_as_stripe_says(fake, subscription, status=None):
     assert row.customer.stripe_customer_id == known["customer"]
 
 
-# How it goes on
+# The status of a subscription
 
 
-def test_the_event_of_its_creation_says_nothing_new(active, fake):
+def test_the_event_of_the_creation_changes_nothing(active, fake):
     before = values_of(active)
 
     statuses = deliver(fake, newest(fake, CREATED))
@@ -109,119 +112,119 @@ def test_the_event_of_its_creation_says_nothing_new(active, fake):
     assert values_of(active) == {**before, "updated": values_of(active)["updated"]}
 
 
-def test_each_event_of_a_subscription_is_one_request(active, fake):
-    told = of_subscriptions(fake)
+def test_each_event_of_a_subscription_makes_one_request(active, fake):
+    events = events_of_subscriptions(fake)
 
-    statuses = deliver(fake, *told)
+    statuses = deliver(fake, *events)
 
-    assert {it["type"] for it in told} >= {CREATED, "invoice.paid"}
-    assert statuses == [NEW] * len(told)
-    assert calls(fake) == [RETRIEVE] * len(told)
+    assert {it["type"] for it in events} >= {CREATED, "invoice.paid"}
+    assert statuses == [NEW] * len(events)
+    assert calls(fake) == [RETRIEVE] * len(events)
 
 
-def test_a_renewal_leaves_it_active_with_the_new_period(active, fake):
+def test_a_renewed_subscription_is_active_with_the_new_period(active, fake):
     fake.advance(MONTH)
 
-    deliver(fake, *of_subscriptions(fake))
+    deliver(fake, *events_of_subscriptions(fake))
 
     known = fake.account.get("subscription", active.stripe_subscription_id)
     [item] = row_of(active).stripe_response["items"]["data"]
-    assert_as_stripe_says(fake, active, "active")
+    assert_matches_stripe(fake, active, "active")
     assert item["current_period_end"] == known["items"]["data"][0]["current_period_end"]
 
 
 @pytest.mark.parametrize("type", [UPDATED, "invoice.payment_failed"])
-def test_a_renewal_that_is_declined_makes_it_past_due(active, fake, type):
-    spoil_card(active)
+def test_a_subscription_is_past_due_after_a_declined_renewal(active, fake, type):
+    make_card_decline(active)
     fake.advance(MONTH)
 
     deliver(fake, newest(fake, type))
 
     assert calls(fake) == [RETRIEVE]
-    assert_as_stripe_says(fake, active, "past_due")
+    assert_matches_stripe(fake, active, "past_due")
     assert not row_of(active).has_access
 
 
-def test_a_payment_at_last_makes_it_active_again(active, fake):
-    spoil_card(active)
+def test_a_past_due_subscription_is_active_after_a_payment(active, fake):
+    make_card_decline(active)
     fake.advance(MONTH)
-    deliver(fake, *of_subscriptions(fake))
+    deliver(fake, *events_of_subscriptions(fake))
     active.customer.add_new_source("tok_visa")
     fake.advance(10 * DAY)
 
     deliver(fake, newest(fake, "invoice.paid"))
 
-    assert_as_stripe_says(fake, active, "active")
+    assert_matches_stripe(fake, active, "active")
 
 
 @pytest.mark.parametrize("status", ["canceled", "unpaid", "past_due"])
-def test_after_the_last_try_it_is_what_the_dashboard_says(status):
+def test_after_the_last_retry_the_status_is_the_one_set_in_the_dashboard(status):
     with FakeStripe(after_last_retry=status) as fake:
         subscription = make_subscription()
         subscription.create_at_stripe()
-        spoil_card(subscription)
+        make_card_decline(subscription)
         fake.advance(2 * MONTH - 5 * DAY)
 
-        deliver(fake, *of_subscriptions(fake))
+        deliver(fake, *events_of_subscriptions(fake))
 
-        assert_as_stripe_says(fake, subscription, status)
+        assert_matches_stripe(fake, subscription, status)
         assert not row_of(subscription).has_access
 
 
-def test_a_subscription_ended_in_the_dashboard_is_canceled(active, fake):
+def test_a_subscription_canceled_in_the_dashboard_is_canceled(active, fake):
     fake.dashboard_cancel_subscription(active.stripe_subscription_id)
 
     deliver(fake, newest(fake, DELETED))
 
-    assert_as_stripe_says(fake, active, "canceled")
+    assert_matches_stripe(fake, active, "canceled")
     assert row_of(active).canceled_at is not None
 
 
-def test_a_subscription_that_ends_with_its_period_is_active_until_then(active, fake):
+def test_a_subscription_canceled_at_period_end_is_active_until_then(active, fake):
     fake.dashboard_cancel_subscription(active.stripe_subscription_id, at_period_end=True)
-    deliver(fake, *of_subscriptions(fake))
-    assert_as_stripe_says(fake, active, "active")
+    deliver(fake, *events_of_subscriptions(fake))
+    assert_matches_stripe(fake, active, "active")
     assert row_of(active).is_ending
 
     fake.advance(MONTH)
     deliver(fake, newest(fake, DELETED))
 
-    assert_as_stripe_says(fake, active, "canceled")
+    assert_matches_stripe(fake, active, "canceled")
 
 
-def test_a_deleted_customer_has_no_subscription_any_more(active, fake):
+def test_the_subscription_of_a_deleted_customer_is_canceled(active, fake):
     fake.dashboard_delete_customer(active.customer.stripe_customer_id)
 
     deliver(fake, newest(fake, DELETED))
 
-    assert_as_stripe_says(fake, active, "canceled")
+    assert_matches_stripe(fake, active, "canceled")
 
 
-def test_a_trial_becomes_what_is_paid_for(fake):
+def test_a_subscription_is_active_after_its_trial(fake):
     subscription = make_subscription(plan=make_plan(trial_period_days=14))
     subscription.create_at_stripe()
     assert row_of(subscription).status == "trialing"
     fake.advance(15 * DAY)
-    told = of_subscriptions(fake)
+    events = events_of_subscriptions(fake)
 
-    deliver(fake, *told)
+    deliver(fake, *events)
 
-    assert "customer.subscription.trial_will_end" in {it["type"] for it in told}
-    assert_as_stripe_says(fake, subscription, "active")
+    assert "customer.subscription.trial_will_end" in {it["type"] for it in events}
+    assert_matches_stripe(fake, subscription, "active")
 
 
-def test_a_first_payment_that_never_comes_makes_it_expire(fake):
+def test_a_subscription_without_a_first_payment_expires(fake):
     subscription = make_subscription(card="tok_chargeCustomerFail")
     subscription.create_at_stripe()
     assert row_of(subscription).status == "incomplete"
     fake.advance(DAY)
 
-    deliver(fake, *of_subscriptions(fake))
+    deliver(fake, *events_of_subscriptions(fake))
 
-    assert_as_stripe_says(fake, subscription, "incomplete_expired")
+    assert_matches_stripe(fake, subscription, "incomplete_expired")
 
 
-def test_a_first_payment_in_the_browser_makes_it_active(fake):
+def test_a_first_payment_in_the_browser_activates_the_subscription(fake):
     subscription = make_subscription(card="tok_authenticationRequired")
     subscription.create_at_stripe()
     assert row_of(subscription).status == "incomplete"
@@ -235,16 +238,16 @@ def test_a_first_payment_in_the_browser_makes_it_active(fake):
     deliver(fake, newest(fake, "invoice.paid"))
 
     assert calls(fake) == [RETRIEVE]
-    assert_as_stripe_says(fake, subscription, "active")
+    assert_matches_stripe(fake, subscription, "active")
 
 
-# Whose it is
+# The row and the customer of a subscription
 
 
-def test_a_row_whose_creating_answer_was_lost_gets_its_id(fake):
+def test_a_row_gets_its_id_although_the_response_was_lost(fake):
     subscription = make_subscription()
-    payer = subscription.user.stripe_customers.get()
-    lose_answer(fake, subscription)
+    customer = subscription.user.stripe_customers.get()
+    lose_response(fake, subscription)
     assert row_of(subscription).stripe_subscription_id == ""
 
     deliver(fake, newest(fake, CREATED))
@@ -252,13 +255,13 @@ def test_a_row_whose_creating_answer_was_lost_gets_its_id(fake):
     row = row_of(subscription)
     [known] = fake.account.all("subscription")
     assert calls(fake) == [RETRIEVE]
-    assert (row.stripe_subscription_id, row.customer) == (known["id"], payer)
-    assert_as_stripe_says(fake, subscription, "active")
+    assert (row.stripe_subscription_id, row.customer) == (known["id"], customer)
+    assert_matches_stripe(fake, subscription, "active")
 
 
-def test_a_row_that_got_its_id_by_the_webhook_is_not_created_again(fake):
+def test_a_subscription_is_not_created_again_after_the_webhook_recorded_its_id(fake):
     subscription = make_subscription()
-    lose_answer(fake, subscription)
+    lose_response(fake, subscription)
     deliver(fake, newest(fake, CREATED))
 
     with pytest.raises(StripeMethodNotAllowed, match="Already created"):
@@ -267,18 +270,18 @@ def test_a_row_that_got_its_id_by_the_webhook_is_not_created_again(fake):
     assert len(fake.account.all("subscription")) == 1
 
 
-def test_the_customer_who_has_subscribed_is_the_rows_though_another_one_is_newer(fake):
+def test_the_subscribing_customer_is_recorded_even_if_the_user_has_a_newer_one(fake):
     subscription = make_subscription()
-    payer = subscription.user.stripe_customers.get()
-    lose_answer(fake, subscription)
+    customer = subscription.user.stripe_customers.get()
+    lose_response(fake, subscription)
     make_customer(subscription.user)
 
     deliver(fake, newest(fake, CREATED))
 
-    assert row_of(subscription).customer == payer
+    assert row_of(subscription).customer == customer
 
 
-def test_a_customer_that_a_person_has_chosen_is_left_alone(active, fake):
+def test_a_customer_that_was_set_by_hand_is_kept(active, fake):
     other = make_customer(active.user)
     StripeSubscription.objects.filter(pk=active.pk).update(customer=other)
 
@@ -287,11 +290,11 @@ def test_a_customer_that_a_person_has_chosen_is_left_alone(active, fake):
     assert row_of(active).customer == other
 
 
-def test_a_customer_of_another_user_does_not_become_the_rows(fake):
+def test_a_customer_of_another_user_is_not_recorded(fake):
     subscription = make_subscription()
-    lose_answer(fake, subscription)
-    payer = subscription.user.stripe_customers.get()
-    type(payer).objects.filter(pk=payer.pk).update(user=make_customer().user)
+    lose_response(fake, subscription)
+    customer = subscription.user.stripe_customers.get()
+    type(customer).objects.filter(pk=customer.pk).update(user=make_customer().user)
 
     deliver(fake, newest(fake, CREATED))
 
@@ -299,8 +302,8 @@ def test_a_customer_of_another_user_does_not_become_the_rows(fake):
     assert row_of(subscription).customer is None
 
 
-def test_a_row_that_has_its_subscription_takes_no_other_one(active, fake):
-    stranger = stripe.Subscription.create(
+def test_a_row_with_a_subscription_ignores_another_subscription_with_its_uuid(active, fake):
+    other = stripe.Subscription.create(
         customer=active.customer.stripe_customer_id,
         items=[{"price": active.plan.stripe_plan_id}],
         metadata={UUID_KEY: str(active.uuid)},
@@ -309,56 +312,56 @@ def test_a_row_that_has_its_subscription_takes_no_other_one(active, fake):
 
     statuses = deliver(fake, newest(fake, CREATED))
 
-    assert newest(fake, CREATED)["data"]["object"]["id"] == stranger.id
+    assert newest(fake, CREATED)["data"]["object"]["id"] == other.id
     assert statuses == [NEW]
     assert calls(fake) == []
     assert values_of(active) == before
 
 
 @pytest.mark.parametrize("text", ["", "garbage", "x" * 500, "6f1c24b1-6b0e-4c1a-9b62-6a2f7c1f0d11"])
-def test_a_subscription_of_nobody_here_asks_nothing(active, fake, text):
-    unborn = StripeSubscription.objects.create(user=active.user, plan=active.plan)
-    stranger = stripe.Subscription.create(
+def test_events_of_an_unknown_subscription_make_no_request(active, fake, text):
+    local_only = StripeSubscription.objects.create(user=active.user, plan=active.plan)
+    other = stripe.Subscription.create(
         customer=active.customer.stripe_customer_id,
         items=[{"price": active.plan.stripe_plan_id}],
         metadata={UUID_KEY: text},
     )
-    fake.dashboard_cancel_subscription(stranger.id)
-    told = [it for it in of_subscriptions(fake) if stranger.id in str(it["data"])]
-    before = values_of(active), values_of(unborn)
+    fake.dashboard_cancel_subscription(other.id)
+    events = [it for it in events_of_subscriptions(fake) if other.id in str(it["data"])]
+    before = values_of(active), values_of(local_only)
 
-    statuses = deliver(fake, *told)
+    statuses = deliver(fake, *events)
 
-    assert statuses == [NEW] * len(told)
+    assert statuses == [NEW] * len(events)
     assert calls(fake) == []
-    assert (values_of(active), values_of(unborn)) == before
+    assert (values_of(active), values_of(local_only)) == before
     assert errors(fake) == {}
 
 
-# Its invoices
+# Invoices
 
 
 @pytest.mark.parametrize("type", OF_INVOICE)
-def test_what_becomes_of_an_invoice_decides_how_the_subscription_stands(active, fake, type):
-    told = altered(newest(fake, "invoice.paid"))
-    told["type"] = type
+def test_an_event_of_an_invoice_updates_the_subscription(active, fake, type):
+    event = altered(newest(fake, "invoice.paid"))
+    event["type"] = type
     StripeSubscription.objects.update(status="past_due")
 
-    deliver(fake, told)
+    deliver(fake, event)
 
     assert calls(fake) == [RETRIEVE]
-    assert_as_stripe_says(fake, active, "active")
+    assert_matches_stripe(fake, active, "active")
 
 
-def test_an_invoice_of_an_older_api_version_names_the_subscription_elsewhere(active, fake):
-    told = newest(fake, "invoice.paid")
-    old = altered(told, parent=None, subscription=active.stripe_subscription_id)
+def test_the_subscription_is_found_in_an_invoice_of_an_older_api_version(active, fake):
+    event = newest(fake, "invoice.paid")
+    old = altered(event, parent=None, subscription=active.stripe_subscription_id)
     StripeSubscription.objects.update(status="past_due")
 
     deliver(fake, old)
 
-    assert "subscription" not in told["data"]["object"]
-    assert_as_stripe_says(fake, active, "active")
+    assert "subscription" not in event["data"]["object"]
+    assert_matches_stripe(fake, active, "active")
 
 
 @pytest.mark.parametrize(
@@ -370,104 +373,104 @@ def test_an_invoice_of_an_older_api_version_names_the_subscription_elsewhere(act
         {"parent": None, "subscription": None},
         {"parent": {"subscription_details": {"subscription": "sub_unknown"}}},
     ],
-    ids=["no parent", "a quote's", "none named", "none named, of old", "unknown"],
+    ids=["no parent", "a quote", "null", "null, older API version", "unknown"],
 )
-def test_an_invoice_without_a_subscription_of_ours_asks_nothing(active, fake, fields):
-    # A row without an id is not the one that an invoice without a subscription is of.
+def test_an_invoice_without_a_known_subscription_makes_no_request(active, fake, fields):
+    # A row without an id must not match an invoice without a subscription.
     StripeSubscription.objects.create(user=active.user, plan=active.plan)
-    told = altered(newest(fake, "invoice.paid"), **fields)
+    event = altered(newest(fake, "invoice.paid"), **fields)
 
-    statuses = deliver(fake, told)
+    statuses = deliver(fake, event)
 
     assert statuses == [NEW]
     assert calls(fake) == []
 
 
-def test_an_invoice_told_of_before_the_subscription_is_not_missed(fake):
+def test_the_event_of_an_invoice_may_arrive_before_that_of_the_subscription(fake):
     subscription = make_subscription()
-    lose_answer(fake, subscription)
+    lose_response(fake, subscription)
 
     deliver(fake, newest(fake, "invoice.paid"), newest(fake, CREATED))
 
     assert calls(fake) == [RETRIEVE]
-    assert_as_stripe_says(fake, subscription, "active")
+    assert_matches_stripe(fake, subscription, "active")
 
 
-# In any order, and when Stripe does not answer
+# The order of the events, and outages
 
 
-def live(fake, subscription):
-    """From a trial over a decline to the end."""
+def make_history(fake, subscription):
+    """Run the subscription through a trial, a declined renewal and a payment."""
     subscription.create_at_stripe()
     fake.advance(15 * DAY)
-    spoil_card(subscription)
+    make_card_decline(subscription)
     fake.advance(MONTH)
     subscription.customer.add_new_source("tok_visa")
     fake.advance(10 * DAY)
 
 
 @pytest.mark.parametrize("is_ended", [False, True])
-def test_whatever_comes_last_the_row_says_what_stripe_says(fake, is_ended):
+def test_the_row_matches_stripe_after_events_in_any_order(fake, is_ended):
     chance = random.Random(20261124)
     plan = make_plan(trial_period_days=14)
     for number in range(6):
         begun = len(fake.events)
         subscription = make_subscription(plan=plan)
-        live(fake, subscription)
+        make_history(fake, subscription)
         if is_ended:
             fake.dashboard_cancel_subscription(subscription.stripe_subscription_id)
-        happened = [
+        events = [
             it
             for it in fake.events[begun:]
-            if it in of_subscriptions(fake)
+            if it in events_of_subscriptions(fake)
             and row_of(subscription).stripe_subscription_id in str(it["data"])
         ]
-        [*_, order] = each_order(happened, chance, number + 2)
+        [*_, order] = each_order(events, chance, number + 2)
 
         statuses = deliver(fake, *order)
 
-        assert len(happened) > 6
-        assert statuses == [NEW] * len(happened)
-        assert_as_stripe_says(fake, subscription, "canceled" if is_ended else "active")
+        assert len(events) > 6
+        assert statuses == [NEW] * len(events)
+        assert_matches_stripe(fake, subscription, "canceled" if is_ended else "active")
     assert errors(fake) == {}
 
 
-def test_the_same_event_again_asks_nothing(active, fake):
+def test_a_redelivered_event_makes_no_request(active, fake):
     deliver(fake, newest(fake, CREATED))
 
     statuses = deliver(fake, newest(fake, CREATED))
 
-    assert statuses == [AGAIN]
+    assert statuses == [REDELIVERED]
     assert calls(fake) == []
 
 
-@pytest.mark.parametrize("fault", SILENCES, ids=lambda fault: fault.name)
-def test_while_stripe_is_down_nothing_changes(active, fake, fault):
+@pytest.mark.parametrize("fault", OUTAGES, ids=lambda fault: fault.name)
+def test_a_subscription_is_not_changed_during_an_outage(active, fake, fault):
     fake.dashboard_cancel_subscription(active.stripe_subscription_id)
-    told, before = newest(fake, DELETED), values_of(active)
+    event, before = newest(fake, DELETED), values_of(active)
     fake.fail_next(RETRIEVE, fault)
 
-    statuses = deliver(fake, told)
+    statuses = deliver(fake, event)
 
-    assert statuses == [NOT_YET]
+    assert statuses == [NOT_APPLIED]
     assert values_of(active) == before
-    assert deliver(fake, told) == [AGAIN]
-    assert_as_stripe_says(fake, active, "canceled")
-    assert error_of(told) == ""
+    assert deliver(fake, event) == [REDELIVERED]
+    assert_matches_stripe(fake, active, "canceled")
+    assert error_of(event) == ""
 
 
-def test_a_subscription_that_stripe_does_not_know_is_recorded_as_such(active, fake):
-    told, before = newest(fake, CREATED), values_of(active)
+def test_the_error_of_a_subscription_unknown_to_stripe_is_recorded(active, fake):
+    event, before = newest(fake, CREATED), values_of(active)
     fake.account.remove("subscription", active.stripe_subscription_id)
 
-    statuses = deliver(fake, told)
+    statuses = deliver(fake, event)
 
     assert statuses == [NEW]
-    assert "No such subscription" in error_of(told)
+    assert "No such subscription" in error_of(event)
     assert values_of(active) == before
 
 
-def test_what_was_changed_here_meanwhile_is_kept(active, fake):
+def test_saving_an_older_object_keeps_what_the_webhook_has_changed(active, fake):
     stale = row_of(active)
     fake.dashboard_cancel_subscription(active.stripe_subscription_id)
     deliver(fake, newest(fake, DELETED))
@@ -475,17 +478,17 @@ def test_what_was_changed_here_meanwhile_is_kept(active, fake):
     stale.metadata = {"a": "b"}
     stale.save()
 
-    assert_as_stripe_says(fake, active, "canceled")
+    assert_matches_stripe(fake, active, "canceled")
     assert row_of(active).metadata == {"a": "b"}
 
 
 on_servers = pytest.mark.skipif(
-    connection.vendor == "sqlite", reason="SQLite lets one write at a time."
+    connection.vendor == "sqlite", reason="SQLite has one writer at a time."
 )
 
 
 @on_servers
-def test_stripe_is_asked_under_the_lock_of_the_row(transactional_db, fake):
+def test_stripe_is_called_while_the_row_is_locked(transactional_db, fake):
     subscription = make_subscription()
     subscription.create_at_stripe()
 
@@ -497,24 +500,26 @@ def test_stripe_is_asked_under_the_lock_of_the_row(transactional_db, fake):
         fake.dashboard_cancel_subscription(subscription.stripe_subscription_id)
 
     assert delivery.join() == [NEW]
-    assert_as_stripe_says(fake, subscription, "canceled")
+    assert_matches_stripe(fake, subscription, "canceled")
 
 
 @on_servers
-def test_the_webhook_waits_for_whoever_is_creating_it(transactional_db, fake):
+def test_the_webhook_waits_for_the_transaction_that_creates_the_subscription(
+    transactional_db, fake
+):
     subscription = make_subscription()
     deliveries = []
 
-    def overtake(request, answer):
+    def deliver_early(request, response):
         if endpoint_of(request) == CREATE:
             fake.after_request.clear()
             deliveries.append(InThread(lambda: deliver(fake, newest(fake, CREATED))))
             wait_until(StripeWebhook.objects.exists)
 
-    fake.after_request.append(overtake)
+    fake.after_request.append(deliver_early)
 
     subscription.create_at_stripe()
 
     assert deliveries[0].join() == [NEW]
     assert error_of(newest(fake, CREATED)) == ""
-    assert_as_stripe_says(fake, subscription, "active")
+    assert_matches_stripe(fake, subscription, "active")

@@ -1,4 +1,4 @@
-"""The row of an event: made, saved, parsed, chosen."""
+"""``StripeWebhook``: creating, saving, parsing and querying events."""
 
 from __future__ import annotations
 
@@ -23,23 +23,23 @@ from tests.webhooks.effects import (
     effects_of,
     make_event,
     stored_event,
-    take_effect,
+    write_effect,
 )
 
-NO_EVENTS = [[], {}, "of old", 7, None, {"data": 1}, {"data": {"object": "po_1"}}, {"type": None}]
+NOT_EVENTS = [[], {}, "of old", 7, None, {"data": 1}, {"data": {"object": "po_1"}}, {"type": None}]
 
 
 @pytest.fixture
 def handled(db, on):
-    """An event's effect is counted."""
-    on(TYPE)(take_effect)
+    """A handler whose effects can be counted."""
+    on(TYPE)(write_effect)
 
 
 def create(made):
     return StripeWebhook.objects.create(id=made["id"], raw_data=made)
 
 
-# Made
+# Creating
 
 
 def test_creating_an_event_applies_it(handled):
@@ -54,7 +54,7 @@ def test_creating_an_event_applies_it(handled):
     assert row.raw_data == made
 
 
-def test_creating_an_event_again_is_refused_and_applies_nothing(handled):
+def test_creating_an_event_again_raises_and_applies_nothing(handled):
     made = make_event()
     webhook = create(made)
 
@@ -65,7 +65,7 @@ def test_creating_an_event_again_is_refused_and_applies_nothing(handled):
     assert StripeWebhook.objects.count() == 1
 
 
-def test_a_new_object_does_not_overwrite_the_row_of_its_id(handled):
+def test_saving_a_new_object_does_not_overwrite_the_row_with_its_id(handled):
     webhook = stored_event()
 
     with pytest.raises(IntegrityError), transaction.atomic():
@@ -77,7 +77,7 @@ def test_a_new_object_does_not_overwrite_the_row_of_its_id(handled):
     assert effects_of(webhook) == []
 
 
-def test_an_event_whose_handler_fails_is_stored_by_creating_it(db, on):
+def test_creating_an_event_stores_it_even_if_its_handler_fails(db, on):
     made = make_event()
 
     @on(TYPE)
@@ -93,7 +93,7 @@ def test_an_event_whose_handler_fails_is_stored_by_creating_it(db, on):
     assert row.retry_at > timezone.now()
 
 
-def test_an_event_that_is_said_to_be_parsed_is_stored_without_applying_it(handled):
+def test_creating_an_event_with_is_parsed_stores_it_without_applying_it(handled):
     made = make_event()
 
     webhook = StripeWebhook.objects.create(id=made["id"], raw_data=made, is_parsed=True)
@@ -111,7 +111,7 @@ def test_secrets_are_not_stored(db):
     assert row_of(webhook).stripe_object == {"id": "pi_1"}
 
 
-def test_text_that_no_database_holds_is_stored_escaped(db):
+def test_characters_that_no_database_stores_are_escaped(db):
     made = make_event()
     made["data"] = {"object": {"id": "po_1", "description": "a\0b\ud800"}}
 
@@ -120,10 +120,10 @@ def test_text_that_no_database_holds_is_stored_escaped(db):
     assert row_of(webhook).stripe_object["description"] == "a\\u0000b\\ud800"
 
 
-# Saved
+# Saving
 
 
-def test_saving_a_stored_event_writes_only_what_was_changed(handled):
+def test_saving_a_stored_event_writes_only_the_changed_fields(handled):
     webhook = stored_event()
     stale = row_of(webhook)
     webhook.parse()
@@ -144,7 +144,7 @@ def test_saving_a_stored_event_applies_nothing(handled):
     assert effects_of(webhook) == []
 
 
-def test_saving_what_was_read_before_it_was_applied_does_not_take_the_mark_off(handled):
+def test_saving_an_object_that_was_read_before_the_event_was_applied_keeps_the_mark(handled):
     webhook = stored_event()
     stale = row_of(webhook)
     webhook.parse()
@@ -154,10 +154,10 @@ def test_saving_what_was_read_before_it_was_applied_does_not_take_the_mark_off(h
     assert row_of(webhook).is_parsed
 
 
-# Parsed
+# Parsing
 
 
-def test_parsing_twice_is_refused(handled):
+def test_parsing_twice_raises_already_parsed(handled):
     webhook = stored_event()
     webhook.parse()
 
@@ -168,7 +168,7 @@ def test_parsing_twice_is_refused(handled):
     assert (row_of(webhook).attempts, row_of(webhook).parse_error) == (1, "")
 
 
-def test_parsing_what_somebody_else_has_parsed_is_refused(handled):
+def test_parsing_an_event_that_another_process_has_parsed_raises_already_parsed(handled):
     webhook = stored_event()
     row_of(webhook).parse()
 
@@ -197,11 +197,11 @@ def test_parsing_an_unsaved_event_stores_and_applies_it(handled):
     assert effects_of(webhook) == ["handler"]
 
 
-# Of the other mode
+# The wrong mode
 
 
 @pytest.mark.parametrize(("key", "livemode"), [("sk_test_1", True), ("sk_live_1", False)])
-def test_an_event_of_the_other_mode_is_stored_and_not_applied(handled, settings, key, livemode):
+def test_an_event_of_the_wrong_mode_is_stored_and_not_applied(handled, settings, key, livemode):
     settings.STRIPE_API_KEY = key
 
     webhook = create(make_event(livemode=livemode))
@@ -212,24 +212,22 @@ def test_an_event_of_the_other_mode_is_stored_and_not_applied(handled, settings,
 
 
 @pytest.mark.parametrize(
-    ("key", "livemode", "said"),
+    ("key", "livemode", "message"),
     [("sk_test_1", True, "from live mode"), ("sk_live_1", False, "from test mode")],
 )
 @pytest.mark.parametrize("act", [StripeWebhook.parse, StripeWebhook.retry])
-def test_applying_an_event_of_the_other_mode_is_refused(
-    handled, settings, act, key, livemode, said
-):
+def test_applying_an_event_of_the_wrong_mode_raises(handled, settings, act, key, livemode, message):
     settings.STRIPE_API_KEY = key
     webhook = stored_event(livemode=livemode)
 
-    with pytest.raises(StripeMethodNotAllowed, match=said):
+    with pytest.raises(StripeMethodNotAllowed, match=message):
         act(webhook)
 
     assert (row_of(webhook).is_parsed, row_of(webhook).attempts) == (False, 0)
     assert effects_of(webhook) == []
 
 
-def test_parsing_an_unsaved_event_of_the_other_mode_is_refused(handled):
+def test_parsing_an_unsaved_event_of_the_wrong_mode_raises(handled):
     made = make_event(livemode=True)
     webhook = StripeWebhook(id=made["id"], raw_data=made)
 
@@ -240,7 +238,7 @@ def test_parsing_an_unsaved_event_of_the_other_mode_is_refused(handled):
     assert effects_of(webhook) == []
 
 
-def test_an_event_can_be_applied_once_the_key_is_of_its_mode(handled, settings):
+def test_an_event_can_be_applied_after_the_key_changed_to_its_mode(handled, settings):
     webhook = stored_event(livemode=True)
     settings.STRIPE_API_KEY = "sk_live_1"
 
@@ -251,24 +249,24 @@ def test_an_event_can_be_applied_once_the_key_is_of_its_mode(handled, settings):
     assert effects_of(webhook) == ["handler"]
 
 
-# What it is about
+# The type and the object of an event
 
 
-def test_an_event_says_what_it_is_about():
+def test_an_event_has_a_type_and_an_object():
     webhook = StripeWebhook(id="evt_1", raw_data=make_event())
 
     assert (webhook.event_type, webhook.stripe_object) == (TYPE, PAYOUT)
 
 
-@pytest.mark.parametrize("raw_data", NO_EVENTS, ids=repr)
-def test_a_row_of_old_that_is_no_event_is_about_nothing(raw_data):
+@pytest.mark.parametrize("raw_data", NOT_EVENTS, ids=repr)
+def test_an_old_row_that_is_no_event_has_no_type_and_no_object(raw_data):
     webhook = StripeWebhook(id="evt_old", raw_data=raw_data)
 
     assert (webhook.event_type, webhook.stripe_object) == ("", {})
 
 
-@pytest.mark.parametrize("raw_data", [it for it in NO_EVENTS if it is not None], ids=repr)
-def test_a_row_of_old_that_is_no_event_counts_as_parsed_with_an_error(db, on, receiver, raw_data):
+@pytest.mark.parametrize("raw_data", [it for it in NOT_EVENTS if it is not None], ids=repr)
+def test_an_old_row_that_is_no_event_is_marked_as_parsed_with_an_error(db, on, receiver, raw_data):
     called = []
     on("*")(called.append)
     receiver(lambda sender, instance, **kwargs: called.append(instance))
@@ -283,12 +281,12 @@ def test_a_row_of_old_that_is_no_event_counts_as_parsed_with_an_error(db, on, re
     assert called == []
 
 
-# Chosen
+# Queries
 
 
 @pytest.fixture
 def rows(db):
-    """An event in each state there is, named after it."""
+    """One event for each state; its id is the name of the state."""
     soon, past = (timezone.now() + timedelta(minutes=sign) for sign in (1, -1))
     states = {
         "new": {},
@@ -297,21 +295,21 @@ def rows(db):
         "failed": {"retry_at": past, "parse_error": "It failed."},
         "wrong": {"is_wrong_mode": True, "parse_error": "It failed."},
         "applied": {"is_parsed": True},
-        "refused": {"is_parsed": True, "parse_error": "It was refused."},
+        "rejected": {"is_parsed": True, "parse_error": "It was rejected."},
     }
     StripeWebhook.objects.bulk_create(StripeWebhook(id=id, **it) for id, it in states.items())
 
 
 @pytest.mark.parametrize(
-    ("name", "chosen"),
+    ("name", "expected"),
     [
         ("unapplied", {"new", "late", "later", "failed"}),
         ("due", {"new", "late", "failed"}),
-        ("failed", {"failed", "refused"}),
+        ("failed", {"failed", "rejected"}),
     ],
 )
-def test_a_query_finds_the_events_of_its_name(rows, name, chosen):
-    assert {it.pk for it in getattr(StripeWebhook.objects.all(), name)()} == chosen
+def test_a_query_finds_the_events_in_these_states(rows, name, expected):
+    assert {it.pk for it in getattr(StripeWebhook.objects.all(), name)()} == expected
 
 
 def test_the_newest_event_comes_first(db):
@@ -324,10 +322,10 @@ def test_the_newest_event_comes_first(db):
     assert [it.pk for it in StripeWebhook.objects.all()] == ["newest", "newer", "older"]
 
 
-# For the worker of a queue
+# apply_webhook(), for the worker of a queue
 
 
-def test_a_worker_that_applies_an_event_says_so(handled):
+def test_a_worker_that_applies_an_event_returns_true(handled):
     webhook = stored_event()
 
     assert apply_webhook(webhook.pk) is True
@@ -336,13 +334,13 @@ def test_a_worker_that_applies_an_event_says_so(handled):
     assert effects_of(webhook) == ["handler"]
 
 
-def test_a_worker_does_nothing_for_an_id_that_is_not_here(db, caplog):
+def test_a_worker_ignores_an_unknown_id(db, caplog):
     assert apply_webhook("evt_unknown") is False
 
     assert caplog.records == []
 
 
-def test_a_worker_does_nothing_for_an_event_that_was_applied(handled):
+def test_a_worker_skips_an_event_that_was_applied(handled):
     webhook = stored_event()
     webhook.parse()
 
@@ -351,7 +349,7 @@ def test_a_worker_does_nothing_for_an_event_that_was_applied(handled):
     assert (effects_of(webhook), row_of(webhook).attempts) == (["handler"], 1)
 
 
-def test_a_worker_does_nothing_for_an_event_of_the_other_mode(handled, caplog):
+def test_a_worker_skips_an_event_of_the_wrong_mode(handled, caplog):
     webhook = stored_event(livemode=True)
 
     assert apply_webhook(webhook.pk) is False
@@ -360,7 +358,7 @@ def test_a_worker_does_nothing_for_an_event_of_the_other_mode(handled, caplog):
     assert caplog.records == []
 
 
-def test_a_worker_logs_what_failed_and_goes_on(db, on, caplog):
+def test_a_worker_logs_a_handler_that_failed(db, on, caplog):
     webhook = stored_event()
 
     @on(TYPE)
@@ -377,11 +375,11 @@ def test_a_worker_logs_what_failed_and_goes_on(db, on, caplog):
     assert "WentWrong: No bread." in caplog.text
 
 
-def test_a_worker_counts_an_event_that_could_not_be_followed_as_applied(db, on):
+def test_a_worker_counts_a_rejected_event_as_applied(db, on):
     webhook = stored_event()
 
     @on(TYPE)
-    def refuse(webhook):
+    def reject(webhook):
         raise StripeWebhookParseError
 
     assert apply_webhook(webhook.pk) is True

@@ -1,4 +1,4 @@
-"""Real processes, on the database of this run: killed in the middle, or two at once."""
+"""Real processes on the test database: killed while they work, or two at once."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from aa_stripe.jobs import process_webhooks, receive
 from aa_stripe.models import StripeWebhook
 from tests.support.processes import KILLED, TIMEOUT
 from tests.support.rows import row_of
-from tests.webhooks.effects import TYPE, effects_of, make_due, make_event, take_effect
+from tests.webhooks.effects import TYPE, effects_of, make_due, make_event, write_effect
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -24,7 +24,7 @@ def made():
 
 @pytest.fixture
 def stored(made):
-    """The row of the event, tried once and left alone since."""
+    """The row of the event, which was tried once."""
     webhook = StripeWebhook(id=made["id"], raw_data=made, attempts=1)
     webhook.store()
     return webhook
@@ -32,7 +32,7 @@ def stored(made):
 
 @pytest.fixture
 def start(start_module):
-    """Start a process that works on the event; it waits for ``go`` when it is ready."""
+    """A function that starts ``tests.webhooks.child``; ``run`` then lets it work."""
 
     def start(what, id, how="wait"):
         return start_module("tests.webhooks.child", what, id, how, stdin=subprocess.PIPE)
@@ -41,7 +41,7 @@ def start(start_module):
 
 
 def run(*children):
-    """Let all begin at once; what each printed in the end."""
+    """Let all processes work at once; return the output of each."""
     for child in children:
         assert child.stdout.readline() == "ready\n", child.stdout.read()
     for child in children:
@@ -51,7 +51,7 @@ def run(*children):
 
 
 @pytest.mark.parametrize("what", ["create", "receive"])
-def test_a_new_event_that_kills_its_process_is_stored_and_put_off(made, start, what):
+def test_a_new_event_that_kills_its_process_is_stored_and_retried_later(made, start, what):
     child = start(what, made["id"], "die")
 
     run(child)
@@ -65,7 +65,7 @@ def test_a_new_event_that_kills_its_process_is_stored_and_put_off(made, start, w
 
 
 @pytest.mark.parametrize("what", ["parse", "retry"])
-def test_a_stored_event_that_kills_its_process_is_counted_and_put_off(stored, start, what):
+def test_an_attempt_that_kills_its_process_is_counted_and_retried_later(stored, start, what):
     child = start(what, stored.pk, "die")
 
     run(child)
@@ -77,9 +77,9 @@ def test_a_stored_event_that_kills_its_process_is_counted_and_put_off(stored, st
     assert effects_of(row) == []
 
 
-def test_an_event_that_killed_a_process_takes_effect_once_when_its_time_has_come(made, start, on):
+def test_an_event_that_killed_a_process_is_applied_once_when_it_is_due(made, start, on):
     run(start("receive", made["id"], "die"))
-    on(TYPE)(take_effect)
+    on(TYPE)(write_effect)
     webhook = StripeWebhook.objects.get(pk=made["id"])
     process_webhooks()
     assert effects_of(webhook) == []
@@ -93,9 +93,9 @@ def test_an_event_that_killed_a_process_takes_effect_once_when_its_time_has_come
     assert effects_of(webhook) == ["handler"]
 
 
-def test_an_event_that_killed_a_process_is_applied_by_its_next_delivery(made, start, on):
+def test_an_event_that_killed_a_process_is_applied_when_it_is_redelivered(made, start, on):
     run(start("receive", made["id"], "die"))
-    on(TYPE)(take_effect)
+    on(TYPE)(write_effect)
 
     received = receive(made)
 
@@ -105,37 +105,37 @@ def test_an_event_that_killed_a_process_is_applied_by_its_next_delivery(made, st
     assert effects_of(row) == ["handler"]
 
 
-def test_two_processes_that_get_the_same_delivery_apply_it_once(made, start):
+def test_two_processes_that_receive_one_event_apply_it_once(made, start):
     children = [start("receive", made["id"]) for _ in range(2)]
 
-    said = run(*children)
+    output = run(*children)
 
     [row] = StripeWebhook.objects.all()
-    assert [child.returncode for child in children] == [0, 0], said
-    assert sorted(said) == ["False", "True"]
+    assert [child.returncode for child in children] == [0, 0], output
+    assert sorted(output) == ["False", "True"]
     assert (row.is_parsed, row.parse_error, row.retry_at) == (True, "", None)
     assert effects_of(row) == ["handler"]
 
 
-def test_of_two_processes_that_retry_an_event_one_wins(stored, start):
+def test_if_two_processes_retry_an_event_one_applies_it(stored, start):
     children = [start("retry", stored.pk) for _ in range(2)]
 
-    said = run(*children)
+    output = run(*children)
 
     row = row_of(stored)
-    assert [child.returncode for child in children] == [0, 0], said
-    assert sorted(said) == ["False", "True"]
+    assert [child.returncode for child in children] == [0, 0], output
+    assert sorted(output) == ["False", "True"]
     assert (row.is_parsed, row.attempts) == (True, 2)
     assert effects_of(row) == ["handler"]
 
 
-def test_of_two_processes_that_parse_an_event_one_is_told_that_it_was_done(stored, start):
+def test_if_two_processes_parse_an_event_one_raises_already_parsed(stored, start):
     children = [start("parse", stored.pk) for _ in range(2)]
 
-    said = run(*children)
+    output = run(*children)
 
     row = row_of(stored)
-    assert sorted(child.returncode for child in children) == [0, 1], said
-    assert "".join(said).count("StripeWebhookAlreadyParsed: ") == 1
+    assert sorted(child.returncode for child in children) == [0, 1], output
+    assert "".join(output).count("StripeWebhookAlreadyParsed: ") == 1
     assert (row.is_parsed, row.parse_error) == (True, "")
     assert effects_of(row) == ["handler"]

@@ -1,6 +1,6 @@
-"""``STRIPE_WEBHOOK_PROCESSOR``: when an event is applied, and by whom.
+"""``STRIPE_WEBHOOK_PROCESSOR``: when and where an event is applied.
 
-The queues are tested in ``tests/webhooks/queues``.
+The queues have their tests in ``tests/webhooks/queues``.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ from tests.webhooks.effects import (
     make_due,
     make_event,
     only_webhook,
-    take_effect,
+    write_effect,
 )
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 TIMEOUT = 60  # seconds
 
-#: What the processors of these tests were called with: the id, and whether that was committed.
-handed_over = []
+#: The calls of ``processor``: the event's id, and whether the event was committed.
+processor_calls = []
 
 
 def processor(webhook_id):
     is_committed = not transaction.get_connection().in_atomic_block
-    handed_over.append((webhook_id, is_committed))
+    processor_calls.append((webhook_id, is_committed))
 
 
 def failing_processor(webhook_id):
@@ -42,24 +42,24 @@ def failing_processor(webhook_id):
 
 
 @pytest.fixture(autouse=True)
-def nothing_handed_over():
+def no_processor_calls():
     yield
-    handed_over.clear()
+    processor_calls.clear()
 
 
 @pytest.fixture(autouse=True)
 def handled(on):
-    on(TYPE)(take_effect)
+    on(TYPE)(write_effect)
 
 
-def test_inline_applies_an_event_before_it_is_answered(client):
+def test_inline_applies_an_event_before_the_response(client):
     assert deliver(client, make_event()).status_code == 201
 
     assert only_webhook().is_parsed
     assert effects_of(only_webhook()) == ["handler"]
 
 
-def test_deferred_leaves_an_event_to_process_webhooks(client, settings):
+def test_a_deferred_event_is_applied_by_process_webhooks(client, settings):
     settings.STRIPE_WEBHOOK_PROCESSOR = "deferred"
 
     assert deliver(client, make_event()).status_code == 201
@@ -73,23 +73,23 @@ def test_deferred_leaves_an_event_to_process_webhooks(client, settings):
 @pytest.mark.parametrize(
     "named", [processor, "tests.webhooks.test_processors.processor"], ids=["function", "path"]
 )
-def test_a_function_is_called_with_the_id_of_an_event_that_is_committed(client, settings, named):
+def test_a_function_is_called_with_the_id_of_a_committed_event(client, settings, named):
     settings.STRIPE_WEBHOOK_PROCESSOR = named
     event = make_event()
 
     assert deliver(client, event).status_code == 201
 
-    assert handed_over == [(event["id"], True)]
+    assert processor_calls == [(event["id"], True)]
     assert not only_webhook().is_parsed
 
 
-def test_a_function_is_called_again_for_an_event_that_comes_again_unapplied(client, settings):
+def test_a_function_is_called_again_for_a_redelivered_event_that_was_not_applied(client, settings):
     settings.STRIPE_WEBHOOK_PROCESSOR = processor
     event = make_event()
 
     assert [deliver(client, event).status_code for _ in range(2)] == [201, 200]
 
-    assert handed_over == [(event["id"], True)] * 2
+    assert processor_calls == [(event["id"], True)] * 2
 
 
 def test_a_function_is_not_called_for_an_event_that_was_applied(client, settings):
@@ -99,18 +99,18 @@ def test_a_function_is_not_called_for_an_event_that_was_applied(client, settings
 
     assert deliver(client, event).status_code == 200
 
-    assert handed_over == []
+    assert processor_calls == []
 
 
-def test_a_function_is_called_when_the_transaction_around_it_is_committed(settings):
+def test_a_function_is_called_after_the_surrounding_transaction_is_committed(settings):
     settings.STRIPE_WEBHOOK_PROCESSOR = processor
     event = make_event()
 
     with transaction.atomic():
         receive(event)
-        assert handed_over == []
+        assert processor_calls == []
 
-    assert handed_over == [(event["id"], True)]
+    assert processor_calls == [(event["id"], True)]
 
 
 def test_a_function_is_not_called_for_an_event_that_was_rolled_back(settings):
@@ -120,7 +120,7 @@ def test_a_function_is_not_called_for_an_event_that_was_rolled_back(settings):
         receive(make_event())
         transaction.set_rollback(True)
 
-    assert handed_over == []
+    assert processor_calls == []
     assert not StripeWebhook.objects.exists()
 
 
@@ -134,7 +134,7 @@ def test_a_function_is_not_called_for_an_event_that_was_rolled_back(settings):
         ("no path", "doesn't look like a module path"),
     ],
 )
-def test_an_event_that_cannot_be_handed_over_is_received_and_applied_by_process_webhooks(
+def test_an_event_that_cannot_be_enqueued_is_stored_and_applied_by_process_webhooks(
     client, settings, caplog, named, reason
 ):
     settings.STRIPE_WEBHOOK_PROCESSOR = named
@@ -151,14 +151,17 @@ def test_an_event_that_cannot_be_handed_over_is_received_and_applied_by_process_
 
 @pytest.fixture
 def started(child_environment):
-    """What a site that has just started says: ``started(program, STRIPE_...=...)``."""
+    """A function that starts a site, runs ``program`` in it and returns the output.
+
+    ``changed`` are other settings; the module ``without`` cannot be imported.
+    """
 
     def started(program, *, without="", **changed):
         begin = (
             "import sys, django, tests.settings as ours\n"
             f"if {without!r}: sys.modules[{without!r}] = None\n"
             f"vars(ours).update({changed!r})\n"
-            # It is made of Django's Tasks.
+            # It needs Django's Tasks.
             "ours.INSTALLED_APPS = [it for it in ours.INSTALLED_APPS if it != 'django_tasks_db']\n"
             "django.setup()\n"
         )
@@ -179,18 +182,18 @@ def started(child_environment):
 @pytest.mark.parametrize(
     ("name", "module"), [("celery", "celery"), ("django_tasks", "django.tasks")]
 )
-def test_a_site_without_the_queue_that_it_names_starts_and_is_told(started, name, module):
+def test_a_site_whose_queue_is_not_installed_starts_and_fails_a_check(started, name, module):
     check = "from aa_stripe import checks; print(*[it.id for it in checks.check_settings()])"
 
-    said = started(check, without=module, STRIPE_WEBHOOK_PROCESSOR=name)
+    output = started(check, without=module, STRIPE_WEBHOOK_PROCESSOR=name)
 
-    assert said == "aa_stripe.E021"
+    assert output == "aa_stripe.E021"
 
 
 @pytest.mark.parametrize(("name", "is_imported"), [("celery", True), ("inline", False)])
-def test_celery_is_imported_at_start_up_where_it_is_named(started, name, is_imported):
+def test_celery_is_imported_at_start_up_only_if_it_is_the_processor(started, name, is_imported):
     look = "print('aa_stripe.contrib.celery' in sys.modules, 'celery' in sys.modules)"
 
-    said = started(look, STRIPE_WEBHOOK_PROCESSOR=name)
+    output = started(look, STRIPE_WEBHOOK_PROCESSOR=name)
 
-    assert said == f"{is_imported} {is_imported}"
+    assert output == f"{is_imported} {is_imported}"

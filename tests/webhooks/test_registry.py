@@ -1,4 +1,4 @@
-"""Who is called for an event, and in which order."""
+"""The handlers and receivers that are called for an event, and their order."""
 
 from __future__ import annotations
 
@@ -21,12 +21,13 @@ TIMEOUT = 60  # seconds
 
 @pytest.fixture
 def empty():
+    """A registry without handlers."""
     return WebhookRegistry()
 
 
 @pytest.fixture
 def app(tmp_path):
-    """The environment of a site with an app ``bakery``, whose handlers are in ``app``."""
+    """The path of an app's ``stripe_webhooks.py``, and the environment of a site with that app."""
     package = tmp_path / "bakery"
     package.mkdir()
     (package / "__init__.py").touch()
@@ -43,7 +44,7 @@ def app(tmp_path):
 
 
 def start_up(environment):
-    """Start Django; the names of those who are called for ``payout.paid`` from then on."""
+    """Start Django and print the names of the handlers for ``payout.paid``."""
     program = """
         import django
 
@@ -66,14 +67,16 @@ def start_up(environment):
 # Order
 
 
-def test_receivers_come_first_and_then_the_handlers_as_they_were_registered(db, on, receiver):
+def test_receivers_are_called_first_and_then_the_handlers_in_order_of_registration(
+    db, on, receiver
+):
     webhook, called = stored_event("charge.dispute.created"), []
     on("charge.dispute.*")(lambda webhook: called.append("first handler"))
     on("charge.dispute.created")(lambda webhook: called.append("second handler"))
     on("*")(lambda webhook: called.append("third handler"))
 
     @receiver
-    def listen(sender, instance, **kwargs):
+    def note(sender, instance, **kwargs):
         called.append("receiver")
 
     webhook.parse()
@@ -82,12 +85,12 @@ def test_receivers_come_first_and_then_the_handlers_as_they_were_registered(db, 
 
 
 def test_a_handler_is_called_with_the_event(db, on):
-    webhook, given = stored_event(), []
-    on(TYPE)(given.append)
+    webhook, arguments = stored_event(), []
+    on(TYPE)(arguments.append)
 
     webhook.parse()
 
-    assert given == [webhook]
+    assert arguments == [webhook]
 
 
 @pytest.mark.parametrize(
@@ -99,15 +102,15 @@ def test_a_handler_is_called_with_the_event(db, on):
     ],
 )
 def test_receivers_get_the_five_documented_arguments(db, receiver, type, model, action):
-    webhook, heard = stored_event(type), []
+    webhook, calls = stored_event(type), []
 
     @receiver
-    def listen(signal, **arguments):
-        heard.append((arguments, arguments["instance"].is_parsed))
+    def note(signal, **arguments):
+        calls.append((arguments, arguments["instance"].is_parsed))
 
     webhook.parse()
 
-    assert heard == [
+    assert calls == [
         (
             {
                 "sender": StripeWebhook,
@@ -121,7 +124,7 @@ def test_receivers_get_the_five_documented_arguments(db, receiver, type, model, 
     ]
 
 
-def test_a_handler_is_called_once_though_several_of_its_patterns_match(empty):
+def test_a_handler_is_called_once_if_several_of_its_patterns_match(empty):
     handler = object()
 
     empty.on("charge.dispute.created", "charge.dispute.*", "*")(handler)
@@ -140,7 +143,7 @@ def test_registering_twice_changes_nothing(empty):
     assert empty.handlers_of("payout.paid") == [first, second]
 
 
-def test_a_decorated_handler_is_itself_still(empty):
+def test_the_decorator_returns_the_handler_unchanged(empty):
     def handler(webhook):
         """Registered below."""
 
@@ -161,7 +164,7 @@ def test_a_decorated_handler_is_itself_still(empty):
         ("ping", "*"),
     ],
 )
-def test_a_pattern_stands_for_its_types(empty, type, pattern):
+def test_a_pattern_matches_its_types(empty, type, pattern):
     handler = object()
 
     empty.on(pattern)(handler)
@@ -181,7 +184,7 @@ def test_a_pattern_stands_for_its_types(empty, type, pattern):
         ("issuing.charge.refunded", "charge.refunded"),
     ],
 )
-def test_a_pattern_stands_for_no_others(empty, type, pattern):
+def test_a_pattern_does_not_match_other_types(empty, type, pattern):
     empty.on(pattern)(object())
 
     assert not is_of(type, pattern)
@@ -189,7 +192,7 @@ def test_a_pattern_stands_for_no_others(empty, type, pattern):
 
 
 @pytest.mark.parametrize("text", ["ping", "v2.core.event", "charge.dispute.*", "*", "a_b.c_1"])
-def test_a_type_or_a_pattern_is_taken_for_one(text):
+def test_types_and_patterns_are_valid(text):
     assert is_event_type(text)
 
 
@@ -213,29 +216,29 @@ def test_a_type_or_a_pattern_is_taken_for_one(text):
         "charge/refunded",
     ],
 )
-def test_what_is_no_pattern_is_refused_at_once(empty, text):
+def test_an_invalid_pattern_is_rejected_at_registration(empty, text):
     assert not is_event_type(text)
     with pytest.raises(ValueError, match="is not an event type"):
         empty.on("charge.refunded", text)
 
 
-def test_a_decorator_without_parentheses_is_refused(empty):
+def test_a_decorator_without_parentheses_is_rejected(empty):
     with pytest.raises(ValueError, match=r"Use @on\(\.\.\.\)"):
 
         @empty.on
         def handler(webhook):
-            """Meant for something."""
+            """Not registered."""
 
 
-def test_a_decorator_without_a_type_is_refused(empty):
+def test_a_decorator_without_a_type_is_rejected(empty):
     with pytest.raises(ValueError, match="with one or more types"):
         empty.on()
 
 
-# Taking off
+# Unregistering
 
 
-def test_a_handler_that_was_taken_off_is_not_called(empty):
+def test_an_unregistered_handler_is_not_called(empty):
     handler, other = object(), object()
     empty.on("payout.paid", "payout.*")(handler)
     empty.on("payout.paid")(other)
@@ -245,10 +248,10 @@ def test_a_handler_that_was_taken_off_is_not_called(empty):
     assert empty.handlers_of("payout.paid") == [other]
 
 
-def test_a_method_can_be_taken_off(empty):
+def test_a_method_can_be_unregistered(empty):
     class Accounts:
         def book(self, webhook):
-            """Anything."""
+            """Do nothing."""
 
     accounts = Accounts()
     empty.on("payout.paid")(accounts.book)
@@ -258,7 +261,7 @@ def test_a_method_can_be_taken_off(empty):
     assert empty.handlers_of("payout.paid") == []
 
 
-def test_taking_off_what_was_never_registered_changes_nothing(empty):
+def test_unregistering_an_unknown_handler_changes_nothing(empty):
     handler = object()
     empty.on("payout.paid")(handler)
 
@@ -267,10 +270,10 @@ def test_taking_off_what_was_never_registered_changes_nothing(empty):
     assert empty.handlers_of("payout.paid") == [handler]
 
 
-# Listeners
+# has_listeners
 
 
-def test_an_event_has_listeners_while_somebody_would_be_called(on, receiver):
+def test_an_event_has_listeners_if_it_has_a_handler_or_a_receiver(on, receiver):
     webhook = StripeWebhook(id="evt_1", raw_data={"type": TYPE})
     assert not webhook.has_listeners
 
@@ -280,27 +283,27 @@ def test_an_event_has_listeners_while_somebody_would_be_called(on, receiver):
     assert not webhook.has_listeners
 
     @receiver
-    def listen(sender, **kwargs):
-        """Somebody."""
+    def ignore(sender, **kwargs):
+        """Do nothing."""
 
     assert webhook.has_listeners
 
 
 def test_a_receiver_of_another_sender_is_no_listener():
-    def listen(sender, **kwargs):
-        """Not for us."""
+    def ignore(sender, **kwargs):
+        """Do nothing."""
 
-    webhook_pre_parse.connect(listen, sender=WebhookRegistry)
+    webhook_pre_parse.connect(ignore, sender=WebhookRegistry)
     try:
         assert not StripeWebhook(id="evt_1", raw_data={"type": TYPE}).has_listeners
     finally:
-        webhook_pre_parse.disconnect(listen, sender=WebhookRegistry)
+        webhook_pre_parse.disconnect(ignore, sender=WebhookRegistry)
 
 
 # Start-up
 
 
-def test_the_handlers_of_this_app_are_registered():
+def test_the_handlers_of_aa_stripe_are_registered():
     assert registry.handlers_of("coupon.created") == [stripe_webhooks.store_coupon]
 
 
@@ -325,7 +328,7 @@ def test_the_handlers_of_a_projects_app_are_found_at_start_up(app):
     assert (started.stdout.split(), started.returncode) == (["book"], 0), started.stderr
 
 
-def test_an_app_without_handlers_is_left_alone(app):
+def test_a_site_starts_with_an_app_without_handlers(app):
     _, environment = app
 
     started = start_up(environment)
@@ -333,7 +336,7 @@ def test_an_app_without_handlers_is_left_alone(app):
     assert (started.stdout.split(), started.returncode) == ([], 0), started.stderr
 
 
-def test_a_handler_of_an_impossible_type_keeps_the_site_from_starting(app):
+def test_a_site_does_not_start_with_a_handler_of_an_invalid_type(app):
     module, environment = app
     module.write_text("from aa_stripe.webhooks import on\n\n\n@on\ndef book(webhook):\n    pass\n")
 

@@ -1,4 +1,4 @@
-"""Whatever JSON an event holds, each database stores it; secrets are left out."""
+"""Storing an event: each database stores any JSON, without client secrets."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import pytest
 
 from aa_stripe.models import StripeWebhook
 from tests.webhooks.deliveries import deliver, nested, post_signed
-from tests.webhooks.effects import TYPE, effects_of, make_event, take_effect
+from tests.webhooks.effects import TYPE, effects_of, make_event, write_effect
 
 pytestmark = pytest.mark.django_db
 
-#: JSON as it is sent within an event, and what is stored of it.
+#: JSON as it is sent within an event, and the value that is stored.
 VALUES = {
     "NUL": (r'"a\u0000b"', r"a\u0000b"),
     "NUL alone": (r'"\u0000"', r"\u0000"),
@@ -30,7 +30,7 @@ VALUES = {
     "Infinity": ("Infinity", "inf"),
     "-Infinity": ("-Infinity", "-inf"),
     "1e400": ("1e400", "inf"),
-    "numbers without an end in a list": ("[-1e400, [NaN]]", ["-inf", ["nan"]]),
+    "infinite numbers in a list": ("[-1e400, [NaN]]", ["-inf", ["nan"]]),
     "1e22": ("1e22", 1e22),
     "1e-400": ("1e-400", 0.0),
     "an integer beyond 64 bits": ("1" + "0" * 30, 10**30),
@@ -50,13 +50,13 @@ VALUES = {
 
 
 def with_data(event, text):
-    """The event, its data written just so."""
+    """Return the event as JSON, with ``text`` as its data."""
     return json.dumps({**event, "data": None}).replace("null", text, 1).encode()
 
 
 @pytest.mark.parametrize(("text", "stored"), VALUES.values(), ids=VALUES)
-def test_an_event_is_stored_and_applied_whatever_it_holds(client, on, text, stored):
-    on(TYPE)(take_effect)
+def test_an_event_with_any_json_is_stored_and_applied(client, on, text, stored):
+    on(TYPE)(write_effect)
     event = make_event(data=None)
     body = with_data(event, text)
 
@@ -73,7 +73,7 @@ def test_an_event_is_stored_and_applied_whatever_it_holds(client, on, text, stor
 
 @pytest.mark.parametrize("make", [list, dict], ids=["lists", "objects"])
 def test_31_levels_are_stored_and_applied(client, on, make):
-    on(TYPE)(take_effect)
+    on(TYPE)(write_effect)
     text = nested(30) if make is list else '{"a":' * 30 + "1" + "}" * 30
     event = make_event(data=None)
 
@@ -85,7 +85,7 @@ def test_31_levels_are_stored_and_applied(client, on, make):
 
 
 @pytest.mark.parametrize("livemode", [None, ...], ids=["null", "missing"])
-def test_an_event_without_its_mode_is_stored_as_it_is(client, livemode):
+def test_an_event_without_a_mode_is_stored_unchanged(client, livemode):
     event = make_event(livemode=livemode)
     if livemode is ...:
         del event["livemode"]
@@ -106,59 +106,59 @@ def test_an_event_needs_no_more_than_an_id_and_a_type(client, missing):
 
 
 @pytest.mark.parametrize("data", [None, 1, "po_1", [], {}, {"object": None}, {"object": [1]}])
-def test_an_event_that_is_about_nothing_is_applied(client, on, data):
-    about = []
-    on(TYPE)(lambda webhook: about.append(webhook.stripe_object))
+def test_an_event_without_an_object_is_applied(client, on, data):
+    objects = []
+    on(TYPE)(lambda webhook: objects.append(webhook.stripe_object))
 
     assert deliver(client, make_event(data=data)).status_code == 201
-    assert about == [{}]
+    assert objects == [{}]
 
 
 @pytest.mark.parametrize("type", ["ping", "payout\0.paid", "payout.\ud800", "*", "x" * 70_000])
 def test_a_type_may_be_any_text(client, type):
-    answer = deliver(client, make_event(type))
+    response = deliver(client, make_event(type))
 
-    assert answer.status_code == 201
+    assert response.status_code == 201
     assert StripeWebhook.objects.get().is_parsed
 
 
 @pytest.mark.parametrize("id", ["1", "evt_" + "x" * 251, "evt_'\"\\%s/..;--"])
-def test_an_id_may_have_255_characters_of_any_printable_ones(client, id):
+def test_an_id_may_be_255_printable_characters(client, id):
     event = make_event(id=id)
 
-    answers = [deliver(client, event) for _ in range(2)]
+    responses = [deliver(client, event) for _ in range(2)]
 
-    assert [(it.status_code, it.json()["id"]) for it in answers] == [(201, id), (200, id)]
+    assert [(it.status_code, it.json()["id"]) for it in responses] == [(201, id), (200, id)]
     assert StripeWebhook.objects.get().pk == id
 
 
-def test_client_secrets_are_neither_stored_nor_shown_nor_handed_on(client, on):
+def test_client_secrets_are_neither_stored_nor_returned_nor_passed_to_handlers(client, on):
     given = []
     on(TYPE)(lambda webhook: given.append(webhook.raw_data))
     secret = "pi_1_secret_1"
-    opened_by = {"client_secret": secret, "next_action": {"url": f"https://x/?s={secret}"}}
-    intent = {"id": "pi_1", "charges": [{"id": "ch_1", **opened_by}], **opened_by}
-    event = make_event(data={"object": intent, "previous_attributes": opened_by})
+    with_secret = {"client_secret": secret, "next_action": {"url": f"https://x/?s={secret}"}}
+    intent = {"id": "pi_1", "charges": [{"id": "ch_1", **with_secret}], **with_secret}
+    event = make_event(data={"object": intent, "previous_attributes": with_secret})
 
-    answers = [deliver(client, event) for _ in range(2)]
+    responses = [deliver(client, event) for _ in range(2)]
 
     kept = {"id": "pi_1", "charges": [{"id": "ch_1"}]}
     webhook = StripeWebhook.objects.get()
     assert webhook.raw_data["data"] == {"object": kept, "previous_attributes": {}}
     assert given == [webhook.raw_data]
-    assert [it.json()["raw_data"] for it in answers] == [webhook.raw_data] * 2
-    assert secret not in json.dumps([it.json() for it in answers])
+    assert [it.json()["raw_data"] for it in responses] == [webhook.raw_data] * 2
+    assert secret not in json.dumps([it.json() for it in responses])
 
 
-def test_a_failure_that_cannot_be_stored_is_stored_escaped(client, on, caplog):
-    # Nor can it be passed on, with what was logged, by the worker that runs this test.
+def test_an_error_with_characters_that_no_database_stores_is_escaped(client, on, caplog):
+    # The test process of pytest-xdist cannot send such a log record either.
     caplog.set_level(logging.CRITICAL + 1, "aa-stripe")
 
     @on(TYPE)
     def fail(webhook):
         raise ValueError("a\0b\ud800")
 
-    answer = deliver(client, make_event())
+    response = deliver(client, make_event())
 
-    assert answer.status_code == 500
+    assert response.status_code == 500
     assert StripeWebhook.objects.get().parse_error == r"ValueError: a\u0000b\ud800"

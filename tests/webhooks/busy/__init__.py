@@ -1,1 +1,1 @@
-"""A project's app whose handlers fail at random, and take their process with them now and then."""
+"""A project's app whose handlers fail at random and sometimes kill their process."""

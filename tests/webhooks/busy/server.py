@@ -15,7 +15,7 @@ class Server(ThreadingMixIn, WSGIServer):
 
 class QuietHandler(WSGIRequestHandler):
     def log_message(self, format, *args):
-        """Nobody reads it."""
+        """Log nothing."""
 
 
 if __name__ == "__main__":

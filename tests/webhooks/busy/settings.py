@@ -1,4 +1,4 @@
-"""The site with that app; its Stripe is the fake that a test serves."""
+"""Settings of a site with the busy app. Its Stripe is the fake that the test serves."""
 
 from tests.jobs.served import *  # noqa: F403
 

@@ -1,6 +1,6 @@
-"""The app's handlers; aa_stripe finds them at start-up as it finds any project's.
+"""The app's handlers. aa_stripe finds them at start-up, like those of any project.
 
-``BUSY_TROUBLE`` is how likely a call of theirs goes wrong, from 0 to 1.
+``BUSY_TROUBLE`` is the probability of each failure, from 0 to 1.
 """
 
 from __future__ import annotations
@@ -19,27 +19,27 @@ from tests.webhooks.busy import tables
 
 @on("*")
 def count(webhook):
-    get_into_trouble()
+    fail_at_random()
     tables.note("busy_applied", webhook.pk)
-    get_into_trouble()
+    fail_at_random()
 
 
 @on("charge.*")
-def cannot_follow(webhook):
+def reject(webhook):
     if is_likely():
-        raise StripeWebhookParseError("There is nothing to be done about it.")
+        raise StripeWebhookParseError("This event is rejected.")
 
 
-def hear_success(sender, instance, **kwargs):
+def note_success(sender, instance, **kwargs):
     tables.note("busy_signals", instance.uuid)
     if is_likely():
         raise RuntimeError("A receiver fails.")
 
 
-stripe_charge_succeeded.connect(hear_success)
+stripe_charge_succeeded.connect(note_success)
 
 
-def get_into_trouble():
+def fail_at_random():
     if is_likely():
         random.choice([fail, swallow_an_error, swallow_an_error, fail, fail, die])()
 

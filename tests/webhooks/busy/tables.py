@@ -1,4 +1,4 @@
-"""What the handlers and receivers write: a row each time they are called, duplicates included."""
+"""Tables with a row for each call of a handler or receiver, duplicates included."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def note(table, what):
 
 
 def noted(table):
-    """How often each was noted."""
+    """Return how often each value was noted."""
     with connection.cursor() as cursor:
         cursor.execute(f"SELECT what FROM {table}")
         return Counter(what for (what,) in cursor.fetchall())

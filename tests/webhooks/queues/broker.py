@@ -1,4 +1,4 @@
-"""Celery settings of a test's site and of its workers."""
+"""The Celery settings of a test's site and of its workers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Workers: processes on this test's database, whose Stripe is the fake of this test."""
+"""Workers: processes that use this test's database and its fake Stripe."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from celery import Celery, _state
 from redis import Redis, RedisError
 
 from tests.support.processes import kill_group
-from tests.webhooks.effects import TYPE, take_effect
+from tests.webhooks.effects import TYPE, write_effect
 from tests.webhooks.queues import TYPE_THAT_HANGS
 from tests.webhooks.queues.broker import Site
 
@@ -21,7 +21,7 @@ CONNECT_TIMEOUT = 5  # seconds
 
 @pytest.fixture
 def hanging(tmp_path):
-    """The file in which a handler that hangs says so."""
+    """The file that a hanging handler creates; it contains the process id."""
     return tmp_path / "hanging"
 
 
@@ -36,7 +36,7 @@ def environment(child_environment, served, hanging):
 
 @pytest.fixture
 def start(environment):
-    """Start a Python module as a process that leads a group."""
+    """A function that starts a Python module as a process that leads a group."""
     processes = []
 
     def start(*words, **more):
@@ -53,11 +53,11 @@ def start(environment):
 
 @pytest.fixture
 def handled_here(on):
-    """The handlers of this process, for when it applies an event itself."""
+    """A handler in this process, which notes the events that this process applies."""
 
     @on(TYPE, TYPE_THAT_HANGS)
     def note(webhook):
-        take_effect(webhook, by="here")
+        write_effect(webhook, by="here")
 
 
 # Celery
@@ -67,14 +67,14 @@ def handled_here(on):
 def redis():
     """The server at ``TEST_REDIS_URL``.
 
-    A missing server skips the test; with ``TEST_BROKER_REQUIRED`` it is a failure.
+    Without the server, the test is skipped, or fails if ``TEST_BROKER_REQUIRED`` is set.
     """
     url = os.environ.get("TEST_REDIS_URL", "redis://127.0.0.1:6379/0")
     client = Redis.from_url(url, socket_connect_timeout=CONNECT_TIMEOUT)
     try:
         client.ping()
     except RedisError as error:
-        absent = f"No Redis answers at {url} (TEST_REDIS_URL names another): {error}"
+        absent = f"No Redis responds at {url} (TEST_REDIS_URL names another): {error}"
         if "TEST_BROKER_REQUIRED" in os.environ:
             pytest.fail(absent)
         pytest.skip(absent)
@@ -93,9 +93,10 @@ def site(redis):
 
 @pytest.fixture
 def celery(settings, monkeypatch):
-    """Have this process send its tasks where a ``Site`` says, as a site's own Celery does."""
+    """A function that makes this process send its tasks to the broker of a ``Site``."""
     settings.STRIPE_WEBHOOK_PROCESSOR = "celery"
-    # Put back what the new app takes the place of: the app of this thread, and of all others.
+    # A new app replaces the current app of this thread and the default app of all threads.
+    # monkeypatch restores both.
     monkeypatch.setattr(_state._tls, "current_app", None)
     monkeypatch.setattr(_state, "default_app", None)
     apps = []
@@ -118,7 +119,7 @@ def celery_queue(celery, site):
 
 @pytest.fixture
 def start_celery(start, site):
-    """Start a worker."""
+    """A function that starts a Celery worker."""
 
     def start_celery():
         return start(

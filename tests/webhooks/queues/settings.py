@@ -1,4 +1,4 @@
-"""Settings of a worker: the app's handlers, and what its test wants (``QUEUES_PROCESSOR``)."""
+"""Settings of a worker, with this app's handlers and the processor in ``QUEUES_PROCESSOR``."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""Celery: events that real workers apply, from a broker and on this test's database."""
+"""Events that real Celery workers apply, with a real broker and this test's database."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ def applied(webhook_id):
 # Start-up
 
 
-def test_a_site_that_starts_has_the_tasks_in_its_own_celery_in_all_threads(environment, site):
-    """Register the tasks with the site's own Celery application.
+def test_the_tasks_are_registered_with_the_sites_celery_in_all_threads(environment, site):
+    """Start a site and look up the tasks in two threads.
 
-    A worker discards messages of unknown tasks. Without an application, Celery creates a default
-    one when it is asked for the current one, and all threads but the first would use that.
+    A worker discards messages of unknown tasks. Without an application, ``current_app`` creates a
+    default one, and all threads but the first would use it.
     """
     program = (
         "import django, threading\n"
@@ -48,7 +48,7 @@ def test_a_site_that_starts_has_the_tasks_in_its_own_celery_in_all_threads(envir
         "thread.join()\n"
     )
 
-    said = subprocess.run(
+    ran = subprocess.run(
         [sys.executable, "-c", program],
         env=environment
         | {"QUEUES_PROCESSOR": "celery", "QUEUES_CELERY": json.dumps(site.settings)},
@@ -58,7 +58,7 @@ def test_a_site_that_starts_has_the_tasks_in_its_own_celery_in_all_threads(envir
         check=False,
     )
 
-    assert said.stdout == "True True\nTrue True\n", said.stderr
+    assert ran.stdout == "True True\nTrue True\n", ran.stderr
 
 
 # Events
@@ -70,31 +70,33 @@ def test_a_worker_applies_each_delivered_event_once(
     events = [make_event() for _ in range(5)]
     start_celery()
 
-    answers = [deliver(client, event).status_code for event in events for _ in range(2)]
+    statuses = [deliver(client, event).status_code for event in events for _ in range(2)]
     deliver(client, last := make_event())
 
-    wait_until(lambda: applied(last["id"]))  # one worker takes them in their order
-    assert answers == [201, 200] * 5
+    wait_until(lambda: applied(last["id"]))  # one worker applies them in order
+    assert statuses == [201, 200] * 5
     for webhook in StripeWebhook.objects.all():
         assert effects_of(webhook) == ["worker"]
         assert (webhook.attempts, webhook.retry_at) == (1, None)
 
 
-def test_a_message_that_comes_twice_takes_effect_once(celery_queue, start_celery, transactional_db):
+def test_an_event_that_is_enqueued_twice_is_applied_once(
+    celery_queue, start_celery, transactional_db
+):
     first, last = stored_event(), stored_event()
     for webhook in (first, first, last):
         tasks.enqueue(webhook.pk)
 
     start_celery()
 
-    wait_until(lambda: applied(last.pk))  # in their order, too
+    wait_until(lambda: applied(last.pk))  # also in order
     assert effects_of(first) == effects_of(last) == ["worker"]
 
 
-def test_an_event_that_kills_its_process_is_left_to_process_webhooks(
+def test_an_event_that_kills_its_process_is_applied_by_process_webhooks(
     client, celery_queue, start_celery, hanging, handled_here
 ):
-    """As one whose handler needs too much memory does. The worker replaces the process."""
+    """Kill the process, as happens when a handler uses too much memory; the worker replaces it."""
     event = make_event(TYPE_THAT_HANGS)
     worker = start_celery()
     deliver(client, event)
@@ -114,11 +116,11 @@ def test_an_event_that_kills_its_process_is_left_to_process_webhooks(
     assert effects_of(webhook) == ["here"]
 
 
-def test_the_message_of_a_killed_worker_comes_to_another_one(
+def test_the_message_of_a_killed_worker_is_redelivered_to_another_one(
     client, site, celery, start_celery, hanging
 ):
-    # A worker looks for such messages when it starts, and every 100 seconds afterwards. So the time
-    # is shorter than the start of any worker.
+    # A worker looks for such messages when it starts, and every 100 seconds afterwards. So the
+    # timeout is shorter than the start of a worker.
     site.visibility_timeout = 0.1
     celery(site)
     event = make_event(TYPE_THAT_HANGS)
@@ -150,9 +152,9 @@ def test_an_event_whose_message_is_lost_is_applied_by_process_webhooks(
     assert effects_of(webhook) == ["here"]
 
 
-@pytest.fixture(params=["away", "silent"])
+@pytest.fixture(params=["closed", "silent"])
 def broken_broker(request):
-    """The address of a broker to which no connection is made, or which never says anything."""
+    """The address of a broker that accepts no connection, or that never responds."""
     with socket.socket() as server:
         server.bind(("127.0.0.1", 0))
         if request.param == "silent":
@@ -160,16 +162,16 @@ def broken_broker(request):
         yield f"redis://127.0.0.1:{server.getsockname()[1]}/0"
 
 
-def test_an_event_that_no_broker_takes_is_received_and_applied_by_process_webhooks(
+def test_an_event_that_no_broker_accepts_is_stored_and_applied_by_process_webhooks(
     client, celery, broken_broker, handled_here, caplog, transactional_db
 ):
     celery(Site(broken_broker))
     event = make_event()
 
-    # In a thread, as a server has them, and so that no broker that hangs stops the tests.
-    answer = InThread(lambda: deliver(client, event)).join()
+    # In a thread, as on a server, and so that a hanging broker cannot stop the tests.
+    response = InThread(lambda: deliver(client, event)).join()
 
-    assert answer.status_code == 201
+    assert response.status_code == 201
     assert f"Event {event['id']} is stored, but could not be enqueued." in caplog.text
     webhook = make_due(StripeWebhook.objects.get(pk=event["id"]))
     assert process_webhooks().done == {"applied": 1}

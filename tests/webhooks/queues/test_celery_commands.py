@@ -1,4 +1,4 @@
-"""The commands of cron as tasks of Celery's, in a real worker."""
+"""The management commands as Celery tasks, in a real worker."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from tests.support.processes import TIMEOUT
 from tests.webhooks.effects import effects_of, stored_event
 
 
-def test_a_worker_charges(fake, celery_queue, start_celery, transactional_db):
+def test_a_worker_collects_charges(fake, celery_queue, start_celery, transactional_db):
     customer = make_customer()
     charges = [make_charge(customer) for _ in range(3)]
     start_celery()
 
-    said = tasks.charge_stripe.delay("--limit", "2").get(TIMEOUT)
+    output = tasks.charge_stripe.delay("--limit", "2").get(TIMEOUT)
 
-    assert said == "collected: 2 (20.00 USD)\n"
+    assert output == "collected: 2 (20.00 USD)\n"
     assert list(StripeCharge.objects.pending()) == charges[2:]
 
 
-def test_a_command_that_fails_ends_its_task_and_not_the_worker(
+def test_a_command_that_fails_does_not_end_the_worker(
     fake, celery_queue, start_celery, transactional_db
 ):
     charge = make_charge(make_customer())
@@ -44,7 +44,7 @@ def test_a_command_that_fails_ends_its_task_and_not_the_worker(
     assert worker.poll() is None
 
 
-def test_a_worker_makes_good_what_was_not_applied_and_what_never_arrived(
+def test_a_worker_applies_events_that_were_not_applied_or_never_arrived(
     fake, celery_queue, start_celery, transactional_db
 ):
     late = stored_event()
@@ -64,7 +64,7 @@ def test_a_worker_makes_good_what_was_not_applied_and_what_never_arrived(
 
 @pytest.fixture
 def work(fake, transactional_db):
-    """Something to do for each command."""
+    """Rows and events that give each command something to do."""
     customer = make_customer()
     make_charge(customer)
     make_charge(customer)
@@ -78,7 +78,7 @@ def work(fake, transactional_db):
 
 
 @pytest.mark.parametrize(
-    ("task", "arguments", "said"),
+    ("task", "arguments", "output"),
     [
         (tasks.charge_stripe, ["--limit", "1"], "would be collected: 1 (10.00 USD)\n"),
         (tasks.end_subscriptions, [], "would be canceled: 1\n"),
@@ -88,7 +88,7 @@ def work(fake, transactional_db):
         (tasks.check_pending_webhooks, ["--grace", "0"], "missing: "),
     ],
 )
-def test_a_task_runs_the_command_of_its_name_with_its_arguments(work, task, arguments, said):
+def test_a_task_runs_the_command_of_its_name_with_its_arguments(work, task, arguments, output):
     result = task.apply(args=["--dry-run", *arguments])
 
-    assert result.get().startswith(said)
+    assert result.get().startswith(output)

@@ -1,4 +1,4 @@
-"""Django's Tasks: workers that are processes, on this test's database."""
+"""Django's Tasks, with workers that are processes and use this test's database."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ pytestmark = pytest.mark.skipif(
 
 @pytest.fixture
 def immediate(settings):
-    """Django's own backend for development, which runs a task when it is enqueued."""
+    """Django's backend for development, which runs a task when it is enqueued."""
     settings.STRIPE_WEBHOOK_PROCESSOR = "django_tasks"
     settings.TASKS = {"default": {"BACKEND": "django.tasks.backends.immediate.ImmediateBackend"}}
 
 
 @pytest.fixture
 def tasks_queue(settings, transactional_db):
-    """The queue that workers of this test read: a table."""
+    """The table that is the queue of this test's workers."""
     from django_tasks_db.models import DBTaskResult
 
     settings.STRIPE_WEBHOOK_PROCESSOR = "django_tasks"
@@ -48,7 +48,7 @@ def start_db_worker(start):
     return start_db_worker
 
 
-def test_an_immediate_task_applies_an_event_before_it_is_answered(
+def test_an_immediate_task_applies_an_event_before_the_response(
     client, immediate, handled_here, transactional_db
 ):
     assert deliver(client, make_event()).status_code == 201
@@ -60,19 +60,19 @@ def test_an_immediate_task_applies_an_event_before_it_is_answered(
 
 def test_a_worker_applies_each_delivered_event_once(client, tasks_queue, start_db_worker):
     events = [make_event() for _ in range(5)]
-    answers = [deliver(client, event).status_code for event in events for _ in range(2)]
+    statuses = [deliver(client, event).status_code for event in events for _ in range(2)]
 
     worker = start_db_worker("--max-tasks", "10")
 
     assert worker.wait(TIMEOUT) == 0
-    assert answers == [201, 200] * 5
+    assert statuses == [201, 200] * 5
     assert [task.status for task in tasks_queue.all()] == ["SUCCESSFUL"] * 10
     for webhook in StripeWebhook.objects.all():
         assert effects_of(webhook) == ["worker"]
         assert (webhook.attempts, webhook.retry_at) == (1, None)
 
 
-def test_a_worker_that_is_running_applies_what_is_delivered(client, tasks_queue, start_db_worker):
+def test_a_running_worker_applies_a_delivered_event(client, tasks_queue, start_db_worker):
     start_db_worker()
 
     deliver(client, make_event())
@@ -81,7 +81,7 @@ def test_a_worker_that_is_running_applies_what_is_delivered(client, tasks_queue,
     assert effects_of(only_webhook()) == ["worker"]
 
 
-def test_two_workers_apply_once_what_was_enqueued_twice(tasks_queue, start_db_worker):
+def test_two_workers_apply_an_event_once_that_was_enqueued_twice(tasks_queue, start_db_worker):
     from aa_stripe.contrib.django_tasks import enqueue
 
     webhooks = [stored_event() for _ in range(10)]
@@ -107,7 +107,7 @@ def test_a_task_is_enqueued_when_the_event_is_committed(tasks_queue):
 def test_an_event_whose_worker_was_killed_is_applied_by_process_webhooks(
     client, tasks_queue, start_db_worker, hanging, handled_here
 ):
-    """The backend takes the task for one that is running, for ever."""
+    """Kill the worker; the backend then regards the task as running for ever."""
     deliver(client, make_event(TYPE_THAT_HANGS))
     worker = start_db_worker()
     wait_until(hanging.exists)
@@ -135,7 +135,7 @@ def test_an_event_whose_task_is_lost_is_applied_by_process_webhooks(
     assert effects_of(only_webhook()) == ["here"]
 
 
-def test_an_event_that_the_backend_does_not_take_is_received_and_applied_by_process_webhooks(
+def test_an_event_that_the_backend_rejects_is_stored_and_applied_by_process_webhooks(
     client, tasks_queue, handled_here, caplog, monkeypatch
 ):
     monkeypatch.setattr(tasks_queue.model._meta, "db_table", "there_is_no_such_table")

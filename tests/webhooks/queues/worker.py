@@ -1,6 +1,6 @@
-"""The site's Celery, as a worker finds it. Its tests say in ``QUEUES_CELERY`` where the broker is.
+"""The site's Celery application, as a worker imports it. ``QUEUES_CELERY`` has its settings.
 
-Nothing here names the tasks of aa_stripe: the setting ``STRIPE_WEBHOOK_PROCESSOR`` has to do.
+Nothing here names the tasks of aa_stripe: ``STRIPE_WEBHOOK_PROCESSOR`` must register them.
 """
 
 import json
