@@ -60,7 +60,7 @@ def card(api, customer):
 @pytest.fixture
 def intent(api, customer):
     """10 dollars to be collected from the customer."""
-    return api.payment_intents.create(planned(customer=customer.id))
+    return api.payment_intents.create(intent_params(customer=customer.id))
 
 
 @pytest.fixture
@@ -69,7 +69,7 @@ def paid(api, intent, card):
     return api.payment_intents.confirm(intent.id, {"payment_method": card.id, "off_session": True})
 
 
-def planned(**changes):
+def intent_params(**changes):
     """Return the parameters of a PaymentIntent of 10 dollars."""
     return {
         "amount": 1000,
@@ -79,7 +79,7 @@ def planned(**changes):
     }
 
 
-def saved(api, customer, method):
+def attach(api, customer, method):
     """Save a payment method for the customer, and return it."""
     return api.payment_methods.attach(method, {"customer": customer.id})
 
@@ -100,7 +100,7 @@ def customer_with(api, method="pm_card_visa"):
 
 def change_card(api, customer, method):
     """Save another payment method for the customer, as the default; return it."""
-    card = saved(api, customer, method)
+    card = attach(api, customer, method)
     api.customers.update(customer.id, {"invoice_settings": {"default_payment_method": card.id}})
     return card
 
@@ -114,10 +114,10 @@ def subscriber(api):
 @pytest.fixture
 def plan(api):
     """10 dollars a month."""
-    return api.plans.create(planned_plan(id="gold"))
+    return api.plans.create(plan_params(id="gold"))
 
 
-def planned_plan(**changes):
+def plan_params(**changes):
     """Return the parameters of a plan of 10 dollars a month."""
     return {
         "amount": 1000,

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import stripe
 
-from tests.testing.conftest import planned, saved, types_of
+from tests.testing.conftest import attach, intent_params, types_of
 
 ALWAYS = "pm_card_authenticationRequired"
 ON_SETUP = "pm_card_authenticationRequiredOnSetup"
@@ -17,7 +17,7 @@ def pay(api, intent, method, **params):
 @pytest.fixture
 def waiting(api, intent, customer):
     """A PaymentIntent that waits for the owner of the card."""
-    return pay(api, intent, saved(api, customer, ALWAYS).id)
+    return pay(api, intent, attach(api, customer, ALWAYS).id)
 
 
 def test_on_session_the_owner_is_asked(fake, waiting):
@@ -62,7 +62,7 @@ def test_while_it_waits_another_card_can_pay_off_session(api, waiting, card):
 
 
 def test_after_a_refusal_off_session_the_owner_can_be_asked(api, intent, customer):
-    card = saved(api, customer, ALWAYS)
+    card = attach(api, customer, ALWAYS)
     with pytest.raises(stripe.CardError):
         pay(api, intent, card.id, off_session=True)
 
@@ -78,7 +78,7 @@ def test_asking_the_owner_can_be_made_an_error(api, intent, method):
 
 
 def test_a_card_that_wants_it_unless_set_up_is_refused_without(api, intent, customer):
-    card = saved(api, customer, ON_SETUP)
+    card = attach(api, customer, ON_SETUP)
 
     with pytest.raises(stripe.CardError) as caught:
         pay(api, intent, card.id, off_session=True)
@@ -106,7 +106,7 @@ def test_a_card_that_was_set_up_pays_off_session(fake, api, intent, customer):
 def test_a_card_can_be_set_up_by_a_payment(fake, api, intent, customer):
     waiting = pay(api, intent, ON_SETUP, setup_future_usage="off_session")
     fake.complete_authentication(waiting.id)
-    later = api.payment_intents.create(planned(customer=customer.id))
+    later = api.payment_intents.create(intent_params(customer=customer.id))
 
     paid = pay(api, later, waiting.payment_method, off_session=True)
 
@@ -114,7 +114,7 @@ def test_a_card_can_be_set_up_by_a_payment(fake, api, intent, customer):
 
 
 def test_a_card_that_is_set_up_already_asks_on_session_only(api, intent, customer):
-    card = saved(api, customer, SET_UP)
+    card = attach(api, customer, SET_UP)
 
     assert pay(api, intent, card.id).status == "requires_action"
     assert pay(api, intent, card.id, off_session=True).status == "succeeded"

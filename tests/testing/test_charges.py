@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import stripe
 
-from tests.testing.conftest import client_of, planned, types_of
+from tests.testing.conftest import client_of, intent_params, types_of
 
 
 def order(**params):
@@ -12,7 +12,7 @@ def order(**params):
 
 def test_a_charge_tells_its_plan(api, customer, card):
     paid = api.payment_intents.create(
-        planned(
+        intent_params(
             customer=customer.id,
             payment_method=card.id,
             confirm=True,
@@ -40,7 +40,7 @@ def test_a_charge_is_booked(api, paid):
 
 
 def test_charges_are_found_by_customer_and_plan(api, paid, customer):
-    other = api.payment_intents.create(planned(payment_method="pm_card_visa", confirm=True))
+    other = api.payment_intents.create(intent_params(payment_method="pm_card_visa", confirm=True))
 
     def found(**params):
         return [charge.id for charge in api.charges.list(params)]

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.testing.conftest import planned_plan, refusal_of, subscribe, types_of
+from tests.testing.conftest import plan_params, refusal_of, subscribe, types_of
 
 DAY = 24 * 60 * 60
 
@@ -202,7 +202,7 @@ def test_what_is_discounted_is_not_taxed(api, subscriber, plan):
 
 
 def test_where_there_are_only_whole_units_all_is_rounded_to_them(api, subscriber):
-    api.plans.create(planned_plan(id="gold", currency="isk", amount=100_100))
+    api.plans.create(plan_params(id="gold", currency="isk", amount=100_100))
     rate = api.tax_rates.create({"display_name": "VAT", "percentage": 24, "inclusive": False})
 
     subscription = subscribe(
@@ -222,7 +222,7 @@ def test_where_there_are_only_whole_units_all_is_rounded_to_them(api, subscriber
 
 
 def test_what_is_too_little_to_collect_is_owed_for_the_next_time(fake, api, subscriber):
-    api.plans.create(planned_plan(id="gold", amount=30))
+    api.plans.create(plan_params(id="gold", amount=30))
 
     subscription = subscribe(api, subscriber)
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import stripe
 
-from tests.testing.conftest import client_of, planned
+from tests.testing.conftest import client_of, intent_params
 
 
 def test_ids_become_objects(api, paid, customer, card):
@@ -63,7 +63,7 @@ def test_nothing_stays_nothing(api, intent):
 def test_of_what_is_gone_the_id_stays(legacy_fake):
     api = client_of(legacy_fake)
     owner = api.customers.create({"source": "tok_visa"})
-    intent = api.payment_intents.create(planned(customer=owner.id))
+    intent = api.payment_intents.create(intent_params(customer=owner.id))
     api.payment_intents.confirm(intent.id)
     api.customers.delete(owner.id)
 

@@ -6,7 +6,7 @@ import pytest
 import stripe
 
 from aa_stripe.testing import Fault
-from tests.testing.conftest import client_of, planned
+from tests.testing.conftest import client_of, intent_params
 
 CREATE = "POST /v1/payment_intents"
 CONFIRM = "POST /v1/payment_intents/*/confirm"
@@ -19,7 +19,7 @@ def plans(fake):
 
 def attempt(api, kind):
     with pytest.raises(kind) as caught:
-        api.payment_intents.create(planned(), KEY)
+        api.payment_intents.create(intent_params(), KEY)
     return caught.value
 
 
@@ -53,7 +53,7 @@ def test_the_same_request_again_goes_well_and_takes_effect_once(fake, api, fault
     fake.fail_next(CREATE, fault)
     attempt(api, stripe.StripeError)
 
-    again = api.payment_intents.create(planned(), KEY)
+    again = api.payment_intents.create(intent_params(), KEY)
 
     assert again.status == "requires_payment_method"
     assert plans(fake) == 1
@@ -69,7 +69,7 @@ def test_a_500_is_kept_under_the_key(fake, api, fault):
 
     assert error.headers["Idempotent-Replayed"] == "true"
     assert plans(fake) == made
-    assert api.payment_intents.create(planned(), {"idempotency_key": "new"}).id
+    assert api.payment_intents.create(intent_params(), {"idempotency_key": "new"}).id
 
 
 def test_rate_limits_say_why(fake, api):
@@ -95,7 +95,7 @@ def test_slow_is_slow_and_good(fake, api):
     fake.fail_next(CREATE, Fault.SLOW, seconds=0.2)
     began = time.monotonic()
 
-    api.payment_intents.create(planned())
+    api.payment_intents.create(intent_params())
 
     assert time.monotonic() - began >= 0.2
 
@@ -105,7 +105,7 @@ def test_the_sdk_repeats_what_got_no_answer(fake):
     fake.fail_next(CREATE, Fault.REQUEST_LOST)
     api = client_of(fake, max_network_retries=2)
 
-    intent = api.payment_intents.create(planned())
+    intent = api.payment_intents.create(intent_params())
 
     assert plans(fake) == 1
     assert intent.last_response.headers["Idempotent-Replayed"] == "true"
@@ -120,7 +120,7 @@ def test_a_fault_can_last(fake, api):
         attempt(api, stripe.APIConnectionError)
 
     fake.clear_faults()
-    assert api.payment_intents.create(planned()).id
+    assert api.payment_intents.create(intent_params()).id
 
 
 def test_a_fault_can_come_several_times(fake, api):
@@ -129,7 +129,7 @@ def test_a_fault_can_come_several_times(fake, api):
     for _ in range(2):
         attempt(api, stripe.APIConnectionError)
 
-    assert api.payment_intents.create(planned()).id
+    assert api.payment_intents.create(intent_params()).id
 
 
 def test_other_endpoints_are_spared(fake, api, intent, card):
@@ -177,7 +177,7 @@ def test_hooks_are_called_before_and_after(fake, api):
         lambda request, answer: calls.append((answer.json()["status"], plans(fake)))
     )
 
-    api.payment_intents.create(planned())
+    api.payment_intents.create(intent_params())
 
     assert calls == [("/v1/payment_intents", 0), ("requires_payment_method", 1)]
 
@@ -210,7 +210,7 @@ def test_a_hook_can_end_the_caller_with_the_effect_done(fake, api, intent, card)
 
 def test_the_log_has_what_was_sent(fake, api):
     api.payment_intents.create(
-        planned(metadata={"a": "1"}, expand=["customer"]), {"idempotency_key": "k"}
+        intent_params(metadata={"a": "1"}, expand=["customer"]), {"idempotency_key": "k"}
     )
 
     (request,) = fake.requests

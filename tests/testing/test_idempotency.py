@@ -7,7 +7,7 @@ import pytest
 import stripe
 
 from aa_stripe.testing import Fault
-from tests.testing.conftest import client_of, planned
+from tests.testing.conftest import client_of, intent_params
 
 KEY = {"idempotency_key": "key-1"}
 
@@ -57,7 +57,7 @@ def test_another_endpoint_is_refused(api):
     api.customers.create({}, KEY)
 
     with pytest.raises(stripe.IdempotencyError, match="same endpoint"):
-        api.payment_intents.create(planned(), KEY)
+        api.payment_intents.create(intent_params(), KEY)
 
 
 def test_what_is_refused_for_its_parameters_is_not_kept(fake, api):

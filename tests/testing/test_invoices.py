@@ -3,10 +3,10 @@ from __future__ import annotations
 import stripe
 
 from tests.testing.conftest import (
+    attach,
     change_card,
     customer_with,
     refusal_of,
-    saved,
     subscribe,
     types_of,
 )
@@ -86,8 +86,8 @@ def test_what_is_paid_cannot_be_paid_again(api, subscription):
 def test_an_invoice_is_paid_with_a_card_of_the_customer(api, plan):
     customer = customer_with(api, "pm_card_chargeCustomerFail")
     subscription = subscribe(api, customer)
-    amex = saved(api, customer, "pm_card_amex")
-    stranger = saved(api, api.customers.create(), "pm_card_visa")
+    amex = attach(api, customer, "pm_card_amex")
+    stranger = attach(api, api.customers.create(), "pm_card_visa")
 
     error = refusal_of(
         api.invoices.pay, subscription.latest_invoice, {"payment_method": stranger.id}

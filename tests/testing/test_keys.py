@@ -7,7 +7,7 @@ import stripe
 
 from aa_stripe.testing.http.api import Api
 from aa_stripe.testing.http.request import Request
-from tests.testing.conftest import planned
+from tests.testing.conftest import intent_params
 
 
 def with_key(fake, key):
@@ -74,7 +74,7 @@ def test_a_publishable_key_may_do_little_else(fake):
 
 def test_a_publishable_key_needs_the_client_secret_of_an_intent(fake, api):
     browser = with_key(fake, "pk_test_1")
-    intent = api.payment_intents.create(planned())
+    intent = api.payment_intents.create(intent_params())
     secret = {"client_secret": intent.client_secret}
 
     assert browser.payment_intents.retrieve(intent.id, secret).id == intent.id
@@ -85,7 +85,7 @@ def test_a_publishable_key_needs_the_client_secret_of_an_intent(fake, api):
 def test_a_browser_confirms_with_the_client_secret(fake, api):
     browser = with_key(fake, "pk_test_1")
     intent = api.setup_intents.create(
-        {"automatic_payment_methods": planned()["automatic_payment_methods"]}
+        {"automatic_payment_methods": intent_params()["automatic_payment_methods"]}
     )
 
     confirmed = browser.setup_intents.confirm(

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import stripe
 
-from tests.testing.conftest import planned, saved, types_of
+from tests.testing.conftest import attach, intent_params, types_of
 
 
 def unexpected_state(call, *args):
@@ -15,7 +15,7 @@ def unexpected_state(call, *args):
 
 def test_a_plan_moves_no_money(fake, api, customer):
     made = api.payment_intents.create(
-        planned(
+        intent_params(
             customer=customer.id,
             description="Order 1",
             metadata={"uuid": "1"},
@@ -39,9 +39,9 @@ def test_a_plan_moves_no_money(fake, api, customer):
 def test_the_same_key_makes_one_plan(api):
     key = {"idempotency_key": "row-1"}
 
-    first = api.payment_intents.create(planned(), key)
+    first = api.payment_intents.create(intent_params(), key)
 
-    assert api.payment_intents.create(planned(), key).id == first.id
+    assert api.payment_intents.create(intent_params(), key).id == first.id
 
 
 def test_the_plan_can_be_changed_before_it_is_paid(api, intent):
@@ -68,7 +68,7 @@ def test_after_a_change_of_customer_only_the_new_ones_cards_fit(api, intent, car
 
 
 def test_a_customer_cannot_be_given_a_plan_with_anothers_card(api, customer, card):
-    intent = api.payment_intents.create(planned(customer=customer.id, payment_method=card.id))
+    intent = api.payment_intents.create(intent_params(customer=customer.id, payment_method=card.id))
     other = api.customers.create()
 
     with pytest.raises(stripe.InvalidRequestError, match="does not belong to the Customer"):
@@ -123,7 +123,7 @@ def test_what_is_paid_can_still_be_described(api, paid):
 
 
 def test_a_decline_leaves_a_failed_charge_and_an_open_plan(fake, api, intent, customer):
-    card = saved(api, customer, "pm_card_chargeCustomerFail")
+    card = attach(api, customer, "pm_card_chargeCustomerFail")
 
     with pytest.raises(stripe.CardError) as caught:
         api.payment_intents.confirm(intent.id, {"payment_method": card.id, "off_session": True})
@@ -179,7 +179,7 @@ def test_a_canceled_plan_cannot_be_paid(fake, api, intent, card):
 
 def test_creating_and_confirming_can_be_one_step(api, customer, card):
     paid = api.payment_intents.create(
-        planned(customer=customer.id, payment_method=card.id, confirm=True, off_session=True)
+        intent_params(customer=customer.id, payment_method=card.id, confirm=True, off_session=True)
     )
 
     assert paid.status == "succeeded"
@@ -188,13 +188,13 @@ def test_creating_and_confirming_can_be_one_step(api, customer, card):
 def test_a_payment_method_of_stripes_own_is_made_once_per_plan(fake, api):
     before = len(fake.account.all("payment_method"))
 
-    api.payment_intents.create(planned(payment_method="pm_card_visa", confirm=True))
+    api.payment_intents.create(intent_params(payment_method="pm_card_visa", confirm=True))
 
     assert len(fake.account.all("payment_method")) == before + 1
 
 
 def test_a_plan_with_a_payment_method_waits_for_confirmation(api, customer, card):
-    intent = api.payment_intents.create(planned(customer=customer.id, payment_method=card.id))
+    intent = api.payment_intents.create(intent_params(customer=customer.id, payment_method=card.id))
 
     assert intent.status == "requires_confirmation"
     assert api.payment_intents.confirm(intent.id).status == "succeeded"
@@ -213,13 +213,13 @@ def test_the_customers_default_payment_method_is_not_taken_by_itself(api, intent
 
 
 def test_without_a_customer_there_is_nothing_to_confirm_with(api):
-    intent = api.payment_intents.create(planned())
+    intent = api.payment_intents.create(intent_params())
 
     unexpected_state(api.payment_intents.confirm, intent.id)
 
 
 def test_a_customers_card_needs_the_customer(api, card):
-    intent = api.payment_intents.create(planned())
+    intent = api.payment_intents.create(intent_params())
 
     with pytest.raises(stripe.InvalidRequestError, match="Please include the Customer") as caught:
         api.payment_intents.confirm(intent.id, {"payment_method": card.id})
@@ -248,7 +248,7 @@ def test_a_return_url_is_needed_where_a_method_might_redirect(api):
 
 def test_without_automatic_payment_methods_no_return_url_is_needed(api):
     paid = api.payment_intents.create(
-        planned(
+        intent_params(
             automatic_payment_methods={"enabled": False},
             payment_method="pm_card_visa",
             confirm=True,
@@ -262,20 +262,22 @@ def test_without_automatic_payment_methods_no_return_url_is_needed(api):
 @pytest.mark.parametrize("name", ["off_session", "error_on_requires_action"])
 def test_what_is_for_a_confirmation_needs_one(api, name):
     with pytest.raises(stripe.InvalidRequestError) as caught:
-        api.payment_intents.create(planned(**{name: True}))
+        api.payment_intents.create(intent_params(**{name: True}))
 
     assert caught.value.param == name
 
 
 def test_what_the_fake_does_not_know_it_says(api, intent):
     with pytest.raises(stripe.InvalidRequestError, match="does not support transfer_data"):
-        api.payment_intents.create(planned(transfer_data={"destination": "acct_1"}))
+        api.payment_intents.create(intent_params(transfer_data={"destination": "acct_1"}))
     with pytest.raises(stripe.InvalidRequestError, match="does not support confirmation_token"):
         api.payment_intents.confirm(intent.id, {"confirmation_token": "ctoken_1"})
 
 
 def test_a_statement_descriptor_is_not_for_cards(api, card, customer):
-    intent = api.payment_intents.create(planned(customer=customer.id, statement_descriptor="SHOP"))
+    intent = api.payment_intents.create(
+        intent_params(customer=customer.id, statement_descriptor="SHOP")
+    )
 
     with pytest.raises(stripe.InvalidRequestError) as caught:
         api.payment_intents.confirm(intent.id, {"payment_method": card.id})
@@ -303,14 +305,14 @@ def test_where_cards_are_named_a_statement_descriptor_is_refused_at_once(fake, n
 @pytest.mark.parametrize("suffix", ["x" * 23, "A<B", "123"])
 def test_a_suffix_no_bank_would_print_is_refused(api, suffix):
     with pytest.raises(stripe.InvalidRequestError) as caught:
-        api.payment_intents.create(planned(statement_descriptor_suffix=suffix))
+        api.payment_intents.create(intent_params(statement_descriptor_suffix=suffix))
 
     assert caught.value.param == "statement_descriptor_suffix"
 
 
 def test_reserved_money_can_be_taken_in_part(fake, api):
     held = api.payment_intents.create(
-        planned(capture_method="manual", payment_method="pm_card_visa", confirm=True)
+        intent_params(capture_method="manual", payment_method="pm_card_visa", confirm=True)
     )
     assert (held.status, held.amount_capturable) == ("requires_capture", 1000)
     assert not api.charges.retrieve(held.latest_charge).captured
@@ -326,7 +328,7 @@ def test_reserved_money_can_be_taken_in_part(fake, api):
 
 def test_reserved_money_can_be_taken_as_it_is(api):
     held = api.payment_intents.create(
-        planned(capture_method="manual", payment_method="pm_card_visa", confirm=True)
+        intent_params(capture_method="manual", payment_method="pm_card_visa", confirm=True)
     )
 
     assert api.payment_intents.capture(held.id).amount_received == 1000
@@ -337,7 +339,7 @@ def test_reserved_money_can_be_taken_as_it_is(api):
 )
 def test_no_more_than_what_is_reserved_can_be_taken(api, amount, code):
     held = api.payment_intents.create(
-        planned(capture_method="manual", payment_method="pm_card_visa", confirm=True)
+        intent_params(capture_method="manual", payment_method="pm_card_visa", confirm=True)
     )
 
     with pytest.raises(stripe.InvalidRequestError) as caught:
@@ -347,7 +349,7 @@ def test_no_more_than_what_is_reserved_can_be_taken(api, amount, code):
 
 def test_canceling_lets_go_what_is_reserved(api):
     held = api.payment_intents.create(
-        planned(capture_method="manual", payment_method="pm_card_visa", confirm=True)
+        intent_params(capture_method="manual", payment_method="pm_card_visa", confirm=True)
     )
 
     api.payment_intents.cancel(held.id)
@@ -365,7 +367,7 @@ def test_plans_are_found_by_customer_and_time(fake, api, intent, customer):
 
 
 def test_the_list_has_the_metadata(api):
-    api.payment_intents.create(planned(metadata={"uuid": "1"}))
+    api.payment_intents.create(intent_params(metadata={"uuid": "1"}))
 
     assert api.payment_intents.list().data[0].metadata["uuid"] == "1"
 
@@ -385,7 +387,7 @@ def test_a_deleted_customer_cannot_be_charged(api, customer, intent):
     api.customers.delete(customer.id)
 
     for call in (
-        (api.payment_intents.create, planned(customer=customer.id)),
+        (api.payment_intents.create, intent_params(customer=customer.id)),
         (api.payment_intents.confirm, intent.id),
     ):
         with pytest.raises(stripe.InvalidRequestError, match="No such customer") as caught:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import stripe
 
-from tests.testing.conftest import planned, types_of
+from tests.testing.conftest import intent_params, types_of
 
 
 def test_a_payment_method_shows_its_card_and_no_number(api):
@@ -128,7 +128,7 @@ def test_another_customers_payment_method_is_not_shown(api, card):
 
 def test_without_a_customer_it_pays_once(api):
     method = api.payment_methods.create({"type": "card", "card": {"token": "tok_visa"}})
-    order = planned(payment_method=method.id, confirm=True)
+    order = intent_params(payment_method=method.id, confirm=True)
 
     assert api.payment_intents.create(order).status == "succeeded"
     with pytest.raises(stripe.InvalidRequestError, match="previously used with a PaymentIntent"):

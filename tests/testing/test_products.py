@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.testing.conftest import planned_plan, refusal_of, types_of
+from tests.testing.conftest import plan_params, refusal_of, types_of
 
 
 def test_a_product_is_created_changed_and_deleted(fake, api):
@@ -87,9 +87,9 @@ def test_a_price_inside_is_not_supported(api):
 def test_of_a_product_inside_a_plan_the_parameter_is_named_in_full(api):
     api.products.create({"id": "gold", "name": "Gold"})
 
-    taken = refusal_of(api.plans.create, planned_plan(product={"name": "Gold", "id": "gold"}))
+    taken = refusal_of(api.plans.create, plan_params(product={"name": "Gold", "id": "gold"}))
     bad = refusal_of(
-        api.plans.create, planned_plan(product={"name": "Gold", "statement_descriptor": "<"})
+        api.plans.create, plan_params(product={"name": "Gold", "statement_descriptor": "<"})
     )
 
     assert taken.param == "product[id]"

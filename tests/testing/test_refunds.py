@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import stripe
 
-from tests.testing.conftest import planned, types_of
+from tests.testing.conftest import intent_params, types_of
 
 
 def charge_of(api, intent):
@@ -11,7 +11,7 @@ def charge_of(api, intent):
 
 
 def bought(api, card):
-    return api.payment_intents.create(planned(payment_method=card, confirm=True))
+    return api.payment_intents.create(intent_params(payment_method=card, confirm=True))
 
 
 @pytest.fixture
@@ -116,7 +116,7 @@ def test_what_failed_or_is_only_reserved_cannot_be_given_back(api, intent):
     with pytest.raises(stripe.CardError):
         api.payment_intents.confirm(intent.id, {"payment_method": "pm_card_chargeDeclined"})
     held = api.payment_intents.create(
-        planned(capture_method="manual", payment_method="pm_card_visa", confirm=True)
+        intent_params(capture_method="manual", payment_method="pm_card_visa", confirm=True)
     )
 
     for id in (intent.id, held.id):
@@ -186,7 +186,7 @@ def test_a_refund_is_settled_once_and_for_all(fake, pending):
 
 def test_only_what_was_taken_can_be_given_back(api):
     held = api.payment_intents.create(
-        planned(capture_method="manual", payment_method="pm_card_visa", confirm=True)
+        intent_params(capture_method="manual", payment_method="pm_card_visa", confirm=True)
     )
     api.payment_intents.capture(held.id, {"amount_to_capture": 600})
 

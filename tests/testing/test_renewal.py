@@ -12,7 +12,7 @@ from tests.testing.conftest import (
     change_card,
     client_of,
     customer_with,
-    planned_plan,
+    plan_params,
     refusal_of,
     subscribe,
     types_of,
@@ -75,7 +75,7 @@ def test_a_second_too_early_nothing_happens(fake, api, subscription):
 
 
 def test_many_periods_pass_at_once_each_at_its_time(fake, api, subscriber):
-    api.plans.create(planned_plan(id="gold", interval="week"))
+    api.plans.create(plan_params(id="gold", interval="week"))
     subscription = subscribe(api, subscriber)
 
     fake.advance(10 * 7 * DAY)
@@ -90,7 +90,7 @@ def test_many_periods_pass_at_once_each_at_its_time(fake, api, subscriber):
     ("interval", "count", "days"), [("day", 1, 1), ("week", 2, 14), ("day", 10, 10)]
 )
 def test_a_period_lasts_as_long_as_the_plan_says(fake, api, subscriber, interval, count, days):
-    api.plans.create(planned_plan(id="gold", interval=interval, interval_count=count))
+    api.plans.create(plan_params(id="gold", interval=interval, interval_count=count))
 
     subscription = subscribe(api, subscriber)
 
@@ -112,7 +112,7 @@ def test_the_day_is_kept_through_shorter_months(fake, api, subscriber, plan):
 
 
 def test_leap_years_and_years(fake, api, subscriber):
-    api.plans.create(planned_plan(id="gold", interval="year"))
+    api.plans.create(plan_params(id="gold", interval="year"))
     fake.advance(datetime(2032, 2, 29, 12, tzinfo=timezone.utc).timestamp() - fake.now)
 
     subscription = subscribe(api, subscriber)
@@ -172,7 +172,7 @@ def test_a_declining_card_is_tried_again_and_then_it_is_over(fake, api, subscrib
 def test_what_becomes_of_it_in_the_end_can_be_chosen(outcome):
     fake = FakeStripe(after_last_retry=outcome)
     api = client_of(fake)
-    api.plans.create(planned_plan(id="gold", interval="year"))
+    api.plans.create(plan_params(id="gold", interval="year"))
     customer = customer_with(api)
     subscription = subscribe(api, customer)
     change_card(api, customer, "pm_card_chargeCustomerFail")
@@ -194,7 +194,7 @@ def test_another_outcome_is_none():
 def test_what_is_unpaid_goes_on_without_being_collected():
     fake = FakeStripe(after_last_retry="unpaid")
     api = client_of(fake)
-    api.plans.create(planned_plan(id="gold"))
+    api.plans.create(plan_params(id="gold"))
     customer = customer_with(api)
     subscription = subscribe(api, customer)
     change_card(api, customer, "pm_card_chargeCustomerFail")
@@ -248,7 +248,7 @@ def test_nothing_to_pay_with_is_a_failed_attempt(fake, api, subscriber, subscrip
 
 
 def test_an_older_invoice_that_is_paid_does_not_settle_the_newer(fake, api, subscriber):
-    api.plans.create(planned_plan(id="gold", interval="day"))
+    api.plans.create(plan_params(id="gold", interval="day"))
     subscription = subscribe(api, subscriber)
     change_card(api, subscriber, "pm_card_chargeCustomerFail")
     fake.advance(2 * DAY + 60)
@@ -263,7 +263,7 @@ def test_an_older_invoice_that_is_paid_does_not_settle_the_newer(fake, api, subs
 
 
 def test_an_older_invoice_that_fails_does_not_undo_the_newer(fake, api, subscriber):
-    api.plans.create(planned_plan(id="gold", interval="day"))
+    api.plans.create(plan_params(id="gold", interval="day"))
     subscription = subscribe(api, subscriber)
     bad = change_card(api, subscriber, "pm_card_chargeCustomerFail")
     fake.advance(2 * DAY + 60)
@@ -278,7 +278,7 @@ def test_an_older_invoice_that_fails_does_not_undo_the_newer(fake, api, subscrib
 
 
 def test_arrears_of_a_short_period_end_the_subscription_too(fake, api, subscriber):
-    api.plans.create(planned_plan(id="gold", interval="week"))
+    api.plans.create(plan_params(id="gold", interval="week"))
     subscription = subscribe(api, subscriber)
     change_card(api, subscriber, "pm_card_chargeCustomerFail")
 
@@ -326,7 +326,7 @@ def test_after_canceling_nothing_is_collected_but_by_hand(fake, api, subscriber,
 @pytest.fixture
 def with_trial(api):
     """The plan, with a trial of 14 days."""
-    return api.plans.create(planned_plan(id="gold", trial_period_days=14))
+    return api.plans.create(plan_params(id="gold", trial_period_days=14))
 
 
 def test_a_plans_trial_counts_when_it_is_asked_for(fake, api, subscriber, with_trial):

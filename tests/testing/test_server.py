@@ -12,7 +12,7 @@ import stripe
 
 from aa_stripe.testing import Fault
 from aa_stripe.testing.http.server import HOST
-from tests.testing.conftest import planned
+from tests.testing.conftest import intent_params
 
 
 @pytest.fixture
@@ -81,7 +81,7 @@ def test_the_account_is_the_same_over_http(api, remote):
 
 def test_errors_come_over_http(remote):
     with pytest.raises(stripe.InvalidRequestError) as caught:
-        remote.payment_intents.create(planned(amount=0))
+        remote.payment_intents.create(intent_params(amount=0))
 
     assert caught.value.code == "parameter_invalid_integer"
     assert caught.value.request_id.startswith("req_")
@@ -146,7 +146,7 @@ def test_a_lost_answer_closes_the_connection(fake, remote, fault, made):
     fake.fail_next("POST /v1/payment_intents", fault)
 
     with pytest.raises(stripe.APIConnectionError):
-        remote.payment_intents.create(planned())
+        remote.payment_intents.create(intent_params())
 
     assert len(fake.account.all("payment_intent")) == made
 
@@ -181,7 +181,7 @@ def test_garbage_comes_over_http(fake, remote):
     fake.fail_next("POST /v1/payment_intents", Fault.GARBAGE)
 
     with pytest.raises(stripe.APIError) as caught:
-        remote.payment_intents.create(planned())
+        remote.payment_intents.create(intent_params())
 
     assert caught.value.http_status == 200
     assert "<html>" in caught.value.http_body

@@ -3,14 +3,14 @@ from __future__ import annotations
 import pytest
 import stripe
 
-from tests.testing.conftest import planned, types_of
+from tests.testing.conftest import intent_params, types_of
 
 
 @pytest.fixture
 def processing(api):
     """A payment that a bank has not decided about."""
     return api.payment_intents.create(
-        planned(payment_method="pm_card_fakeProcessing", confirm=True)
+        intent_params(payment_method="pm_card_fakeProcessing", confirm=True)
     )
 
 

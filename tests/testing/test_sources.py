@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import stripe
 
-from tests.testing.conftest import client_of, planned
+from tests.testing.conftest import client_of, intent_params
 
 
 @pytest.fixture
@@ -135,7 +135,7 @@ def test_payment_methods_show_legacy_cards_too_and_sources_no_payment_methods(ap
 
 
 def test_a_legacy_card_pays_when_no_payment_method_is_named(api, owner):
-    intent = api.payment_intents.create(planned(customer=owner.id))
+    intent = api.payment_intents.create(intent_params(customer=owner.id))
 
     paid = api.payment_intents.confirm(
         intent.id, {"off_session": True, "expand": ["payment_method"]}

@@ -8,11 +8,11 @@ import stripe
 
 from aa_stripe.testing import Fault, Refusal
 from tests.testing.conftest import (
+    attach,
     change_card,
     customer_with,
-    planned_plan,
+    plan_params,
     refusal_of,
-    saved,
     subscribe,
     types_of,
 )
@@ -174,8 +174,8 @@ def test_an_unknown_coupon_is_named_as_stripe_names_it(api, subscriber, plan):
 
 
 def test_prices_of_a_subscription_go_together(api, subscriber, plan):
-    euro = api.plans.create(planned_plan(currency="eur"))
-    yearly = api.plans.create(planned_plan(interval="year"))
+    euro = api.plans.create(plan_params(currency="eur"))
+    yearly = api.plans.create(plan_params(interval="year"))
 
     for other in (euro, yearly):
         items = [{"price": "gold"}, {"price": other.id}]
@@ -210,7 +210,7 @@ def test_a_customer_without_a_default_card_is_refused(fake, api, customer, plan)
 
 
 def test_a_legacy_card_pays_too(legacy_fake, legacy_api):
-    legacy_api.plans.create(planned_plan(id="gold"))
+    legacy_api.plans.create(plan_params(id="gold"))
     customer = legacy_api.customers.create({"source": "tok_visa"})
 
     by_default = subscribe(legacy_api, customer)
@@ -223,7 +223,7 @@ def test_a_legacy_card_pays_too(legacy_fake, legacy_api):
 
 
 def test_its_own_card_comes_before_the_customers(api, subscriber, plan):
-    amex = saved(api, subscriber, "pm_card_amex")
+    amex = attach(api, subscriber, "pm_card_amex")
 
     subscription = subscribe(api, subscriber, default_payment_method=amex.id)
 
@@ -232,7 +232,7 @@ def test_its_own_card_comes_before_the_customers(api, subscriber, plan):
 
 
 def test_a_detached_card_is_passed_over(api, subscriber, plan):
-    amex = saved(api, subscriber, "pm_card_amex")
+    amex = attach(api, subscriber, "pm_card_amex")
     subscription = subscribe(api, subscriber, default_payment_method=amex.id, trial_period_days=1)
     api.payment_methods.detach(amex.id)
 
@@ -407,7 +407,7 @@ def test_a_payment_under_way_is_not_canceled_by_expiry(fake, api, plan):
 
 
 def test_a_free_plan_needs_no_card(fake, api):
-    api.plans.create(planned_plan(id="gold", amount=0))
+    api.plans.create(plan_params(id="gold", amount=0))
 
     subscription = subscribe(api, api.customers.create())
 
@@ -423,7 +423,7 @@ def test_a_free_plan_needs_no_card(fake, api):
 
 
 def test_a_free_plan_is_renewed_without_a_card(fake, api):
-    api.plans.create(planned_plan(id="gold", amount=0))
+    api.plans.create(plan_params(id="gold", amount=0))
     subscription = subscribe(api, api.customers.create())
 
     fake.advance(32 * DAY)
@@ -533,7 +533,7 @@ def test_canceled_ones_are_listed_when_asked_for(fake, api, subscriber, subscrip
 
 
 def test_they_are_listed_by_price_and_by_time(fake, api, subscriber, subscription):
-    api.plans.create(planned_plan(id="silver"))
+    api.plans.create(plan_params(id="silver"))
     fake.advance(60)
     other = api.subscriptions.create({"customer": subscriber.id, "items": [{"price": "silver"}]})
 
@@ -751,7 +751,7 @@ def test_of_an_incomplete_one_the_end_cannot_be_changed(api, plan):
 
 def test_tax_rates_and_cards_can_be_changed(api, subscriber, subscription):
     rate = api.tax_rates.create({"display_name": "VAT", "percentage": 19, "inclusive": False})
-    amex = saved(api, subscriber, "pm_card_amex")
+    amex = attach(api, subscriber, "pm_card_amex")
 
     changed = api.subscriptions.update(
         subscription.id,
@@ -782,8 +782,8 @@ def test_a_tax_rate_out_of_use_is_refused(api, subscriber, plan):
 
 
 def test_items_are_changed_without_proration(fake, api, subscription):
-    api.plans.create(planned_plan(id="silver", amount=500))
-    api.plans.create(planned_plan(id="extra", amount=70))
+    api.plans.create(plan_params(id="silver", amount=500))
+    api.plans.create(plan_params(id="extra", amount=70))
     (item,) = subscription["items"].data
 
     changed = api.subscriptions.update(
@@ -829,7 +829,7 @@ def test_items_are_changed_without_proration(fake, api, subscription):
     ],
 )
 def test_items_that_cannot_be_are_refused(api, subscription, items, param):
-    api.plans.create(planned_plan(id="yearly", interval="year"))
+    api.plans.create(plan_params(id="yearly", interval="year"))
     own = subscription["items"].data[0].id
     sent = [{**item, **({"id": own} if item.get("id") == "own" else {})} for item in items]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import stripe
 
-from tests.testing.conftest import client_of, planned, saved
+from tests.testing.conftest import attach, client_of, intent_params
 
 
 def error_of(kind, call, *args):
@@ -41,7 +41,7 @@ def test_a_token_is_no_payment_method(api):
     error = error_of(
         stripe.InvalidRequestError,
         api.payment_intents.create,
-        planned(payment_method="tok_visa"),
+        intent_params(payment_method="tok_visa"),
     )
 
     assert (error.http_status, error.code) == (400, "resource_missing")
@@ -49,7 +49,7 @@ def test_a_token_is_no_payment_method(api):
 
 
 def test_3d_secure_needed_off_session(api, intent, customer):
-    card = saved(api, customer, "pm_card_authenticationRequired")
+    card = attach(api, customer, "pm_card_authenticationRequired")
 
     error = error_of(
         stripe.CardError,
@@ -92,7 +92,7 @@ def test_a_declining_card_is_refused_when_it_is_attached(api, customer, last4):
         }
     )
 
-    error = error_of(stripe.CardError, saved, api, customer, method.id)
+    error = error_of(stripe.CardError, attach, api, customer, method.id)
 
     assert error.http_status == 402
     assert api.payment_methods.retrieve(method.id).customer is None
@@ -102,7 +102,7 @@ def test_a_declining_card_is_refused_when_it_is_attached(api, customer, last4):
 def test_the_card_that_attaches_and_declines_every_charge(api, customer, intent, name):
     if name.startswith("tok_"):
         name = api.payment_methods.create({"type": "card", "card": {"token": name}}).id
-    card = saved(api, customer, name)
+    card = attach(api, customer, name)
 
     for _ in range(2):
         error = error_of(
@@ -142,7 +142,9 @@ def test_the_same_key_with_other_parameters(api):
     ],
 )
 def test_an_unknown_parameter(api, params, message):
-    error = error_of(stripe.InvalidRequestError, api.payment_intents.create, planned(**params))
+    error = error_of(
+        stripe.InvalidRequestError, api.payment_intents.create, intent_params(**params)
+    )
 
     assert (error.http_status, error.code) == (400, "parameter_unknown")
     assert error.user_message == message
@@ -184,7 +186,7 @@ def test_a_refund_of_nothing(api, paid, amount):
 
 def test_the_payment_method_of_another_customer(api, card):
     other = api.customers.create()
-    intent = api.payment_intents.create(planned(customer=other.id))
+    intent = api.payment_intents.create(intent_params(customer=other.id))
 
     error = error_of(
         stripe.InvalidRequestError,
