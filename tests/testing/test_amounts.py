@@ -42,7 +42,7 @@ def test_an_amount_that_cannot_be_collected_is_refused(api, amount, currency, co
         (1000, "USD"),
     ],
 )
-def test_an_amount_that_can_be_collected_is_taken(api, amount, currency):
+def test_an_amount_that_can_be_collected_is_accepted(api, amount, currency):
     intent = api.payment_intents.create(intent_params(amount=amount, currency=currency))
 
     assert (intent.amount, intent.currency) == (amount, currency.lower())
@@ -72,5 +72,5 @@ def test_an_unknown_currency_is_refused(api):
         (123456, "pln", "1,234.56 PLN"),
     ],
 )
-def test_messages_write_amounts_as_people_do(amount, currency, text):
+def test_amounts_in_messages_are_formatted_for_people(amount, currency, text):
     assert written(amount, currency) == text
