@@ -44,14 +44,14 @@ def test_a_second_card_is_not_the_default(api, owner):
     assert api.customers.retrieve(owner.id).default_source == owner.default_source
 
 
-def test_a_source_in_an_update_takes_the_place_of_the_default(api, owner):
+def test_a_source_in_an_update_replaces_the_default(api, owner):
     updated = api.customers.update(owner.id, {"source": "tok_amex"})
 
     assert updated.default_source != owner.default_source
     assert sources(api, owner) == [updated.default_source]
 
 
-def test_a_source_in_an_update_may_be_the_first(api):
+def test_a_source_in_an_update_can_be_the_first(api):
     owner = api.customers.create()
 
     updated = api.customers.update(owner.id, {"source": "tok_visa"})
@@ -67,31 +67,33 @@ def test_another_card_can_be_made_the_default(api, owner):
     assert updated.default_source == card.id
 
 
-def test_the_default_source_must_be_the_customers(api, owner):
+def test_the_default_source_must_belong_to_the_customer(api, owner):
     other = api.customers.create()
 
     with pytest.raises(stripe.InvalidRequestError, match="No such source"):
         api.customers.update(other.id, {"default_source": owner.default_source})
 
 
-def test_when_the_default_is_deleted_the_newest_other_takes_over(legacy_fake, api, owner):
-    left = api.customers.payment_sources.create(owner.id, {"source": "tok_amex"})
+def test_the_newest_other_card_becomes_the_default_when_the_default_is_deleted(
+    legacy_fake, api, owner
+):
+    other = api.customers.payment_sources.create(owner.id, {"source": "tok_amex"})
 
     deleted = api.customers.payment_sources.delete(owner.id, owner.default_source)
 
     assert deleted.deleted
-    assert api.customers.retrieve(owner.id).default_source == left.id
+    assert api.customers.retrieve(owner.id).default_source == other.id
     assert legacy_fake.events[-1]["type"] == "customer.source.deleted"
 
 
-def test_when_the_last_is_deleted_there_is_no_default(api, owner):
+def test_there_is_no_default_after_the_last_card_is_deleted(api, owner):
     api.customers.payment_sources.delete(owner.id, owner.default_source)
 
     assert api.customers.retrieve(owner.id).default_source is None
     assert sources(api, owner) == []
 
 
-def test_deleting_another_leaves_the_default(api, owner):
+def test_deleting_another_card_does_not_change_the_default(api, owner):
     other = api.customers.payment_sources.create(owner.id, {"source": "tok_amex"})
 
     api.customers.payment_sources.delete(owner.id, other.id)
@@ -108,7 +110,7 @@ def test_a_card_can_be_changed(legacy_fake, api, owner):
     assert legacy_fake.events[-1]["type"] == "customer.source.updated"
 
 
-def test_the_card_of_another_customer_is_not_there(api, owner):
+def test_the_card_of_another_customer_is_not_found(api, owner):
     other = api.customers.create()
 
     with pytest.raises(stripe.InvalidRequestError, match="No such source"):
@@ -121,7 +123,7 @@ def test_only_cards_are_listed(api, owner):
     assert found.data == []
 
 
-def test_payment_methods_show_legacy_cards_too_and_sources_no_payment_methods(api, owner):
+def test_legacy_cards_are_payment_methods_but_payment_methods_are_not_sources(api, owner):
     method = api.payment_methods.attach("pm_card_mastercard", {"customer": owner.id})
 
     of_path = api.customers.payment_methods.list(owner.id)
@@ -134,7 +136,7 @@ def test_payment_methods_show_legacy_cards_too_and_sources_no_payment_methods(ap
     assert sources(api, owner) == [owner.default_source]
 
 
-def test_a_legacy_card_pays_when_no_payment_method_is_named(api, owner):
+def test_a_legacy_card_pays_when_no_payment_method_is_given(api, owner):
     intent = api.payment_intents.create(intent_params(customer=owner.id))
 
     paid = api.payment_intents.confirm(
@@ -146,7 +148,7 @@ def test_a_legacy_card_pays_when_no_payment_method_is_named(api, owner):
     assert paid.payment_method.object == "payment_method"
 
 
-def test_a_declining_token_makes_no_customer(api):
+def test_no_customer_is_created_with_a_declining_token(api):
     with pytest.raises(stripe.CardError, match="insufficient funds"):
         api.customers.create({"source": "tok_chargeDeclinedInsufficientFunds"})
 
@@ -154,7 +156,7 @@ def test_a_declining_token_makes_no_customer(api):
 
 
 @pytest.mark.parametrize("source", ["tok_none", "src_none", "nonsense"])
-def test_a_source_that_is_none_is_refused(api, source):
+def test_an_unknown_source_is_refused(api, source):
     with pytest.raises(stripe.InvalidRequestError) as caught:
         api.customers.create({"source": source})
 
@@ -162,7 +164,7 @@ def test_a_source_that_is_none_is_refused(api, source):
     assert caught.value.param == "source"
 
 
-def test_a_token_pays_once(api, legacy_fake):
+def test_a_token_can_be_used_once(api, legacy_fake):
     token = legacy_fake.create_token()
     api.customers.create({"source": token})
 
@@ -173,7 +175,7 @@ def test_a_token_pays_once(api, legacy_fake):
     assert caught.value.user_message == f"You cannot use a Stripe token more than once: {token}."
 
 
-def test_without_permission_card_tokens_are_refused(fake):
+def test_card_tokens_are_refused_on_a_new_account(fake):
     api = client_of(fake)
     customer = api.customers.create()
     calls = [

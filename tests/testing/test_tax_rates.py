@@ -31,16 +31,16 @@ def test_a_tax_rate_is_created_and_changed(fake, api):
         ({"country_of_birth": "DE"}, "country_of_birth"),
     ],
 )
-def test_what_is_no_tax_rate_is_refused(api, changes, param):
+def test_a_tax_rate_with_invalid_parameters_is_refused(api, changes, param):
     assert refusal_of(api.tax_rates.create, tax_rate_params(**changes)).param == param
 
 
 @pytest.mark.parametrize("percentage", [0, 100, 7.1234])
-def test_the_extremes_are_good(api, percentage):
+def test_the_smallest_and_largest_percentages_are_accepted(api, percentage):
     assert api.tax_rates.create(tax_rate_params(percentage=percentage)).percentage == percentage
 
 
-def test_percentage_and_inclusiveness_are_for_good(api):
+def test_percentage_and_inclusive_cannot_be_changed(api):
     rate = api.tax_rates.create(tax_rate_params())
 
     assert refusal_of(api.tax_rates.update, rate.id, {"percentage": 5}).code == "parameter_unknown"
