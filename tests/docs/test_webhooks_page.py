@@ -587,7 +587,7 @@ def test_deferred_events_are_applied_by_the_command(fake, charge, deliver, setti
     assert charge.amount_refunded == 300
 
 
-def test_the_schedule_names_tasks_that_take_these_arguments(charge, request):
+def test_the_schedule_names_tasks_that_accept_these_arguments(charge, request):
     celery = pytest.importorskip("celery")
     names = run(the_block(PAGE, "CELERY_BEAT_SCHEDULE"), request)
     for module in names["CELERY_IMPORTS"]:

@@ -23,7 +23,7 @@ def taken_port():
         yield taken.getsockname()[1]
 
 
-def test_it_serves_until_interrupted():
+def test_the_command_serves_until_it_is_interrupted():
     with subprocess.Popen(
         [*COMMAND, "--port", "0"],
         stdout=subprocess.PIPE,

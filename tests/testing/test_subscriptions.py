@@ -485,7 +485,7 @@ def test_references_are_ids_by_default(api, subscriber, plan):
 @pytest.mark.parametrize(
     "path", ["items", "plan", "default_tax_rates", "items.data.price.nickname"]
 )
-def test_a_property_that_is_no_reference_cannot_be_expanded(api, subscription, path):
+def test_a_property_that_is_not_a_reference_cannot_be_expanded(api, subscription, path):
     error = refusal_of(api.subscriptions.retrieve, subscription.id, {"expand": [path]})
 
     assert "cannot be expanded" in str(error.user_message)

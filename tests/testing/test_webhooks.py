@@ -185,7 +185,7 @@ def test_about_the_given_share_of_events_is_dropped(fake):
     assert len(set(received)) == len(received)
 
 
-def test_what_was_dropped_is_not_delivered_later_either(fake, customer):
+def test_a_dropped_event_is_not_delivered_later(fake, customer):
     site = Site()
 
     assert fake.deliver("/hook", SECRET, client=site, dropped=1) == []
@@ -261,7 +261,10 @@ def test_invalid_options_are_rejected_and_no_event_is_lost(fake, customer, optio
 
 @contextmanager
 def listening(respond):
-    """A server that calls ``respond(event, handler)``, which writes to ``handler.wfile``."""
+    """Serve HTTP and yield the URL; each delivery calls ``respond(event, handler)``.
+
+    ``respond`` writes the response to ``handler.wfile``.
+    """
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self):
