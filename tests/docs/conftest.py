@@ -8,6 +8,7 @@ from unittest.mock import Mock, patch
 
 import pytest
 from django.contrib import admin
+from django.urls import get_resolver
 
 from aa_stripe.models import (
     StripeCharge,
@@ -23,6 +24,8 @@ from tests.support.builders import make_charge, make_customer, make_user
 @pytest.fixture(autouse=True)
 def restored_admin():
     """The admin's registry, restored after the test; a page may register another admin."""
+    # Load the URLs before: they keep the admins that are registered at that time.
+    assert get_resolver().url_patterns
     with patch.dict(admin.site._registry):
         yield
 
