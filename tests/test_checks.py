@@ -21,7 +21,7 @@ import aa_stripe.checks
 from aa_stripe.settings import DEFAULTS, UNPREFIXED, stripe_settings
 
 ROOT = Path(__file__).resolve().parent.parent
-# Made up; no key of Stripe's looks like this.
+# Invented values: no key of Stripe's looks like this.
 SECRET = "sk_test_doNotShowMe"
 LIVE_SECRET = "sk_live_doNotShowMe"
 WEBHOOK_SECRET = "whsec_doNotShowMe"
@@ -47,7 +47,7 @@ def good_settings(settings):
 
 
 def found():
-    """The messages of our checks, as ``manage.py check --tag aa_stripe`` collects them."""
+    """Return the messages of our checks, as ``manage.py check --tag aa_stripe`` does."""
     return checks.run_checks(tags=["aa_stripe"])
 
 
@@ -129,7 +129,7 @@ def test_no_key_is_an_error(settings, key):
     assert "SILENCED_SYSTEM_CHECKS" in found()[0].hint
 
 
-def test_a_key_setting_that_is_left_out_is_an_error(settings):
+def test_a_missing_key_setting_is_an_error(settings):
     del settings.STRIPE_API_KEY
 
     assert ids() == ["E001"]
@@ -165,7 +165,7 @@ def test_a_publishable_key_in_the_secret_keys_place_is_an_error(settings, key):
         42,
     ],
 )
-def test_what_is_no_secret_key_is_an_error(settings, key):
+def test_a_value_that_is_not_a_secret_key_is_an_error(settings, key):
     settings.STRIPE_API_KEY = key
 
     assert ids() == ["E003"]
@@ -259,7 +259,7 @@ def test_a_user_model_that_is_not_installed_is_an_error(settings, label):
         ("STRIPE_PENDING_WEBHOOKS_THRESHOLD", 10**6),
     ],
 )
-def test_numbers_that_make_sense_pass(settings, setting, value):
+def test_valid_numbers_pass(settings, setting, value):
     setattr(settings, setting, value)
 
     assert ids() == []
@@ -269,7 +269,7 @@ def test_numbers_that_make_sense_pass(settings, setting, value):
 @pytest.mark.parametrize(
     ("setting", "expected"), [("STRIPE_REQUESTS_PER_SECOND", "E008"), ("STRIPE_TIMEOUT", "E009")]
 )
-def test_a_rate_or_timeout_that_is_no_number_above_zero_is_an_error(
+def test_a_rate_or_timeout_that_is_not_a_positive_number_is_an_error(
     settings, setting, value, expected
 ):
     setattr(settings, setting, value)
@@ -286,7 +286,7 @@ def test_retries_outside_of_zero_to_ten_are_an_error(settings, value):
 
 
 @pytest.mark.parametrize("value", [-1, 20.5, "20", None, True])
-def test_a_threshold_that_is_no_count_is_an_error(settings, value):
+def test_a_threshold_that_is_not_a_non_negative_integer_is_an_error(settings, value):
     settings.STRIPE_PENDING_WEBHOOKS_THRESHOLD = value
 
     assert ids() == ["E011"]
@@ -303,7 +303,7 @@ def test_a_threshold_that_is_no_count_is_an_error(settings, value):
         (SECRET, 101, ["W003"]),
         ("rk_test_abc", 26, ["W003"]),
         ("sk_org_test_abc", 26, ["W003"]),
-        # A key that does not say its mode is held to the higher limit.
+        # The higher limit applies to a key that does not show its mode.
         ("sk_something", 26, []),
         ("sk_something", 101, ["W002"]),
     ],
@@ -354,7 +354,7 @@ def test_two_throttles_without_a_rate_are_one_error(settings, monkeypatch):
     assert ids() == ["E012"]
 
 
-def test_a_throttle_that_knows_no_scopes_is_not_asked(settings):
+def test_a_throttle_without_scopes_is_not_checked(settings):
     settings.REST_FRAMEWORK = {
         "DEFAULT_THROTTLE_CLASSES": ["rest_framework.throttling.AnonRateThrottle"]
     }
@@ -366,21 +366,21 @@ def test_a_throttle_that_knows_no_scopes_is_not_asked(settings):
 
 
 @pytest.mark.parametrize("currency", ["usd", "jpy", "kwd", "isk"])
-def test_a_currency_of_stripes_passes(settings, currency):
+def test_a_currency_that_stripe_supports_passes(settings, currency):
     settings.STRIPE_DEFAULT_CURRENCY = currency
 
     assert ids() == []
 
 
 @pytest.mark.parametrize("currency", ["xyz", "USD", "", None, 840, ["usd"]])
-def test_a_default_currency_that_stripe_does_not_know_is_an_error(settings, currency):
+def test_a_default_currency_that_stripe_does_not_support_is_an_error(settings, currency):
     settings.STRIPE_DEFAULT_CURRENCY = currency
 
     assert ids() == ["E013"]
     assert repr(currency) in found()[0].msg
 
 
-def test_a_default_currency_that_was_replaced_is_a_warning(settings):
+def test_a_retired_default_currency_is_a_warning(settings):
     settings.STRIPE_DEFAULT_CURRENCY = "hrk"
 
     assert ids() == ["W004"]
@@ -449,7 +449,7 @@ def test_a_payer_function_that_cannot_be_called_is_an_error(settings, path):
 
 
 def enqueue(webhook_id):
-    """A project's own way to its queue."""
+    """A project's own function that adds an event to its queue."""
 
 
 @pytest.mark.parametrize("processor", ["inline", "deferred", f"{__name__}.enqueue", enqueue])
@@ -482,13 +482,13 @@ def test_a_processor_that_cannot_be_called_is_an_error(settings, processor):
 
 
 @pytest.fixture
-def not_imported_yet(monkeypatch):
-    """The modules that need a package are looked at anew."""
+def fresh_imports(monkeypatch):
+    """A state in which modules that need an optional package are imported again."""
     for name in ("celery", "django_tasks"):
         monkeypatch.delitem(sys.modules, f"aa_stripe.contrib.{name}", raising=False)
 
 
-def test_celery_without_its_package_is_an_error(settings, monkeypatch, not_imported_yet):
+def test_celery_without_its_package_is_an_error(settings, monkeypatch, fresh_imports):
     monkeypatch.setitem(sys.modules, "celery", None)
     settings.STRIPE_WEBHOOK_PROCESSOR = "celery"
 
@@ -502,14 +502,14 @@ def test_celery_with_its_package_passes(settings):
     assert ids() == []
 
 
-def test_djangos_tasks_without_them_are_an_error(settings, monkeypatch, not_imported_yet):
+def test_djangos_tasks_without_the_module_are_an_error(settings, monkeypatch, fresh_imports):
     monkeypatch.setitem(sys.modules, "django.tasks", None)
     settings.STRIPE_WEBHOOK_PROCESSOR = "django_tasks"
 
     assert ids() == ["E021"]
 
 
-def test_djangos_tasks_pass_with_a_django_that_has_them(settings):
+def test_djangos_tasks_pass_if_django_has_the_module(settings):
     settings.STRIPE_WEBHOOK_PROCESSOR = "django_tasks"
 
     assert ids() == ([] if django.VERSION >= (6, 0) else ["E021"])
@@ -550,14 +550,14 @@ def test_types_of_events_pass(settings, types):
         [["charge.refunded"]],
     ],
 )
-def test_what_are_no_types_of_events_is_an_error(settings, types):
+def test_invalid_types_of_events_are_an_error(settings, types):
     settings.STRIPE_WEBHOOK_EVENT_TYPES = types
 
     assert ids() == ["E022"]
     assert repr(types) in found()[0].msg
 
 
-# Where to, and in which version
+# The API's address and version
 
 
 @pytest.mark.parametrize(
@@ -569,14 +569,14 @@ def test_what_are_no_types_of_events_is_an_error(settings, types):
         "2026-08-26.dahlia; some_beta=v1; other_beta=v2",
     ],
 )
-def test_a_version_as_stripe_writes_it_passes(settings, version):
+def test_a_valid_api_version_passes(settings, version):
     settings.STRIPE_API_VERSION = version
 
     assert ids() == []
 
 
 @pytest.mark.parametrize("version", ["", None, "v1", "dahlia", "2026-8-26", "2026-08-26 ", 2026])
-def test_a_version_that_stripe_does_not_write_so_is_an_error(settings, version):
+def test_an_invalid_api_version_is_an_error(settings, version):
     settings.STRIPE_API_VERSION = version
 
     assert ids() == ["E015"]
@@ -597,7 +597,7 @@ def test_a_version_that_stripe_does_not_write_so_is_an_error(settings, version):
         "HTTPS://api.stripe.com:443",
     ],
 )
-def test_a_server_that_a_key_may_be_sent_to_passes(settings, base):
+def test_a_secure_or_local_address_passes(settings, base):
     settings.STRIPE_API_BASE = base
 
     assert ids() == []
@@ -619,7 +619,7 @@ def test_a_server_that_a_key_may_be_sent_to_passes(settings, base):
         42,
     ],
 )
-def test_what_is_no_url_of_a_server_is_an_error(settings, base):
+def test_an_address_that_is_not_an_http_url_is_an_error(settings, base):
     settings.STRIPE_API_BASE = base
 
     assert ids() == ["E016"]
@@ -637,7 +637,7 @@ def test_what_is_no_url_of_a_server_is_an_error(settings, base):
         "http://[2001:db8::1]",
     ],
 )
-def test_a_key_that_would_cross_the_network_in_the_clear_is_an_error(settings, base):
+def test_an_unencrypted_address_on_the_network_is_an_error(settings, base):
     settings.STRIPE_API_BASE = base
 
     assert ids() == ["E017"]
@@ -652,13 +652,13 @@ def test_a_key_that_would_cross_the_network_in_the_clear_is_an_error(settings, b
         "https://a.example#x",
     ],
 )
-def test_a_base_that_stripes_paths_cannot_be_appended_to_is_an_error(settings, base):
+def test_an_address_with_a_trailing_slash_query_or_fragment_is_an_error(settings, base):
     settings.STRIPE_API_BASE = base
 
     assert ids() == ["E018"]
 
 
-# What is said
+# The messages
 
 
 @pytest.mark.parametrize("secret", [SECRET, LIVE_SECRET, "pk_live_doNotShowMe", WEBHOOK_SECRET])
@@ -673,7 +673,7 @@ def test_a_base_that_stripes_paths_cannot_be_appended_to_is_an_error(settings, b
         lambda secret: f"http://user:{secret}@example.com/",
     ],
 )
-def test_no_secret_is_ever_shown_whichever_setting_holds_it(settings, secret, wrap):
+def test_no_message_shows_a_secret_of_any_setting(settings, secret, wrap):
     for name in DEFAULTS:
         setattr(settings, f"STRIPE_{name}", wrap(secret))
     settings.DEBUG = True
@@ -684,19 +684,19 @@ def test_no_secret_is_ever_shown_whichever_setting_holds_it(settings, secret, wr
     assert "doNotShowMe" not in "".join(shown)
 
 
-def test_a_name_that_only_looks_a_little_like_a_secret_is_shown(settings):
+def test_a_name_that_contains_the_prefix_of_a_secret_is_shown(settings):
     settings.STRIPE_USER_MODEL = "task_manager.Desk_owner"
 
     assert "task_manager.Desk_owner" in found()[0].msg
 
 
-def test_a_long_value_is_cut(settings):
+def test_a_long_value_is_shortened(settings):
     settings.STRIPE_USER_MODEL = "x" * 1000
 
     assert len(found()[0].msg) < 200
 
 
-def test_each_message_says_what_to_do(settings):
+def test_each_message_has_a_hint(settings):
     for name in DEFAULTS:
         setattr(settings, f"STRIPE_{name}", -1)
 
@@ -704,7 +704,7 @@ def test_each_message_says_what_to_do(settings):
     assert all(message.hint and message.msg.endswith(".") for message in found())
 
 
-# The page about them
+# The documentation of the checks
 
 
 def ids_in_the_code():
@@ -716,7 +716,7 @@ def ids_in_the_code():
     )
 
 
-def test_the_ids_are_as_they_were_released():
+def test_the_ids_do_not_change():
     errors = {f"aa_stripe.E{number:03}" for number in range(1, 23)}
     warnings = {f"aa_stripe.W{number:03}" for number in range(1, 5)}
 
@@ -731,11 +731,11 @@ def test_the_settings_page_lists_each_check_and_each_setting():
     assert documented == {f"STRIPE_{name}" for name in DEFAULTS} | set(UNPREFIXED)
 
 
-# As a project meets them
+# The checks in a project
 
 
 def manage(*arguments, **changed):
-    """Run ``manage.py`` with other settings than ours, in a process of its own."""
+    """Run ``manage.py`` with changed settings in another process."""
     program = (
         "import json, os, sys\n"
         "import tests.settings as ours\n"
@@ -750,7 +750,7 @@ def manage(*arguments, **changed):
         env={
             **os.environ,
             "DJANGO_SETTINGS_MODULE": "tests.settings",
-            # The checks of a server's backend want its database, which only a test has.
+            # The checks of a server's backend require its database, which only a test has.
             "TEST_DATABASE": "sqlite",
             "CHANGED_SETTINGS": json.dumps(changed),
         },

@@ -44,7 +44,7 @@ def test_the_api_version_can_be_overridden(settings, stripe_api):
     assert stripe_api.calls[0].request.headers["Stripe-Version"] == "2027-01-01.test"
 
 
-def test_another_address_can_be_called(settings, stripe_api):
+def test_the_address_of_the_api_can_be_overridden(settings, stripe_api):
     settings.STRIPE_API_BASE = "http://127.0.0.1:12111"
     stripe_api.get(
         "http://127.0.0.1:12111/v1/payment_intents/pi_1",
@@ -54,7 +54,7 @@ def test_another_address_can_be_called(settings, stripe_api):
     assert gateway.retrieve_payment_intent("pi_1").id == "pi_1"
 
 
-def test_a_call_without_a_key_is_refused_before_it_is_made(settings):
+def test_a_call_without_a_key_is_rejected_before_it_is_sent(settings):
     settings.STRIPE_API_KEY = ""
 
     with pytest.raises(stripe.AuthenticationError, match="STRIPE_API_KEY"):
@@ -72,7 +72,7 @@ def test_the_sdk_retries_as_often_as_the_setting_allows(settings, stripe_api):
     assert (len(stripe_api.calls), keys) == (2, {"row-1"})
 
 
-def test_a_replayed_response_is_read_again(stripe_api):
+def test_an_object_is_retrieved_again_after_a_replayed_response(stripe_api):
     stripe_api.post(
         INTENTS,
         json={"id": "pi_1", "object": "payment_intent", "status": "requires_payment_method"},
@@ -136,17 +136,17 @@ def test_the_code_of_an_error_without_one_is_its_type():
     assert gateway.error_code(error) == "invalid_request_error"
 
 
-def test_an_error_without_a_body_has_an_empty_one():
+def test_the_body_of_an_error_without_one_is_empty():
     assert gateway.error_body(stripe.APIConnectionError("gone")) == {}
 
 
-def test_client_secrets_are_left_out_however_deep():
+def test_client_secrets_are_removed_at_every_level():
     value = {"a": [{"client_secret": "cs", "id": "pi_1"}], "client_secret": "cs"}
 
     assert gateway.without_secrets(value) == {"a": [{"id": "pi_1"}]}
 
 
-def test_decimals_become_text():
+def test_decimals_are_converted_to_text():
     coupon = stripe.StripeObject.construct_from({"percent_off": Decimal("12.5")}, "sk_test")
 
     assert gateway.to_json(coupon) == {"percent_off": "12.5"}
@@ -167,7 +167,7 @@ def test_the_sdks_own_functions_get_our_key_and_address(untouched_sdk, settings)
     assert (stripe.api_key, stripe.api_base) == ("sk_test_ours", "http://127.0.0.1:12111")
 
 
-def test_what_a_project_set_up_in_the_sdk_is_left_alone(untouched_sdk, settings, monkeypatch):
+def test_the_projects_own_settings_of_the_sdk_are_kept(untouched_sdk, settings, monkeypatch):
     settings.STRIPE_API_KEY = "sk_test_ours"
     settings.STRIPE_API_BASE = "http://127.0.0.1:12111"
     monkeypatch.setattr(stripe, "api_key", "sk_test_theirs")
@@ -187,7 +187,7 @@ def respond_with_events(stripe_api, *ids, has_more=False):
     stripe_api.get(EVENTS, json=listing)
 
 
-def test_events_of_a_time_are_asked_for_by_the_page(stripe_api):
+def test_the_events_of_a_period_are_requested_in_pages(stripe_api):
     respond_with_events(stripe_api, "evt_2", "evt_1")
 
     events = list(gateway.events(1_800_000_000, 1_800_003_600))
@@ -200,7 +200,7 @@ def test_events_of_a_time_are_asked_for_by_the_page(stripe_api):
     }
 
 
-def test_events_of_some_types_are_asked_for_by_their_names(stripe_api):
+def test_the_types_of_events_are_sent_to_stripe(stripe_api):
     respond_with_events(stripe_api)
 
     assert list(gateway.events(1, 2, ("payout.paid", "coupon.*"))) == []
@@ -214,7 +214,7 @@ def test_events_of_some_types_are_asked_for_by_their_names(stripe_api):
     }
 
 
-def test_events_beyond_a_page_are_asked_for_after_the_last_one(stripe_api):
+def test_the_next_page_of_events_is_requested_after_the_last_one(stripe_api):
     respond_with_events(stripe_api, "evt_3", "evt_2", has_more=True)
     respond_with_events(stripe_api, "evt_1")
 
@@ -225,7 +225,7 @@ def test_events_beyond_a_page_are_asked_for_after_the_last_one(stripe_api):
     assert second == {**first, "starting_after": "evt_2"}
 
 
-def test_no_event_is_asked_for_before_one_is_wanted(stripe_api):
+def test_a_page_of_events_is_requested_only_when_it_is_needed(stripe_api):
     respond_with_events(stripe_api, "evt_2", has_more=True)
 
     assert next(gateway.events(1, 2)).id == "evt_2"
@@ -233,14 +233,14 @@ def test_no_event_is_asked_for_before_one_is_wanted(stripe_api):
     assert len(stripe_api.calls) == 1
 
 
-def test_an_event_is_read_by_its_id(stripe_api):
+def test_an_event_is_retrieved_by_its_id(stripe_api):
     event = {"id": "evt_1", "object": "event", "type": "payout.paid", "data": {"object": {}}}
     stripe_api.get(f"{EVENTS}/evt_1", json=event)
 
     assert gateway.to_json(gateway.retrieve_event("evt_1")) == event
 
 
-def test_an_event_that_stripe_keeps_no_more_is_missing(stripe_api):
+def test_an_event_that_stripe_no_longer_keeps_is_a_404(stripe_api):
     stripe_api.get(
         f"{EVENTS}/evt_1", **failed(404, type="invalid_request_error", code="resource_missing")
     )
@@ -271,27 +271,27 @@ def signature(secret="whsec_1", body=BODY, age=0):
         ("whsec_1", ["", "  ", "whsec_1"]),
     ],
 )
-def test_a_body_is_signed_by_any_of_the_secrets(secret, secrets):
+def test_a_signature_with_one_of_the_secrets_is_accepted(secret, secrets):
     assert gateway.is_signed(BODY, signature(secret), secrets)
 
 
-def test_a_signature_is_of_its_body_alone():
+def test_the_signature_of_another_body_is_rejected():
     assert not gateway.is_signed(BODY + " ", signature(), ["whsec_1"])
 
 
 @pytest.mark.parametrize("secret", ["whsec_2", "whsec_", "WHSEC_1", "whsec_1 ", ""])
-def test_another_secret_signs_nothing(secret):
+def test_a_signature_with_another_secret_is_rejected(secret):
     assert not gateway.is_signed(BODY, signature(secret), ["whsec_1"])
 
 
 @pytest.mark.parametrize("secrets", [[], (), [""], ["", " "], ["\t\n"]])
 @pytest.mark.parametrize("secret", ["", " ", "\t\n"])
-def test_an_empty_secret_signs_nothing(secret, secrets):
+def test_a_signature_with_an_empty_secret_is_rejected(secret, secrets):
     assert not gateway.is_signed(BODY, signature(secret), secrets)
 
 
 @pytest.mark.parametrize(("age", "is_fresh"), [(0, True), (290, True), (301, False), (-60, True)])
-def test_a_signature_is_good_for_five_minutes(age, is_fresh):
+def test_a_signature_is_valid_for_five_minutes(age, is_fresh):
     assert gateway.is_signed(BODY, signature(age=age), ["whsec_1"]) is is_fresh
 
 
@@ -299,9 +299,9 @@ def test_a_signature_is_good_for_five_minutes(age, is_fresh):
     "header",
     ["", " ", ",", "=", "t", "v1", "t,v1", "t=1", "v1=0", "t=,v1=", "t=a,v1=0", "ü", "t=1,v1=é"],
 )
-def test_a_header_that_makes_no_sense_is_no_signature(header):
+def test_an_invalid_header_is_rejected(header):
     assert not gateway.is_signed(BODY, header, ["whsec_1"])
 
 
-def test_a_header_beyond_ascii_is_no_signature_though_it_holds_one():
+def test_a_header_with_other_characters_than_ascii_is_rejected():
     assert not gateway.is_signed(BODY, signature() + ",v1=é", ["whsec_1"])

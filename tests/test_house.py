@@ -27,7 +27,7 @@ ROOMS = {
     "jobs": "The unattended work, one function and one report each.",
     "management": "The management commands.",
     "migrations": "The history of the database schema.",
-    "models": "The models and all that happens to their rows.",
+    "models": "The models, and the operations on their rows.",
     "money": "Conversion and format of amounts.",
     "serializers": "Validation and representation in the HTTP API.",
     "settings": "The settings and their defaults.",
@@ -40,7 +40,7 @@ ROOMS = {
 
 #: What each module or room directly below ``aa_stripe.models`` is for.
 MODEL_ROOMS = {
-    "base": "What rows have in common.",
+    "base": "Behaviour that several models share.",
     "charge": "A charge and its refunds.",
     "coupon": "A coupon, the same here and at Stripe.",
     "customer": "A customer and its payment methods.",
@@ -56,13 +56,13 @@ TESTING_ROOMS = {
     "__main__": "The offline Stripe as a command.",
     "account": "The objects of an account.",
     "base": "Ids, texts, numbers and errors.",
-    "billing": "How a subscription lives.",
+    "billing": "The life cycle of a subscription.",
     "cards": "The test cards.",
-    "dashboard": "What a person does in the Dashboard.",
+    "dashboard": "Actions of staff in the Dashboard.",
     "fake": "FakeStripe.",
     "fixtures": "Fixtures for pytest.",
     "http": "Requests and responses.",
-    "payments": "How a payment is attempted.",
+    "payments": "The attempts of a payment.",
     "resources": "The endpoints, one family a module.",
     "webhooks": "Events, signatures and deliveries.",
 }
@@ -109,7 +109,7 @@ def rooms_of(folder):
     [("", ROOMS), ("models", MODEL_ROOMS), ("testing", TESTING_ROOMS)],
     ids=["aa_stripe", "aa_stripe.models", "aa_stripe.testing"],
 )
-def test_each_room_is_listed_with_what_belongs_there(folder, rooms):
+def test_each_room_is_listed_with_its_purpose(folder, rooms):
     assert rooms_of(PACKAGE / folder) == set(rooms)
 
 
@@ -136,7 +136,7 @@ def test_the_words_are_plain(path):
 
 
 @pytest.mark.parametrize("path", modules(), ids=name_of)
-def test_a_docstring_says_what_is_done(path):
+def test_a_docstring_begins_with_a_verb_or_a_noun(path):
     text = path.read_text("utf-8")
 
     assert re.findall(r'"""(?:Whether|Let|That|So often)\b.*', text) == []

@@ -55,16 +55,16 @@ def chargeable(draw):
 # The table
 
 
-def test_every_choice_of_0_14_is_still_one():
+def test_every_currency_of_0_14_is_still_a_choice():
     assert len(CHOICES_OF_0_14) == 136
     assert {code for code, _ in CURRENCY_CHOICES} >= CHOICES_OF_0_14
 
 
-def test_there_are_at_least_the_135_currencies_stripe_speaks_of():
+def test_there_are_at_least_the_135_currencies_that_stripe_documents():
     assert len(PRESENTMENT) >= 135
 
 
-def test_the_choices_are_lower_case_codes_the_dollar_first():
+def test_the_choices_are_sorted_lower_case_codes_after_the_dollar():
     codes = [code for code, _ in CURRENCY_CHOICES]
 
     assert codes[0] == "usd"
@@ -74,17 +74,17 @@ def test_the_choices_are_lower_case_codes_the_dollar_first():
     assert all(label == code.upper() for code, label in CURRENCY_CHOICES)
 
 
-def test_each_currency_is_listed_for_one_reason_only():
-    reasons = [PRESENTMENT, THREE_DECIMAL, UNLISTED, RETIRED]
+def test_each_currency_is_in_one_list_only():
+    lists = [PRESENTMENT, THREE_DECIMAL, UNLISTED, RETIRED]
 
-    assert sum(len(reason) for reason in reasons) == len(CURRENCIES)
+    assert sum(len(it) for it in lists) == len(CURRENCIES)
 
 
-def test_a_currency_is_counted_in_one_way_only():
-    ways = [ZERO_DECIMAL, THREE_DECIMAL, WHOLE_UNITS_IN_HUNDREDTHS]
+def test_a_currency_has_one_special_rule_at_most():
+    rules = [ZERO_DECIMAL, THREE_DECIMAL, WHOLE_UNITS_IN_HUNDREDTHS]
 
-    assert sum(len(way) for way in ways) == len(frozenset().union(*ways))
-    assert frozenset().union(*ways) <= CURRENCIES
+    assert sum(len(rule) for rule in rules) == len(frozenset().union(*rules))
+    assert frozenset().union(*rules) <= CURRENCIES
 
 
 # To the smallest unit
@@ -101,13 +101,13 @@ def test_a_currency_is_counted_in_one_way_only():
         ("-3.20", "usd", -320),
         ("500", "jpy", 500),
         ("500.00", "jpy", 500),
-        # ISO 4217 differs.
+        # Stripe's decimal places differ from those of ISO 4217.
         ("5", "isk", 500),
         ("5", "ugx", 500),
         ("5", "mga", 5),
         ("5.12", "kwd", 5120),
         ("5.120", "kwd", 5120),
-        # Whole in payouts, not in charges.
+        # Only payouts must be whole units, not charges.
         ("10.45", "huf", 1045),
         ("10.45", "twd", 1045),
         ("1E+3", "usd", 100000),
@@ -133,29 +133,29 @@ def test_an_amount_is_converted_by_stripes_exponent(amount, currency, minor):
         ("10.500000000000000000000000000000000000001", "usd"),
     ],
 )
-def test_an_amount_finer_than_stripe_counts_is_refused(amount, currency):
+def test_an_amount_that_is_too_precise_for_stripe_is_rejected(amount, currency):
     with pytest.raises(StripeMoneyError, match="too precise"):
         to_minor_units(amount, currency)
 
 
-def test_the_refusal_says_what_would_fit():
-    with pytest.raises(StripeMoneyError) as refused:
+def test_the_error_names_the_accepted_steps():
+    with pytest.raises(StripeMoneyError) as raised:
         to_minor_units("5.01", "isk")
 
-    assert str(refused.value) == "5.01 ISK is too precise: Stripe accepts ISK in steps of 1.00."
+    assert str(raised.value) == "5.01 ISK is too precise: Stripe accepts ISK in steps of 1.00."
 
 
 @pytest.mark.parametrize(
     "amount",
     ["NaN", "sNaN", "-Infinity", Decimal("NaN"), Decimal("Infinity"), "", "ten", "1,000", "0x10"],
 )
-def test_what_is_no_finite_number_is_refused(amount):
+def test_an_amount_that_is_not_a_finite_number_is_rejected(amount):
     with pytest.raises(StripeMoneyError, match="Not a valid amount"):
         to_minor_units(amount, "usd")
 
 
 @pytest.mark.parametrize("amount", ["1e16", "1e999999999", "9" * 17, 10**30])
-def test_an_amount_that_no_column_holds_is_refused_at_once(amount):
+def test_an_amount_that_is_too_large_for_the_column_is_rejected(amount):
     with pytest.raises(StripeMoneyError, match="too large"):
         to_minor_units(amount, "usd")
 
@@ -165,7 +165,7 @@ def test_the_largest_amount_of_eighteen_digits_is_converted():
 
 
 @pytest.mark.parametrize("amount", [10.5, 10.0, True, None, b"10"])
-def test_what_is_neither_decimal_nor_int_nor_str_is_a_type_error(amount):
+def test_an_amount_of_another_type_is_a_type_error(amount):
     with pytest.raises(TypeError):
         to_minor_units(amount, "usd")
 
@@ -180,7 +180,7 @@ def test_what_is_neither_decimal_nor_int_nor_str_is_a_type_error(amount):
         normalize_currency,
     ],
 )
-def test_an_unknown_currency_is_refused(use, currency):
+def test_an_unknown_currency_is_rejected(use, currency):
     with pytest.raises(StripeMoneyError, match="does not support the currency"):
         use(currency)
 
@@ -188,11 +188,11 @@ def test_an_unknown_currency_is_refused(use, currency):
 @pytest.mark.parametrize(
     ("amount", "currency"), [("0." + "0" * 5000 + "1", "usd"), ("x" * 5000, "usd"), (1, "x" * 5000)]
 )
-def test_the_refusal_of_a_long_input_is_short(amount, currency):
-    with pytest.raises(StripeMoneyError) as refused:
+def test_the_error_for_a_long_input_is_short(amount, currency):
+    with pytest.raises(StripeMoneyError) as raised:
         to_minor_units(amount, currency)
 
-    assert len(str(refused.value)) < 120
+    assert len(str(raised.value)) < 120
 
 
 def test_the_error_is_a_value_error():
@@ -228,20 +228,20 @@ def test_the_smallest_unit_is_converted_back_with_stripes_decimals(minor, curren
     assert str(converted) == major
 
 
-def test_what_stripe_has_said_is_converted_even_where_stripe_would_not_take_it():
+def test_a_reported_amount_is_converted_even_if_stripe_would_not_accept_it():
     assert to_major_units(1050, "isk") == Decimal("10.50")
     assert to_major_units(5124, "kwd") == Decimal("5.124")
 
 
 @pytest.mark.parametrize("minor", [10.0, Decimal(10), "10", True, None])
-def test_only_an_integer_counts_the_smallest_unit(minor):
+def test_an_amount_in_the_smallest_unit_must_be_an_integer(minor):
     with pytest.raises(TypeError):
         to_major_units(minor, "usd")
     with pytest.raises(TypeError):
         check_minor_units(minor, "usd")
 
 
-def test_the_projects_decimal_context_neither_rounds_nor_stops_a_conversion():
+def test_the_projects_decimal_context_does_not_affect_a_conversion():
     with decimal.localcontext() as context:
         context.prec = 3
         context.traps[decimal.Rounded] = True
@@ -250,11 +250,11 @@ def test_the_projects_decimal_context_neither_rounds_nor_stops_a_conversion():
         assert str(to_major_units(12345678, "usd")) == "123456.78"
 
 
-# Both ways
+# Both rules
 
 
 @given(chargeable())
-def test_there_and_back_again_nothing_is_lost(amount_and_currency):
+def test_converting_in_both_directions_returns_the_same_amount(amount_and_currency):
     minor, currency = amount_and_currency
 
     assert to_minor_units(to_major_units(minor, currency), currency) == minor
@@ -262,7 +262,7 @@ def test_there_and_back_again_nothing_is_lost(amount_and_currency):
 
 
 @given(st.decimals(allow_nan=True, allow_infinity=True), currencies)
-def test_an_amount_is_converted_exactly_or_refused(amount, currency):
+def test_an_amount_is_converted_exactly_or_rejected(amount, currency):
     try:
         minor = to_minor_units(amount, currency)
     except StripeMoneyError:
@@ -273,7 +273,7 @@ def test_an_amount_is_converted_exactly_or_refused(amount, currency):
 
 
 @given(st.decimals(min_value=-(10**9), max_value=10**9, places=3), currencies)
-def test_an_amount_is_refused_only_when_it_does_not_fit(amount, currency):
+def test_an_amount_is_rejected_only_if_it_is_too_precise(amount, currency):
     steps = amount * 10 ** decimal_places(currency) / smallest_step(currency)
 
     if steps == int(steps):
@@ -287,19 +287,19 @@ def test_an_amount_is_refused_only_when_it_does_not_fit(amount, currency):
 
 
 @pytest.mark.parametrize(("minor", "currency"), [(1050, "isk"), (99, "ugx"), (5124, "bhd")])
-def test_last_digits_that_stripe_refuses_are_refused_here(minor, currency):
+def test_an_amount_between_stripes_steps_is_rejected(minor, currency):
     with pytest.raises(StripeMoneyError, match="in steps of"):
         check_minor_units(minor, currency)
 
 
 @given(chargeable())
-def test_whole_steps_are_not_refused(amount_and_currency):
+def test_whole_steps_are_accepted(amount_and_currency):
     minor, currency = amount_and_currency
 
     check_minor_units(minor, currency)
 
 
-# For people
+# Formatted for people
 
 
 @pytest.mark.parametrize(
@@ -315,5 +315,5 @@ def test_whole_steps_are_not_refused(amount_and_currency):
         (1999, "xyz", "1999 xyz (smallest unit)"),
     ],
 )
-def test_money_is_written_for_people(minor, currency, text):
+def test_an_amount_is_formatted_for_people(minor, currency, text):
     assert format_money(minor, currency) == text

@@ -1,4 +1,4 @@
-"""The package: what is built from the sources, and what the test suite refuses."""
+"""The package that is built from the sources, and the guards of the test suite."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory):
-    """The wheel that is built from the sources, opened."""
+    """The wheel that is built from the sources, as an open archive."""
     sources = tmp_path_factory.mktemp("sources")
     for name in ("pyproject.toml", "setup.py", "README.rst", "LICENSE", "MANIFEST.in"):
         shutil.copy(ROOT / name, sources)
@@ -41,7 +41,7 @@ def metadata(wheel):
 
 
 def collect_tests(**environment):
-    """Start pytest in another process, as far as finding the tests of this file."""
+    """Collect the tests of this file with pytest in another process."""
     return subprocess.run(
         [sys.executable, "-m", "pytest", "--collect-only", "-p", "no:cacheprovider", __file__],
         cwd=ROOT,
@@ -57,14 +57,14 @@ def test_the_built_package_has_the_name_and_version_of_the_module(metadata):
     assert metadata["Version"] == aa_stripe.__version__ == aa_stripe.VERSION
 
 
-def test_the_built_package_needs_what_we_import_and_nothing_else(metadata):
+def test_the_built_package_requires_only_the_packages_that_it_imports(metadata):
     lines = [it for it in metadata.get_all("Requires-Dist") if "extra ==" not in it]
-    needed = {re.match(r"[\w-]+", line)[0].lower() for line in lines}
+    required = {re.match(r"[\w-]+", line)[0].lower() for line in lines}
 
-    assert needed == {"django", "django-model-utils", "djangorestframework", "stripe", "tqdm"}
+    assert required == {"django", "django-model-utils", "djangorestframework", "stripe", "tqdm"}
 
 
-def test_the_wheel_holds_every_file_of_the_package(wheel):
+def test_the_wheel_contains_every_file_of_the_package(wheel):
     files = {
         str(path.relative_to(ROOT))
         for path in (ROOT / "aa_stripe").rglob("*")
@@ -102,12 +102,12 @@ def test_the_changelog_begins_with_this_version():
 
 
 @pytest.mark.parametrize("key", ["sk_live_51abc", "rk_live_51abc"])
-def test_the_suite_refuses_to_start_with_a_live_key(key):
-    refused = collect_tests(STRIPE_API_KEY=key)
+def test_the_suite_does_not_start_with_a_live_key(key):
+    stopped = collect_tests(STRIPE_API_KEY=key)
 
-    assert refused.returncode != 0
-    assert "The tests refuse to run" in refused.stdout + refused.stderr
-    assert key not in refused.stdout + refused.stderr
+    assert stopped.returncode != 0
+    assert "The tests refuse to run" in stopped.stdout + stopped.stderr
+    assert key not in stopped.stdout + stopped.stderr
 
 
 def test_the_suite_starts_with_a_test_key():

@@ -1,4 +1,4 @@
-"""A superuser's browser, and a row of each model."""
+"""URLs of the admin's pages, and a row of each model."""
 
 from __future__ import annotations
 

@@ -10,8 +10,8 @@ from tests.admin.conftest import list_url, row_url
 
 
 @pytest.fixture
-def typed():
-    """The input that creates a coupon."""
+def form_input():
+    """The form input that creates a coupon."""
     return {
         "coupon_id": "SALE10",
         "name": "Sale",
@@ -21,16 +21,16 @@ def typed():
     }
 
 
-def add(client, typed):
-    return client.post(list_url("stripecoupon") + "add/", typed)
+def add(client, form_input):
+    return client.post(list_url("stripecoupon") + "add/", form_input)
 
 
 def errors_of(page):
     return page.context["adminform"].form.non_field_errors()
 
 
-def test_a_coupon_is_created_at_stripe(admin_client, fake, typed):
-    assert add(admin_client, typed).status_code == 302
+def test_a_coupon_is_created_at_stripe(admin_client, fake, form_input):
+    assert add(admin_client, form_input).status_code == 302
 
     coupon = StripeCoupon.objects.get()
     assert coupon.is_created_at_stripe
@@ -38,8 +38,8 @@ def test_a_coupon_is_created_at_stripe(admin_client, fake, typed):
 
 
 @pytest.mark.parametrize("coupon_id", ["A sale", "a/sale", "Rabatt für Ärzte"])
-def test_any_id_can_be_created_opened_and_deleted(admin_client, fake, typed, coupon_id):
-    add(admin_client, {**typed, "coupon_id": coupon_id})
+def test_any_id_can_be_created_opened_and_deleted(admin_client, fake, form_input, coupon_id):
+    add(admin_client, {**form_input, "coupon_id": coupon_id})
     coupon = StripeCoupon.objects.get(coupon_id=coupon_id)
 
     assert admin_client.get(row_url("stripecoupon", coupon.pk)).status_code == 200
@@ -62,8 +62,8 @@ def test_any_id_can_be_created_opened_and_deleted(admin_client, fake, typed, cou
         {"redeem_by_0": "2001-01-01", "redeem_by_1": "00:00:00"},
     ],
 )
-def test_what_stripe_would_refuse_is_refused_by_the_form(admin_client, fake, typed, wrong):
-    page = add(admin_client, {**typed, **wrong})
+def test_the_form_rejects_input_that_stripe_would_refuse(admin_client, fake, form_input, wrong):
+    page = add(admin_client, {**form_input, **wrong})
 
     assert page.status_code == 200
     assert page.context["adminform"].form.errors
@@ -72,10 +72,10 @@ def test_what_stripe_would_refuse_is_refused_by_the_form(admin_client, fake, typ
 
 
 @pytest.mark.parametrize("fault", [Fault.REQUEST_LOST, Fault.RATE_LIMITED, Fault.ERROR_500_BEFORE])
-def test_a_failure_at_stripe_is_shown_in_the_form(admin_client, fake, typed, fault):
+def test_a_failure_at_stripe_is_shown_in_the_form(admin_client, fake, form_input, fault):
     fake.fail_next("POST /v1/coupons", fault, times=2)
 
-    page = add(admin_client, typed)
+    page = add(admin_client, form_input)
 
     assert page.status_code == 200
     assert errors_of(page)
@@ -83,11 +83,11 @@ def test_a_failure_at_stripe_is_shown_in_the_form(admin_client, fake, typed, fau
     assert not StripeCoupon.objects.all_with_deleted().exists()
 
 
-def test_a_failed_coupon_can_be_sent_again(admin_client, fake, typed):
+def test_a_failed_creation_can_be_retried(admin_client, fake, form_input):
     fake.fail_next("POST /v1/coupons", Fault.ANSWER_LOST)
-    assert errors_of(add(admin_client, typed))
+    assert errors_of(add(admin_client, form_input))
 
-    assert add(admin_client, typed).status_code == 302
+    assert add(admin_client, form_input).status_code == 302
 
     assert len(fake.account.all("coupon")) == 1
     assert StripeCoupon.objects.get().coupon_id == "SALE10"
@@ -98,18 +98,18 @@ def coupon(db, fake):
     return StripeCoupon.objects.create(coupon_id="SALE10", duration="once", percent_off=10)
 
 
-def test_the_name_and_the_metadata_can_be_changed(admin_client, fake, coupon):
+def test_only_the_name_and_the_metadata_can_be_changed(admin_client, fake, coupon):
     admin_client.post(
         row_url("stripecoupon", coupon.pk),
         {"name": "New", "metadata": '{"a": "b"}', "percent_off": "50", "duration": "once"},
     )
 
-    known = fake.account.get("coupon", "SALE10")
-    assert (known["name"], known["metadata"]) == ("New", {"a": "b"})
+    at_stripe = fake.account.get("coupon", "SALE10")
+    assert (at_stripe["name"], at_stripe["metadata"]) == ("New", {"a": "b"})
     assert StripeCoupon.objects.get().percent_off == 10
 
 
-def test_deleted_coupons_are_listed_and_only_looked_at(admin_client, coupon):
+def test_a_deleted_coupon_is_listed_and_read_only(admin_client, coupon):
     coupon.delete()
 
     assert b"SALE10" in admin_client.get(list_url("stripecoupon")).content
@@ -118,7 +118,7 @@ def test_deleted_coupons_are_listed_and_only_looked_at(admin_client, coupon):
     assert admin_client.post(row_url("stripecoupon", coupon.pk, "delete")).status_code == 403
 
 
-def test_several_are_deleted_through_the_model(admin_client, fake, coupon):
+def test_several_coupons_can_be_deleted_together(admin_client, fake, coupon):
     StripeCoupon.objects.create(coupon_id="B", duration="once", percent_off=10)
 
     delete_selected(admin_client)
@@ -133,11 +133,11 @@ def delete_selected(client):
     return client.post(list_url("stripecoupon"), chosen, follow=True)
 
 
-@pytest.mark.parametrize("how", ["one", "several"])
-def test_a_failure_to_delete_is_said_and_keeps_the_coupon(admin_client, fake, coupon, how):
+@pytest.mark.parametrize("action", ["one", "several"])
+def test_a_failed_deletion_is_reported_and_the_coupon_is_kept(admin_client, fake, coupon, action):
     fake.fail_next("*", Fault.ERROR_500_BEFORE, times=None)
 
-    if how == "one":
+    if action == "one":
         url = row_url("stripecoupon", coupon.pk, "delete")
         page = admin_client.post(url, {"post": "yes"}, follow=True)
     else:

@@ -1,4 +1,4 @@
-"""Every model can be looked at, and only coupons can be changed."""
+"""Every model can be viewed, and only coupons can be changed."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_the_rows_are_listed(admin_client, rows, model):
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_a_row_can_be_looked_at(admin_client, rows, model):
+def test_a_row_can_be_viewed(admin_client, rows, model):
     page = admin_client.get(row_url(model, rows[model].pk))
 
     assert page.status_code == 200
@@ -60,14 +60,14 @@ def test_no_row_can_be_added(admin_client, rows, model):
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_without_a_permission_nothing_is_seen(client, rows, model):
+def test_staff_without_a_permission_cannot_view_the_rows(client, rows, model):
     client.force_login(make_user(is_staff=True))
 
     assert client.get(list_url(model)).status_code == 403
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_who_may_view_sees(client, rows, model):
+def test_staff_with_the_view_permission_can_view_the_rows(client, rows, model):
     staff = make_user(is_staff=True)
     staff.user_permissions.add(Permission.objects.get(codename=f"view_{model}"))
     client.force_login(staff)
@@ -108,7 +108,7 @@ def test_a_row_is_found_by_its_user(admin_client, rows, model):
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_more_rows_cost_no_more_statements(admin_client, rows, model, make_more):
+def test_the_number_of_statements_does_not_grow_with_the_rows(admin_client, rows, model, make_more):
     with CaptureQueriesContext(connection) as few:
         admin_client.get(list_url(model))
     make_more[model]()
@@ -141,7 +141,7 @@ def make_more(rows, fake):
     }
 
 
-def test_amounts_are_written_for_people(admin_client, rows):
+def test_amounts_are_formatted_for_people(admin_client, rows):
     page = admin_client.get(list_url("stripecharge")).content.decode()
 
     assert "10.00 USD" in page
@@ -152,7 +152,7 @@ def test_amounts_are_written_for_people(admin_client, rows):
     ("amount", "currency", "shown"),
     [(None, "usd", "-"), (1050, "usd", "10.50 USD"), (5, "???", "5 ??? (smallest unit)")],
 )
-def test_an_amount_is_shown_whatever_the_row_holds(amount, currency, shown):
+def test_an_amount_is_shown_for_any_value_of_the_row(amount, currency, shown):
     assert money(amount, currency) == shown
 
 

@@ -1,4 +1,4 @@
-"""``python -m demo``, as a newcomer runs it: another process, with a database of its own."""
+"""``python -m demo`` in another process and with its own database, as a new user runs it."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from aa_stripe.testing import FakeStripe, Fault
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
-# Stripe's ids are other ones each time; a plan's is the row's uuid, a coupon's has no prefix.
+# Stripe's ids differ in each run; a plan's id is the row's uuid, a coupon's has no prefix.
 AN_ID = re.compile(r"\b(cus|ch|re|sub)_\w+|(?<=a month, )[\w-]+|(?<=once, )\w+")
 A_DATE = re.compile(r"\d{4}-\d\d-\d\d")
 
 
 def run_demo(*arguments, **environment):
-    """The demo in a process of its own, with no key but one that ``environment`` names."""
+    """Run the demo in another process; the only key is the one in ``environment``, if any."""
     inherited = {name: it for name, it in os.environ.items() if not name.startswith("STRIPE_")}
     return subprocess.run(
         [sys.executable, "-W", "error", "-m", "demo", *arguments],
@@ -35,12 +35,12 @@ def run_demo(*arguments, **environment):
 
 @pytest.fixture(scope="module")
 def demo():
-    """The demo on its own offline Stripe."""
+    """The finished demo, which ran on its own offline Stripe."""
     return run_demo()
 
 
 def run_demo_on(account, key="sk_test_51abc"):
-    """The demo with a key; it knows ``account`` by its URL only, as it knows the real Stripe."""
+    """Run the demo with a key on ``account``, which it calls by its URL like the real Stripe."""
     with account.serve() as url:
         return run_demo(STRIPE_API_KEY=key, STRIPE_API_BASE=url)
 
@@ -52,14 +52,14 @@ def account():
 
 @pytest.fixture(scope="module")
 def demo_on_account():
-    """The demo with a test key, and the account of that key."""
+    """The finished demo, which ran with a test key, and the account of that key."""
     account = FakeStripe()
     return run_demo_on(account), account
 
 
-def story_of(ran):
-    """What the demo told after the heading that names its Stripe, without what changes."""
-    return A_DATE.sub("", AN_ID.sub("", ran.stdout)).split("\n\n1. ", 1)[1]
+def comparable_output(finished):
+    """Return the output after the heading that names the account, without ids and dates."""
+    return A_DATE.sub("", AN_ID.sub("", finished.stdout)).split("\n\n1. ", 1)[1]
 
 
 def shortened(id):
@@ -70,7 +70,7 @@ def objects(account, kind):
     return account.account.all(kind)
 
 
-def test_it_ends_well_and_quietly(demo):
+def test_the_demo_exits_with_0_and_prints_no_error(demo):
     assert (demo.returncode, demo.stderr) == (0, "")
 
 
@@ -94,28 +94,28 @@ def test_it_ends_well_and_quietly(demo):
         'Coupon: now "aa_stripe demo, renamed"',
     ],
 )
-def test_it_says_what_happened(demo, line):
+def test_the_demo_prints_each_step(demo, line):
     text = A_DATE.sub("(date)", AN_ID.sub(shortened, demo.stdout))
-    told = [it.strip() for it in text.splitlines()]
+    printed = [it.strip() for it in text.splitlines()]
 
-    assert told.count(line) == 1
+    assert printed.count(line) == 1
 
 
-def test_it_leaves_nothing_in_the_folder(demo):
+def test_the_demo_leaves_no_database_in_the_folder(demo):
     assert not (ROOT / "demo.sqlite3").exists()
 
 
-def test_with_a_test_key_it_does_the_same_on_that_account(demo, demo_on_account):
-    ran, _account = demo_on_account
+def test_the_demo_with_a_test_key_prints_the_same(demo, demo_on_account):
+    finished, _account = demo_on_account
 
-    assert (ran.returncode, ran.stderr) == (0, "")
-    assert story_of(ran) == story_of(demo)
+    assert (finished.returncode, finished.stderr) == (0, "")
+    assert comparable_output(finished) == comparable_output(demo)
 
 
-def test_it_creates_on_the_account_what_it_says_before(demo_on_account):
-    ran, account = demo_on_account
+def test_the_demo_creates_the_announced_payments_on_the_account(demo_on_account):
+    finished, account = demo_on_account
 
-    announced, _ = ran.stdout.split("\n\n1. ", 1)
+    announced, _ = finished.stdout.split("\n\n1. ", 1)
     assert len(objects(account, "customer")) == len(objects(account, "payment_method")) == 2
     assert "2 customers, each with one of Stripe's test cards" in announced
     payments = {(it["amount"], it["status"]) for it in objects(account, "payment_intent")}
@@ -131,10 +131,10 @@ def test_it_creates_on_the_account_what_it_says_before(demo_on_account):
     assert "2 refunds (5.00 and 15.00 USD)" in announced
 
 
-def test_it_creates_the_subscription_that_it_says_before(demo_on_account):
-    ran, account = demo_on_account
+def test_the_demo_creates_the_announced_subscription_on_the_account(demo_on_account):
+    finished, account = demo_on_account
 
-    announced, _ = ran.stdout.split("\n\n1. ", 1)
+    announced, _ = finished.stdout.split("\n\n1. ", 1)
     [plan], [product] = objects(account, "plan"), objects(account, "product")
     assert (plan["amount"], plan["interval"], plan["product"]) == (40_00, "month", product["id"])
     assert "1 plan of 40.00 USD a month, with its product" in announced
@@ -150,49 +150,49 @@ def test_it_creates_the_subscription_that_it_says_before(demo_on_account):
 
 
 @pytest.mark.parametrize("key", ["sk_live_51abc", "rk_live_51abc", "pk_test_51abc", "whsec_abc"])
-def test_a_key_that_is_no_secret_test_key_is_refused(account, key):
-    ran = run_demo_on(account, key)
+def test_a_key_that_is_not_a_secret_test_key_is_rejected(account, key):
+    finished = run_demo_on(account, key)
 
-    assert ran.returncode == 2
-    assert "STRIPE_API_KEY is not a test key" in ran.stderr
-    assert key not in ran.stdout + ran.stderr
+    assert finished.returncode == 2
+    assert "STRIPE_API_KEY is not a test key" in finished.stderr
+    assert key not in finished.stdout + finished.stderr
     assert account.requests == []
 
 
-def test_a_stripe_that_does_not_answer_is_told_in_a_sentence(account):
+def test_an_outage_of_stripe_is_reported_without_a_traceback(account):
     account.fail_next("*", Fault.RATE_LIMITED, times=None)
 
-    ran = run_demo_on(account)
+    finished = run_demo_on(account)
 
-    assert ran.returncode == 1
-    assert "The demo ends here." in ran.stderr
-    assert "Traceback" not in ran.stderr
+    assert finished.returncode == 1
+    assert "The demo ends here." in finished.stderr
+    assert "Traceback" not in finished.stderr
 
 
-def test_what_is_not_as_expected_ends_it_with_status_1(account):
-    def refund_everything(request, answer):
+def test_an_unexpected_refund_stops_the_demo_with_status_1(account):
+    def refund_everything(request, response):
         if (request.method, request.path) == ("POST", "/v1/refunds"):
-            [made] = objects(account, "refund")
-            account.dashboard_refund(made["charge"])
+            [existing] = objects(account, "refund")
+            account.dashboard_refund(existing["charge"])
 
     account.after_request.append(refund_everything)
 
-    ran = run_demo_on(account)
+    finished = run_demo_on(account)
 
-    assert ran.returncode == 1
-    assert "Not as expected: what Stripe refunded is 2000 and should be 500." in ran.stderr
-    assert "All of this was checked" not in ran.stdout
+    assert finished.returncode == 1
+    assert "Not as expected: what Stripe refunded is 2000 and should be 500." in finished.stderr
+    assert "All of this was checked" not in finished.stdout
 
 
-def test_a_subscription_that_stripe_does_not_end_with_its_period_ends_it_with_status_1(account):
-    def go_on(request, answer):
+def test_a_cancellation_that_stripe_does_not_keep_stops_the_demo_with_status_1(account):
+    def revoke_cancellation(request, response):
         if request.params.get("cancel_at_period_end"):
-            [made] = objects(account, "subscription")
-            made["cancel_at_period_end"] = False
+            [existing] = objects(account, "subscription")
+            existing["cancel_at_period_end"] = False
 
-    account.after_request.append(go_on)
+    account.after_request.append(revoke_cancellation)
 
-    ran = run_demo_on(account)
+    finished = run_demo_on(account)
 
-    assert ran.returncode == 1
-    assert "Not as expected: cancel_at_period_end is False and should be True." in ran.stderr
+    assert finished.returncode == 1
+    assert "Not as expected: cancel_at_period_end is False and should be True." in finished.stderr

@@ -1,4 +1,4 @@
-"""The code blocks of a page, and how they are run."""
+"""The code blocks of a page, and a function that runs them."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 #: Pages that show code of ours.
 PAGES = [ROOT / "README.rst", *sorted((ROOT / "docs").rglob("*.rst"))]
 
-#: Sphinx's own directives and roles mean nothing to docutils, which is no reason to stop.
+#: Docutils does not know the directives and roles of Sphinx; it must not stop at them.
 LENIENT = {"report_level": 5, "halt_level": 5, "syntax_highlight": "none"}
 
-#: ``request`` is pytest's own fixture, so a page's request is one of another name.
+#: ``request`` is pytest's own fixture, so the request of a page has another name.
 FIXTURES = {"request": "http_request"}
 
 
 @dataclass(frozen=True)
 class Block:
-    """A block of code; ``language`` is ``""`` where the page names none."""
+    """A block of code; ``language`` is ``""`` if the page names none."""
 
     page: Path
     line: int
@@ -54,7 +54,7 @@ def python_blocks(page):
 
 
 def table_below(page, title):
-    """The rows of the table in the section of that title, without its heading."""
+    """Return the rows of the table in the section of that title, without the header."""
     tree = docutils.core.publish_doctree(page.read_text("utf-8"), settings_overrides=LENIENT)
     [section] = [it for it in tree.findall(nodes.section) if it[0].astext() == title]
     [body] = section.findall(nodes.tbody)
@@ -62,7 +62,7 @@ def table_below(page, title):
 
 
 def pages_in_toctrees(page=ROOT / "docs" / "index.rst"):
-    """``page``, and every page that a toctree below it names."""
+    """Return ``page`` and every page that a toctree below it names."""
     text = page.read_text("utf-8") if page.exists() else ""
     named = []
     for body in re.findall(r"^\.\. toctree::\n((?:   .*\n|\n)+)", text, re.MULTILINE):
@@ -72,12 +72,12 @@ def pages_in_toctrees(page=ROOT / "docs" / "index.rst"):
 
 
 def count_of_python_blocks(page):
-    """How many there are to somebody who only looks for their first line."""
+    """Count the Python blocks by their first lines, without parsing the page."""
     return len(re.findall(r"^ *\.\. code(?:-block)?:: python$", page.read_text("utf-8"), re.M))
 
 
 def the_block(page, text):
-    """The one Python block of ``page`` (its name in docs/) that contains ``text``."""
+    """Return the one Python block of ``page`` (its name in docs/) that contains ``text``."""
     path = ROOT / page if page == "README.rst" else ROOT / "docs" / page
     [found] = [block for block in python_blocks(path) if text in block.code]
     return found
@@ -86,13 +86,14 @@ def the_block(page, text):
 def run(block, pytest_request, **given):
     """Run ``block``, then each test in it; return its names.
 
-    A name that it leaves open is what an earlier block of the page has imported or defined by
-    that name, or what is ``given``, or else the fixture of that name.
+    A name that the block does not define comes from an earlier block of the page, from ``given``
+    or from the fixture of that name, in this order.
     """
     body = ast.parse(block.code).body
-    module = ast.Module(body=[*_taken_over(block, open_names(body)), *body], type_ignores=[])
+    earlier = _earlier_definitions(block, undefined_names(body))
+    module = ast.Module(body=[*earlier, *body], type_ignores=[])
     names = dict(given)
-    for name in open_names(module.body) - set(given):
+    for name in undefined_names(module.body) - set(given):
         names[name] = pytest_request.getfixturevalue(FIXTURES.get(name, name))
     exec(compile(module, str(block), "exec"), names)
     for name, test in list(names.items()):
@@ -102,50 +103,50 @@ def run(block, pytest_request, **given):
     return names
 
 
-def _taken_over(block, wanted):
-    """The imports and definitions of the page's earlier blocks that make the ``wanted`` names."""
+def _earlier_definitions(block, wanted):
+    """Return the earlier imports and definitions of the page that define the ``wanted`` names."""
     wanted = set(wanted)
-    taken = []
+    found = []
     earlier = [it for it in python_blocks(block.page) if it.line < block.line]
     for statement in (it for one in reversed(earlier) for it in reversed(ast.parse(one.code).body)):
-        if wanted & _defined_by(statement):
-            wanted |= open_names([statement])
-            taken.insert(0, statement)
-    return taken
+        if wanted & _imported_or_defined(statement):
+            wanted |= undefined_names([statement])
+            found.insert(0, statement)
+    return found
 
 
-def _defined_by(statement):
+def _imported_or_defined(statement):
     if isinstance(statement, (ast.FunctionDef, ast.ClassDef)):
         return {statement.name}
     if isinstance(statement, (ast.Import, ast.ImportFrom)):
-        return _made_by([statement])
+        return _defined_in([statement])
     return set()
 
 
-def open_names(statements):
-    """The names that ``statements`` use without having made them."""
+def undefined_names(statements):
+    """Return the names that ``statements`` use without defining them."""
     used = {
         node.id
         for node in _nodes_of(statements)
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)
     }
-    return used - _made_by(statements) - set(dir(builtins))
+    return used - _defined_in(statements) - set(dir(builtins))
 
 
-def _made_by(statements):
-    made = set()
+def _defined_in(statements):
+    defined = set()
     for node in _nodes_of(statements):
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
-            made.add(node.id)
+            defined.add(node.id)
         elif isinstance(node, ast.arg):
-            made.add(node.arg)
+            defined.add(node.arg)
         elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
-            made.add(node.name)
+            defined.add(node.name)
         elif isinstance(node, ast.alias):
-            made.add((node.asname or node.name).partition(".")[0])
+            defined.add((node.asname or node.name).partition(".")[0])
         elif isinstance(node, ast.ExceptHandler):
-            made.add(node.name)
-    return made
+            defined.add(node.name)
+    return defined
 
 
 def _nodes_of(statements):

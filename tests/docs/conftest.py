@@ -1,4 +1,4 @@
-"""The names that the pages' blocks leave open: each is the fixture of that name."""
+"""Fixtures for the names that the pages' code blocks use without defining them."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from unittest.mock import Mock, patch
 
 import pytest
 from django.contrib import admin
+from django.urls import get_resolver
 
 from aa_stripe.models import (
     StripeCharge,
@@ -21,15 +22,17 @@ from tests.support.builders import make_charge, make_customer, make_user
 
 
 @pytest.fixture(autouse=True)
-def admin_as_it_was():
-    """Afterwards; a page may show how to register another."""
+def restored_admin():
+    """The admin's registry, restored after the test; a page may register another admin."""
+    # Load the URLs before: they keep the admins that are registered at that time.
+    assert get_resolver().url_patterns
     with patch.dict(admin.site._registry):
         yield
 
 
 @pytest.fixture(autouse=True)
-def handlers_as_they_were():
-    """Afterwards; a page shows how to register others."""
+def restored_handlers():
+    """The webhook handlers and receivers, restored after the test; pages register others."""
     with (
         patch.object(registry, "_registered", list(registry._registered)),
         patch.object(webhook_pre_parse, "receivers", list(webhook_pre_parse.receivers)),
@@ -39,13 +42,13 @@ def handlers_as_they_were():
 
 @pytest.fixture
 def fake(db, fake):
-    """Every page works in the database."""
+    """The offline Stripe; every page also needs the database."""
     return fake
 
 
 @pytest.fixture
 def user(fake):
-    """Somebody who has saved a good card."""
+    """A user who has saved a good card."""
     return make_customer().user
 
 
@@ -56,19 +59,19 @@ def customer(user):
 
 @pytest.fixture
 def http_request(db):
-    """A request of somebody who has saved no card yet."""
+    """A request by a user who has no saved card yet."""
     return SimpleNamespace(user=make_user())
 
 
 @pytest.fixture
 def data():
-    """What Stripe.js answered to the browser."""
+    """The response of Stripe.js in the browser."""
     return {"id": "tok_visa", "object": "token"}
 
 
 @pytest.fixture
 def charge(customer) -> StripeCharge:
-    """One that is paid."""
+    """A paid charge."""
     charge = make_charge(customer)
     charge.charge()
     return charge
@@ -76,7 +79,7 @@ def charge(customer) -> StripeCharge:
 
 @pytest.fixture
 def plan(fake) -> StripeSubscriptionPlan:
-    """20 dollars a month."""
+    """A plan of 20 dollars a month."""
     plan = StripeSubscriptionPlan.objects.create(name="gold", amount=20_00, interval="month")
     plan.create_at_stripe()
     return plan
@@ -89,7 +92,7 @@ def coupon(fake) -> StripeCoupon:
 
 @pytest.fixture
 def subscription(user, plan) -> StripeSubscription:
-    """One that is active."""
+    """An active subscription."""
     subscription = StripeSubscription.objects.create(user=user, plan=plan)
     subscription.create_at_stripe()
     return subscription

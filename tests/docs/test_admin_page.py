@@ -1,4 +1,4 @@
-"""What docs/admin.rst shows does what the page says of it."""
+"""The examples of docs/admin.rst work as the page says."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from tests.docs.blocks import ROOT, run, the_block
 PAGE = "admin.rst"
 
 
-def test_a_projects_own_page_takes_the_place_of_ours(charge, rf, admin_user, request):
+def test_a_project_can_replace_an_admin_page(charge, rf, admin_user, request):
     names = run(the_block(PAGE, "class ChargeAdmin"), request)
-    asked = rf.get("/")
-    asked.user = admin_user
+    http_request = rf.get("/")
+    http_request.user = admin_user
 
     page = admin.site._registry[StripeCharge]
-    answer = page.changelist_view(asked).render()
+    response = page.changelist_view(http_request).render()
 
     assert isinstance(page, names["ChargeAdmin"])
-    assert "column-comment" in answer.content.decode()
+    assert "column-comment" in response.content.decode()
 
 
-def test_each_model_has_its_row_in_the_table():
+def test_the_table_has_a_row_for_each_model():
     page = (ROOT / "docs" / PAGE).read_text("utf-8")
-    listed = re.findall(r"^   \* - (\w+)", page, re.MULTILINE)[1:]  # without the heading
+    listed = re.findall(r"^   \* - (\w+)", page, re.MULTILINE)[1:]  # without the header
 
     named = {
         it.__name__.removeprefix("Stripe").removeprefix("Subscription").lower() or "subscription"

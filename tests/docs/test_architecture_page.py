@@ -1,4 +1,4 @@
-"""docs/architecture.rst names the files that a reader opens, few and existing ones."""
+"""docs/architecture.rst names a few files for the reader to open, and each of them exists."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ PAGE = (ROOT / "docs" / "architecture.rst").read_text("utf-8")
 
 
 def files_below(title):
-    """The literals of the enumerated list that begins the section of that title."""
+    """Return the literals in the first enumerated list of the section of that title."""
     tree = docutils.core.publish_doctree(PAGE, settings_overrides=LENIENT)
     [section] = [it for it in tree.findall(nodes.section) if it[0].astext() == title]
     first = next(iter(section.findall(nodes.enumerated_list)))
@@ -20,7 +20,7 @@ def files_below(title):
 
 
 @pytest.mark.parametrize("title", ["Follow one charge", "Follow one event"])
-def test_the_way_through_the_code_is_at_most_six_files_and_each_exists(title):
+def test_a_way_through_the_code_names_three_to_six_existing_files(title):
     files = files_below(title)
 
     assert 3 <= len(files) <= 6
@@ -31,5 +31,5 @@ def test_the_way_through_the_code_is_at_most_six_files_and_each_exists(title):
 @pytest.mark.parametrize(
     "name", sorted(path.stem for path in (ROOT / "docs").glob("diagrams/*.dot"))
 )
-def test_each_diagram_is_on_the_page_with_a_text_for_those_who_cannot_see_it(name):
+def test_each_diagram_is_on_the_page_with_an_alternative_text(name):
     assert f".. graphviz:: diagrams/{name}.dot\n   :alt: " in PAGE

@@ -9,7 +9,7 @@ from tests.docs.blocks import PAGES, ROOT, count_of_python_blocks, python_blocks
 
 pytest_plugins = ["aa_stripe.testing.fixtures"]
 
-#: Its blocks are a change to the package, which ``test_contributing_page.py`` makes and runs.
+#: Its blocks change the package; ``test_contributing_page.py`` applies and runs them.
 CHANGE = "contributing.rst"
 
 BLOCKS = [block for page in PAGES if page.name != CHANGE for block in python_blocks(page)]
@@ -19,17 +19,17 @@ BLOCKS = [block for page in PAGES if page.name != CHANGE for block in python_blo
 def account(db, block):
     """The Stripe that a block runs on.
 
-    A customer made with a card token as its source needs an account that may still do so.
+    A customer can have a card token as its source only on an account that allows card tokens.
     """
     with FakeStripe(allow_card_tokens="source=" in block.code) as fake:
         yield fake
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_no_block_is_overlooked(page):
+def test_every_python_block_is_found(page):
     assert len(python_blocks(page)) == count_of_python_blocks(page)
 
 
 @pytest.mark.parametrize("block", BLOCKS, ids=str)
-def test_it_runs(block, account, request):
+def test_a_block_runs(block, account, request):
     run(block, request)

@@ -1,4 +1,4 @@
-"""What docs/charging.rst shows does what the page says of it."""
+"""The examples of docs/charging.rst work as the page says."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def confirm_in_browser(charge):
 
 
 @pytest.fixture
-def awaited(fake):
-    """A charge that its owner has to authenticate."""
+def unauthenticated(fake):
+    """A charge that the customer has to authenticate."""
     charge = make_charge(make_customer(card="tok_authenticationRequired"))
     charge.charge()
     return charge
@@ -37,7 +37,7 @@ def payment_done(request):
     return run(the_block(PAGE, "def payment_done"), request)["payment_done"]
 
 
-def test_a_payment_is_told_from_one_that_is_not_known(user, fake, request, capsys):
+def test_the_example_distinguishes_a_payment_from_an_unknown_outcome(user, fake, request, capsys):
     run(the_block(PAGE, OUTCOMES), request, user=user)
     fake.fail_next("POST /v1/payment_intents/*/confirm", Fault.REQUEST_LOST)
     run(the_block(PAGE, OUTCOMES), request, user=user)
@@ -45,7 +45,7 @@ def test_a_payment_is_told_from_one_that_is_not_known(user, fake, request, capsy
     assert capsys.readouterr().out == "Paid.\nNot known yet. Cron will find out.\n"
 
 
-def test_a_decline_is_told_from_a_user_without_a_card(fake, request, capsys):
+def test_the_example_distinguishes_a_decline_from_a_missing_card(fake, request, capsys):
     declined = make_customer(card="tok_chargeCustomerFail").user
 
     run(the_block(PAGE, OUTCOMES), request, user=declined)
@@ -77,54 +77,58 @@ def test_the_mail_waits_for_the_commit(
     write_to.assert_called_once_with(charge.user, "Thank you!")
 
 
-def test_the_owner_is_asked_to_confirm(fake, write_to, request):
+def test_the_cardholder_is_asked_to_confirm(fake, write_to, request):
     names = run(the_block(PAGE, "def ask_cardholder"), request, write_to=write_to)
 
     charge = make_charge(make_customer(card="tok_authenticationRequired"))
     charge.charge()
 
     assert names["ask_cardholder"]
-    [((owner, text), _)] = write_to.call_args_list
-    assert owner == charge.user
+    [((recipient, text), _)] = write_to.call_args_list
+    assert recipient == charge.user
     assert str(charge.uuid) in text
 
 
-def test_a_payment_that_its_owner_has_authenticated_is_taken_over(
-    awaited, fake, payment_done, http_request
+def test_the_view_records_a_payment_that_the_customer_has_authenticated(
+    unauthenticated, fake, payment_done, http_request
 ):
-    http_request.user = awaited.user
-    confirm_in_browser(awaited)
-    fake.complete_authentication(awaited.stripe_payment_intent_id)
+    http_request.user = unauthenticated.user
+    confirm_in_browser(unauthenticated)
+    fake.complete_authentication(unauthenticated.stripe_payment_intent_id)
 
-    answer = payment_done(http_request, awaited.uuid)
+    response = payment_done(http_request, unauthenticated.uuid)
 
-    assert answer.content == b'{"is_charged": true}'
+    assert response.content == b'{"is_charged": true}'
     assert len(fake.account.all("charge")) == 1
 
 
-def test_a_payment_that_nobody_has_authenticated_is_not_made(awaited, payment_done, http_request):
-    http_request.user = awaited.user
+def test_a_payment_without_authentication_is_not_collected(
+    unauthenticated, payment_done, http_request
+):
+    http_request.user = unauthenticated.user
 
-    answer = payment_done(http_request, awaited.uuid)
+    response = payment_done(http_request, unauthenticated.uuid)
 
-    assert answer.content == b'{"is_charged": false}'
+    assert response.content == b'{"is_charged": false}'
 
 
-def test_the_view_may_be_called_twice(charge, payment_done, http_request):
+def test_the_view_reports_a_charge_that_is_already_paid(charge, payment_done, http_request):
     http_request.user = charge.user
 
-    answer = payment_done(http_request, charge.uuid)
+    response = payment_done(http_request, charge.uuid)
 
-    assert answer.content == b'{"is_charged": true}'
+    assert response.content == b'{"is_charged": true}'
 
 
-def test_the_view_knows_no_charge_of_somebody_else(charge, payment_done, http_request):
+def test_the_view_raises_404_for_an_unknown_charge_and_for_another_users(
+    charge, payment_done, http_request
+):
     for unknown in (charge.uuid, uuid.uuid4()):
         with pytest.raises(Http404):
             payment_done(http_request, unknown)
 
 
-def test_a_refund_without_an_answer_is_not_asked_for_twice(charge, fake, request, capsys):
+def test_a_refund_without_a_response_is_not_requested_twice(charge, fake, request, capsys):
     fake.fail_next("POST /v1/refunds", Fault.ANSWER_LOST)
 
     run(the_block(PAGE, "made = charge.refund(5_00)"), request, charge=charge)
@@ -134,7 +138,7 @@ def test_a_refund_without_an_answer_is_not_asked_for_twice(charge, fake, request
     assert [refund["amount"] for refund in fake.account.all("refund")] == [5_00]
 
 
-def test_a_saved_comment_leaves_the_payment_as_it_is(user, fake, request):
+def test_saving_a_comment_does_not_change_the_payment(user, fake, request):
     charge = make_charge(user.stripe_customers.get())
     StripeCharge.objects.get(pk=charge.pk).charge()
 

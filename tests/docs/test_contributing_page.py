@@ -21,7 +21,7 @@ NEW_FILE = "aa_stripe/testing/resources/subscription_items.py"
 
 @pytest.fixture
 def new_resource(monkeypatch):
-    """The example's module, as if its file were there."""
+    """The example's module, as if its file existed."""
     module = types.ModuleType(f"{resources.__name__}.subscription_items")
     exec(the_block(PAGE, "def list_all").code, vars(module))
     monkeypatch.setitem(sys.modules, module.__name__, module)
@@ -31,7 +31,7 @@ def new_resource(monkeypatch):
 
 @pytest.fixture
 def new_route(new_resource, monkeypatch):
-    """The routes, changed as the example's diff says."""
+    """The routes with the example's diff applied."""
     [diff] = [block.code for block in blocks_of(ROOT / "docs" / PAGE) if block.language == "diff"]
     path = re.search(r"^\+\+\+ b/(\S+)$", diff, re.MULTILINE)[1]
     routes = importlib.import_module(path.removesuffix(".py").replace("/", "."))
@@ -42,7 +42,7 @@ def new_route(new_resource, monkeypatch):
 
 
 def patched(text, diff):
-    """Return ``text`` with each hunk of the ``diff`` applied; raise if one does not fit once."""
+    """Return ``text`` with each hunk of the ``diff`` applied; fail unless each matches once."""
     for hunk in diff.split("@@\n")[1:]:
         lines = hunk.splitlines()
         before = "\n".join(line[1:] for line in lines if not line.startswith("+")) + "\n"
@@ -58,7 +58,7 @@ def test_the_new_endpoint_works_through_the_sdk(new_route, fake_stripe, request)
     assert fake_stripe.requests[-1].path == "/v1/subscription_items"
 
 
-def test_the_endpoint_is_not_there_yet():
+def test_the_new_endpoint_does_not_exist_yet():
     assert not (ROOT / NEW_FILE).exists()
 
 

@@ -11,7 +11,7 @@ PATH = ROOT / "docs" / PAGE
 TEXT = " ".join(PATH.read_text("utf-8").split())
 
 
-def test_the_urls_are_those_of_the_endpoints(request):
+def test_the_urls_include_the_endpoints(request):
     names = run(the_block(PAGE, "urlpatterns"), request)
 
     [included] = names["urlpatterns"]
@@ -22,14 +22,14 @@ def test_the_urls_are_those_of_the_endpoints(request):
     }
 
 
-def test_each_setting_is_one_and_has_the_default_that_the_table_says():
+def test_each_setting_in_the_table_exists_with_the_shown_default():
     for setting, default, _ in table_below(PATH, "Settings"):
         known = DEFAULTS[setting.removeprefix("STRIPE_")]
         shown = {"AUTH_USER_MODEL": None, "None": None}.get(default, default)
         assert (f'"{known}"' if isinstance(known, str) else known and str(known)) == shown, setting
 
 
-def test_the_demo_says_the_same_about_what_it_creates():
+def test_the_page_and_the_demo_list_the_same_objects():
     for what in (
         "20.00, 35.00 and 12.50 USD, of which the second is declined",
         "5.00 USD",

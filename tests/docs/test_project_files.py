@@ -1,4 +1,4 @@
-"""What the files for contributors and services say agrees with the project."""
+"""The files for contributors and for services agree with the project."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def loaded(path):
 
 
 def expanded(line):
-    """The environments of one line: ``a{1,2}`` is ``a1`` and ``a2``."""
+    """Return the environments of one line: ``a{1,2}`` is ``a1`` and ``a2``."""
     braces = re.search(r"\{([^}]*)\}", line)
     if braces is None:
         return [line]
@@ -79,7 +79,7 @@ def test_the_hooks_run_the_ruff_of_the_lint_group():
     assert all(hook["additional_dependencies"] == [wanted] for hook in hooks)
 
 
-def test_the_links_for_reports_lead_to_the_projects_home():
+def test_the_links_for_reports_lead_to_the_projects_repository():
     [home] = re.findall(r'^Source = "(.*)"$', text_of("pyproject.toml"), re.MULTILINE)
     advisory = f"{home}/security/advisories/new"
 

@@ -1,4 +1,4 @@
-"""docs/quickstart.rst: what it shows works, and what it says is true of this package."""
+"""The examples of docs/quickstart.rst work, and what the page says is true."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from aa_stripe.testing import FakeStripe, event
 from tests.docs.blocks import ROOT, run, table_below, the_block
 from tests.support.builders import make_charge, make_customer
 
-#: The commands that are made for cron.
+#: The commands for cron.
 CRON = {
     "charge_stripe",
     "check_pending_webhooks",
@@ -51,7 +51,7 @@ def setup_intent():
     [setup_intent, lambda: "pm_card_visa", lambda: "tok_visa"],
     ids=["setup intent", "payment method", "card token"],
 )
-def test_what_stripe_js_answered_becomes_a_customer_that_can_be_charged(
+def test_the_response_of_stripe_js_creates_a_customer_that_can_be_charged(
     fake, http_request, request, make_id
 ):
     block = the_block(PAGE, "user=request.user, stripe_js_response=data")
@@ -83,7 +83,7 @@ def test_a_customer_made_with_a_card_token_can_be_charged(db, http_request, requ
     assert charge.is_charged
 
 
-def test_a_new_account_is_refused_a_card_token_as_source(fake, http_request, request):
+def test_stripe_refuses_a_card_token_as_source_on_a_new_account(fake, http_request, request):
     with pytest.raises(stripe.InvalidRequestError):
         run(the_block(PAGE, "StripeToken"), request, request=http_request)
 
@@ -105,7 +105,7 @@ def test_refunds_give_back_a_part_and_then_the_rest(charge, request):
     assert charge.is_refunded
 
 
-def test_a_plan_is_created_with_what_is_shown(fake, request):
+def test_a_plan_is_created_with_the_shown_values(fake, request):
     run(the_block(PAGE, "gold-basic"), request)
 
     row = StripeSubscriptionPlan.objects.get()
@@ -115,7 +115,7 @@ def test_a_plan_is_created_with_what_is_shown(fake, request):
     assert stripe.Product.retrieve(plan.product).name == "gold-basic"
 
 
-def test_a_plan_of_the_dashboard_can_be_subscribed_to(fake, user):
+def test_a_plan_created_in_the_dashboard_can_be_subscribed_to(fake, user):
     known = stripe.Plan.create(
         amount=10_00, currency="usd", interval="month", product={"name": "silver"}
     )
@@ -148,14 +148,16 @@ def test_a_subscription_sends_the_coupon_the_tax_and_the_metadata(
     assert capsys.readouterr().out == "active True\n"
 
 
-def test_a_subscription_is_canceled_with_its_period_and_then_at_once(subscription, request, capsys):
+def test_a_subscription_is_canceled_at_its_period_end_and_then_immediately(
+    subscription, request, capsys
+):
     run(the_block(PAGE, "subscription.cancel()"), request, subscription=subscription)
 
     assert capsys.readouterr().out == "True\n"
     assert subscription.status == StripeSubscription.STATUS_CANCELED
 
 
-def test_a_declined_first_payment_leaves_it_incomplete_and_without_access(fake, plan):
+def test_a_declined_first_payment_makes_the_subscription_incomplete_without_access(fake, plan):
     declined = make_customer(card="tok_chargeCustomerFail").user
     subscription = StripeSubscription.objects.create(user=declined, plan=plan)
 
@@ -165,13 +167,13 @@ def test_a_declined_first_payment_leaves_it_incomplete_and_without_access(fake, 
 
 
 def test_a_coupon_is_created_edited_and_deleted_at_stripe(fake, request, capsys):
-    told = []
-    fake.after_request.append(lambda asked, _answer: told.append((asked.method, asked.params)))
+    sent = []
+    fake.after_request.append(lambda made, _response: sent.append((made.method, made.params)))
 
     names = run(the_block(PAGE, 'coupon_id="SALE10"'), request)
 
-    # Stripe is asked before it is told of a change.
-    [(_, created), (_, changed), (last, _)] = [it for it in told if it[0] != "GET"]
+    # The coupon is read from Stripe before each change.
+    [(_, created), (_, changed), (last, _)] = [it for it in sent if it[0] != "GET"]
     assert (created["amount_off"], created["currency"]) == ("1000", "usd")
     assert changed == {"metadata": {"campaign": "spring"}}
     assert last == "DELETE"
@@ -181,7 +183,9 @@ def test_a_coupon_is_created_edited_and_deleted_at_stripe(fake, request, capsys)
     assert list(StripeCoupon.objects.deleted()) == [names["coupon"]]
 
 
-def test_the_receivers_hear_a_payment_and_a_decline(fake, charge, ship, write_to, request):
+def test_the_receivers_are_called_for_a_payment_and_a_decline(
+    fake, charge, ship, write_to, request
+):
     names = run(the_block(PAGE, "@receiver"), request)
     paid = make_charge(charge.customer)
     declined = make_charge(make_customer(card="tok_chargeCustomerFail"))
@@ -194,19 +198,19 @@ def test_the_receivers_hear_a_payment_and_a_decline(fake, charge, ship, write_to
     write_to.assert_called_once_with(declined.user, "Your card was declined.")
 
 
-def test_a_handler_of_your_own_hears_an_event_once(fake, customer, write_to, client, request):
+def test_a_custom_handler_is_called_once_for_an_event(fake, customer, write_to, client, request):
     run(the_block(PAGE, "def ask_to_pay"), request, write_to=write_to)
     invoice = {"id": "in_1", "object": "invoice", "customer": customer.stripe_customer_id}
-    told = [event("invoice.payment_failed", invoice)] * 2
+    twice = [event("invoice.payment_failed", invoice)] * 2
 
-    statuses = fake.deliver("/aa-stripe/webhooks", "whsec_test", events=told, client=client)
+    statuses = fake.deliver("/aa-stripe/webhooks", "whsec_test", events=twice, client=client)
 
     assert statuses == [201, 200]
     write_to.assert_called_once_with(customer.user, "We could not collect.")
     assert StripeWebhook.objects.get().is_parsed
 
 
-def test_each_endpoint_is_there_and_takes_the_method():
+def test_each_endpoint_exists_and_accepts_the_method():
     for named, _ in table_below(PATH, "HTTP endpoints"):
         method, path = named.split()
         path = re.sub("<uuid>", "00000000-0000-0000-0000-000000000000", path)
@@ -214,7 +218,7 @@ def test_each_endpoint_is_there_and_takes_the_method():
         assert hasattr(view, method.lower()), named
 
 
-def test_each_command_is_there_with_the_options_it_is_said_to_have():
+def test_each_command_exists_with_the_listed_options():
     commands = set(re.findall(r"manage\.py (\w+_\w+)", TEXT))
 
     assert commands == CRON
@@ -224,7 +228,7 @@ def test_each_command_is_there_with_the_options_it_is_said_to_have():
         assert all(option in options for option in ("--dry-run", "--limit", "--rate"))
 
 
-def test_the_operations_page_has_the_same_cron_table_and_says_what_each_command_does():
+def test_the_operations_page_has_the_same_cron_table_and_a_section_for_each_command():
     page = (ROOT / "docs" / "operations.rst").read_text("utf-8")
 
     table = re.findall(r"^    \S+ \S+ \S+ \S+ \S+ +cd /srv/site .*$", TEXT, re.MULTILINE)
@@ -248,7 +252,7 @@ def test_the_operations_page_has_the_lines_of_the_reports():
         assert f"``{line}``" in page
 
 
-def test_each_signal_is_there():
+def test_each_signal_of_a_charge_is_named():
     named = set(re.findall(r"``(stripe_charge_(?:succ|refunded|card|requires)\w*)``", TEXT))
 
     assert named == {name for name in vars(signals) if name.startswith("stripe_charge_")}

@@ -1,4 +1,4 @@
-"""README.rst: its example works, its links lead somewhere, what it says is true of this package."""
+"""The example of README.rst works, its links exist, and what it says is true."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ LINKS = [
     for reference in docutils.core.publish_doctree(README).findall(nodes.reference)
     if "refuri" in reference
 ]
-#: The files that it links to.
+#: The linked files.
 FILES = sorted({link.partition("#")[0] for link in LINKS if "://" not in link})
 
 
@@ -35,17 +35,17 @@ def test_the_quick_start_collects_and_refunds(fake, user, request):
     assert (charge.amount, charge.amount_refunded) == (20_00, 5_00)
 
 
-def test_it_can_be_read_in_one_go():
+def test_the_readme_has_at_most_200_lines():
     assert len(README.splitlines()) <= 200
 
 
 @pytest.mark.parametrize("path", FILES)
-def test_each_file_it_links_to_is_there(path):
+def test_each_linked_file_exists(path):
     assert (ROOT / path).is_file()
 
 
 @pytest.mark.parametrize("path", [path for path in FILES if path.startswith("docs/")])
-def test_each_page_it_links_to_is_in_the_index(path):
+def test_each_linked_page_is_in_the_index(path):
     assert ROOT / path in pages_in_toctrees()
 
 
@@ -53,21 +53,21 @@ def test_each_page_it_links_to_is_in_the_index(path):
     "page",
     ["installation", "charging", "testing", "webhooks", "upgrading", "operations"],
 )
-def test_the_readme_and_the_index_lead_to_each_task(page):
+def test_the_readme_and_the_index_link_to_each_task(page):
     index = (ROOT / "docs" / "index.rst").read_text("utf-8")
 
     assert f"docs/{page}.rst" in FILES
     assert re.search(rf"^   {page}$", index, re.MULTILINE)
 
 
-def test_the_readme_and_the_index_lead_to_contributing():
+def test_the_readme_and_the_index_link_to_contributing():
     index = (ROOT / "docs" / "index.rst").read_text("utf-8")
 
     assert "CONTRIBUTING.rst" in FILES
     assert re.search(r"^   contributing$", index, re.MULTILINE)
 
 
-def test_each_target_of_make_is_there():
+def test_each_target_of_make_exists():
     makefile = (ROOT / "Makefile").read_text("utf-8")
 
     targets = set(re.findall(r"\bmake (demo|test|lint|bench|docs)\b", README))
@@ -87,7 +87,7 @@ def test_the_supported_versions_are_those_of_the_package():
     assert "``stripe`` 15 and 16" in TEXT
 
 
-def test_staff_look_at_every_row_and_change_coupons_only(rf, admin_user):
+def test_staff_can_view_each_model_and_change_only_coupons(rf, admin_user):
     request = rf.get("/")
     request.user = admin_user
 

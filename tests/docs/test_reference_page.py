@@ -1,4 +1,4 @@
-"""docs/reference has every public name."""
+"""docs/reference documents every public name."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ PACKAGE = Path(aa_stripe.__file__).parent
 
 
 def objects(page, *directives):
-    """The names that one of the ``directives`` documents on that page."""
+    """Return the names that one of the ``directives`` documents on that page."""
     text = (REFERENCE / f"{page}.rst").read_text("utf-8")
     named = re.findall(rf"^ *\.\. (?:{'|'.join(directives)}):: ([\w.]+)", text, re.MULTILINE)
     return set(named)
 
 
 def members(page, name):
-    """The members that autodoc is told to show of the class of that name."""
+    """Return the members that autodoc shows of the class of that name."""
     text = (REFERENCE / f"{page}.rst").read_text("utf-8")
     [listed] = re.findall(rf"^\.\. autoclass:: {name}\n   :members: (.*)$", text, re.MULTILINE)
     return {it.strip() for it in listed.split(",")}
@@ -41,22 +41,22 @@ def classes_of(module, base):
     }
 
 
-def test_every_exception():
+def test_every_exception_is_documented():
     assert objects("exceptions", "autoexception") == classes_of(exceptions, Exception)
 
 
-def test_every_signal():
+def test_every_signal_is_documented():
     known = {name for name, it in vars(signals).items() if isinstance(it, Signal)}
 
     assert objects("signals", "autodata") == known
 
 
-def test_every_setting():
+def test_every_setting_is_documented():
     assert objects("settings", "setting") == {*(f"STRIPE_{name}" for name in DEFAULTS), *UNPREFIXED}
 
 
 @pytest.mark.parametrize("name", DEFAULTS)
-def test_every_default(name):
+def test_every_default_is_documented(name):
     text = (REFERENCE / "settings.rst").read_text("utf-8")
     [shown] = re.findall(rf"^\.\. setting:: STRIPE_{name}\n\n   Default: ``(.*?)``", text, re.M)
 
@@ -64,7 +64,7 @@ def test_every_default(name):
     assert shown == (f'"{default}"' if isinstance(default, str) else str(default))
 
 
-def test_every_command_with_its_options():
+def test_every_command_and_option_is_documented():
     commands = {
         path.stem
         for path in (PACKAGE / "management" / "commands").glob("*.py")
@@ -84,7 +84,7 @@ def test_every_command_with_its_options():
     assert set(re.findall(r"^ *\.\. option:: (\S+)", text, re.M)) == options - inherited
 
 
-def test_every_check():
+def test_every_check_is_documented():
     source = (PACKAGE / "checks.py").read_text("utf-8")
 
     ids = set(re.findall(r'"(aa_stripe\.[EW]\d+)"', source))
@@ -92,23 +92,23 @@ def test_every_check():
     assert objects("checks", "check") == ids
 
 
-def test_every_job():
+def test_every_job_is_documented():
     assert objects("jobs", "autofunction", "autoclass") == set(jobs.__all__)
 
 
-def test_every_model():
-    # What 0.14's module had imported is documented where it belongs.
+def test_every_model_is_documented():
+    # The models module of 0.14 imported these names. They are documented on other pages.
     elsewhere = {"USER_MODEL", "StripeMethodNotAllowed", "webhook_pre_parse"}
     known = {name for name in models.__all__ if name.startswith("Stripe")} - elsewhere
 
     assert objects("models", "autoclass") >= known
 
 
-def test_every_field_that_a_project_may_set():
+def test_every_field_that_a_project_may_set_is_documented():
     text = (REFERENCE / "models.rst").read_text("utf-8")
     hidden = {
         *("id", "created", "updated", "stripe_response", "uuid"),
-        # How a generic foreign key is stored, and what is ours alone.
+        # The columns of a generic foreign key, and internal fields.
         *("content_type", "object_id", "signal_due", "identity", "refusals", "submitted_token"),
         "StripeSubscriptionPlan.source",
     }
@@ -128,7 +128,7 @@ def test_every_field_that_a_project_may_set():
     assert missing == []
 
 
-def test_every_function_of_money():
+def test_every_function_of_money_is_documented():
     [listed] = re.findall(r":members: (.*)$", (REFERENCE / "money.rst").read_text("utf-8"), re.M)
     known = {
         name
@@ -139,7 +139,7 @@ def test_every_function_of_money():
     assert {it.strip() for it in listed.split(",")} == known
 
 
-def test_everything_of_the_offline_stripe():
+def test_every_public_name_of_the_offline_stripe_is_documented():
     shown = objects("testing", "autoclass", "autoexception", "autofunction", "data")
 
     assert shown - {"fake_stripe", "fake_stripe_with_card_tokens"} == set(testing.__all__)

@@ -1,9 +1,9 @@
-"""What the README of 0.14 shows works as it is printed there, each of its blocks.
+"""The code blocks of the README of 0.14 work as they are printed there.
 
-Its code makes customers with a card token as their source, so it needs an account on which Stripe
-still allows that. Two things in it cannot be run as they are, and are mended here: the body of the
-webhook receiver is a comment, which Python does not take, and a field's name is misspelt.
-What it says of webhooks and of customers' cards is tried at the endpoint, with signed events.
+Its code creates customers with a card token as their source, so it needs an account on which
+Stripe still allows that. Two details cannot be run as printed and are corrected here: the body of
+the webhook receiver is only a comment, which is a syntax error, and a field's name is misspelt.
+Statements about webhooks and customers' cards are tested at the endpoint, with signed events.
 """
 
 from __future__ import annotations
@@ -39,14 +39,14 @@ from tests.docs.blocks import ROOT, blocks_of
 from tests.support.builders import make_customer, make_user
 from tests.support.signals import hearing
 
-#: It can be saved, and then declines every payment.
+#: A card that can be saved, and then declines every payment.
 DECLINING_CARD = "4000000000000341"
 
 PAGE = ROOT / "tests" / "docs" / "reference_readme.rst"
 
 URL = "/aa-stripe/webhooks"
 
-#: Of each type an event, with what the README says its two parts are.
+#: Types of events, each with its two parts as the README describes them.
 TYPES = [
     ("coupon.created", "coupon", "created"),
     ("invoice.payment_failed", "invoice", "payment_failed"),
@@ -85,37 +85,37 @@ def card():
 
 @pytest.fixture
 def data(account, card):
-    """What stripe.createToken answers in the browser."""
+    """The response of stripe.createToken in the browser."""
     return {"id": account.create_token(card), "object": "token", "type": "card"}
 
 
 @pytest.fixture
 def names(user, data):
-    """What the README's reader has at hand."""
+    """The names that the README's code uses without defining them."""
     return {"request": SimpleNamespace(user=user), "user": user, "data": data}
 
 
 @pytest.fixture
-def heard():
-    """The keyword arguments of each signal that a charge sends."""
+def sent_signals():
+    """Each signal that a charge sends, with its keyword arguments."""
     calls = []
 
-    def listen(signal, **arguments):
+    def receive(signal, **arguments):
         calls.append((signal, arguments))
 
     with (
-        hearing(stripe_charge_succeeded, listen),
-        hearing(stripe_charge_card_exception, listen),
+        hearing(stripe_charge_succeeded, receive),
+        hearing(stripe_charge_card_exception, receive),
     ):
         yield calls
 
 
-def run(block, names, mend=lambda code: code):
-    exec(compile(mend(block.code), str(block), "exec"), names)
+def run(block, names, correct=lambda code: code):
+    exec(compile(correct(block.code), str(block), "exec"), names)
 
 
-def words():
-    """The text with its misspelt name mended."""
+def corrected_text():
+    """Return the text with its misspelt name corrected."""
     return PAGE.read_text("utf-8").replace("charge_attept_failed", "charge_attempt_failed")
 
 
@@ -133,31 +133,31 @@ def test_creating_a_token_stores_the_customer(names, user, data):
     assert stripe.Customer.retrieve(token.customer_id).default_source.startswith("card_")
 
 
-def test_the_endpoint_creates_a_customer_of_the_token(user, data):
+def test_the_endpoint_creates_a_customer_from_the_token(user, data):
     browser = Client()
     browser.force_login(user)
 
-    answer = browser.post(
+    response = browser.post(
         "/aa-stripe/customers", {"stripe_js_response": data}, content_type="application/json"
     )
 
-    assert answer.status_code == 201
+    assert response.status_code == 201
     assert StripeCustomer.objects.get(user=user).is_created_at_stripe
 
 
 def test_the_endpoint_requires_an_authenticated_user(data):
-    answer = Client().post(
+    response = Client().post(
         "/aa-stripe/customers", {"stripe_js_response": data}, content_type="application/json"
     )
 
-    assert answer.status_code in (401, 403)
+    assert response.status_code in (401, 403)
     assert not StripeCustomer.objects.exists()
 
 
 # Charging
 
 
-def test_charging_with_the_token_collects_the_money(names, account, heard):
+def test_charging_with_the_token_collects_the_money(names, account, sent_signals):
     names |= {"StripeCharge": StripeCharge}
 
     run(SAVE, names)
@@ -170,34 +170,38 @@ def test_charging_with_the_token_collects_the_money(names, account, heard):
     assert intent["amount_received"] == 500
     assert intent["description"] == "Charge for stuff"
     assert intent["statement_descriptor_suffix"] == "My Company"
-    assert [(signal, it["instance"]) for signal, it in heard] == [(stripe_charge_succeeded, charge)]
+    assert [(signal, it["instance"]) for signal, it in sent_signals] == [
+        (stripe_charge_succeeded, charge)
+    ]
 
 
-def test_the_field_that_a_card_error_sets_is_there():
-    [name] = re.findall(r"If charge fails due to CardError, ``(\w+)`` is set", words())
+def test_the_field_that_a_card_error_sets_exists():
+    [name] = re.findall(r"If charge fails due to CardError, ``(\w+)`` is set", corrected_text())
 
     assert StripeCharge._meta.get_field(name)
 
 
 @pytest.mark.parametrize("card", [DECLINING_CARD])
-def test_a_card_error_is_recorded_told_and_left_alone_by_the_command(names, account, heard):
+def test_a_card_error_is_recorded_and_signaled_and_the_command_skips_the_charge(
+    names, account, sent_signals
+):
     names |= {"StripeCharge": StripeCharge}
     run(SAVE, names)
     run(CHARGE, names)
-    asked = len(account.requests)
+    request_count = len(account.requests)
 
     call_command("charge_stripe", verbosity=0)
 
     charge = StripeCharge.objects.get()
     assert (charge.is_charged, charge.charge_attempt_failed) == (False, True)
-    [(signal, arguments)] = heard
+    [(signal, arguments)] = sent_signals
     assert signal is stripe_charge_card_exception
     assert arguments["instance"] == charge
     assert isinstance(arguments["exception"], stripe.CardError)
-    assert len(account.requests) == asked
+    assert len(account.requests) == request_count
 
 
-def test_the_command_processes_the_remaining_charges(names, heard):
+def test_the_command_processes_the_remaining_charges(names, sent_signals):
     run(SAVE, names)
     charge = StripeCharge.objects.create(user=names["user"], token=names["token"], amount=500)
 
@@ -205,7 +209,7 @@ def test_the_command_processes_the_remaining_charges(names, heard):
 
     charge.refresh_from_db()
     assert charge.is_charged
-    assert [signal for signal, _ in heard] == [stripe_charge_succeeded]
+    assert [signal for signal, _ in sent_signals] == [stripe_charge_succeeded]
 
 
 # Subscriptions and plans
@@ -222,7 +226,7 @@ def plan(account):
 
 @pytest.fixture
 def subscriber(names, plan):
-    """What the subscription's block calls ``self``: somebody with a token, and a plan."""
+    """The object that the subscription's block calls ``self``: a user, a token and a plan."""
     run(SAVE, names)
     return SimpleNamespace(customer=names["token"], user=names["user"], plan=plan)
 
@@ -236,18 +240,18 @@ def subscription(subscriber):
     return names["subscription"]
 
 
-def test_a_subscription_is_not_sent_to_stripe_just_yet(subscriber, account):
-    asked = len(account.requests)
+def test_creating_a_subscription_does_not_send_it_to_stripe(subscriber, account):
+    request_count = len(account.requests)
 
     run(SUBSCRIPTION, {"self": subscriber})
 
     subscription = StripeSubscription.objects.get()
     assert not subscription.is_created_at_stripe
     assert subscription.metadata == {"name": "test subscription"}
-    assert len(account.requests) == asked
+    assert len(account.requests) == request_count
 
 
-def test_sending_a_subscription_returns_the_whole_of_it(subscriber, account):
+def test_sending_a_subscription_returns_all_of_its_data(subscriber, account):
     names = {"self": subscriber}
     run(SUBSCRIPTION, names)
     names["subscription"].coupon = StripeCoupon.objects.create(percent_off=50, duration="once")
@@ -262,7 +266,7 @@ def test_sending_a_subscription_returns_the_whole_of_it(subscriber, account):
     assert StripeSubscription.objects.get().status == StripeSubscription.STATUS_ACTIVE
 
 
-def test_refreshing_takes_over_what_stripe_says(subscription, account):
+def test_refreshing_updates_the_status_from_stripe(subscription, account):
     account.dashboard_cancel_subscription(subscription.stripe_subscription_id)
 
     subscription.refresh_from_stripe()
@@ -277,7 +281,7 @@ def test_canceling_cancels_at_stripe(subscription):
     assert known.status == subscription.status == "canceled"
 
 
-def test_what_has_passed_its_end_date_is_found_and_ended(subscription):
+def test_a_subscription_past_its_end_date_is_found_and_ended(subscription):
     assert list(StripeSubscription.get_subcriptions_for_cancel()) == []
     StripeSubscription.objects.update(end_date=date(2020, 1, 1))
     assert list(StripeSubscription.get_subcriptions_for_cancel()) == [subscription]
@@ -289,9 +293,9 @@ def test_what_has_passed_its_end_date_is_found_and_ended(subscription):
     assert known.status == "canceled"
 
 
-def test_the_command_ends_with_the_period_by_default(subscription):
+def test_the_command_cancels_at_the_period_end_by_default(subscription):
     StripeSubscription.objects.update(end_date=date(2020, 1, 1))
-    [named] = re.findall(r"management command: (\w+)\.py", words())
+    [named] = re.findall(r"management command: (\w+)\.py", corrected_text())
 
     call_command(named, verbosity=0)
 
@@ -300,7 +304,7 @@ def test_the_command_ends_with_the_period_by_default(subscription):
     assert StripeSubscription.objects.get().at_period_end
 
 
-def test_the_command_returns_an_error_at_the_end(subscription, capsys):
+def test_the_command_exits_with_1_after_an_error(subscription, capsys):
     StripeSubscription.objects.update(
         end_date=date(2020, 1, 1), stripe_subscription_id="sub_unknown"
     )
@@ -309,12 +313,12 @@ def test_the_command_returns_an_error_at_the_end(subscription, capsys):
         call_command("end_subscription", verbosity=0)
 
     assert ended.value.code == 1
-    told = capsys.readouterr().out
-    assert "Exception happened" in told
-    assert f"Subscription id: {subscription.pk}" in told
+    output = capsys.readouterr().out
+    assert "Exception happened" in output
+    assert f"Subscription id: {subscription.pk}" in output
 
 
-def test_a_plan_has_to_be_sent_to_stripe(account):
+def test_a_plan_is_created_at_stripe_by_a_call_of_its_own(account):
     names = {}
 
     run(PLAN, names)
@@ -332,13 +336,13 @@ def test_a_plan_has_to_be_sent_to_stripe(account):
 # Coupons
 
 
-def test_a_coupon_is_created_and_deleted_at_stripe_and_kept_here(account, capsys):
-    told = []
-    account.after_request.append(lambda asked, _: told.append((asked.method, asked.params)))
+def test_a_coupon_is_created_and_deleted_at_stripe_and_its_row_is_kept(account, capsys):
+    sent = []
+    account.after_request.append(lambda made, _: sent.append((made.method, made.params)))
 
     run(COUPON, {})
 
-    [(_, created)] = [it for it in told if it[0] == "POST"]
+    [(_, created)] = [it for it in sent if it[0] == "POST"]
     assert (created["id"], created["amount_off"], created["currency"]) == ("SALE10", "1000", "usd")
     assert account.account.all("coupon") == []
     assert capsys.readouterr().out == "True\n"
@@ -354,7 +358,7 @@ def test_update_does_not_update_the_coupon_at_stripe(account):
     assert known["metadata"] == {}
 
 
-def test_the_command_brings_coupons_that_were_created_and_deleted_at_stripe(account):
+def test_the_command_applies_the_creation_and_deletion_of_coupons_at_stripe(account):
     StripeCoupon.objects.create(coupon_id="SALE10", percent_off=10, duration="forever")
     account.dashboard_delete_coupon("SALE10")
     account.dashboard_create_coupon(id="SALE20", percent_off=20, duration="forever")
@@ -370,61 +374,61 @@ def test_the_command_brings_coupons_that_were_created_and_deleted_at_stripe(acco
 
 @pytest.fixture
 def deliver(account, client):
-    """Deliver these events, or what has happened at Stripe; the answers' statuses."""
+    """A function that delivers these events, or all new ones, and returns the statuses."""
 
-    def deliver(*told, secret="whsec_test"):
-        return account.deliver(URL, secret, events=told or None, client=client)
+    def deliver(*chosen, secret="whsec_test"):
+        return account.deliver(URL, secret, events=chosen or None, client=client)
 
     return deliver
 
 
 @pytest.fixture
 def receiver():
-    """What the README connects, with something to do in the place of its comment."""
+    """The names of the README's receiver, which has a statement in place of its comment."""
     seen = []
-    doing = "seen.append((event_type, event_model, event_action))"
+    statement = "seen.append((event_type, event_model, event_action))"
     names = {"seen": seen}
-    run(RECEIVER, names, mend=lambda code: code.replace("# parse", doing))
+    run(RECEIVER, names, correct=lambda code: code.replace("# parse", statement))
     yield names
     webhook_pre_parse.disconnect(names["stripewebhook_pre_parse"], sender=StripeWebhook)
 
 
-def test_the_receivers_body_is_a_comment_which_python_does_not_take():
+def test_the_receiver_as_printed_is_a_syntax_error():
     with pytest.raises(IndentationError):
         run(RECEIVER, {})
 
 
 @pytest.mark.parametrize("expected", TYPES)
-def test_the_receiver_hears_of_an_event_that_is_delivered(receiver, deliver, expected):
-    told = event(expected[0], {"id": "any", "object": "any"})
+def test_the_receiver_is_called_for_a_delivered_event(receiver, deliver, expected):
+    payload = event(expected[0], {"id": "any", "object": "any"})
 
-    assert deliver(told) == [201]
+    assert deliver(payload) == [201]
     assert receiver["seen"] == [expected]
 
 
 @pytest.mark.parametrize("expected", TYPES)
-def test_the_receiver_hears_of_an_event_that_is_created(account, receiver, expected):
-    told = event(expected[0], {"id": "any", "object": "any"})
+def test_the_receiver_is_called_for_an_event_that_is_created_as_a_row(account, receiver, expected):
+    payload = event(expected[0], {"id": "any", "object": "any"})
 
-    StripeWebhook.objects.create(id=told["id"], raw_data=told)
+    StripeWebhook.objects.create(id=payload["id"], raw_data=payload)
 
     assert receiver["seen"] == [expected]
 
 
-def test_the_receiver_hears_of_an_event_once(receiver, deliver):
-    told = event("ping", {})
+def test_the_receiver_is_called_once_for_each_event(receiver, deliver):
+    payload = event("ping", {})
 
-    assert deliver(told, told) == [201, 200]
+    assert deliver(payload, payload) == [201, 200]
     assert receiver["seen"] == [("ping", None, None)]
 
 
 def test_each_received_webhook_is_saved(deliver):
-    told = event("invoice.payment_failed", {"id": "in_1", "object": "invoice"})
+    payload = event("invoice.payment_failed", {"id": "in_1", "object": "invoice"})
 
-    deliver(told)
+    deliver(payload)
 
     webhook = StripeWebhook.objects.get()
-    assert (webhook.pk, webhook.raw_data, webhook.is_parsed) == (told["id"], told, True)
+    assert (webhook.pk, webhook.raw_data, webhook.is_parsed) == (payload["id"], payload, True)
 
 
 def test_webhooks_are_verified_with_the_secret(deliver):
@@ -432,7 +436,7 @@ def test_webhooks_are_verified_with_the_secret(deliver):
     assert not StripeWebhook.objects.exists()
 
 
-def test_changes_to_coupons_in_the_dashboard_are_seen(account, deliver):
+def test_changes_to_coupons_in_the_dashboard_are_applied(account, deliver):
     account.dashboard_create_coupon(id="SALE10", percent_off=10, duration="forever")
     deliver()
     assert StripeCoupon.objects.get().percent_off == 10
@@ -446,13 +450,15 @@ def test_changes_to_coupons_in_the_dashboard_are_seen(account, deliver):
     assert StripeCoupon.objects.deleted().get().coupon_id == "SALE10"
 
 
-def test_a_subscription_can_be_verified_while_a_webhook_is_parsed(subscription, account, deliver):
-    heard = []
+def test_a_receiver_can_refresh_the_subscription_while_a_webhook_is_parsed(
+    subscription, account, deliver
+):
+    statuses = []
 
     def verify(sender, instance, event_model, **kwargs):
         if event_model == "customer.subscription":
             subscription.refresh_from_stripe()
-            heard.append(subscription.status)
+            statuses.append(subscription.status)
 
     webhook_pre_parse.connect(verify, sender=StripeWebhook)
     account.dashboard_cancel_subscription(subscription.stripe_subscription_id)
@@ -460,7 +466,7 @@ def test_a_subscription_can_be_verified_while_a_webhook_is_parsed(subscription, 
     deliver()
 
     webhook_pre_parse.disconnect(verify, sender=StripeWebhook)
-    assert heard[-1] == "canceled"
+    assert statuses[-1] == "canceled"
 
 
 # The check_pending_webhooks command
@@ -468,7 +474,7 @@ def test_a_subscription_can_be_verified_while_a_webhook_is_parsed(subscription, 
 
 @pytest.fixture
 def mails():
-    """The subject and the text of each mail to the admins."""
+    """The subject and the text of each mail sent to the admins."""
     sent = []
 
     def keep(subject, message, **options):
@@ -480,7 +486,7 @@ def mails():
 
 @pytest.fixture
 def missing(account, monkeypatch):
-    """The ids of more events than are allowed, none of which has arrived within ten minutes."""
+    """The ids of more missing events than the threshold allows, all ten minutes old."""
     for number in range(22):
         account.dashboard_create_coupon(id=f"C{number}", percent_off=10, duration="once")
     later = time.time() + 600
@@ -488,14 +494,15 @@ def missing(account, monkeypatch):
     return [it["id"] for it in account.events]
 
 
-def look(*arguments):
+def run_failing_check(*arguments):
+    """Return the message of the error that the command raises."""
     with pytest.raises(StripePendingWebhooksLimitExceeded) as failed:
         call_command("check_pending_webhooks", *arguments, verbosity=0)
     return str(failed.value)
 
 
 def test_too_many_pending_webhooks_are_mailed_to_the_admins_and_fail(missing, mails):
-    look()
+    run_failing_check()
 
     [(subject, text)] = mails
     assert subject == "Stripe webhooks pending threshold exceeded"
@@ -515,24 +522,24 @@ def test_the_threshold_is_20_unless_it_is_set(missing, mails, settings):
     assert mails == []
 
     StripeWebhook.objects.filter(id=arrived[0]).delete()
-    look()
+    run_failing_check()
     assert len(mails) == 1
 
 
-def test_the_mail_says_which_server_it_comes_from(missing, mails, settings):
+def test_the_mail_names_the_server_environment(missing, mails, settings):
     settings.ENV_PREFIX = "staging"
 
-    look()
+    run_failing_check()
 
     [(_, text)] = mails
     assert "Server environment: staging" in text
 
 
-def test_the_site_is_the_first_one_or_the_one_that_is_named(missing, mails):
+def test_the_mail_names_the_first_site_or_the_chosen_one(missing, mails):
     other = Site.objects.create(domain="other.example.com", name="other")
 
-    look()
-    look("--site", str(other.pk))
+    run_failing_check()
+    run_failing_check("--site", str(other.pk))
 
     [(_, first), (_, named)] = mails
     assert Site.objects.order_by("pk").first().domain in first
@@ -549,7 +556,7 @@ def customer(account):
 
 @pytest.fixture
 def another_card(customer):
-    """One that was saved at Stripe and not by us."""
+    """The id of a card that was saved at Stripe and is not stored here."""
     method = stripe.PaymentMethod.attach("pm_card_mastercard", customer=customer.stripe_customer_id)
     stripe.Customer.modify(
         customer.stripe_customer_id, invoice_settings={"default_payment_method": method.id}
@@ -560,9 +567,9 @@ def another_card(customer):
 def test_sources_are_updated_by_a_webhook_about_the_customer(
     customer, another_card, account, deliver
 ):
-    [told] = [it for it in account.events if it["type"] == "customer.updated"][-1:]
+    [payload] = [it for it in account.events if it["type"] == "customer.updated"][-1:]
 
-    assert deliver(told) == [201]
+    assert deliver(payload) == [201]
 
     customer.refresh_from_db()
     assert another_card in [source["id"] for source in customer.sources]

@@ -19,5 +19,5 @@ def test_the_overview_has_each_setting_with_its_default():
     assert table == {
         **{f"STRIPE_{name}": shown(default) for name, default in DEFAULTS.items()},
         **{name: shown(default) for name, default in UNPREFIXED.items()},
-        "STRIPE_USER_MODEL": "AUTH_USER_MODEL",  # what None means there
+        "STRIPE_USER_MODEL": "AUTH_USER_MODEL",  # the meaning of None
     }

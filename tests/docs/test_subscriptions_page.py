@@ -1,4 +1,4 @@
-"""What docs/subscriptions.rst shows does what the page says of it."""
+"""The examples of docs/subscriptions.rst work as the page says."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ def test_a_plan_sends_what_the_comments_say(fake, request):
     assert StripeSubscriptionPlan.objects.get().stripe_plan_id == plan.id
 
 
-def test_a_subscription_takes_the_discount_and_the_tax(user, plan, coupon, fake, request):
+def test_the_discount_and_the_tax_are_applied(user, plan, coupon, fake, request):
     run(the_block(PAGE, "19.25"), request, user=user, plan=plan, coupon=coupon)
 
     [known] = fake.account.all("subscription")
     assert stripe.Invoice.retrieve(known["latest_invoice"]).amount_paid == 11_93  # of 10.00
 
 
-def test_the_tax_rate_is_found_again(user, plan, coupon, fake, request):
+def test_the_same_tax_rate_is_used_again(user, plan, coupon, fake, request):
     for _ in range(2):
         run(the_block(PAGE, "19.25"), request, user=user, plan=plan, coupon=coupon)
 
@@ -49,7 +49,9 @@ def test_canceling_prints_what_the_comments_say(subscription, request, capsys):
     assert capsys.readouterr().out == "active True\ncanceled\n"
 
 
-def test_what_the_period_has_ended_is_canceled_after_a_refresh(subscription, fake, request):
+def test_a_subscription_whose_period_has_ended_is_canceled_after_a_refresh(
+    subscription, fake, request
+):
     subscription.cancel(at_period_end=True)
     fake.advance(32 * 24 * 60 * 60)
 
@@ -59,13 +61,13 @@ def test_what_the_period_has_ended_is_canceled_after_a_refresh(subscription, fak
     assert (subscription.status, subscription.has_access) == ("canceled", False)
 
 
-def test_stripe_is_not_told_of_an_end_date(subscription, fake, request):
-    asked = len(fake.requests)
+def test_an_end_date_is_not_sent_to_stripe(subscription, fake, request):
+    request_count = len(fake.requests)
 
     run(the_block(PAGE, "end_date"), request, subscription=subscription)
 
     assert StripeSubscription.objects.get().end_date == date(2027, 6, 30)
-    assert len(fake.requests) == asked
+    assert len(fake.requests) == request_count
 
 
 def test_each_status_is_listed_with_the_access_it_gives():
@@ -83,7 +85,9 @@ def test_each_status_is_listed_with_the_access_it_gives():
 @pytest.mark.parametrize(
     ("behavior", "status"), [("allow_incomplete", "active"), ("default_incomplete", "incomplete")]
 )
-def test_a_good_card_pays_at_once_or_waits_for_the_browser(user, plan, settings, behavior, status):
+def test_a_good_card_is_charged_immediately_or_after_confirmation_in_the_browser(
+    user, plan, settings, behavior, status
+):
     settings.STRIPE_SUBSCRIPTION_PAYMENT_BEHAVIOR = behavior
     subscription = StripeSubscription.objects.create(user=user, plan=plan, tax_percent=Decimal(0))
 

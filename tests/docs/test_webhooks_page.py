@@ -1,4 +1,4 @@
-"""What docs/webhooks.rst shows does what the page says of it, and what it says is true."""
+"""The examples of docs/webhooks.rst work, and what the page says is true."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from stripe.params import WebhookEndpointCreateParams
 
 from aa_stripe import checks, stripe_webhooks
 from aa_stripe.exceptions import StripeWebhookAlreadyParsed, StripeWebhookParseError
-from aa_stripe.jobs import events as looking
+from aa_stripe.jobs import events as events_job
 from aa_stripe.models import (
     StripeCharge,
     StripeCoupon,
@@ -47,27 +47,27 @@ User = get_user_model()
 URL = "/aa-stripe/webhooks"
 SECRET = "whsec_test"
 
-#: Nothing of this app's listens to it.
+#: The object of an event that no built-in handler processes.
 PAYOUT = {"id": "po_1", "object": "payout"}
 
 
 @pytest.fixture
 def deliver(fake, client):
-    """Deliver these events, or what has happened at Stripe; the answers' statuses."""
+    """A function that delivers these events, or all new ones, and returns the statuses."""
 
-    def deliver(*told, **how):
-        return fake.deliver(URL, SECRET, events=told or None, client=client, **how)
+    def deliver(*chosen, **options):
+        return fake.deliver(URL, SECRET, events=chosen or None, client=client, **options)
 
     return deliver
 
 
-def post(client, body, **how):
-    headers = how.pop("headers", None) or signed(body, how.pop("secret", SECRET), **how)
+def post(client, body, **options):
+    headers = options.pop("headers", None) or signed(body, options.pop("secret", SECRET), **options)
     return client.post(URL, body, content_type="application/json", headers=headers).status_code
 
 
-def body_of(told):
-    return json.dumps(told)
+def body_of(payload):
+    return json.dumps(payload)
 
 
 def invoice_of(customer):
@@ -100,7 +100,7 @@ def types_of_stripe():
 # Setup
 
 
-def test_the_list_has_each_type_that_something_here_listens_to():
+def test_the_list_has_each_type_that_a_built_in_handler_processes():
     ours = patterns_of_ours()
 
     wanted = {type for type in types_of_stripe() if any(is_of(type, it) for it in ours)}
@@ -108,13 +108,13 @@ def test_the_list_has_each_type_that_something_here_listens_to():
     assert listed_types() == sorted(wanted)
 
 
-def test_the_list_is_a_setting_that_the_checks_accept(settings):
+def test_the_checks_accept_the_list_as_a_setting(settings):
     settings.STRIPE_WEBHOOK_EVENT_TYPES = listed_types()
 
     assert list(checks.webhook_event_types_are_some()) == []
 
 
-def test_the_version_is_ours_and_one_that_an_endpoint_can_have():
+def test_the_version_is_the_default_and_the_parameters_are_stripes():
     code = literal("stripe.WebhookEndpoint.create")
     [version] = re.findall(r'api_version="(.*)"', code)
 
@@ -124,7 +124,7 @@ def test_the_version_is_ours_and_one_that_an_endpoint_can_have():
     )
 
 
-def test_two_secrets_are_in_use_while_one_is_rolled(db, client, settings):
+def test_both_secrets_are_accepted_while_one_is_rolled(db, client, settings):
     settings.STRIPE_WEBHOOK_ENDPOINT_SECRET = ["whsec_new", "whsec_old"]
     body = body_of(event("payout.paid", PAYOUT))
 
@@ -136,7 +136,7 @@ def test_two_secrets_are_in_use_while_one_is_rolled(db, client, settings):
 # Responses
 
 
-def test_each_status_is_answered_when_the_table_says(db, client, settings):
+def test_each_status_of_the_table_is_returned_in_the_cases_that_it_lists(db, client, settings):
     def fail(webhook):
         raise RuntimeError("Not today.")
 
@@ -166,37 +166,37 @@ def test_each_status_is_answered_when_the_table_says(db, client, settings):
     settings.DATA_UPLOAD_MAX_MEMORY_SIZE = None
     statuses[503] = [post(client, body)]
 
-    assert {status for status, answered in statuses.items() if set(answered) == {status}} == {
+    assert {status for status, returned in statuses.items() if set(returned) == {status}} == {
         int(status) for status, _ in table_below(PATH, "Responses")
     }
     assert StripeWebhook.objects.count() == 2
 
 
-def test_an_event_that_cannot_be_stored_is_answered_with_500(db, client):
+def test_the_status_is_500_when_the_event_cannot_be_stored(db, client):
     with patch.object(StripeWebhook, "store", autospec=True, side_effect=DatabaseError):
         assert post(client, body_of(event("payout.paid", PAYOUT))) == 500
 
 
-def test_a_delivery_that_finds_the_event_unapplied_applies_it(deliver):
+def test_a_redelivery_applies_an_event_that_was_not_applied(deliver):
     @on("payout.paid")
     def fail_at_first(webhook):
         if webhook.attempts == 1:
             raise RuntimeError
 
-    told = event("payout.paid", PAYOUT)
+    payload = event("payout.paid", PAYOUT)
 
-    assert deliver(told, told, told) == [500, 200, 200]
+    assert deliver(payload, payload, payload) == [500, 200, 200]
     assert StripeWebhook.objects.get().is_parsed
 
 
-def test_a_slash_at_the_end_does_no_harm(fake, client):
+def test_the_url_may_end_with_a_slash(fake, client):
     assert fake.deliver(f"{URL}/", SECRET, events=[event("ping", {})], client=client) == [201]
 
 
 # Built-in handlers
 
 
-def test_the_table_has_each_type_that_we_listen_to():
+def test_the_table_has_each_type_that_a_built_in_handler_processes():
     shown = set()
     for types, _ in table_below(PATH, "Built-in handlers"):
         model = ""
@@ -207,7 +207,7 @@ def test_the_table_has_each_type_that_we_listen_to():
     assert shown == patterns_of_ours()
 
 
-def test_a_payment_that_was_finished_in_a_browser_is_settled(fake, deliver):
+def test_a_payment_that_was_completed_in_a_browser_is_settled(fake, deliver):
     charge = make_charge(make_customer(card="tok_authenticationRequired"))
     charge.charge()
     deliver()
@@ -221,10 +221,10 @@ def test_a_payment_that_was_finished_in_a_browser_is_settled(fake, deliver):
     assert charge.is_charged
 
 
-def test_a_payment_canceled_in_the_dashboard_is_told(fake, user, deliver):
+def test_a_payment_canceled_in_the_dashboard_is_recorded(fake, user, deliver):
     charge = make_charge(user.stripe_customers.get())
     fake.fail_next("POST /v1/payment_intents/*/confirm", Fault.REQUEST_LOST, times=None)
-    call_command_that_fails("charge_stripe")
+    call_failing_command("charge_stripe")
     charge.refresh_from_db()
     fake.dashboard_cancel(charge.stripe_payment_intent_id)
 
@@ -234,12 +234,12 @@ def test_a_payment_canceled_in_the_dashboard_is_told(fake, user, deliver):
     assert charge.failure_code == "canceled"
 
 
-def call_command_that_fails(*arguments):
+def call_failing_command(*arguments):
     with pytest.raises(SystemExit):
         call_command(*arguments, verbosity=0)
 
 
-def test_a_refund_whose_answer_was_lost_is_settled(fake, charge, deliver):
+def test_a_refund_whose_response_was_lost_is_settled(fake, charge, deliver):
     fake.fail_next("POST /v1/refunds", Fault.ANSWER_LOST)
     with pytest.raises(Exception, match="Temporary Stripe API error"):
         charge.refund(300)
@@ -251,7 +251,7 @@ def test_a_refund_whose_answer_was_lost_is_settled(fake, charge, deliver):
     assert charge.refunds.get().status == StripeRefund.STATUS_SUCCEEDED
 
 
-def test_a_subscription_whose_answer_was_lost_gets_its_id(fake, user, plan, deliver):
+def test_a_subscription_whose_response_was_lost_gets_its_id(fake, user, plan, deliver):
     subscription = StripeSubscription.objects.create(user=user, plan=plan)
     fake.fail_next("POST /v1/subscriptions", Fault.ANSWER_LOST)
     with pytest.raises(stripe.APIConnectionError):
@@ -264,7 +264,7 @@ def test_a_subscription_whose_answer_was_lost_gets_its_id(fake, user, plan, deli
     assert (subscription.stripe_subscription_id, subscription.status) == (known["id"], "active")
 
 
-def test_a_dispute_is_a_warning_and_nothing_else(charge, deliver, caplog):
+def test_a_dispute_logs_a_warning_and_changes_no_charge(charge, deliver, caplog):
     before = StripeCharge.objects.values().get()
     dispute = {"id": "dp_1", "object": "dispute", "charge": charge.stripe_charge_id}
 
@@ -275,7 +275,7 @@ def test_a_dispute_is_a_warning_and_nothing_else(charge, deliver, caplog):
     assert StripeCharge.objects.values().get() == before
 
 
-def test_a_customer_follows_its_cards_and_its_end(fake, customer, deliver):
+def test_a_customer_is_updated_for_a_new_card_and_for_its_deletion(fake, customer, deliver):
     stripe.PaymentMethod.attach("pm_card_mastercard", customer=customer.stripe_customer_id)
     deliver()
     customer.refresh_from_db()
@@ -287,7 +287,7 @@ def test_a_customer_follows_its_cards_and_its_end(fake, customer, deliver):
     assert not customer.is_active
 
 
-def test_coupons_come_in_any_order(fake, deliver):
+def test_events_of_coupons_can_be_delivered_in_any_order(fake, deliver):
     fake.dashboard_create_coupon(id="SUMMER", percent_off=25, duration="once")
     fake.dashboard_edit_coupon("SUMMER", name="Summer sale")
     fake.dashboard_create_coupon(id="OLD", percent_off=5, duration="once")
@@ -302,7 +302,7 @@ def test_coupons_come_in_any_order(fake, deliver):
     assert (gone.is_parsed, gone.stripe_object["id"]) == (True, "OLD")
 
 
-def test_what_has_no_row_here_is_passed_over(fake, deliver):
+def test_an_event_of_an_object_without_a_row_is_skipped(fake, deliver):
     stripe.Customer.create(description="Nobody of ours", payment_method="pm_card_visa")
 
     assert set(deliver()) == {201}
@@ -311,23 +311,25 @@ def test_what_has_no_row_here_is_passed_over(fake, deliver):
 
 
 @pytest.fixture
-def lost(customer):
-    """The ``uuid`` of a charge that is paid and has no row any more."""
+def uuid_without_row(customer):
+    """The ``uuid`` of a paid charge whose row was deleted."""
     charge = make_charge(customer)
     charge.charge()
     StripeCharge.objects.all().delete()
     return charge.uuid
 
 
-def test_a_payment_without_its_row_is_reported_and_settled_once_it_has_one(
-    lost, customer, deliver, caplog
+def test_a_payment_without_a_row_is_reported_and_settled_once_it_has_a_row(
+    uuid_without_row, customer, deliver, caplog
 ):
     assert set(deliver()) == {201}
     [reported] = StripeWebhook.objects.failed()
-    assert str(lost) in reported.parse_error
-    assert "ERROR" in {it.levelname for it in caplog.records if str(lost) in it.getMessage()}
+    assert str(uuid_without_row) in reported.parse_error
+    assert "ERROR" in {
+        it.levelname for it in caplog.records if str(uuid_without_row) in it.getMessage()
+    }
     assert reported.stripe_object["id"] in reported.parse_error
-    StripeCharge.objects.create(uuid=lost, user=customer.user, amount=1000)
+    StripeCharge.objects.create(uuid=uuid_without_row, user=customer.user, amount=1000)
 
     call_command("process_webhooks", "--id", reported.pk, verbosity=0)
 
@@ -351,29 +353,29 @@ def test_a_site_does_not_report_the_payments_of_another(customer, deliver, setti
 
 def test_a_handler_is_called_once_for_an_event(customer, write_to, deliver, request):
     run(the_block(PAGE, "def ask_to_pay"), request, write_to=write_to)
-    told = event("invoice.payment_failed", invoice_of(customer))
+    payload = event("invoice.payment_failed", invoice_of(customer))
 
-    assert deliver(told, told) == [201, 200]
+    assert deliver(payload, payload) == [201, 200]
     write_to.assert_called_once_with(customer.user, "We could not collect.")
 
 
-def test_a_handler_gets_what_is_listed(db, deliver):
-    heard = []
+def test_a_handler_gets_the_listed_attributes(db, deliver):
+    received = []
 
     @on("payout.*", "payout.paid")
-    def hear(webhook):
-        heard.append((webhook.event_type, webhook.stripe_object, webhook.raw_data))
+    def handle(webhook):
+        received.append((webhook.event_type, webhook.stripe_object, webhook.raw_data))
 
-    told = event("payout.paid", PAYOUT, previous_attributes={"status": "pending"})
-    deliver(told)
+    payload = event("payout.paid", PAYOUT, previous_attributes={"status": "pending"})
+    deliver(payload)
 
-    [(event_type, stripe_object, raw_data)] = heard
+    [(event_type, stripe_object, raw_data)] = received
     assert (event_type, stripe_object) == ("payout.paid", PAYOUT)
-    assert raw_data == told
+    assert raw_data == payload
     assert raw_data["data"].get("previous_attributes") == {"status": "pending"}
 
 
-def test_a_wildcard_stands_for_all_that_begins_so():
+def test_a_wildcard_matches_each_type_with_the_same_beginning():
     @on("charge.*")
     def of_charges(webhook): ...
 
@@ -384,7 +386,7 @@ def test_a_wildcard_stands_for_all_that_begins_so():
     assert registry.handlers_of("chargeback.created") == [of_all]
 
 
-def test_ours_have_run_when_a_later_apps_handler_is_called(
+def test_the_built_in_handlers_run_before_a_later_apps_handler(
     subscription, fake, grant, deliver, request
 ):
     deliver()
@@ -396,7 +398,7 @@ def test_ours_have_run_when_a_later_apps_handler_is_called(
     grant.assert_called_with(subscription.user, False)
 
 
-def test_what_stripe_says_now_counts_and_not_what_the_event_says(customer, deliver, request):
+def test_the_handler_copies_the_current_email_and_not_the_events(customer, deliver, request):
     run(the_block(PAGE, "def copy_email"), request)
     for email in ("old@example.com", "new@example.com"):
         stripe.Customer.modify(customer.stripe_customer_id, email=email)
@@ -409,7 +411,7 @@ def test_what_stripe_says_now_counts_and_not_what_the_event_says(customer, deliv
     assert customer.user.email == "new@example.com"
 
 
-def test_a_deleted_customer_leaves_the_email_as_it_is(customer, fake, deliver, request):
+def test_an_event_of_a_deleted_customer_does_not_change_the_email(customer, fake, deliver, request):
     run(the_block(PAGE, "def copy_email"), request)
     stripe.Customer.modify(customer.stripe_customer_id, email="ada@example.com")
     deliver()
@@ -421,7 +423,7 @@ def test_a_deleted_customer_leaves_the_email_as_it_is(customer, fake, deliver, r
     assert customer.user.email == "ada@example.com"
 
 
-def test_a_handler_that_cannot_follow_says_so(charge, deliver, request):
+def test_a_handler_can_reject_an_event_with_a_message(charge, deliver, request):
     names = run(the_block(PAGE, "def note_dispute"), request)
     dispute = {"id": "dp_1", "object": "dispute", "charge": charge.stripe_charge_id}
 
@@ -436,17 +438,17 @@ def test_a_handler_that_cannot_follow_says_so(charge, deliver, request):
     assert failed.parse_error == "ch_other is no charge of this site."
 
 
-def test_what_such_a_handler_wrote_is_undone_and_the_others_go_on(db, deliver):
+def test_the_writes_of_a_rejecting_handler_are_rolled_back_and_the_others_are_kept(db, deliver):
     sent = []
 
     @on("payout.paid")
-    def give_up(webhook):
-        make_user(email="undone")
-        webhook.after_commit(lambda: sent.append("undone"))
+    def reject(webhook):
+        make_user(email="rolled back")
+        webhook.after_commit(lambda: sent.append("rolled back"))
         raise StripeWebhookParseError("No.")
 
     @on("payout.paid")
-    def go_on(webhook):
+    def accept(webhook):
         make_user(email="kept")
         webhook.after_commit(lambda: sent.append("kept"))
 
@@ -460,13 +462,13 @@ def emails():
     return list(User.objects.exclude(email="").values_list("email", flat=True))
 
 
-def test_any_other_exception_undoes_everything(db, deliver):
+def test_any_other_exception_rolls_back_all_handlers(db, deliver):
     sent = []
 
     @on("payout.paid")
     def write(webhook):
-        make_user(email="undone")
-        webhook.after_commit(lambda: sent.append("undone"))
+        make_user(email="rolled back")
+        webhook.after_commit(lambda: sent.append("rolled back"))
 
     @on("payout.paid")
     def fail(webhook):
@@ -478,23 +480,23 @@ def test_any_other_exception_undoes_everything(db, deliver):
     assert emails() == sent == []
 
 
-def test_a_database_error_has_to_be_caught_outside_of_a_transaction_of_its_own(db, deliver):
+def test_a_database_error_must_be_caught_outside_of_a_nested_transaction(db, deliver):
     taken = make_user().username
 
     @on("payout.paid")
-    def swallow(webhook):
+    def catch_inside(webhook):
         with pytest.raises(DatabaseError):
             User.objects.create(username=taken)
 
     @on("payout.failed")
-    def wrap(webhook):
+    def catch_outside(webhook):
         with pytest.raises(DatabaseError), transaction.atomic():
             User.objects.create(username=taken)
 
     assert deliver(event("payout.paid", PAYOUT), event("payout.failed", PAYOUT)) == [500, 201]
 
 
-def test_an_error_after_the_commit_is_logged_and_answered_as_a_success(db, deliver, caplog):
+def test_an_error_after_the_commit_is_logged_and_the_status_is_201(db, deliver, caplog):
     @on("payout.paid")
     def fail_later(webhook):
         webhook.after_commit(lambda: 1 / 0)
@@ -506,7 +508,7 @@ def test_an_error_after_the_commit_is_logged_and_answered_as_a_success(db, deliv
 # The webhook_pre_parse signal
 
 
-def test_the_receiver_hears_what_it_did(customer, book, deliver, request):
+def test_the_receiver_of_0_14_gets_the_action_and_the_object(customer, book, deliver, request):
     names = run(the_block(PAGE, "webhook_pre_parse.connect"), request, book=book)
     invoice = invoice_of(customer)
 
@@ -517,15 +519,15 @@ def test_the_receiver_hears_what_it_did(customer, book, deliver, request):
 
 
 def test_the_signal_has_the_arguments_that_are_listed(db, deliver):
-    heard = []
+    received = []
 
-    def hear(signal, **arguments):
-        heard.append(arguments)
+    def receive(signal, **arguments):
+        received.append(arguments)
 
-    webhook_pre_parse.connect(hear)
+    webhook_pre_parse.connect(receive)
     deliver(event("charge.dispute.created", {"id": "dp_1"}), event("ping", {}))
 
-    dispute, ping = heard
+    dispute, ping = received
     assert [it for it in dispute if f"``{it}``" not in TEXT] == []
     assert dispute["sender"] is StripeWebhook
     assert (dispute["event_model"], dispute["event_action"]) == ("charge.dispute", "created")
@@ -533,9 +535,9 @@ def test_the_signal_has_the_arguments_that_are_listed(db, deliver):
 
 
 def test_creating_a_row_applies_it_once(db):
-    told = event("ping", {})
+    payload = event("ping", {})
 
-    webhook = StripeWebhook.objects.create(id=told["id"], raw_data=told)
+    webhook = StripeWebhook.objects.create(id=payload["id"], raw_data=payload)
 
     assert webhook.is_parsed
     with pytest.raises(StripeWebhookAlreadyParsed):
@@ -545,14 +547,14 @@ def test_creating_a_row_applies_it_once(db):
 # Failed events
 
 
-def test_it_is_put_off_from_a_minute_to_six_hours():
+def test_a_retry_is_delayed_by_one_minute_to_six_hours():
     delays = [delay_after(attempts) - timezone.now() for attempts in (1, 2, 3, 30)]
 
     minutes = [round(delay.total_seconds() / 60) for delay in delays]
     assert minutes == [1, 2, 4, 6 * 60]
 
 
-def test_it_is_left_alone_until_its_time_has_come_unless_you_name_it(db, deliver):
+def test_a_failed_event_is_skipped_before_its_retry_time_unless_it_is_named(db, deliver):
     @on("payout.paid")
     def fail(webhook):
         raise RuntimeError
@@ -561,8 +563,8 @@ def test_it_is_left_alone_until_its_time_has_come_unless_you_name_it(db, deliver
     row = StripeWebhook.objects.get()
 
     call_command("process_webhooks", verbosity=0)
-    call_command_that_fails("process_webhooks", "--failed")
-    call_command_that_fails("process_webhooks", "--id", row.pk)
+    call_failing_command("process_webhooks", "--failed")
+    call_failing_command("process_webhooks", "--id", row.pk)
 
     row.refresh_from_db()
     assert row.attempts == 3
@@ -585,7 +587,7 @@ def test_deferred_events_are_applied_by_the_command(fake, charge, deliver, setti
     assert charge.amount_refunded == 300
 
 
-def test_the_schedule_names_tasks_that_take_these_arguments(charge, request):
+def test_the_schedule_names_tasks_that_accept_these_arguments(charge, request):
     celery = pytest.importorskip("celery")
     names = run(the_block(PAGE, "CELERY_BEAT_SCHEDULE"), request)
     for module in names["CELERY_IMPORTS"]:
@@ -608,14 +610,14 @@ def test_each_command_for_cron_is_a_task():
 
 
 @pytest.mark.skipif(django.VERSION < (6, 0), reason="Django has no Tasks")
-def test_the_backend_of_djangos_tasks_is_one():
+def test_the_backend_of_djangos_tasks_can_be_imported():
     pytest.importorskip("django_tasks_db")
     [backend] = re.findall(r'"BACKEND": "(.*?)"', literal("TASKS = "))
 
     assert import_string(backend)
 
 
-def test_a_queue_of_your_own_gets_each_event(
+def test_a_custom_queue_gets_each_event(
     fake, charge, my_queue, deliver, settings, request, django_capture_on_commit_callbacks
 ):
     names = run(the_block(PAGE, "def enqueue"), request, my_queue=my_queue)
@@ -631,7 +633,7 @@ def test_a_queue_of_your_own_gets_each_event(
     assert charge.amount_refunded == 300
 
 
-def test_what_a_queue_has_lost_is_due_five_minutes_later(db, deliver, settings):
+def test_an_event_that_the_queue_lost_is_due_five_minutes_later(db, deliver, settings):
     settings.STRIPE_WEBHOOK_PROCESSOR = lambda webhook_id: None
 
     deliver(event("payout.paid", PAYOUT))
@@ -647,10 +649,12 @@ def test_what_a_queue_has_lost_is_due_five_minutes_later(db, deliver, settings):
 def ten_minutes_later(fake, monkeypatch):
     fake.advance(600)
     later = time.time() + 600
-    monkeypatch.setattr(looking.time, "time", lambda: later)
+    monkeypatch.setattr(events_job.time, "time", lambda: later)
 
 
-def test_the_command_fetches_what_never_came(fake, charge, ten_minutes_later, deliver):
+def test_the_command_fetches_events_that_were_not_delivered(
+    fake, charge, ten_minutes_later, deliver
+):
     call_command("check_pending_webhooks", "--recover", verbosity=0)
 
     assert StripeWebhook.objects.filter(is_parsed=True).count() == len(fake.events)
@@ -658,30 +662,30 @@ def test_the_command_fetches_what_never_came(fake, charge, ten_minutes_later, de
 
 
 @pytest.mark.parametrize(
-    ("types", "asked"),
+    ("types", "filters"),
     [(["charge.refunded"], True), (["charge.*"], False), (None, False), ("the list", False)],
 )
-def test_stripe_is_asked_for_up_to_20_types_by_their_names(
-    fake, charge, ten_minutes_later, settings, types, asked
+def test_up_to_20_types_without_wildcards_are_requested_by_name(
+    fake, charge, ten_minutes_later, settings, types, filters
 ):
     settings.STRIPE_WEBHOOK_EVENT_TYPES = listed_types() if types == "the list" else types
 
     call_command("check_pending_webhooks", verbosity=0)
 
     [listing] = [it for it in fake.requests if it.path == "/v1/events"]
-    assert ("types" in listing.params) == asked
+    assert ("types" in listing.params) == filters
 
 
-def test_each_option_is_there_and_has_the_default_that_is_said():
+def test_each_option_exists_and_has_the_stated_default():
     for name in ("check_pending_webhooks", "process_webhooks"):
         command = load_command_class(get_commands()[name], name)
         parser = command.create_parser("manage.py", name)
         for line in re.findall(rf"{name} ((?:--[\w-]+)(?: --[\w-]+)*)", TEXT):
             assert set(line.split()) <= set(parser._option_string_actions), line
 
-    assert f"The default is {looking.WINDOW.days} days" in TEXT
-    assert f"the maximum is {looking.LONGEST_WINDOW.days} days" in TEXT
-    assert f"The default is {looking.GRACE.total_seconds():.0f} seconds" in TEXT
+    assert f"The default is {events_job.WINDOW.days} days" in TEXT
+    assert f"the maximum is {events_job.LONGEST_WINDOW.days} days" in TEXT
+    assert f"The default is {events_job.GRACE.total_seconds():.0f} seconds" in TEXT
     assert (
         f"``STRIPE_PENDING_WEBHOOKS_THRESHOLD`` ({DEFAULTS['PENDING_WEBHOOKS_THRESHOLD']})" in TEXT
     )
@@ -690,10 +694,10 @@ def test_each_option_is_there_and_has_the_default_that_is_said():
 # Storage and monitoring
 
 
-def test_secrets_are_left_out_and_what_cannot_be_stored_is_escaped(db, deliver):
-    told = event("ping", {"client_secret": "pi_1_secret_2", "text": "a\0b", "number": 1})
+def test_secrets_are_removed_and_unstorable_characters_are_escaped(db, deliver):
+    payload = event("ping", {"client_secret": "pi_1_secret_2", "text": "a\0b", "number": 1})
 
-    deliver(told)
+    deliver(payload)
 
     assert StripeWebhook.objects.get().stripe_object == {"text": "a\\u0000b", "number": 1}
 
@@ -706,7 +710,7 @@ def test_an_event_of_the_other_mode_is_stored_and_not_applied(db, deliver):
     assert not StripeWebhook.objects.unapplied().exists()
 
 
-def test_old_events_are_pruned_that_were_applied_without_an_error(db, deliver):
+def test_only_old_events_that_were_applied_without_an_error_are_pruned(db, deliver):
     deliver(event("payout.paid", PAYOUT), event("payout.failed", PAYOUT), event("ping", {}))
     new, failed, old = StripeWebhook.objects.order_by("created")
     long_ago = timezone.now() - timedelta(days=61)
@@ -720,7 +724,7 @@ def test_old_events_are_pruned_that_were_applied_without_an_error(db, deliver):
     assert old
 
 
-def test_what_is_stuck_is_found(db, deliver, request):
+def test_the_example_finds_stuck_events(db, deliver, request):
     @on("payout.paid")
     def fail(webhook):
         raise RuntimeError

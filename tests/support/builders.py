@@ -1,4 +1,4 @@
-"""Builders of the rows that tests begin with."""
+"""Builders of the rows that tests start from."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Time that passes at Stripe and for the rows alike."""
+"""Time that passes both at Stripe and for the rows."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ TIMEOUT = 60  # seconds
 
 
 def run_killed(fake, start, endpoint, moment):
-    """``start()`` a process and kill it at its first request to ``endpoint``.
+    """Start a process with ``start()`` and kill it at its first request to ``endpoint``.
 
     ``moment`` is "before" the request takes effect, or "after".
     """

@@ -21,13 +21,13 @@ def hearing(signal, receiver):
 
 @contextmanager
 def heard_signals(entry=lambda name, instance: (name, instance.pk)):
-    """Collect an entry for each charge signal of the block, in their order."""
-    heard = []
+    """Collect an entry for each charge signal that is sent in the block, in order."""
+    sent = []
     with ExitStack() as receivers:
         for name in OF_CHARGE:
 
-            def listen(sender, instance, name=name, **kwargs):
-                heard.append(entry(name, instance))
+            def receive(sender, instance, name=name, **kwargs):
+                sent.append(entry(name, instance))
 
-            receivers.enter_context(hearing(getattr(signals, f"stripe_charge_{name}"), listen))
-        yield heard
+            receivers.enter_context(hearing(getattr(signals, f"stripe_charge_{name}"), receive))
+        yield sent

@@ -1,4 +1,4 @@
-"""A fake account, and the real SDK talking to it."""
+"""A fake account, and the real SDK that calls it."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ def fake():
 
 @pytest.fixture
 def still(fake):
-    """Stripe's clock moves only when it is advanced."""
+    """A clock of Stripe that moves only when it is advanced."""
     with fake.account.held():
         yield
 
 
 @pytest.fixture
 def legacy_fake():
-    """An account on which card tokens may still be used as ``source``."""
+    """An account that still allows card tokens as ``source``."""
     return FakeStripe(allow_card_tokens=True)
 
 
@@ -39,7 +39,7 @@ def legacy_api(legacy_fake):
 
 
 def client_of(fake, **options):
-    """Return the SDK's own client, talking to ``fake``."""
+    """Return the SDK's own client, which calls ``fake``."""
     options.setdefault("max_network_retries", 0)
     options.setdefault("http_client", fake.http_client)
     return stripe.StripeClient("sk_test_123", **options).v1
@@ -53,23 +53,23 @@ def customer(api):
 
 @pytest.fixture
 def card(api, customer):
-    """The good card."""
+    """The customer's good card."""
     return api.customers.payment_methods.list(customer.id).data[-1]
 
 
 @pytest.fixture
 def intent(api, customer):
-    """10 dollars to be collected from the customer."""
-    return api.payment_intents.create(planned(customer=customer.id))
+    """A PaymentIntent of 10 dollars of the customer, not yet confirmed."""
+    return api.payment_intents.create(intent_params(customer=customer.id))
 
 
 @pytest.fixture
 def paid(api, intent, card):
-    """The same, collected."""
+    """The confirmed PaymentIntent, which is paid."""
     return api.payment_intents.confirm(intent.id, {"payment_method": card.id, "off_session": True})
 
 
-def planned(**changes):
+def intent_params(**changes):
     """Return the parameters of a PaymentIntent of 10 dollars."""
     return {
         "amount": 1000,
@@ -79,8 +79,8 @@ def planned(**changes):
     }
 
 
-def saved(api, customer, method):
-    """Save a payment method for the customer, and return it."""
+def attach(api, customer, method):
+    """Attach a payment method to the customer; return it."""
     return api.payment_methods.attach(method, {"customer": customer.id})
 
 
@@ -90,7 +90,7 @@ def types_of(fake):
 
 
 def customer_with(api, method="pm_card_visa"):
-    """Return a customer whose default is that payment method."""
+    """Create a customer with that payment method as the default; return it."""
     customer = api.customers.create({"payment_method": method})
     (card,) = api.customers.payment_methods.list(customer.id).data
     return api.customers.update(
@@ -99,8 +99,8 @@ def customer_with(api, method="pm_card_visa"):
 
 
 def change_card(api, customer, method):
-    """Save another payment method for the customer, as the default; return it."""
-    card = saved(api, customer, method)
+    """Attach a payment method to the customer, as the new default; return it."""
+    card = attach(api, customer, method)
     api.customers.update(customer.id, {"invoice_settings": {"default_payment_method": card.id}})
     return card
 
@@ -113,11 +113,11 @@ def subscriber(api):
 
 @pytest.fixture
 def plan(api):
-    """10 dollars a month."""
-    return api.plans.create(planned_plan(id="gold"))
+    """A plan of 10 dollars a month."""
+    return api.plans.create(plan_params(id="gold"))
 
 
-def planned_plan(**changes):
+def plan_params(**changes):
     """Return the parameters of a plan of 10 dollars a month."""
     return {
         "amount": 1000,
@@ -130,12 +130,12 @@ def planned_plan(**changes):
 
 @pytest.fixture
 def subscription(api, subscriber, plan):
-    """The subscriber's, to the plan; the first period is paid."""
+    """The subscriber's subscription to the plan; the first period is paid."""
     return subscribe(api, subscriber)
 
 
 def subscribe(api, customer, **params):
-    """Subscribe the customer to the plan."""
+    """Subscribe the customer to the plan; return the subscription."""
     return api.subscriptions.create(
         {"customer": customer.id, "items": [{"price": "gold"}], **params}
     )

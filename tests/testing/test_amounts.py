@@ -4,7 +4,7 @@ import pytest
 import stripe
 
 from aa_stripe.testing.base.currencies import written
-from tests.testing.conftest import planned
+from tests.testing.conftest import intent_params
 
 
 @pytest.mark.parametrize(
@@ -22,7 +22,7 @@ from tests.testing.conftest import planned
 )
 def test_an_amount_that_cannot_be_collected_is_refused(api, amount, currency, code):
     with pytest.raises(stripe.InvalidRequestError) as caught:
-        api.payment_intents.create(planned(amount=amount, currency=currency))
+        api.payment_intents.create(intent_params(amount=amount, currency=currency))
 
     assert (caught.value.http_status, caught.value.code) == (400, code)
     assert caught.value.param == "amount"
@@ -42,8 +42,8 @@ def test_an_amount_that_cannot_be_collected_is_refused(api, amount, currency, co
         (1000, "USD"),
     ],
 )
-def test_an_amount_that_can_be_collected_is_taken(api, amount, currency):
-    intent = api.payment_intents.create(planned(amount=amount, currency=currency))
+def test_an_amount_that_can_be_collected_is_accepted(api, amount, currency):
+    intent = api.payment_intents.create(intent_params(amount=amount, currency=currency))
 
     assert (intent.amount, intent.currency) == (amount, currency.lower())
 
@@ -57,7 +57,7 @@ def test_a_missing_amount_is_refused(api):
 
 def test_an_unknown_currency_is_refused(api):
     with pytest.raises(stripe.InvalidRequestError, match="Invalid currency: xxx") as caught:
-        api.payment_intents.create(planned(currency="xxx"))
+        api.payment_intents.create(intent_params(currency="xxx"))
 
     assert caught.value.param == "currency"
 
@@ -72,5 +72,5 @@ def test_an_unknown_currency_is_refused(api):
         (123456, "pln", "1,234.56 PLN"),
     ],
 )
-def test_messages_write_amounts_as_people_do(amount, currency, text):
+def test_amounts_in_messages_are_formatted_for_people(amount, currency, text):
     assert written(amount, currency) == text

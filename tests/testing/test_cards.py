@@ -12,11 +12,11 @@ def created(api, **card):
 
 
 @pytest.mark.parametrize("card", CARDS, ids=lambda card: card.number)
-def test_every_card_has_a_number_that_could_be_one(card):
+def test_every_card_is_found_by_its_number(card):
     assert by_number(card.number) is card
 
 
-def test_a_name_stands_for_a_token_and_a_payment_method(api):
+def test_a_name_identifies_a_token_and_a_payment_method(api):
     for name in NAMES:
         method = api.payment_methods.retrieve(f"pm_card_{name}")
         token = api.payment_methods.create({"type": "card", "card": {"token": f"tok_{name}"}})
@@ -34,7 +34,7 @@ def test_a_name_stands_for_a_token_and_a_payment_method(api):
         ({"exp_year": 2020}, "invalid_expiry_year", None),
     ],
 )
-def test_a_card_that_cannot_be_is_refused(api, card, code, decline_code):
+def test_a_card_with_invalid_details_is_refused(api, card, code, decline_code):
     with pytest.raises(stripe.CardError) as caught:
         created(api, **card)
 

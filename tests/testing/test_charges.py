@@ -3,16 +3,16 @@ from __future__ import annotations
 import pytest
 import stripe
 
-from tests.testing.conftest import client_of, planned, types_of
+from tests.testing.conftest import client_of, intent_params, types_of
 
 
-def order(**params):
+def charge_params(**params):
     return {"amount": 1000, "currency": "usd", **params}
 
 
-def test_a_charge_tells_its_plan(api, customer, card):
+def test_a_charge_has_the_details_of_its_payment_intent(api, customer, card):
     paid = api.payment_intents.create(
-        planned(
+        intent_params(
             customer=customer.id,
             payment_method=card.id,
             confirm=True,
@@ -30,27 +30,27 @@ def test_a_charge_tells_its_plan(api, customer, card):
     assert charge.payment_intent == paid.id
 
 
-def test_a_charge_is_booked(api, paid):
+def test_a_charge_has_a_balance_transaction(api, paid):
     charge = api.charges.retrieve(paid.latest_charge)
 
-    booked = api.balance_transactions.retrieve(charge.balance_transaction)
+    transaction = api.balance_transactions.retrieve(charge.balance_transaction)
 
-    assert (booked.amount, booked.fee, booked.net) == (1000, 59, 941)
-    assert (booked.source, booked.type) == (charge.id, "charge")
+    assert (transaction.amount, transaction.fee, transaction.net) == (1000, 59, 941)
+    assert (transaction.source, transaction.type) == (charge.id, "charge")
 
 
-def test_charges_are_found_by_customer_and_plan(api, paid, customer):
-    other = api.payment_intents.create(planned(payment_method="pm_card_visa", confirm=True))
+def test_charges_are_listed_by_customer_and_payment_intent(api, paid, customer):
+    other = api.payment_intents.create(intent_params(payment_method="pm_card_visa", confirm=True))
 
-    def found(**params):
+    def listed(**params):
         return [charge.id for charge in api.charges.list(params)]
 
-    assert found() == [other.latest_charge, paid.latest_charge]
-    assert found(customer=customer.id) == [paid.latest_charge]
-    assert found(payment_intent=other.id) == [other.latest_charge]
+    assert listed() == [other.latest_charge, paid.latest_charge]
+    assert listed(customer=customer.id) == [paid.latest_charge]
+    assert listed(payment_intent=other.id) == [other.latest_charge]
 
 
-def test_what_is_for_people_can_be_changed(fake, api, paid):
+def test_the_description_and_the_metadata_can_be_changed(fake, api, paid):
     updated = api.charges.update(paid.latest_charge, {"description": "New", "metadata": {"a": "1"}})
 
     assert (updated.description, updated.metadata["a"]) == ("New", "1")
@@ -58,8 +58,8 @@ def test_what_is_for_people_can_be_changed(fake, api, paid):
 
 
 @pytest.mark.parametrize("name", ["amount", "currency"])
-def test_a_legacy_charge_needs_to_know_how_much(api, name):
-    params = order(source="tok_visa")
+def test_a_legacy_charge_requires_amount_and_currency(api, name):
+    params = charge_params(source="tok_visa")
     del params[name]
 
     with pytest.raises(stripe.InvalidRequestError) as caught:
@@ -68,44 +68,44 @@ def test_a_legacy_charge_needs_to_know_how_much(api, name):
     assert (caught.value.code, caught.value.param) == ("parameter_missing", name)
 
 
-def test_a_legacy_charge_needs_to_know_of_whom(api):
+def test_a_legacy_charge_requires_a_source_or_a_customer(api):
     with pytest.raises(stripe.InvalidRequestError, match="Must provide source or customer"):
-        api.charges.create(order())
+        api.charges.create(charge_params())
 
 
-def test_a_legacy_charge_of_a_customer_without_any_card(api):
+def test_a_legacy_charge_of_a_customer_without_a_card_is_refused(api):
     with pytest.raises(stripe.CardError, match="doesn't have any saved payment details"):
-        api.charges.create(order(customer=api.customers.create().id))
+        api.charges.create(charge_params(customer=api.customers.create().id))
 
 
-def test_a_legacy_charge_is_taken_at_once(api):
+def test_a_legacy_charge_cannot_be_captured_later(api):
     with pytest.raises(stripe.InvalidRequestError, match="does not support capture=false"):
-        api.charges.create(order(source="tok_visa", capture=False))
+        api.charges.create(charge_params(source="tok_visa", capture=False))
 
 
-def test_a_customer_has_no_tokens(legacy_fake):
+def test_a_legacy_charge_of_a_customer_cannot_use_a_token(legacy_fake):
     api = client_of(legacy_fake)
-    owner = api.customers.create({"source": "tok_visa"})
+    customer = api.customers.create({"source": "tok_visa"})
 
     with pytest.raises(stripe.InvalidRequestError, match="end of life"):
-        api.charges.create(order(customer=owner.id, source="tok_visa"))
+        api.charges.create(charge_params(customer=customer.id, source="tok_visa"))
 
 
-def test_where_allowed_a_customers_default_source_is_charged(legacy_fake):
+def test_a_customers_default_source_is_charged_if_card_tokens_are_allowed(legacy_fake):
     api = client_of(legacy_fake)
-    owner = api.customers.create({"source": "tok_visa"})
+    customer = api.customers.create({"source": "tok_visa"})
 
-    charge = api.charges.create(order(customer=owner.id, metadata={"a": "1"}))
+    charge = api.charges.create(charge_params(customer=customer.id, metadata={"a": "1"}))
 
     assert (charge.paid, charge.payment_intent) == (True, None)
-    assert charge.payment_method == owner.default_source
+    assert charge.payment_method == customer.default_source
     assert charge.metadata["a"] == "1"
 
 
-def test_where_allowed_a_declining_card_leaves_a_failed_charge(legacy_fake):
+def test_a_declined_card_token_creates_a_failed_charge(legacy_fake):
     api = client_of(legacy_fake)
 
     with pytest.raises(stripe.CardError) as caught:
-        api.charges.create(order(source="tok_chargeCustomerFail"))
+        api.charges.create(charge_params(source="tok_chargeCustomerFail"))
 
     assert api.charges.retrieve(caught.value.error.charge).status == "failed"

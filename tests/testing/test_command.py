@@ -23,7 +23,7 @@ def taken_port():
         yield taken.getsockname()[1]
 
 
-def test_it_serves_until_interrupted():
+def test_the_command_serves_until_it_is_interrupted():
     with subprocess.Popen(
         [*COMMAND, "--port", "0"],
         stdout=subprocess.PIPE,
@@ -44,7 +44,7 @@ def test_it_serves_until_interrupted():
     assert "Traceback" not in output
 
 
-def test_a_taken_port_is_said(taken_port, capsys):
+def test_a_port_in_use_is_reported(taken_port, capsys):
     status = command.main(["--port", str(taken_port)])
 
     assert status == 1
@@ -53,12 +53,12 @@ def test_a_taken_port_is_said(taken_port, capsys):
     )
 
 
-def test_a_port_that_cannot_be_is_said(capsys):
+def test_an_invalid_port_is_reported(capsys):
     assert command.main(["--port", "99999"]) == 1
     assert "Cannot listen on port 99999" in capsys.readouterr().err
 
 
-def test_ctrl_c_ends_it_well(monkeypatch, capsys):
+def test_ctrl_c_exits_with_status_0(monkeypatch, capsys):
     def interrupted(server):
         assert server.api.account.allow_card_tokens
         raise KeyboardInterrupt

@@ -11,7 +11,7 @@ from tests.testing.conftest import refusal_of, subscribe, types_of
 YEAR = 365 * 24 * 60 * 60
 
 
-def test_a_coupon_of_a_percentage(api):
+def test_a_coupon_can_take_off_a_percentage(api):
     coupon = api.coupons.create({"percent_off": 12.5, "duration": "forever", "name": "Summer"})
 
     assert (coupon.percent_off, coupon.amount_off, coupon.currency) == (12.5, None, None)
@@ -19,14 +19,14 @@ def test_a_coupon_of_a_percentage(api):
     assert (coupon.valid, coupon.times_redeemed, coupon.livemode) == (True, 0, False)
 
 
-def test_a_coupon_of_an_amount(api):
+def test_a_coupon_can_take_off_an_amount(api):
     coupon = api.coupons.create({"amount_off": 500, "currency": "EUR"})
 
     assert (coupon.amount_off, coupon.currency, coupon.percent_off) == (500, "eur", None)
     assert coupon.duration == "once"
 
 
-def test_a_coupon_for_some_months(api):
+def test_a_coupon_can_last_for_some_months(api):
     coupon = api.coupons.create(
         {"percent_off": 100, "duration": "repeating", "duration_in_months": 3}
     )
@@ -38,7 +38,7 @@ def test_a_coupon_for_some_months(api):
     ("currency", "amount"),
     [("usd", 1), ("jpy", 1), ("isk", 100), ("ugx", 500), ("kwd", 10), ("bif", 7), ("huf", 1)],
 )
-def test_an_amount_fits_its_currency(api, currency, amount):
+def test_an_amount_that_fits_its_currency_is_accepted(api, currency, amount):
     coupon = api.coupons.create({"amount_off": amount, "currency": currency})
 
     assert (coupon.amount_off, coupon.currency) == (amount, currency)
@@ -85,7 +85,7 @@ def test_an_amount_fits_its_currency(api, currency, amount):
         ({"percent_off": 5, "valid": True}, "parameter_unknown", "valid"),
     ],
 )
-def test_what_is_no_coupon_is_refused(fake, api, params, code, param):
+def test_a_coupon_with_invalid_parameters_is_refused(fake, api, params, code, param):
     error = refusal_of(api.coupons.create, params)
 
     assert (error.http_status, error.code) == (400, code)
@@ -94,18 +94,18 @@ def test_what_is_no_coupon_is_refused(fake, api, params, code, param):
 
 
 @pytest.mark.parametrize(
-    ("seconds", "good"), [(60, True), (5 * YEAR, True), (0, False), (-60, False)]
+    ("seconds", "is_accepted"), [(60, True), (5 * YEAR, True), (0, False), (-60, False)]
 )
-def test_it_can_be_redeemed_by_a_time_in_the_future(fake, api, seconds, good):
+def test_a_redemption_deadline_must_be_in_the_future(fake, api, seconds, is_accepted):
     params = {"percent_off": 5, "redeem_by": fake.now + seconds}
 
-    if good:
+    if is_accepted:
         assert api.coupons.create(params).redeem_by == params["redeem_by"]
     else:
         assert refusal_of(api.coupons.create, params).param == "redeem_by"
 
 
-def test_five_years_ahead_are_the_most(fake, api):
+def test_a_redemption_deadline_must_be_within_five_years(fake, api):
     error = refusal_of(
         api.coupons.create, {"percent_off": 5, "redeem_by": fake.now + 5 * 366 * 24 * 60 * 60 + 60}
     )
@@ -113,7 +113,7 @@ def test_five_years_ahead_are_the_most(fake, api):
     assert error.param == "redeem_by"
 
 
-def test_stripe_chooses_an_id_when_there_is_none(api):
+def test_stripe_chooses_the_id_when_none_is_given(api):
     first = api.coupons.create({"percent_off": 5})
     second = api.coupons.create({"percent_off": 5, "id": ""})
 
@@ -142,7 +142,7 @@ def test_an_id_may_hold_any_characters(api, id):
     assert refusal_of(api.coupons.retrieve, id).user_message == f"No such coupon: '{id}'"
 
 
-def test_any_characters_come_over_http_as_well(fake):
+def test_an_id_of_any_characters_works_over_http(fake):
     fake.dashboard_create_coupon(id="Füße / 2 + 1", percent_off=5)
 
     with fake.serve() as url:
@@ -150,7 +150,7 @@ def test_any_characters_come_over_http_as_well(fake):
         assert client.v1.coupons.retrieve("Füße / 2 + 1").percent_off == 5
 
 
-def test_name_and_metadata_can_be_changed_and_nothing_else(fake, api):
+def test_only_the_name_and_the_metadata_can_be_changed(fake, api):
     coupon = api.coupons.create({"percent_off": 5, "metadata": {"a": "1"}})
 
     changed = api.coupons.update(coupon.id, {"name": "Summer", "metadata": {"b": "2"}})
@@ -166,7 +166,7 @@ def test_name_and_metadata_can_be_changed_and_nothing_else(fake, api):
 
 
 @pytest.mark.filterwarnings("ignore:The `save` method is deprecated")
-def test_the_old_way_to_save_works(fake, api):
+def test_the_deprecated_save_method_works(fake, api):
     coupon = api.coupons.create({"percent_off": 5})
 
     with fake:
@@ -177,7 +177,7 @@ def test_the_old_way_to_save_works(fake, api):
     assert api.coupons.retrieve(coupon.id).metadata.a == "1"
 
 
-def test_a_coupon_may_take_off_amounts_in_further_currencies(api):
+def test_a_coupon_can_have_amounts_in_further_currencies(api):
     coupon = api.coupons.create(
         {
             "amount_off": 500,
@@ -199,13 +199,13 @@ def test_a_coupon_may_take_off_amounts_in_further_currencies(api):
     assert error.param == "currency_options[isk][amount_off]"
 
 
-def test_there_is_nothing_inside_currency_options_to_expand(api):
+def test_the_members_of_currency_options_cannot_be_expanded(api):
     error = refusal_of(api.coupons.list, {"expand": ["data.currency_options.eur"]})
 
     assert "cannot be expanded" in str(error.user_message)
 
 
-def test_a_deleted_coupon_is_gone(fake, api):
+def test_a_deleted_coupon_is_unknown(fake, api):
     coupon = api.coupons.create({"percent_off": 5, "id": "SUMMER"})
 
     deleted = api.coupons.delete("SUMMER")
@@ -220,7 +220,7 @@ def test_a_deleted_coupon_is_gone(fake, api):
     assert fake.events[-1]["data"]["object"]["created"] == coupon.created
 
 
-def test_its_id_is_free_again(fake, api):
+def test_the_id_of_a_deleted_coupon_can_be_used_again(fake, api):
     first = api.coupons.create({"percent_off": 5, "id": "SUMMER"})
     api.coupons.create({"percent_off": 5, "id": "OTHER"})
     api.coupons.delete("SUMMER")
@@ -245,7 +245,7 @@ def test_coupons_are_listed_newest_first_in_pages(fake, api):
     assert refusal_of(api.coupons.list, {"limit": 101}).param == "limit"
 
 
-def test_a_coupon_made_while_listing_does_not_move_the_pages(fake, api):
+def test_a_coupon_created_while_listing_does_not_shift_the_pages(fake, api):
     for number in range(3):
         fake.dashboard_create_coupon(id=f"c{number}", percent_off=5)
     first = api.coupons.list({"limit": 2})
@@ -256,7 +256,7 @@ def test_a_coupon_made_while_listing_does_not_move_the_pages(fake, api):
     assert [coupon.id for coupon in rest.data] == ["c0"]
 
 
-def test_a_cursor_that_is_deleted_meanwhile_is_refused(fake, api):
+def test_a_deleted_cursor_is_refused(fake, api):
     fake.dashboard_create_coupon(id="c0", percent_off=5)
     fake.dashboard_delete_coupon("c0")
 
@@ -266,7 +266,7 @@ def test_a_cursor_that_is_deleted_meanwhile_is_refused(fake, api):
     assert error.user_message == "No such coupon: 'c0'"
 
 
-def test_they_are_listed_by_time(fake, api):
+def test_coupons_are_listed_by_time(fake, api):
     first = api.coupons.create({"percent_off": 5})
     fake.advance(60)
     second = api.coupons.create({"percent_off": 5})
@@ -279,7 +279,7 @@ def test_they_are_listed_by_time(fake, api):
     assert listed(second.created) == [second.id]
 
 
-def test_a_coupon_is_invalid_when_its_time_is_over(fake, api, subscriber, plan):
+def test_a_coupon_is_invalid_after_its_deadline(fake, api, subscriber, plan):
     coupon = api.coupons.create({"percent_off": 5, "redeem_by": fake.now + 60})
 
     fake.advance(61)
@@ -292,7 +292,7 @@ def test_a_coupon_is_invalid_when_its_time_is_over(fake, api, subscriber, plan):
     assert (error.http_status, error.code) == (400, "coupon_expired")
 
 
-def test_a_coupon_is_invalid_when_it_was_redeemed_often_enough(api, subscriber, plan):
+def test_a_coupon_is_invalid_after_its_last_redemption(api, subscriber, plan):
     coupon = api.coupons.create({"percent_off": 5, "max_redemptions": 2})
     for _ in range(2):
         subscribe(api, subscriber, discounts=[{"coupon": coupon.id}])
@@ -314,7 +314,7 @@ def test_a_coupon_is_invalid_when_it_was_redeemed_often_enough(api, subscriber, 
         (Fault.RATE_LIMITED, 0),
     ],
 )
-def test_faults_befall_coupons_as_everything(fake, api, fault, made):
+def test_faults_apply_to_coupons(fake, api, fault, made):
     fake.fail_next("POST /v1/coupons", fault)
 
     with pytest.raises(stripe.StripeError):
@@ -323,14 +323,14 @@ def test_faults_befall_coupons_as_everything(fake, api, fault, made):
     assert len(fake.account.all("coupon")) == made
 
 
-def test_the_same_key_makes_one_coupon(fake, api):
+def test_the_same_key_creates_one_coupon(fake, api):
     params, options = {"percent_off": 5, "id": "SUMMER"}, {"idempotency_key": "k"}
 
     assert api.coupons.create(params, options).id == api.coupons.create(params, options).id
     assert len(fake.account.all("coupon")) == 1
 
 
-def test_staff_make_change_and_delete_coupons(fake, api):
+def test_staff_can_create_change_and_delete_coupons(fake, api):
     made = fake.dashboard_create_coupon(
         id="SUMMER", amount_off=500, currency="usd", metadata={"a": 1}, name=None
     )
@@ -344,7 +344,7 @@ def test_staff_make_change_and_delete_coupons(fake, api):
     assert {event["request"]["id"] for event in fake.events} == {None}
 
 
-def test_staff_send_fractions_and_lists(fake, api):
+def test_staff_can_send_decimals_and_nested_parameters(fake, api):
     fake.dashboard_create_coupon(id="A", percent_off=Decimal("33.33"))
 
     assert api.coupons.retrieve("A").percent_off == 33.33
@@ -352,6 +352,6 @@ def test_staff_send_fractions_and_lists(fake, api):
         fake.dashboard_create_coupon(percent_off=5, applies_to={"products": ["prod_1"]})
 
 
-def test_staff_are_refused_what_the_api_refuses(fake):
+def test_the_dashboard_refuses_an_unknown_parameter(fake):
     with pytest.raises(Refusal, match="unknown parameter: percentage"):
         fake.dashboard_create_coupon(percentage=5)

@@ -6,7 +6,7 @@ import stripe
 from tests.testing.conftest import types_of
 
 
-def test_a_customer_is_what_was_said(fake, api):
+def test_a_customer_is_created_with_its_parameters(fake, api):
     made = api.customers.create(
         {
             "email": "ada@example.com",
@@ -28,7 +28,7 @@ def test_a_customer_is_what_was_said(fake, api):
     assert "subscriptions" not in found
 
 
-def test_a_customer_may_come_with_a_payment_method(fake, api):
+def test_a_customer_can_be_created_with_a_payment_method(fake, api):
     made = api.customers.create(
         {
             "payment_method": "pm_card_visa",
@@ -42,7 +42,7 @@ def test_a_customer_may_come_with_a_payment_method(fake, api):
     assert types_of(fake) == ["customer.created", "payment_method.attached"]
 
 
-def test_a_declining_payment_method_makes_no_customer(fake, api):
+def test_no_customer_is_created_with_a_declining_payment_method(fake, api):
     with pytest.raises(stripe.CardError):
         api.customers.create({"payment_method": "pm_card_chargeDeclined"})
 
@@ -50,12 +50,12 @@ def test_a_declining_payment_method_makes_no_customer(fake, api):
     assert types_of(fake) == []
 
 
-def test_at_creation_the_default_must_be_the_payment_method_that_comes_along(api, card):
+def test_the_default_of_a_new_customer_must_be_its_own_payment_method(api, card):
     with pytest.raises(stripe.InvalidRequestError, match="must be attached to the customer"):
         api.customers.create({"invoice_settings": {"default_payment_method": card.id}})
 
 
-def test_an_update_changes_what_it_names(fake, api, customer):
+def test_an_update_changes_fields_and_merges_metadata(fake, api, customer):
     api.customers.update(customer.id, {"name": "Ada", "phone": "1", "metadata": {"a": "1"}})
     updated = api.customers.update(
         customer.id, {"name": "Grace", "phone": "", "metadata": {"b": "2"}}
@@ -83,7 +83,7 @@ def test_the_default_payment_method_can_be_set_and_unset(api, customer, card):
     assert updated.invoice_settings.default_payment_method is None
 
 
-def test_the_default_payment_method_must_be_the_customers(api, customer, card):
+def test_the_default_payment_method_must_belong_to_the_customer(api, customer, card):
     other = api.customers.create()
 
     with pytest.raises(stripe.InvalidRequestError) as caught:
@@ -95,7 +95,7 @@ def test_the_default_payment_method_must_be_the_customers(api, customer, card):
         api.customers.update(other.id, {"invoice_settings": {"default_payment_method": "pm_none"}})
 
 
-def test_of_a_deleted_customer_little_is_left(fake, api, customer):
+def test_a_deleted_customer_keeps_only_its_id(fake, api, customer):
     deleted = api.customers.delete(customer.id)
 
     assert deleted.to_dict() == {"id": customer.id, "object": "customer", "deleted": True}
@@ -113,7 +113,7 @@ def test_of_a_deleted_customer_little_is_left(fake, api, customer):
         lambda api, id: api.customers.payment_sources.list(id),
     ],
 )
-def test_a_deleted_customer_is_not_there(api, customer, call):
+def test_other_calls_for_a_deleted_customer_are_a_404(api, customer, call):
     api.customers.delete(customer.id)
 
     with pytest.raises(stripe.InvalidRequestError) as caught:
@@ -141,7 +141,7 @@ def test_an_unknown_customer_is_a_404(api):
     assert (caught.value.http_status, caught.value.code) == (404, "resource_missing")
 
 
-def test_customers_are_found_by_mail(api):
+def test_customers_are_listed_by_email(api):
     api.customers.create({"email": "a@example.com"})
     wanted = api.customers.create({"email": "b@example.com"})
 

@@ -2,13 +2,13 @@ from __future__ import annotations
 
 import pytest
 
-from tests.testing.conftest import planned_plan, refusal_of, subscribe, types_of
+from tests.testing.conftest import plan_params, refusal_of, subscribe, types_of
 
 DAY = 24 * 60 * 60
 
 
 def totals_of(api, subscription):
-    """What each invoice of the subscription came to, oldest first."""
+    """Return the totals of the subscription's invoices, oldest first."""
     invoices = api.invoices.list({"subscription": subscription.id, "limit": 100}).data
     return [invoice.total for invoice in invoices[::-1]]
 
@@ -25,7 +25,7 @@ def coupon_of(api, **params):
         ({"duration": "repeating", "duration_in_months": 2}, [750, 750, 1000, 1000]),
     ],
 )
-def test_a_discount_lasts_as_long_as_its_coupon_says(
+def test_a_discount_lasts_for_the_duration_of_its_coupon(
     fake, api, subscriber, plan, duration, expected
 ):
     coupon = coupon_of(api, percent_off=25, **duration)
@@ -38,7 +38,7 @@ def test_a_discount_lasts_as_long_as_its_coupon_says(
     assert len(left) == (1 if duration == {"duration": "forever"} else 0)
 
 
-def test_a_discount_begins_and_ends_with_an_event(fake, api, subscriber, plan):
+def test_an_event_is_sent_when_a_discount_begins_and_ends(fake, api, subscriber, plan):
     coupon = coupon_of(api, percent_off=25)
     subscription = subscribe(api, subscriber, discounts=[coupon])
     created = next(each for each in fake.events if each["type"] == "customer.discount.created")
@@ -49,7 +49,7 @@ def test_a_discount_begins_and_ends_with_an_event(fake, api, subscriber, plan):
     assert types_of(fake).count("customer.discount.deleted") == 1
 
 
-def test_a_discount_for_once_outlasts_the_trial(fake, api, subscriber, plan):
+def test_a_discount_for_one_invoice_is_applied_after_the_trial(fake, api, subscriber, plan):
     coupon = coupon_of(api, percent_off=25)
     subscription = subscribe(api, subscriber, discounts=[coupon], trial_period_days=10)
 
@@ -58,7 +58,7 @@ def test_a_discount_for_once_outlasts_the_trial(fake, api, subscriber, plan):
     assert totals_of(api, subscription) == [0, 750, 1000]
 
 
-def test_a_deleted_coupon_goes_on_where_it_was_redeemed(fake, api, subscriber, plan):
+def test_a_redeemed_coupon_still_applies_after_its_deletion(fake, api, subscriber, plan):
     api.coupons.create({"id": "SUMMER", "percent_off": 25, "duration": "forever"})
     subscription = subscribe(api, subscriber, discounts=[{"coupon": "SUMMER"}])
     api.coupons.delete("SUMMER")
@@ -88,7 +88,7 @@ def test_a_deleted_coupon_goes_on_where_it_was_redeemed(fake, api, subscriber, p
         ),
     ],
 )
-def test_what_a_coupon_takes_off(api, subscriber, plan, params, total):
+def test_a_coupon_takes_off_its_percentage_or_amount(api, subscriber, plan, params, total):
     subscription = subscribe(api, subscriber, discounts=[coupon_of(api, **params)])
 
     (invoice,) = api.invoices.list({"subscription": subscription.id}).data
@@ -98,7 +98,7 @@ def test_what_a_coupon_takes_off(api, subscriber, plan, params, total):
     assert [taken.discount] == subscription.discounts == invoice.discounts
 
 
-def test_several_discounts_one_after_the_other(api, subscriber, plan):
+def test_several_discounts_are_applied_one_after_the_other(api, subscriber, plan):
     discounts = [
         coupon_of(api, percent_off=50),
         coupon_of(api, amount_off=600, currency="usd"),
@@ -121,7 +121,7 @@ def test_a_coupon_in_another_currency_is_refused(fake, api, subscriber, plan):
     assert api.coupons.retrieve(coupon["coupon"]).times_redeemed == 0
 
 
-def test_where_nothing_is_left_to_pay_no_card_is_needed(api, plan):
+def test_no_card_is_needed_if_the_total_is_zero(api, plan):
     coupon = coupon_of(api, percent_off=100)
 
     assert subscribe(api, api.customers.create(), discounts=[coupon]).status == "active"
@@ -155,7 +155,7 @@ def test_all_discounts_can_be_deleted(api, subscriber, plan):
     assert refusal_of(api.subscriptions.delete_discount, subscription.id).http_status == 404
 
 
-def test_a_discount_without_anything_is_refused(api, fake, subscriber, plan):
+def test_a_discount_with_an_unknown_parameter_is_refused(api, fake, subscriber, plan):
     error = refusal_of(lambda: subscribe(api, subscriber, discounts=[{"zzz": "1"}]))
 
     assert error.code == "parameter_unknown"
@@ -174,7 +174,9 @@ def test_a_discount_without_anything_is_refused(api, fake, subscriber, plan):
         (7.7777, False, 1078, 78),
     ],
 )
-def test_taxes_come_on_top_or_are_inside(api, subscriber, plan, percentage, inclusive, total, tax):
+def test_a_tax_is_added_to_the_total_or_included_in_it(
+    api, subscriber, plan, percentage, inclusive, total, tax
+):
     rate = api.tax_rates.create(
         {"display_name": "VAT", "percentage": percentage, "inclusive": inclusive}
     )
@@ -188,7 +190,7 @@ def test_taxes_come_on_top_or_are_inside(api, subscriber, plan, percentage, incl
     assert due.taxable_amount == total - tax
 
 
-def test_what_is_discounted_is_not_taxed(api, subscriber, plan):
+def test_the_tax_is_calculated_after_the_discount(api, subscriber, plan):
     rate = api.tax_rates.create({"display_name": "VAT", "percentage": 10, "inclusive": False})
 
     subscription = subscribe(
@@ -201,8 +203,8 @@ def test_what_is_discounted_is_not_taxed(api, subscriber, plan):
     assert totals_of(api, subscription) == [550]
 
 
-def test_where_there_are_only_whole_units_all_is_rounded_to_them(api, subscriber):
-    api.plans.create(planned_plan(id="gold", currency="isk", amount=100_100))
+def test_amounts_are_rounded_to_whole_units_in_a_currency_without_decimals(api, subscriber):
+    api.plans.create(plan_params(id="gold", currency="isk", amount=100_100))
     rate = api.tax_rates.create({"display_name": "VAT", "percentage": 24, "inclusive": False})
 
     subscription = subscribe(
@@ -221,8 +223,8 @@ def test_where_there_are_only_whole_units_all_is_rounded_to_them(api, subscriber
 # Balances
 
 
-def test_what_is_too_little_to_collect_is_owed_for_the_next_time(fake, api, subscriber):
-    api.plans.create(planned_plan(id="gold", amount=30))
+def test_an_amount_too_small_to_collect_is_added_to_the_next_invoice(fake, api, subscriber):
+    api.plans.create(plan_params(id="gold", amount=30))
 
     subscription = subscribe(api, subscriber)
 
@@ -235,7 +237,7 @@ def test_what_is_too_little_to_collect_is_owed_for_the_next_time(fake, api, subs
     assert api.customers.retrieve(subscriber.id).balance == 0
 
 
-def test_credit_is_used_first(api, subscriber, plan):
+def test_a_credit_balance_is_used_first(api, subscriber, plan):
     api.customers.update(subscriber.id, {"balance": -1500})
 
     first = subscribe(api, subscriber)

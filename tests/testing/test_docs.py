@@ -1,4 +1,4 @@
-"""The examples of docs/testing.rst do what the page says."""
+"""The examples of docs/testing.rst work as the page says."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ BLOCK = re.compile(r"^\.\. code-block:: python\n\n((?:    .*\n|\n)+)", re.MULTIL
 
 @pytest.fixture(scope="module")
 def examples():
-    """What the code of the page defines."""
+    """The names that the code of the page defines."""
     code = "\n".join(textwrap.dedent(block) for block in BLOCK.findall(PAGE))
     defined = {"__name__": "examples"}
     exec(compile(code, "docs/testing.rst", "exec"), defined)

@@ -6,7 +6,7 @@ import stripe
 DAY = 24 * 60 * 60
 
 
-def test_an_event_tells_what_happened_and_why(fake, api):
+def test_an_event_has_its_object_and_its_request(fake, api):
     made = api.customers.create({"name": "Ada"}, {"idempotency_key": "k"})
 
     (event,) = api.events.list().data
@@ -28,13 +28,13 @@ def test_an_event_does_not_change_with_its_object(api):
     assert (created.data.object.name, updated.data.object.name) == ("Ada", "Grace")
 
 
-def test_events_are_found_by_type(api, paid):
-    def found(**params):
+def test_events_are_listed_by_type(api, paid):
+    def listed(**params):
         return [event.type for event in api.events.list(params)]
 
-    assert found(type="charge.succeeded") == ["charge.succeeded"]
-    assert found(type="charge.*") == ["charge.succeeded"]
-    assert found(types=["charge.succeeded", "customer.created"]) == [
+    assert listed(type="charge.succeeded") == ["charge.succeeded"]
+    assert listed(type="charge.*") == ["charge.succeeded"]
+    assert listed(types=["charge.succeeded", "customer.created"]) == [
         "charge.succeeded",
         "customer.created",
     ]
@@ -44,7 +44,7 @@ def test_events_are_found_by_type(api, paid):
     "params",
     [{"type": "charge.failed", "types": ["charge.failed"]}, {"types": ["charge.failed"] * 21}],
 )
-def test_types_have_their_rules(api, params):
+def test_invalid_filters_by_type_are_refused(api, params):
     with pytest.raises(stripe.InvalidRequestError, match="You may"):
         api.events.list(params)
 
@@ -62,6 +62,6 @@ def test_events_are_kept_for_thirty_days(fake, api, customer):
     assert caught.value.http_status == 404
 
 
-def test_time_does_not_go_back(fake):
+def test_the_clock_cannot_go_back(fake):
     with pytest.raises(ValueError, match="does not go back"):
         fake.advance(-1)

@@ -3,10 +3,10 @@ from __future__ import annotations
 import pytest
 import stripe
 
-from tests.testing.conftest import client_of, planned
+from tests.testing.conftest import client_of, intent_params
 
 
-def test_ids_become_objects(api, paid, customer, card):
+def test_ids_are_expanded_to_objects(api, paid, customer, card):
     expanded = api.payment_intents.retrieve(
         paid.id, {"expand": ["latest_charge.balance_transaction", "customer", "payment_method"]}
     )
@@ -17,13 +17,13 @@ def test_ids_become_objects(api, paid, customer, card):
     assert expanded.payment_method.card.last4 == "4242"
 
 
-def test_in_a_list_the_path_begins_with_data(api, paid):
+def test_the_path_begins_with_data_in_a_list(api, paid):
     (expanded,) = api.payment_intents.list({"expand": ["data.latest_charge"]}).data
 
     assert expanded.latest_charge.paid
 
 
-def test_lists_that_are_left_out_can_be_asked_for(api, paid):
+def test_omitted_lists_can_be_expanded(api, paid):
     api.refunds.create({"payment_intent": paid.id, "amount": 300})
 
     plain = api.charges.retrieve(paid.latest_charge)
@@ -54,36 +54,36 @@ def test_several_paths_may_share_their_beginning(api, paid):
     assert expanded.latest_charge.refunds.data == []
 
 
-def test_nothing_stays_nothing(api, intent):
+def test_null_stays_null_when_it_is_expanded(api, intent):
     expanded = api.payment_intents.retrieve(intent.id, {"expand": ["latest_charge.refunds"]})
 
     assert expanded.latest_charge is None
 
 
-def test_of_what_is_gone_the_id_stays(legacy_fake):
+def test_a_deleted_payment_method_stays_an_id_when_it_is_expanded(legacy_fake):
     api = client_of(legacy_fake)
-    owner = api.customers.create({"source": "tok_visa"})
-    intent = api.payment_intents.create(planned(customer=owner.id))
+    customer = api.customers.create({"source": "tok_visa"})
+    intent = api.payment_intents.create(intent_params(customer=customer.id))
     api.payment_intents.confirm(intent.id)
-    api.customers.delete(owner.id)
+    api.customers.delete(customer.id)
 
     expanded = api.payment_intents.retrieve(intent.id, {"expand": ["payment_method", "customer"]})
 
-    assert expanded.payment_method == owner.default_source
+    assert expanded.payment_method == customer.default_source
     assert expanded.customer.deleted
 
 
 @pytest.mark.parametrize(
     "path", ["metadata", "nonsense", "customer.nonsense", "latest_charge.refunds.charge"]
 )
-def test_what_cannot_be_expanded_is_refused(api, intent, path):
+def test_a_property_that_cannot_be_expanded_is_refused(api, intent, path):
     with pytest.raises(stripe.InvalidRequestError) as caught:
         api.payment_intents.retrieve(intent.id, {"expand": [path]})
 
     assert str(caught.value.user_message) == f"This property cannot be expanded ({path})."
 
 
-def test_five_levels_are_too_many(api, paid):
+def test_a_path_of_five_levels_is_refused(api, paid):
     path = "data.latest_charge.payment_intent.latest_charge.customer"
 
     with pytest.raises(stripe.InvalidRequestError) as caught:
@@ -92,7 +92,7 @@ def test_five_levels_are_too_many(api, paid):
     assert caught.value.code == "property_expansion_max_depth"
 
 
-def test_a_wrong_path_is_refused_before_anything_happens(fake, api, customer):
+def test_a_request_with_an_invalid_path_has_no_effect(fake, api, customer):
     with pytest.raises(stripe.InvalidRequestError):
         api.customers.update(customer.id, {"name": "Ada", "expand": ["nonsense"]})
 

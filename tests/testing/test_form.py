@@ -20,7 +20,7 @@ from aa_stripe.testing.base.form import join, parse
         ("metadata[a.b]=c&metadata[ü]=%C3%BC", {"metadata": {"a.b": "c", "ü": "ü"}}),
     ],
 )
-def test_parameters_are_nested_as_their_names_say(encoded, expected):
+def test_parameters_are_nested_by_their_names(encoded, expected):
     assert parse(encoded) == expected
 
 

@@ -7,16 +7,16 @@ import pytest
 import stripe
 
 from aa_stripe.testing import Fault
-from tests.testing.conftest import client_of, planned
+from tests.testing.conftest import client_of, intent_params
 
 KEY = {"idempotency_key": "key-1"}
 
 
-def created(fake):
+def customer_count(fake):
     return len(fake.account.all("customer"))
 
 
-def test_the_same_key_gives_the_first_answer(fake, api):
+def test_the_same_key_returns_the_first_response(fake, api):
     first = api.customers.create({"name": "Ada"}, KEY)
     again = api.customers.create({"name": "Ada"}, KEY)
 
@@ -24,10 +24,10 @@ def test_the_same_key_gives_the_first_answer(fake, api):
     assert again.last_response.headers["Idempotent-Replayed"] == "true"
     assert "Idempotent-Replayed" not in first.last_response.headers
     assert [request.replayed for request in fake.requests] == [False, True]
-    assert created(fake) == 1
+    assert customer_count(fake) == 1
 
 
-def test_the_first_answer_stays_what_it_was(api):
+def test_the_kept_response_does_not_change_with_the_object(api):
     first = api.customers.create({"name": "Ada"}, KEY)
     api.customers.update(first.id, {"name": "Grace"})
 
@@ -44,7 +44,7 @@ def test_a_decline_is_replayed(fake, api, intent):
     assert len(fake.account.all("charge")) == 1
 
 
-def test_other_parameters_are_refused(api):
+def test_a_key_with_other_parameters_is_refused(api):
     api.customers.create({"name": "Ada"}, KEY)
 
     with pytest.raises(stripe.IdempotencyError) as caught:
@@ -53,23 +53,23 @@ def test_other_parameters_are_refused(api):
     assert caught.value.http_status == 400
 
 
-def test_another_endpoint_is_refused(api):
+def test_a_key_at_another_endpoint_is_refused(api):
     api.customers.create({}, KEY)
 
     with pytest.raises(stripe.IdempotencyError, match="same endpoint"):
-        api.payment_intents.create(planned(), KEY)
+        api.payment_intents.create(intent_params(), KEY)
 
 
-def test_what_is_refused_for_its_parameters_is_not_kept(fake, api):
+def test_a_refusal_of_invalid_parameters_is_not_kept(fake, api):
     with pytest.raises(stripe.InvalidRequestError, match="unknown parameter"):
         api.customers.create({"nom": "Ada"}, KEY)
     api.customers.create({"name": "Ada"}, KEY)
 
-    assert created(fake) == 1
+    assert customer_count(fake) == 1
 
 
 @pytest.mark.parametrize("fault", [Fault.RATE_LIMITED, Fault.CONFLICT])
-def test_what_stripe_did_not_begin_is_not_kept(fake, api, fault):
+def test_the_error_of_a_request_that_was_not_executed_is_not_kept(fake, api, fault):
     fake.fail_next("POST /v1/customers", fault)
     with pytest.raises(stripe.StripeError):
         api.customers.create({"name": "Ada"}, KEY)
@@ -77,7 +77,7 @@ def test_what_stripe_did_not_begin_is_not_kept(fake, api, fault):
     assert api.customers.create({"name": "Ada"}, KEY).name == "Ada"
 
 
-def test_a_state_that_does_not_allow_it_is_kept(api, intent):
+def test_a_refusal_because_of_the_state_is_kept(api, intent):
     api.payment_intents.cancel(intent.id)
     for _ in range(2):
         with pytest.raises(stripe.InvalidRequestError) as caught:
@@ -87,7 +87,7 @@ def test_a_state_that_does_not_allow_it_is_kept(api, intent):
 
 
 @pytest.mark.usefixtures("still")
-def test_a_key_is_new_after_a_day(fake, api):
+def test_a_key_expires_after_a_day(fake, api):
     first = api.customers.create({"name": "Ada"}, KEY)
     fake.advance(24 * 60 * 60 - 1)
     within = api.customers.create({"name": "Ada"}, KEY)
@@ -98,7 +98,7 @@ def test_a_key_is_new_after_a_day(fake, api):
     assert after.id != first.id
 
 
-def test_reading_ignores_keys(api):
+def test_a_get_request_ignores_its_key(api):
     first = api.customers.list({"limit": 1}, KEY)
     second = api.customers.list({"limit": 2}, KEY)
 
@@ -106,7 +106,7 @@ def test_reading_ignores_keys(api):
     assert first.data == second.data == []
 
 
-def test_a_key_has_255_characters_at_most(api):
+def test_a_key_of_more_than_255_characters_is_refused(api):
     with pytest.raises(stripe.InvalidRequestError, match="at most 255 characters"):
         api.customers.create({}, {"idempotency_key": "x" * 256})
 
@@ -115,7 +115,7 @@ def test_a_key_in_use_is_a_conflict(fake, api):
     fake.fail_next("POST /v1/customers", Fault.SLOW, seconds=1)
     slow = threading.Thread(target=api.customers.create, args=({"name": "Ada"}, KEY))
     slow.start()
-    time.sleep(0.1)  # by now it is under way
+    time.sleep(0.1)  # the slow request is being executed by now
 
     with pytest.raises(stripe.APIError) as caught:
         api.customers.create({"name": "Ada"}, KEY)
@@ -124,17 +124,17 @@ def test_a_key_in_use_is_a_conflict(fake, api):
     assert caught.value.http_status == 409
     assert caught.value.error.code == "idempotency_key_in_use"
     assert api.customers.create({"name": "Ada"}, KEY).name == "Ada"
-    assert created(fake) == 1
+    assert customer_count(fake) == 1
 
 
-def test_many_at_once_with_one_key_make_one(fake):
-    answers = []
+def test_concurrent_requests_with_one_key_create_one_customer(fake):
+    ids = []
     barrier = threading.Barrier(8)
 
     def create():
         api = client_of(fake, max_network_retries=1000)
         barrier.wait()
-        answers.append(api.customers.create({"name": "Ada"}, KEY).id)
+        ids.append(api.customers.create({"name": "Ada"}, KEY).id)
 
     threads = [threading.Thread(target=create) for _ in range(8)]
     for thread in threads:
@@ -142,12 +142,12 @@ def test_many_at_once_with_one_key_make_one(fake):
     for thread in threads:
         thread.join()
 
-    assert len(answers) == 8
-    assert len(set(answers)) == created(fake) == 1
+    assert len(ids) == 8
+    assert len(set(ids)) == customer_count(fake) == 1
 
 
-def test_an_answer_is_kept_although_the_caller_died_over_it(fake, api):
-    def crash(request, answer):
+def test_a_response_is_kept_although_the_caller_crashed(fake, api):
+    def crash(request, response):
         fake.after_request.remove(crash)
         raise RuntimeError("crash")
 
@@ -156,4 +156,4 @@ def test_an_answer_is_kept_although_the_caller_died_over_it(fake, api):
         api.customers.create({"name": "Ada"}, KEY)
 
     assert api.customers.create({"name": "Ada"}, KEY).last_response.headers["Idempotent-Replayed"]
-    assert created(fake) == 1
+    assert customer_count(fake) == 1

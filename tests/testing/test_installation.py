@@ -10,7 +10,7 @@ from aa_stripe.testing import TEST_KEY, FakeStripe
 pytest_plugins = ["aa_stripe.testing.fixtures"]
 
 
-def test_inside_the_block_it_answers_for_stripe():
+def test_the_fake_replaces_stripe_inside_the_block():
     with FakeStripe() as fake:
         assert gateway.http_client is fake.http_client
         made = stripe.Customer.create(name="Ada")
@@ -19,7 +19,7 @@ def test_inside_the_block_it_answers_for_stripe():
     assert fake.requests[0].path == "/v1/customers"
 
 
-def test_after_the_block_everything_is_as_before(monkeypatch):
+def test_everything_is_restored_after_the_block(monkeypatch):
     monkeypatch.setattr(stripe, "api_key", None)
     before = (gateway.http_client, stripe.default_http_client, stripe.api_key)
 
@@ -29,7 +29,7 @@ def test_after_the_block_everything_is_as_before(monkeypatch):
     assert (gateway.http_client, stripe.default_http_client, stripe.api_key) == before
 
 
-def test_a_key_of_the_project_stays(monkeypatch):
+def test_a_key_of_the_project_is_kept(monkeypatch):
     monkeypatch.setattr(stripe, "api_key", "sk_test_project")
 
     with FakeStripe():
@@ -43,7 +43,7 @@ def test_blocks_can_be_nested():
         assert gateway.http_client is outer.http_client
 
 
-def test_a_failing_test_leaves_nothing_behind():
+def test_the_client_is_restored_after_an_exception():
     before = gateway.http_client
 
     with pytest.raises(RuntimeError), FakeStripe():
@@ -52,7 +52,7 @@ def test_a_failing_test_leaves_nothing_behind():
     assert gateway.http_client is before
 
 
-def test_the_fixture_is_a_fake_that_is_installed(fake_stripe):
+def test_the_fixture_is_an_installed_fake(fake_stripe):
     assert gateway.http_client is fake_stripe.http_client
     assert settings.STRIPE_API_KEY == TEST_KEY
     assert not fake_stripe.account.allow_card_tokens

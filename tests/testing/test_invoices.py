@@ -3,16 +3,16 @@ from __future__ import annotations
 import stripe
 
 from tests.testing.conftest import (
+    attach,
     change_card,
     customer_with,
     refusal_of,
-    saved,
     subscribe,
     types_of,
 )
 
 
-def test_an_invoice_says_what_it_is_for(api, subscriber, subscription):
+def test_an_invoice_describes_its_subscription_and_period(api, subscriber, subscription):
     invoice = api.invoices.retrieve(subscription.latest_invoice)
 
     assert (invoice.status, invoice.billing_reason) == ("paid", "subscription_create")
@@ -53,7 +53,7 @@ def test_invoices_are_listed(api, subscriber, subscription):
     assert refusal_of(api.invoices.list, {"due_date": 5}).param == "due_date"
 
 
-def test_its_payment_leads_to_the_intent_and_back(api, subscriber, subscription):
+def test_a_payment_links_the_invoice_and_the_intent(api, subscriber, subscription):
     invoice = api.invoices.retrieve(subscription.latest_invoice, {"expand": ["payments"]})
     (payment,) = invoice.payments.data
 
@@ -77,20 +77,20 @@ def test_its_payment_leads_to_the_intent_and_back(api, subscriber, subscription)
     assert api.invoice_payments.list({"status": "open"}).data == []
 
 
-def test_what_is_paid_cannot_be_paid_again(api, subscription):
+def test_a_paid_invoice_cannot_be_paid_again(api, subscription):
     error = refusal_of(api.invoices.pay, subscription.latest_invoice)
 
     assert (error.http_status, error.user_message) == (400, "Invoice is already paid")
 
 
-def test_an_invoice_is_paid_with_a_card_of_the_customer(api, plan):
+def test_an_invoice_can_be_paid_only_with_a_card_of_the_customer(api, plan):
     customer = customer_with(api, "pm_card_chargeCustomerFail")
     subscription = subscribe(api, customer)
-    amex = saved(api, customer, "pm_card_amex")
-    stranger = saved(api, api.customers.create(), "pm_card_visa")
+    amex = attach(api, customer, "pm_card_amex")
+    foreign_card = attach(api, api.customers.create(), "pm_card_visa")
 
     error = refusal_of(
-        api.invoices.pay, subscription.latest_invoice, {"payment_method": stranger.id}
+        api.invoices.pay, subscription.latest_invoice, {"payment_method": foreign_card.id}
     )
     paid = api.invoices.pay(subscription.latest_invoice, {"payment_method": amex.id})
 
@@ -99,7 +99,7 @@ def test_an_invoice_is_paid_with_a_card_of_the_customer(api, plan):
     assert paid.status_transitions.paid_at
 
 
-def test_a_declined_payment_is_402(fake, api, plan):
+def test_a_declined_payment_is_a_402(fake, api, plan):
     subscription = subscribe(api, customer_with(api, "pm_card_chargeCustomerFail"))
 
     error = refusal_of(api.invoices.pay, subscription.latest_invoice, kind=stripe.CardError)
@@ -110,7 +110,7 @@ def test_a_declined_payment_is_402(fake, api, plan):
     assert api.subscriptions.retrieve(subscription.id).status == "incomplete"
 
 
-def test_3d_secure_is_asked_for_when_the_customer_is_there(fake, api, plan):
+def test_3d_secure_is_required_when_the_customer_is_on_session(fake, api, plan):
     customer = customer_with(api, "pm_card_chargeCustomerFail")
     subscription = subscribe(api, customer)
     change_card(api, customer, "pm_card_authenticationRequired")
@@ -121,13 +121,13 @@ def test_3d_secure_is_asked_for_when_the_customer_is_there(fake, api, plan):
     assert types_of(fake)[-1] == "invoice.payment_action_required"
 
 
-def test_what_the_fake_cannot_do_is_refused(api, subscription):
+def test_an_unsupported_parameter_is_rejected(api, subscription):
     error = refusal_of(api.invoices.pay, subscription.latest_invoice, {"paid_out_of_band": True})
 
     assert error.param == "paid_out_of_band"
 
 
-def test_a_subscription_whose_first_invoice_is_void_never_begins(api, plan):
+def test_a_subscription_whose_first_invoice_is_void_expires(api, plan):
     subscription = subscribe(api, customer_with(api, "pm_card_chargeCustomerFail"))
 
     assert api.invoices.void_invoice(subscription.latest_invoice).status == "void"
@@ -135,5 +135,5 @@ def test_a_subscription_whose_first_invoice_is_void_never_begins(api, plan):
     assert api.subscriptions.retrieve(subscription.id).status == "incomplete_expired"
 
 
-def test_a_payment_of_something_else_concerns_no_invoice(fake, api, paid):
+def test_a_payment_without_an_invoice_sends_no_invoice_event(fake, api, paid):
     assert not [type for type in types_of(fake) if type.startswith("invoice")]

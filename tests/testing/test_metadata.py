@@ -12,13 +12,13 @@ def test_an_empty_value_removes_a_key(api, customer):
     assert updated.metadata.to_dict() == {"b": "2"}
 
 
-def test_empty_metadata_removes_all(api, customer):
+def test_empty_metadata_removes_all_keys(api, customer):
     api.customers.update(customer.id, {"metadata": {"a": "1"}})
 
     assert api.customers.update(customer.id, {"metadata": ""}).metadata.to_dict() == {}
 
 
-def test_metadata_has_bounds_that_can_be_reached(api):
+def test_metadata_of_the_maximum_size_is_accepted(api):
     full = {f"{number:040}": "x" * 500 for number in range(50)}
 
     assert api.customers.create({"metadata": full}).metadata.to_dict() == full
@@ -32,14 +32,14 @@ def test_metadata_has_bounds_that_can_be_reached(api):
         ({"k": "x" * 501}, "values can have up to 500 characters"),
     ],
 )
-def test_metadata_beyond_its_bounds_is_refused(api, metadata, message):
+def test_metadata_above_the_maximum_size_is_refused(api, metadata, message):
     with pytest.raises(stripe.InvalidRequestError, match=message) as caught:
         api.customers.create({"metadata": metadata})
 
     assert caught.value.http_status == 400
 
 
-def test_the_bounds_hold_for_what_an_update_makes(api, customer):
+def test_metadata_merged_by_an_update_must_not_exceed_the_maximum_size(api, customer):
     api.customers.update(customer.id, {"metadata": {f"a{number}": "x" for number in range(50)}})
 
     with pytest.raises(stripe.InvalidRequestError, match="you've set 51"):

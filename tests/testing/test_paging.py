@@ -6,7 +6,7 @@ import stripe
 
 @pytest.fixture
 def ids(api):
-    """Twelve customers, oldest first, made within the same second or two."""
+    """The ids of twelve customers, oldest first, created within a second or two."""
     return [api.customers.create({"name": str(number)}).id for number in range(12)]
 
 
@@ -14,7 +14,7 @@ def listed(api, **params):
     return [customer.id for customer in api.customers.list(params)]
 
 
-def test_a_list_has_ten_newest_first(api, ids):
+def test_a_page_has_ten_objects_newest_first(api, ids):
     page = api.customers.list()
 
     assert [customer.id for customer in page] == ids[:1:-1]
@@ -48,7 +48,7 @@ def test_the_sdk_pages_backward_from_oldest_to_newest(api, ids):
     assert [customer.id for customer in pages] == ids[1:]
 
 
-def test_a_page_may_have_a_hundred(api, ids):
+def test_a_page_may_have_up_to_a_hundred_objects(api, ids):
     assert len(listed(api, limit=100)) == 12
 
 
@@ -74,7 +74,7 @@ def test_two_cursors_are_refused(api, ids):
         listed(api, starting_after=ids[0], ending_before=ids[1])
 
 
-def test_a_list_can_be_narrowed_by_time(fake, api):
+def test_a_list_can_be_filtered_by_time(fake, api):
     early = api.customers.create().id
     fake.advance(100)
     late = api.customers.create()
@@ -87,7 +87,7 @@ def test_a_list_can_be_narrowed_by_time(fake, api):
     assert listed(api, created={"lte": moment}) == [late.id, early]
 
 
-def test_a_cursor_outside_of_the_time_asked_for_still_marks_its_place(fake, api):
+def test_a_cursor_may_be_outside_of_the_filtered_time(fake, api):
     early = api.customers.create().id
     fake.advance(100)
     late = api.customers.create()
@@ -95,5 +95,5 @@ def test_a_cursor_outside_of_the_time_asked_for_still_marks_its_place(fake, api)
     assert listed(api, created={"lt": late.created}, starting_after=late.id) == [early]
 
 
-def test_the_order_survives_time_that_stands_still(fake, api, ids):
+def test_objects_of_the_same_second_keep_their_order(fake, api, ids):
     assert listed(api, limit=100) == ids[::-1]

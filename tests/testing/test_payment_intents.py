@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import stripe
 
-from tests.testing.conftest import planned, saved, types_of
+from tests.testing.conftest import attach, intent_params, types_of
 
 
 def unexpected_state(call, *args):
@@ -13,9 +13,9 @@ def unexpected_state(call, *args):
     return caught.value.error.payment_intent
 
 
-def test_a_plan_moves_no_money(fake, api, customer):
+def test_creating_an_intent_collects_no_money(fake, api, customer):
     made = api.payment_intents.create(
-        planned(
+        intent_params(
             customer=customer.id,
             description="Order 1",
             metadata={"uuid": "1"},
@@ -36,15 +36,15 @@ def test_a_plan_moves_no_money(fake, api, customer):
     assert types_of(fake)[-1] == "payment_intent.created"
 
 
-def test_the_same_key_makes_one_plan(api):
+def test_the_same_key_creates_one_intent(api):
     key = {"idempotency_key": "row-1"}
 
-    first = api.payment_intents.create(planned(), key)
+    first = api.payment_intents.create(intent_params(), key)
 
-    assert api.payment_intents.create(planned(), key).id == first.id
+    assert api.payment_intents.create(intent_params(), key).id == first.id
 
 
-def test_the_plan_can_be_changed_before_it_is_paid(api, intent):
+def test_an_intent_can_be_changed_before_it_is_paid(api, intent):
     other = api.customers.create({"payment_method": "pm_card_mastercard"})
 
     updated = api.payment_intents.update(
@@ -56,19 +56,19 @@ def test_the_plan_can_be_changed_before_it_is_paid(api, intent):
     assert updated.metadata["a"] == "1"
 
 
-def test_after_a_change_of_customer_only_the_new_ones_cards_fit(api, intent, card):
+def test_after_a_change_of_customer_only_cards_of_the_new_customer_are_accepted(api, intent, card):
     other = api.customers.create({"payment_method": "pm_card_mastercard"})
     api.payment_intents.update(intent.id, {"customer": other.id})
 
     with pytest.raises(stripe.InvalidRequestError, match="does not belong to the Customer"):
         api.payment_intents.confirm(intent.id, {"payment_method": card.id})
-    (fitting,) = api.customers.payment_methods.list(other.id).data
-    paid = api.payment_intents.confirm(intent.id, {"payment_method": fitting.id})
+    (own_card,) = api.customers.payment_methods.list(other.id).data
+    paid = api.payment_intents.confirm(intent.id, {"payment_method": own_card.id})
     assert paid.status == "succeeded"
 
 
-def test_a_customer_cannot_be_given_a_plan_with_anothers_card(api, customer, card):
-    intent = api.payment_intents.create(planned(customer=customer.id, payment_method=card.id))
+def test_an_intent_with_a_card_cannot_be_moved_to_another_customer(api, customer, card):
+    intent = api.payment_intents.create(intent_params(customer=customer.id, payment_method=card.id))
     other = api.customers.create()
 
     with pytest.raises(stripe.InvalidRequestError, match="does not belong to the Customer"):
@@ -81,7 +81,7 @@ def test_the_currency_can_be_changed_if_the_amount_fits(api, intent):
         api.payment_intents.update(intent.id, {"currency": "isk", "amount": 1001})
 
 
-def test_confirming_collects(fake, api, intent, customer, card):
+def test_confirming_an_intent_collects_the_money(fake, api, intent, customer, card):
     paid = api.payment_intents.confirm(
         intent.id, {"payment_method": card.id, "off_session": True, "expand": ["latest_charge"]}
     )
@@ -101,7 +101,7 @@ def test_latest_charge_is_an_id(api, paid):
     assert paid.latest_charge.startswith("ch_")
 
 
-def test_what_is_paid_is_over(api, paid, card):
+def test_a_paid_intent_cannot_be_confirmed_canceled_or_changed(api, paid, card):
     calls = [
         (api.payment_intents.confirm, paid.id, {"payment_method": card.id}),
         (api.payment_intents.cancel, paid.id),
@@ -116,14 +116,14 @@ def test_what_is_paid_is_over(api, paid, card):
     assert len(api.charges.list().data) == 1
 
 
-def test_what_is_paid_can_still_be_described(api, paid):
+def test_the_description_of_a_paid_intent_can_be_changed(api, paid):
     updated = api.payment_intents.update(paid.id, {"description": "New", "metadata": {"a": "1"}})
 
     assert (updated.description, updated.metadata["a"]) == ("New", "1")
 
 
-def test_a_decline_leaves_a_failed_charge_and_an_open_plan(fake, api, intent, customer):
-    card = saved(api, customer, "pm_card_chargeCustomerFail")
+def test_after_a_decline_the_charge_is_failed_and_the_intent_is_open(fake, api, intent, customer):
+    card = attach(api, customer, "pm_card_chargeCustomerFail")
 
     with pytest.raises(stripe.CardError) as caught:
         api.payment_intents.confirm(intent.id, {"payment_method": card.id, "off_session": True})
@@ -157,14 +157,14 @@ def test_after_a_decline_a_good_card_can_pay(api, intent, card):
     ]
 
 
-def test_an_update_forgets_the_last_error(api, intent):
+def test_an_update_clears_the_last_error(api, intent):
     with pytest.raises(stripe.CardError):
         api.payment_intents.confirm(intent.id, {"payment_method": "pm_card_chargeDeclined"})
 
     assert api.payment_intents.update(intent.id, {"amount": 1100}).last_payment_error is None
 
 
-def test_a_canceled_plan_cannot_be_paid(fake, api, intent, card):
+def test_a_canceled_intent_cannot_be_paid(fake, api, intent, card):
     canceled = api.payment_intents.cancel(intent.id, {"cancellation_reason": "duplicate"})
 
     assert (canceled.status, canceled.cancellation_reason) == ("canceled", "duplicate")
@@ -179,47 +179,49 @@ def test_a_canceled_plan_cannot_be_paid(fake, api, intent, card):
 
 def test_creating_and_confirming_can_be_one_step(api, customer, card):
     paid = api.payment_intents.create(
-        planned(customer=customer.id, payment_method=card.id, confirm=True, off_session=True)
+        intent_params(customer=customer.id, payment_method=card.id, confirm=True, off_session=True)
     )
 
     assert paid.status == "succeeded"
 
 
-def test_a_payment_method_of_stripes_own_is_made_once_per_plan(fake, api):
+def test_a_test_payment_method_is_created_once_for_each_intent(fake, api):
     before = len(fake.account.all("payment_method"))
 
-    api.payment_intents.create(planned(payment_method="pm_card_visa", confirm=True))
+    api.payment_intents.create(intent_params(payment_method="pm_card_visa", confirm=True))
 
     assert len(fake.account.all("payment_method")) == before + 1
 
 
-def test_a_plan_with_a_payment_method_waits_for_confirmation(api, customer, card):
-    intent = api.payment_intents.create(planned(customer=customer.id, payment_method=card.id))
+def test_an_intent_with_a_payment_method_requires_confirmation(api, customer, card):
+    intent = api.payment_intents.create(intent_params(customer=customer.id, payment_method=card.id))
 
     assert intent.status == "requires_confirmation"
     assert api.payment_intents.confirm(intent.id).status == "succeeded"
 
 
-def test_choosing_a_payment_method_makes_it_wait_for_confirmation(api, intent, card):
+def test_an_update_with_a_payment_method_requires_confirmation(api, intent, card):
     updated = api.payment_intents.update(intent.id, {"payment_method": card.id})
 
     assert (updated.status, updated.payment_method) == ("requires_confirmation", card.id)
 
 
-def test_the_customers_default_payment_method_is_not_taken_by_itself(api, intent, customer, card):
+def test_the_customers_default_payment_method_is_not_used_automatically(
+    api, intent, customer, card
+):
     api.customers.update(customer.id, {"invoice_settings": {"default_payment_method": card.id}})
 
     assert unexpected_state(api.payment_intents.confirm, intent.id).id == intent.id
 
 
-def test_without_a_customer_there_is_nothing_to_confirm_with(api):
-    intent = api.payment_intents.create(planned())
+def test_an_intent_without_a_payment_method_cannot_be_confirmed(api):
+    intent = api.payment_intents.create(intent_params())
 
     unexpected_state(api.payment_intents.confirm, intent.id)
 
 
-def test_a_customers_card_needs_the_customer(api, card):
-    intent = api.payment_intents.create(planned())
+def test_a_customers_card_is_refused_on_an_intent_without_the_customer(api, card):
+    intent = api.payment_intents.create(intent_params())
 
     with pytest.raises(stripe.InvalidRequestError, match="Please include the Customer") as caught:
         api.payment_intents.confirm(intent.id, {"payment_method": card.id})
@@ -234,9 +236,9 @@ def test_a_card_can_be_saved_with_the_payment(api, customer, intent):
     assert api.payment_methods.retrieve(paid.payment_method).customer == customer.id
 
 
-def test_a_return_url_is_needed_where_a_method_might_redirect(api):
-    order = {"amount": 1000, "currency": "usd"}
-    intent = api.payment_intents.create(order)
+def test_a_return_url_is_required_if_a_method_might_redirect(api):
+    params = {"amount": 1000, "currency": "usd"}
+    intent = api.payment_intents.create(params)
 
     with pytest.raises(stripe.InvalidRequestError, match="you must provide a `return_url`"):
         api.payment_intents.confirm(intent.id, {"payment_method": "pm_card_visa"})
@@ -246,9 +248,9 @@ def test_a_return_url_is_needed_where_a_method_might_redirect(api):
     assert paid.status == "succeeded"
 
 
-def test_without_automatic_payment_methods_no_return_url_is_needed(api):
+def test_no_return_url_is_required_without_automatic_payment_methods(api):
     paid = api.payment_intents.create(
-        planned(
+        intent_params(
             automatic_payment_methods={"enabled": False},
             payment_method="pm_card_visa",
             confirm=True,
@@ -260,22 +262,24 @@ def test_without_automatic_payment_methods_no_return_url_is_needed(api):
 
 
 @pytest.mark.parametrize("name", ["off_session", "error_on_requires_action"])
-def test_what_is_for_a_confirmation_needs_one(api, name):
+def test_a_parameter_of_the_confirmation_is_refused_without_one(api, name):
     with pytest.raises(stripe.InvalidRequestError) as caught:
-        api.payment_intents.create(planned(**{name: True}))
+        api.payment_intents.create(intent_params(**{name: True}))
 
     assert caught.value.param == name
 
 
-def test_what_the_fake_does_not_know_it_says(api, intent):
+def test_an_unsupported_parameter_is_rejected(api, intent):
     with pytest.raises(stripe.InvalidRequestError, match="does not support transfer_data"):
-        api.payment_intents.create(planned(transfer_data={"destination": "acct_1"}))
+        api.payment_intents.create(intent_params(transfer_data={"destination": "acct_1"}))
     with pytest.raises(stripe.InvalidRequestError, match="does not support confirmation_token"):
         api.payment_intents.confirm(intent.id, {"confirmation_token": "ctoken_1"})
 
 
-def test_a_statement_descriptor_is_not_for_cards(api, card, customer):
-    intent = api.payment_intents.create(planned(customer=customer.id, statement_descriptor="SHOP"))
+def test_a_statement_descriptor_is_refused_for_a_card(api, card, customer):
+    intent = api.payment_intents.create(
+        intent_params(customer=customer.id, statement_descriptor="SHOP")
+    )
 
     with pytest.raises(stripe.InvalidRequestError) as caught:
         api.payment_intents.confirm(intent.id, {"payment_method": card.id})
@@ -283,50 +287,56 @@ def test_a_statement_descriptor_is_not_for_cards(api, card, customer):
 
 
 @pytest.mark.parametrize("name", ["payment_method_types", "allowed_payment_method_types"])
-def test_where_cards_are_named_a_statement_descriptor_is_refused_at_once(fake, name):
+def test_a_statement_descriptor_is_refused_immediately_if_the_type_is_card(fake, name):
     from aa_stripe.testing.base.refusals import Refusal
     from aa_stripe.testing.resources import payment_intents
 
-    order = {"amount": 1000, "currency": "usd", name: ["card"]}
+    params = {"amount": 1000, "currency": "usd", name: ["card"]}
 
     with pytest.raises(Refusal, match="statement_descriptor_suffix"):
-        payment_intents.create(fake.account, {**order, "statement_descriptor": "SHOP"})
-    intent = payment_intents.create(fake.account, order)
+        payment_intents.create(fake.account, {**params, "statement_descriptor": "SHOP"})
+    intent = payment_intents.create(fake.account, params)
     with pytest.raises(Refusal, match="statement_descriptor_suffix"):
         payment_intents.update(fake.account, {"statement_descriptor": "SHOP"}, intent["id"])
     with pytest.raises(Refusal, match="only specify one"):
         payment_intents.create(
-            fake.account, {**order, "automatic_payment_methods": {"enabled": True}}
+            fake.account, {**params, "automatic_payment_methods": {"enabled": True}}
         )
 
 
 @pytest.mark.parametrize("suffix", ["x" * 23, "A<B", "123"])
-def test_a_suffix_no_bank_would_print_is_refused(api, suffix):
+def test_an_invalid_statement_descriptor_suffix_is_refused(api, suffix):
     with pytest.raises(stripe.InvalidRequestError) as caught:
-        api.payment_intents.create(planned(statement_descriptor_suffix=suffix))
+        api.payment_intents.create(intent_params(statement_descriptor_suffix=suffix))
 
     assert caught.value.param == "statement_descriptor_suffix"
 
 
-def test_reserved_money_can_be_taken_in_part(fake, api):
+def test_an_authorized_amount_can_be_captured_in_part(fake, api):
     held = api.payment_intents.create(
-        planned(capture_method="manual", payment_method="pm_card_visa", confirm=True)
+        intent_params(capture_method="manual", payment_method="pm_card_visa", confirm=True)
     )
     assert (held.status, held.amount_capturable) == ("requires_capture", 1000)
     assert not api.charges.retrieve(held.latest_charge).captured
     assert types_of(fake)[-1] == "payment_intent.amount_capturable_updated"
 
-    taken = api.payment_intents.capture(held.id, {"amount_to_capture": 600, "metadata": {"a": "1"}})
+    captured = api.payment_intents.capture(
+        held.id, {"amount_to_capture": 600, "metadata": {"a": "1"}}
+    )
 
-    assert (taken.status, taken.amount_received, taken.amount_capturable) == ("succeeded", 600, 0)
-    assert taken.metadata["a"] == "1"
+    assert (captured.status, captured.amount_received, captured.amount_capturable) == (
+        "succeeded",
+        600,
+        0,
+    )
+    assert captured.metadata["a"] == "1"
     assert api.charges.retrieve(held.latest_charge).amount_captured == 600
     assert types_of(fake)[-2:] == ["charge.captured", "payment_intent.succeeded"]
 
 
-def test_reserved_money_can_be_taken_as_it_is(api):
+def test_an_authorized_amount_can_be_captured_in_full(api):
     held = api.payment_intents.create(
-        planned(capture_method="manual", payment_method="pm_card_visa", confirm=True)
+        intent_params(capture_method="manual", payment_method="pm_card_visa", confirm=True)
     )
 
     assert api.payment_intents.capture(held.id).amount_received == 1000
@@ -335,9 +345,9 @@ def test_reserved_money_can_be_taken_as_it_is(api):
 @pytest.mark.parametrize(
     ("amount", "code"), [(-1, "parameter_invalid_integer"), (1001, "amount_too_large")]
 )
-def test_no_more_than_what_is_reserved_can_be_taken(api, amount, code):
+def test_no_more_than_the_authorized_amount_can_be_captured(api, amount, code):
     held = api.payment_intents.create(
-        planned(capture_method="manual", payment_method="pm_card_visa", confirm=True)
+        intent_params(capture_method="manual", payment_method="pm_card_visa", confirm=True)
     )
 
     with pytest.raises(stripe.InvalidRequestError) as caught:
@@ -345,9 +355,9 @@ def test_no_more_than_what_is_reserved_can_be_taken(api, amount, code):
     assert (caught.value.code, caught.value.param) == (code, "amount_to_capture")
 
 
-def test_canceling_lets_go_what_is_reserved(api):
+def test_canceling_releases_the_authorized_amount(api):
     held = api.payment_intents.create(
-        planned(capture_method="manual", payment_method="pm_card_visa", confirm=True)
+        intent_params(capture_method="manual", payment_method="pm_card_visa", confirm=True)
     )
 
     api.payment_intents.cancel(held.id)
@@ -355,7 +365,7 @@ def test_canceling_lets_go_what_is_reserved(api):
     assert api.charges.retrieve(held.latest_charge).refunded
 
 
-def test_plans_are_found_by_customer_and_time(fake, api, intent, customer):
+def test_intents_are_listed_by_customer_and_time(fake, api, intent, customer):
     found = api.payment_intents.list({"customer": customer.id, "created": {"gte": intent.created}})
     assert [each.id for each in found] == [intent.id]
 
@@ -364,19 +374,19 @@ def test_plans_are_found_by_customer_and_time(fake, api, intent, customer):
     assert api.payment_intents.list({"created": {"gt": fake.now + 10}}).data == []
 
 
-def test_the_list_has_the_metadata(api):
-    api.payment_intents.create(planned(metadata={"uuid": "1"}))
+def test_a_listed_intent_has_its_metadata(api):
+    api.payment_intents.create(intent_params(metadata={"uuid": "1"}))
 
     assert api.payment_intents.list().data[0].metadata["uuid"] == "1"
 
 
-def test_the_plans_of_a_deleted_customer_are_still_found(api, intent, customer):
+def test_the_intents_of_a_deleted_customer_are_still_listed(api, intent, customer):
     api.customers.delete(customer.id)
 
     assert [each.id for each in api.payment_intents.list({"customer": customer.id})] == [intent.id]
 
 
-def test_the_plans_of_nobody_are_refused(api):
+def test_listing_the_intents_of_an_unknown_customer_is_refused(api):
     with pytest.raises(stripe.InvalidRequestError, match="No such customer: 'cus_none'"):
         api.payment_intents.list({"customer": "cus_none"})
 
@@ -385,7 +395,7 @@ def test_a_deleted_customer_cannot_be_charged(api, customer, intent):
     api.customers.delete(customer.id)
 
     for call in (
-        (api.payment_intents.create, planned(customer=customer.id)),
+        (api.payment_intents.create, intent_params(customer=customer.id)),
         (api.payment_intents.confirm, intent.id),
     ):
         with pytest.raises(stripe.InvalidRequestError, match="No such customer") as caught:
@@ -393,7 +403,7 @@ def test_a_deleted_customer_cannot_be_charged(api, customer, intent):
         assert (caught.value.http_status, caught.value.param) == (400, "customer")
 
 
-def test_an_unknown_plan_is_a_404(api):
+def test_an_unknown_intent_is_a_404(api):
     with pytest.raises(stripe.InvalidRequestError) as caught:
         api.payment_intents.retrieve("pi_none")
 

@@ -3,10 +3,10 @@ from __future__ import annotations
 import pytest
 import stripe
 
-from tests.testing.conftest import planned, types_of
+from tests.testing.conftest import intent_params, types_of
 
 
-def test_a_payment_method_shows_its_card_and_no_number(api):
+def test_a_payment_method_shows_its_card_without_the_number(api):
     made = api.payment_methods.create(
         {
             "type": "card",
@@ -28,14 +28,14 @@ def test_a_payment_method_shows_its_card_and_no_number(api):
     ("params", "param"),
     [({}, "type"), ({"type": "card"}, "card"), ({"type": "sepa_debit"}, "type")],
 )
-def test_only_cards_can_be_made(api, params, param):
+def test_only_cards_can_be_created(api, params, param):
     with pytest.raises(stripe.InvalidRequestError) as caught:
         api.payment_methods.create(params)
 
     assert caught.value.param == param
 
 
-def test_attaching_saves_it_for_a_customer(fake, api, customer):
+def test_a_payment_method_is_attached_to_a_customer(fake, api, customer):
     method = api.payment_methods.create({"type": "card", "card": {"token": "tok_visa"}})
 
     attached = api.payment_methods.attach(method.id, {"customer": customer.id})
@@ -45,7 +45,7 @@ def test_attaching_saves_it_for_a_customer(fake, api, customer):
     assert types_of(fake)[-1] == "payment_method.attached"
 
 
-def test_attaching_needs_a_customer(api):
+def test_attaching_requires_a_customer(api):
     with pytest.raises(stripe.InvalidRequestError, match="Missing required param: customer"):
         api.payment_methods.attach("pm_card_visa")
 
@@ -55,7 +55,7 @@ def test_attaching_twice_is_refused(api, card):
         api.payment_methods.attach(card.id, {"customer": api.customers.create().id})
 
 
-def test_a_payment_method_of_stripes_own_is_another_one_each_time(api, customer):
+def test_a_test_payment_method_is_copied_each_time(api, customer):
     first = api.payment_methods.attach("pm_card_visa", {"customer": customer.id})
     second = api.payment_methods.attach("pm_card_visa", {"customer": customer.id})
 
@@ -63,7 +63,7 @@ def test_a_payment_method_of_stripes_own_is_another_one_each_time(api, customer)
     assert first.card.fingerprint == second.card.fingerprint
 
 
-def test_detaching_is_for_good(fake, api, customer, card):
+def test_a_detached_payment_method_cannot_be_used_again(fake, api, customer, card):
     api.customers.update(customer.id, {"invoice_settings": {"default_payment_method": card.id}})
 
     assert api.payment_methods.detach(card.id).customer is None
@@ -76,7 +76,7 @@ def test_detaching_is_for_good(fake, api, customer, card):
         api.payment_methods.attach(card.id, {"customer": customer.id})
 
 
-def test_detaching_leaves_another_default(api, customer, card):
+def test_detaching_another_card_does_not_change_the_default(api, customer, card):
     other = api.payment_methods.attach("pm_card_visa", {"customer": customer.id})
     api.customers.update(customer.id, {"invoice_settings": {"default_payment_method": card.id}})
 
@@ -86,14 +86,14 @@ def test_detaching_leaves_another_default(api, customer, card):
     assert settings.default_payment_method == card.id
 
 
-def test_what_nobody_has_cannot_be_detached(api):
+def test_a_payment_method_without_a_customer_cannot_be_detached(api):
     method = api.payment_methods.create({"type": "card", "card": {"token": "tok_visa"}})
 
     with pytest.raises(stripe.InvalidRequestError, match="not attached to a customer"):
         api.payment_methods.detach(method.id)
 
 
-def test_an_update_changes_what_it_names(fake, api, card):
+def test_a_payment_method_can_be_updated(fake, api, card):
     updated = api.payment_methods.update(
         card.id,
         {
@@ -109,11 +109,11 @@ def test_an_update_changes_what_it_names(fake, api, card):
     assert types_of(fake)[-1] == "payment_method.updated"
 
 
-def test_the_payment_methods_of_nobody_are_not_listed(api, card):
+def test_no_payment_methods_are_listed_without_a_customer(api, card):
     assert api.payment_methods.list().data == []
 
 
-def test_a_list_can_be_narrowed_to_a_type(api, customer, card):
+def test_a_list_can_be_filtered_by_type(api, customer, card):
     params = {"customer": customer.id, "type": "sepa_debit"}
 
     assert api.payment_methods.list(params).data == []
@@ -126,10 +126,10 @@ def test_another_customers_payment_method_is_not_shown(api, card):
         api.customers.payment_methods.retrieve(other.id, card.id)
 
 
-def test_without_a_customer_it_pays_once(api):
+def test_a_payment_method_without_a_customer_can_be_used_once(api):
     method = api.payment_methods.create({"type": "card", "card": {"token": "tok_visa"}})
-    order = planned(payment_method=method.id, confirm=True)
+    params = intent_params(payment_method=method.id, confirm=True)
 
-    assert api.payment_intents.create(order).status == "succeeded"
+    assert api.payment_intents.create(params).status == "succeeded"
     with pytest.raises(stripe.InvalidRequestError, match="previously used with a PaymentIntent"):
-        api.payment_intents.create(order)
+        api.payment_intents.create(params)

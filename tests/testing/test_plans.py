@@ -6,12 +6,12 @@ from decimal import Decimal
 import pytest
 import stripe
 
-from tests.testing.conftest import planned_plan, refusal_of, subscribe, types_of
+from tests.testing.conftest import plan_params, refusal_of, subscribe, types_of
 
 
-def test_a_plan_has_a_product_inside(fake, api):
+def test_a_plan_can_be_created_with_its_product(fake, api):
     plan = api.plans.create(
-        planned_plan(
+        plan_params(
             product={"name": "Gold", "statement_descriptor": "GOLD CLUB"},
             nickname="g",
             metadata={"a": "1"},
@@ -32,10 +32,10 @@ def test_a_plan_has_a_product_inside(fake, api):
     assert types_of(fake) == ["product.created", "plan.created", "price.created"]
 
 
-def test_a_plan_may_be_of_a_product_that_is_there(api):
+def test_a_plan_can_be_created_for_an_existing_product(api):
     product = api.products.create({"name": "Gold"})
 
-    plan = api.plans.create(planned_plan(product=product.id))
+    plan = api.plans.create(plan_params(product=product.id))
 
     assert plan.product == product.id
 
@@ -64,16 +64,16 @@ def test_a_plan_may_be_of_a_product_that_is_there(api):
         ({"tiers_mode": "volume"}, None, "tiers_mode"),
     ],
 )
-def test_what_no_plan_can_be_made_of_is_refused(fake, api, changes, code, param):
-    error = refusal_of(api.plans.create, planned_plan(**changes))
+def test_a_plan_with_invalid_parameters_is_refused(fake, api, changes, code, param):
+    error = refusal_of(api.plans.create, plan_params(**changes))
 
     assert (error.http_status, error.code, error.param) == (400, code, param)
     assert fake.account.all("plan") == fake.account.all("price") == []
 
 
 @pytest.mark.parametrize("missing", ["currency", "interval", "product", "amount"])
-def test_what_is_missing_is_named(api, missing):
-    params = planned_plan()
+def test_the_error_names_the_missing_parameter(api, missing):
+    params = plan_params()
     del params[missing]
 
     error = refusal_of(api.plans.create, params)
@@ -81,9 +81,9 @@ def test_what_is_missing_is_named(api, missing):
     assert (error.code, error.param) == ("parameter_missing", missing)
 
 
-def test_it_may_recur_every_three_years(api):
+def test_an_interval_of_three_years_is_accepted(api):
     for interval, count in (("day", 1095), ("week", 156), ("month", 36), ("year", 3)):
-        plan = api.plans.create(planned_plan(interval=interval, interval_count=count))
+        plan = api.plans.create(plan_params(interval=interval, interval_count=count))
         assert plan.interval_count == count
 
 
@@ -96,7 +96,7 @@ def raw(fake, plan):
     [("0.05", None, "0.05"), ("1250", 1250, "1250"), ("1250.0", 1250, "1250")],
 )
 def test_an_amount_may_be_a_fraction(fake, api, sent, amount, written):
-    params = planned_plan(amount_decimal=Decimal(sent))
+    params = plan_params(amount_decimal=Decimal(sent))
     del params["amount"]
 
     plan = api.plans.create(params)
@@ -106,19 +106,19 @@ def test_an_amount_may_be_a_fraction(fake, api, sent, amount, written):
 
 
 @pytest.mark.parametrize("sent", ["0.0000000000001", "-1", "NaN", "Infinity"])
-def test_an_amount_that_is_none_is_refused(api, sent):
-    params = planned_plan(amount_decimal=sent)
+def test_an_invalid_amount_is_refused(api, sent):
+    params = plan_params(amount_decimal=sent)
     del params["amount"]
 
     assert refusal_of(api.plans.create, params).param == "amount_decimal"
 
 
-def test_a_free_plan_is_good(api):
-    assert api.plans.create(planned_plan(amount=0)).amount == 0
+def test_a_free_plan_is_accepted(api):
+    assert api.plans.create(plan_params(amount=0)).amount == 0
 
 
-def test_an_id_can_be_chosen_once(api, plan):
-    error = refusal_of(api.plans.create, planned_plan(id="gold"))
+def test_an_id_can_be_used_once(api, plan):
+    error = refusal_of(api.plans.create, plan_params(id="gold"))
 
     assert (error.http_status, error.code) == (400, "resource_already_exists")
     assert error.user_message == "Plan already exists."
@@ -126,14 +126,14 @@ def test_an_id_can_be_chosen_once(api, plan):
 
 @pytest.mark.parametrize("id", ["a b", "a/b", "ä", "a+b", "a%20b", "a?b#c"])
 def test_an_id_may_hold_any_characters(api, id):
-    api.plans.create(planned_plan(id=id))
+    api.plans.create(plan_params(id=id))
 
     assert api.plans.retrieve(id).id == id
     assert api.plans.update(id, {"nickname": "n"}).nickname == "n"
     assert api.plans.delete(id).deleted
 
 
-def test_what_does_not_change_the_price_can_be_changed(fake, api, plan):
+def test_fields_that_do_not_affect_the_price_can_be_changed(fake, api, plan):
     product = api.products.create({"name": "Silver"})
 
     changed = api.plans.update(
@@ -155,7 +155,7 @@ def test_what_does_not_change_the_price_can_be_changed(fake, api, plan):
 
 
 def test_plans_are_listed(api, plan):
-    other = api.plans.create(planned_plan(active=False))
+    other = api.plans.create(plan_params(active=False))
     api.prices.create({"currency": "usd", "unit_amount": 5, "product": plan.product})
 
     assert [item.id for item in api.plans.list().data] == [other.id, plan.id]
@@ -163,7 +163,7 @@ def test_plans_are_listed(api, plan):
     assert [item.id for item in api.plans.list({"product": other.product}).data] == [other.id]
 
 
-def test_who_subscribes_to_a_deleted_plan_keeps_it(fake, api, subscriber, plan):
+def test_a_subscription_to_a_deleted_plan_is_still_renewed(fake, api, subscriber, plan):
     subscription = subscribe(api, subscriber)
 
     deleted = api.plans.delete(plan.id)
@@ -177,7 +177,7 @@ def test_who_subscribes_to_a_deleted_plan_keeps_it(fake, api, subscriber, plan):
     assert len(api.invoices.list({"subscription": subscription.id}).data) == 2
 
 
-def test_nobody_else_subscribes_to_it(api, subscriber, plan):
+def test_a_deleted_plan_cannot_be_subscribed_to(api, subscriber, plan):
     api.plans.delete(plan.id)
 
     error = refusal_of(subscribe, api, subscriber)
@@ -186,13 +186,13 @@ def test_nobody_else_subscribes_to_it(api, subscriber, plan):
     assert error.user_message == "No such price: 'gold'"
 
 
-def test_the_same_key_makes_one_plan(fake, api):
+def test_the_same_key_creates_one_plan(fake, api):
     options = {"idempotency_key": "k"}
 
-    first = api.plans.create(planned_plan(), options)
-    second = api.plans.create(planned_plan(), options)
+    first = api.plans.create(plan_params(), options)
+    second = api.plans.create(plan_params(), options)
 
     assert first.id == second.id
     assert len(fake.account.all("plan")) == 1
     with pytest.raises(stripe.IdempotencyError):
-        api.plans.create(planned_plan(amount=5), options)
+        api.plans.create(plan_params(amount=5), options)

@@ -2,19 +2,19 @@ from __future__ import annotations
 
 import pytest
 
-from tests.testing.conftest import planned_plan, refusal_of, types_of
+from tests.testing.conftest import plan_params, refusal_of, types_of
 
 
-def priced(**changes):
+def price_params(**changes):
     return {"currency": "usd", "unit_amount": 1000, "product_data": {"name": "Gold"}, **changes}
 
 
 MONTHLY = {"interval": "month"}
 
 
-def test_a_price_that_recurs_is_a_plan_too(fake, api):
+def test_a_recurring_price_is_also_a_plan(fake, api):
     price = api.prices.create(
-        priced(recurring={"interval": "week", "interval_count": 2}, nickname="n")
+        price_params(recurring={"interval": "week", "interval_count": 2}, nickname="n")
     )
 
     plan = api.plans.retrieve(price.id)
@@ -28,15 +28,15 @@ def test_a_price_that_recurs_is_a_plan_too(fake, api):
     assert types_of(fake) == ["product.created", "plan.created", "price.created"]
 
 
-def test_a_plan_is_a_price_too(api, plan):
+def test_a_plan_is_also_a_price(api, plan):
     price = api.prices.retrieve(plan.id)
 
     assert (price.unit_amount, price.recurring.interval, price.type) == (1000, "month", "recurring")
     assert price.product == plan.product
 
 
-def test_a_price_for_once_is_no_plan(api):
-    price = api.prices.create(priced())
+def test_a_one_time_price_is_not_a_plan(api):
+    price = api.prices.create(price_params())
 
     assert (price.type, price.recurring) == ("one_time", None)
     assert refusal_of(api.plans.retrieve, price.id).http_status == 404
@@ -55,33 +55,33 @@ def test_a_price_for_once_is_no_plan(api):
         ({"custom_unit_amount": {"enabled": True}}, "custom_unit_amount"),
     ],
 )
-def test_what_no_price_can_be_made_of_is_refused(api, changes, param):
-    params = {name: value for name, value in priced(**changes).items() if value is not None}
+def test_a_price_with_invalid_parameters_is_refused(api, changes, param):
+    params = {name: value for name, value in price_params(**changes).items() if value is not None}
 
     assert refusal_of(api.prices.create, params).param == param
 
 
-def test_a_product_that_is_not_there_is_refused(api):
-    params = priced(product="prod_1")
+def test_an_unknown_product_is_refused(api):
+    params = price_params(product="prod_1")
     del params["product_data"]
 
     assert refusal_of(api.prices.create, params).code == "resource_missing"
 
 
-def test_a_lookup_key_is_of_one_price(api):
-    first = api.prices.create(priced(lookup_key="standard"))
+def test_a_lookup_key_belongs_to_one_price(api):
+    first = api.prices.create(price_params(lookup_key="standard"))
 
-    error = refusal_of(api.prices.create, priced(lookup_key="standard"))
-    second = api.prices.create(priced(lookup_key="standard", transfer_lookup_key=True))
+    error = refusal_of(api.prices.create, price_params(lookup_key="standard"))
+    second = api.prices.create(price_params(lookup_key="standard", transfer_lookup_key=True))
 
     assert error.param == "lookup_key"
     assert api.prices.retrieve(first.id).lookup_key is None
     assert [item.id for item in api.prices.list({"lookup_keys": ["standard"]}).data] == [second.id]
 
 
-def test_a_key_is_kept_when_its_transfer_is_refused(api):
-    first = api.prices.create(priced(lookup_key="standard"))
-    params = priced(lookup_key="standard", transfer_lookup_key=True, product="prod_none")
+def test_a_lookup_key_is_kept_when_its_transfer_is_refused(api):
+    first = api.prices.create(price_params(lookup_key="standard"))
+    params = price_params(lookup_key="standard", transfer_lookup_key=True, product="prod_none")
     del params["product_data"]
 
     assert refusal_of(api.prices.create, params).param == "product"
@@ -91,8 +91,8 @@ def test_a_key_is_kept_when_its_transfer_is_refused(api):
 
 
 def test_prices_are_listed(api, plan):
-    once = api.prices.create(priced())
-    yearly = api.prices.create(priced(recurring={"interval": "year"}, currency="eur"))
+    once = api.prices.create(price_params())
+    yearly = api.prices.create(price_params(recurring={"interval": "year"}, currency="eur"))
 
     def listed(**params):
         return [item.id for item in api.prices.list(params).data]
@@ -104,13 +104,13 @@ def test_prices_are_listed(api, plan):
     assert listed(product=plan.product) == [plan.id]
 
 
-def test_a_metadata_change_shows_in_both(api, plan):
+def test_a_change_of_a_price_changes_its_plan(api, plan):
     api.prices.update(plan.id, {"metadata": {"a": "1"}, "active": False})
 
     changed = api.plans.retrieve(plan.id)
     assert (changed.metadata.a, changed.active) == ("1", False)
 
 
-def test_ids_are_chosen_by_stripe_unless_it_is_a_plan(api):
-    assert api.prices.create(priced()).id.startswith("price_")
-    assert api.plans.create(planned_plan()).id.startswith("price_")
+def test_stripe_chooses_the_id_when_none_is_given(api):
+    assert api.prices.create(price_params()).id.startswith("price_")
+    assert api.plans.create(plan_params()).id.startswith("price_")

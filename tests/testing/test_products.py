@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.testing.conftest import planned_plan, refusal_of, types_of
+from tests.testing.conftest import plan_params, refusal_of, types_of
 
 
 def test_a_product_is_created_changed_and_deleted(fake, api):
@@ -16,7 +16,7 @@ def test_a_product_is_created_changed_and_deleted(fake, api):
     assert types_of(fake) == ["product.created", "product.updated", "product.deleted"]
 
 
-def test_its_id_can_be_chosen_once(api):
+def test_an_id_can_be_used_once(api):
     api.products.create({"id": "a b/ü", "name": "Gold"})
 
     error = refusal_of(api.products.create, {"id": "a b/ü", "name": "Silver"})
@@ -35,7 +35,7 @@ def test_a_product_with_a_price_cannot_be_deleted(api, plan):
 
 @pytest.mark.parametrize("text", ["x" * 23, "a<b", "a>b", "a\\b", 'a"b', "a'b", "123"])
 @pytest.mark.parametrize("verb", ["create", "update"])
-def test_what_a_bank_would_not_print_is_refused(api, verb, text):
+def test_an_invalid_statement_descriptor_is_refused(api, verb, text):
     product = api.products.create({"name": "Gold"})
 
     if verb == "create":
@@ -46,7 +46,7 @@ def test_what_a_bank_would_not_print_is_refused(api, verb, text):
     assert (error.http_status, error.param) == (400, "statement_descriptor")
 
 
-def test_a_descriptor_of_22_characters_is_good(api):
+def test_a_statement_descriptor_of_22_characters_is_accepted(api):
     product = api.products.create(
         {"name": "Gold", "statement_descriptor": "GOLD*MEMBERSHIP OF 22C"}
     )
@@ -54,7 +54,7 @@ def test_a_descriptor_of_22_characters_is_good(api):
     assert product.statement_descriptor == "GOLD*MEMBERSHIP OF 22C"
 
 
-def test_the_default_price_is_one_that_is_there(api, plan):
+def test_the_default_price_must_exist(api, plan):
     api.products.update(plan.product, {"default_price": plan.id})
 
     error = refusal_of(api.products.update, plan.product, {"default_price": "none"})
@@ -76,7 +76,7 @@ def test_products_are_listed(api):
     ]
 
 
-def test_a_price_inside_is_not_supported(api):
+def test_creating_a_product_with_its_price_is_not_supported(api):
     error = refusal_of(
         api.products.create, {"name": "Gold", "default_price_data": {"currency": "usd"}}
     )
@@ -84,12 +84,12 @@ def test_a_price_inside_is_not_supported(api):
     assert "FakeStripe does not support default_price_data" in str(error.user_message)
 
 
-def test_of_a_product_inside_a_plan_the_parameter_is_named_in_full(api):
+def test_an_error_of_a_plans_product_names_the_whole_parameter(api):
     api.products.create({"id": "gold", "name": "Gold"})
 
-    taken = refusal_of(api.plans.create, planned_plan(product={"name": "Gold", "id": "gold"}))
+    taken = refusal_of(api.plans.create, plan_params(product={"name": "Gold", "id": "gold"}))
     bad = refusal_of(
-        api.plans.create, planned_plan(product={"name": "Gold", "statement_descriptor": "<"})
+        api.plans.create, plan_params(product={"name": "Gold", "statement_descriptor": "<"})
     )
 
     assert taken.param == "product[id]"

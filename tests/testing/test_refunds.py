@@ -3,25 +3,25 @@ from __future__ import annotations
 import pytest
 import stripe
 
-from tests.testing.conftest import planned, types_of
+from tests.testing.conftest import intent_params, types_of
 
 
 def charge_of(api, intent):
     return api.charges.retrieve(intent.latest_charge)
 
 
-def bought(api, card):
-    return api.payment_intents.create(planned(payment_method=card, confirm=True))
+def pay_with(api, card):
+    return api.payment_intents.create(intent_params(payment_method=card, confirm=True))
 
 
 @pytest.fixture
 def pending(api):
-    """A refund of 4 dollars that is not over."""
-    intent = bought(api, "pm_card_pendingRefund")
+    """A pending refund of 4 dollars."""
+    intent = pay_with(api, "pm_card_pendingRefund")
     return api.refunds.create({"payment_intent": intent.id, "amount": 400})
 
 
-def test_a_part_can_be_given_back(fake, api, paid):
+def test_a_charge_can_be_refunded_in_part(fake, api, paid):
     refund = api.refunds.create(
         {
             "charge": paid.latest_charge,
@@ -41,7 +41,7 @@ def test_a_part_can_be_given_back(fake, api, paid):
     assert fake.events[-1]["data"]["previous_attributes"]["amount_refunded"] == 0
 
 
-def test_without_an_amount_all_that_is_left_is_given_back(api, paid):
+def test_a_refund_without_an_amount_refunds_the_rest(api, paid):
     api.refunds.create({"payment_intent": paid.id, "amount": 300})
 
     refund = api.refunds.create({"payment_intent": paid.id})
@@ -51,35 +51,35 @@ def test_without_an_amount_all_that_is_left_is_given_back(api, paid):
     assert (charge.amount_refunded, charge.refunded) == (1000, True)
 
 
-def test_a_refund_is_booked(api, paid):
+def test_a_refund_has_a_balance_transaction(api, paid):
     refund = api.refunds.create({"payment_intent": paid.id})
 
-    booked = api.balance_transactions.retrieve(refund.balance_transaction)
+    transaction = api.balance_transactions.retrieve(refund.balance_transaction)
 
-    assert (booked.amount, booked.fee, booked.type) == (-1000, 0, "refund")
+    assert (transaction.amount, transaction.fee, transaction.type) == (-1000, 0, "refund")
 
 
-def test_refunds_are_found_by_charge_and_plan(api, paid):
+def test_refunds_are_listed_by_charge_and_payment_intent(api, paid):
     first = api.refunds.create({"payment_intent": paid.id, "amount": 100})
     second = api.refunds.create({"payment_intent": paid.id, "amount": 100})
-    elsewhere = api.refunds.create({"payment_intent": bought(api, "pm_card_visa").id})
+    elsewhere = api.refunds.create({"payment_intent": pay_with(api, "pm_card_visa").id})
 
-    def found(**params):
+    def listed(**params):
         return [refund.id for refund in api.refunds.list(params)]
 
-    assert found() == [elsewhere.id, second.id, first.id]
-    assert found(charge=paid.latest_charge) == [second.id, first.id]
-    assert found(payment_intent=paid.id) == [second.id, first.id]
+    assert listed() == [elsewhere.id, second.id, first.id]
+    assert listed(charge=paid.latest_charge) == [second.id, first.id]
+    assert listed(payment_intent=paid.id) == [second.id, first.id]
 
 
-def test_the_refunds_of_an_unknown_charge_are_refused(api):
+def test_listing_the_refunds_of_an_unknown_charge_is_refused(api):
     with pytest.raises(stripe.InvalidRequestError, match="No such charge: 'ch_none'"):
         api.refunds.list({"charge": "ch_none"})
 
 
 def test_a_charge_lists_its_refunds(fake, api, paid):
     refund = api.refunds.create({"payment_intent": paid.id})
-    elsewhere = api.refunds.create({"payment_intent": bought(api, "pm_card_visa").id})
+    elsewhere = api.refunds.create({"payment_intent": pay_with(api, "pm_card_visa").id})
     charges = {"api_key": "sk_test_1"}
     original, stripe.default_http_client = stripe.default_http_client, fake.http_client
     try:
@@ -100,23 +100,23 @@ def test_the_metadata_can_be_changed(fake, api, paid):
     assert types_of(fake)[-1] == "refund.updated"
 
 
-def test_a_refund_needs_to_know_of_what(api):
+def test_a_refund_requires_a_charge_or_an_intent(api):
     with pytest.raises(stripe.InvalidRequestError) as caught:
         api.refunds.create({"amount": 100})
 
     assert caught.value.code == "parameter_missing"
 
 
-def test_what_was_never_tried_cannot_be_given_back(api, intent):
+def test_an_unconfirmed_payment_cannot_be_refunded(api, intent):
     with pytest.raises(stripe.InvalidRequestError, match="does not have a successful charge"):
         api.refunds.create({"payment_intent": intent.id})
 
 
-def test_what_failed_or_is_only_reserved_cannot_be_given_back(api, intent):
+def test_a_failed_or_uncaptured_payment_cannot_be_refunded(api, intent):
     with pytest.raises(stripe.CardError):
         api.payment_intents.confirm(intent.id, {"payment_method": "pm_card_chargeDeclined"})
     held = api.payment_intents.create(
-        planned(capture_method="manual", payment_method="pm_card_visa", confirm=True)
+        intent_params(capture_method="manual", payment_method="pm_card_visa", confirm=True)
     )
 
     for id in (intent.id, held.id):
@@ -124,7 +124,7 @@ def test_what_failed_or_is_only_reserved_cannot_be_given_back(api, intent):
             api.refunds.create({"payment_intent": id})
 
 
-def test_a_pending_refund_counts(api, pending):
+def test_a_pending_refund_is_part_of_the_refunded_amount(api, pending):
     assert pending.status == "pending"
     assert api.charges.retrieve(pending.charge).amount_refunded == 400
 
@@ -137,7 +137,7 @@ def test_a_pending_refund_can_succeed(fake, api, pending):
     assert types_of(fake)[-2:] == ["refund.updated", "charge.refund.updated"]
 
 
-def test_a_refund_that_fails_gives_back(fake, api, pending):
+def test_a_failed_refund_is_not_part_of_the_refunded_amount(fake, api, pending):
     fake.settle_refund(pending.id, "failed")
 
     refund = api.refunds.retrieve(pending.id, {"expand": ["failure_balance_transaction"]})
@@ -149,8 +149,8 @@ def test_a_refund_that_fails_gives_back(fake, api, pending):
     assert api.refunds.create({"charge": pending.charge}).amount == 1000
 
 
-def test_a_refund_that_had_succeeded_may_fail_later(fake, api):
-    intent = bought(api, "pm_card_refundFail")
+def test_a_succeeded_refund_can_fail_later(fake, api):
+    intent = pay_with(api, "pm_card_refundFail")
     refund = api.refunds.create({"payment_intent": intent.id})
     assert refund.status == "succeeded"
 
@@ -159,7 +159,7 @@ def test_a_refund_that_had_succeeded_may_fail_later(fake, api):
     assert not charge_of(api, intent).refunded
 
 
-def test_a_refund_that_waits_for_the_customer_can_be_canceled(fake, api, pending):
+def test_a_refund_that_requires_action_can_be_canceled(fake, api, pending):
     fake.settle_refund(pending.id, "requires_action")
 
     canceled = api.refunds.cancel(pending.id)
@@ -168,12 +168,12 @@ def test_a_refund_that_waits_for_the_customer_can_be_canceled(fake, api, pending
     assert api.charges.retrieve(pending.charge).amount_refunded == 0
 
 
-def test_another_refund_cannot_be_canceled(api, pending):
+def test_a_pending_refund_cannot_be_canceled(api, pending):
     with pytest.raises(stripe.InvalidRequestError, match="it has a status of pending"):
         api.refunds.cancel(pending.id)
 
 
-def test_a_refund_is_settled_once_and_for_all(fake, pending):
+def test_a_refund_can_be_settled_only_once(fake, pending):
     fake.settle_refund(pending.id, "failed")
 
     with pytest.raises(ValueError, match="cannot be settled"):
@@ -184,9 +184,9 @@ def test_a_refund_is_settled_once_and_for_all(fake, pending):
         fake.settle_refund(pending.id, "done")
 
 
-def test_only_what_was_taken_can_be_given_back(api):
+def test_only_the_captured_amount_can_be_refunded(api):
     held = api.payment_intents.create(
-        planned(capture_method="manual", payment_method="pm_card_visa", confirm=True)
+        intent_params(capture_method="manual", payment_method="pm_card_visa", confirm=True)
     )
     api.payment_intents.capture(held.id, {"amount_to_capture": 600})
 

@@ -1,4 +1,4 @@
-"""What time does to subscriptions."""
+"""Subscriptions while time passes: renewals, failed payments, trials and pauses."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.testing.conftest import (
     change_card,
     client_of,
     customer_with,
-    planned_plan,
+    plan_params,
     refusal_of,
     subscribe,
     types_of,
@@ -22,7 +22,7 @@ DAY = 24 * 60 * 60
 
 
 def invoices_of(api, subscription):
-    """The invoices of the subscription, oldest first."""
+    """Return the invoices of the subscription, oldest first."""
     return api.invoices.list({"subscription": subscription.id, "limit": 100}).data[::-1]
 
 
@@ -31,7 +31,7 @@ def status_of(api, subscription):
 
 
 def end_of(subscription):
-    """When the subscription's period ends."""
+    """Return the time at which the subscription's period ends."""
     return subscription["items"].data[0].current_period_end
 
 
@@ -68,14 +68,14 @@ def test_a_good_card_is_charged_for_each_period(fake, api, subscription):
     assert set(fake.events[before]["data"]["previous_attributes"]) == {"items"}
 
 
-def test_a_second_too_early_nothing_happens(fake, api, subscription):
+def test_a_subscription_is_not_renewed_before_its_period_ends(fake, api, subscription):
     fake.advance(end_of(subscription) - fake.now - 60)
 
     assert len(invoices_of(api, subscription)) == 1
 
 
-def test_many_periods_pass_at_once_each_at_its_time(fake, api, subscriber):
-    api.plans.create(planned_plan(id="gold", interval="week"))
+def test_many_periods_are_renewed_in_one_advance_each_at_its_time(fake, api, subscriber):
+    api.plans.create(plan_params(id="gold", interval="week"))
     subscription = subscribe(api, subscriber)
 
     fake.advance(10 * 7 * DAY)
@@ -89,15 +89,15 @@ def test_many_periods_pass_at_once_each_at_its_time(fake, api, subscriber):
 @pytest.mark.parametrize(
     ("interval", "count", "days"), [("day", 1, 1), ("week", 2, 14), ("day", 10, 10)]
 )
-def test_a_period_lasts_as_long_as_the_plan_says(fake, api, subscriber, interval, count, days):
-    api.plans.create(planned_plan(id="gold", interval=interval, interval_count=count))
+def test_a_period_lasts_for_the_plans_interval(fake, api, subscriber, interval, count, days):
+    api.plans.create(plan_params(id="gold", interval=interval, interval_count=count))
 
     subscription = subscribe(api, subscriber)
 
     assert end_of(subscription) - subscription.created == days * DAY
 
 
-def test_the_day_is_kept_through_shorter_months(fake, api, subscriber, plan):
+def test_the_day_of_renewal_is_kept_after_shorter_months(fake, api, subscriber, plan):
     begun = datetime(2031, 1, 31, 12, tzinfo=timezone.utc)
     fake.advance(begun.timestamp() - fake.now)
     subscription = subscribe(api, subscriber)
@@ -111,8 +111,8 @@ def test_the_day_is_kept_through_shorter_months(fake, api, subscriber, plan):
     assert [(start.month, start.day) for start in starts] == [(1, 31), (2, 28), (3, 31), (4, 30)]
 
 
-def test_leap_years_and_years(fake, api, subscriber):
-    api.plans.create(planned_plan(id="gold", interval="year"))
+def test_a_yearly_period_that_begins_on_february_29_ends_on_february_28(fake, api, subscriber):
+    api.plans.create(plan_params(id="gold", interval="year"))
     fake.advance(datetime(2032, 2, 29, 12, tzinfo=timezone.utc).timestamp() - fake.now)
 
     subscription = subscribe(api, subscriber)
@@ -135,15 +135,17 @@ def test_several_subscriptions_are_renewed_in_order(fake, api, subscriber, plan)
     assert renewed == [first.id, second.id, first.id, second.id]
 
 
-def test_time_that_goes_back_is_refused(fake, subscription):
+def test_the_clock_cannot_go_back(fake, subscription):
     with pytest.raises(ValueError, match="does not go back"):
         fake.advance(-1)
 
 
-# Arrears
+# Failed payments
 
 
-def test_a_declining_card_is_tried_again_and_then_it_is_over(fake, api, subscriber, subscription):
+def test_a_declining_card_is_retried_and_then_the_subscription_is_canceled(
+    fake, api, subscriber, subscription
+):
     change_card(api, subscriber, "pm_card_chargeCustomerFail")
     fake.advance(end_of(subscription) - fake.now + 60)
 
@@ -168,17 +170,17 @@ def test_a_declining_card_is_tried_again_and_then_it_is_over(fake, api, subscrib
     assert len(invoices_of(api, subscription)) == 2
 
 
-@pytest.mark.parametrize("outcome", ["unpaid", "past_due"])
-def test_what_becomes_of_it_in_the_end_can_be_chosen(outcome):
-    fake = FakeStripe(after_last_retry=outcome)
+@pytest.mark.parametrize("status", ["unpaid", "past_due"])
+def test_the_status_after_the_last_retry_can_be_chosen(status):
+    fake = FakeStripe(after_last_retry=status)
     api = client_of(fake)
-    api.plans.create(planned_plan(id="gold", interval="year"))
+    api.plans.create(plan_params(id="gold", interval="year"))
     customer = customer_with(api)
     subscription = subscribe(api, customer)
     change_card(api, customer, "pm_card_chargeCustomerFail")
 
     fake.advance(400 * DAY)
-    assert status_of(api, subscription) == outcome
+    assert status_of(api, subscription) == status
 
     change_card(api, customer, "pm_card_visa")
     latest = api.subscriptions.retrieve(subscription.id).latest_invoice
@@ -186,15 +188,15 @@ def test_what_becomes_of_it_in_the_end_can_be_chosen(outcome):
     assert status_of(api, subscription) == "active"
 
 
-def test_another_outcome_is_none():
+def test_an_unknown_status_after_the_last_retry_is_an_error():
     with pytest.raises(ValueError, match="canceled, unpaid, past_due"):
         FakeStripe(after_last_retry="forgotten")
 
 
-def test_what_is_unpaid_goes_on_without_being_collected():
+def test_an_unpaid_subscription_is_renewed_with_draft_invoices():
     fake = FakeStripe(after_last_retry="unpaid")
     api = client_of(fake)
-    api.plans.create(planned_plan(id="gold"))
+    api.plans.create(plan_params(id="gold"))
     customer = customer_with(api)
     subscription = subscribe(api, customer)
     change_card(api, customer, "pm_card_chargeCustomerFail")
@@ -207,7 +209,9 @@ def test_what_is_unpaid_goes_on_without_being_collected():
     assert "Only an open invoice" in str(refusal_of(api.invoices.pay, latest.id).user_message)
 
 
-def test_a_card_that_is_replaced_in_time_settles_it(fake, api, subscriber, subscription):
+def test_a_replaced_card_pays_the_open_invoice_on_the_next_retry(
+    fake, api, subscriber, subscription
+):
     change_card(api, subscriber, "pm_card_chargeCustomerFail")
     fake.advance(end_of(subscription) - fake.now + DAY)
     change_card(api, subscriber, "pm_card_visa")
@@ -220,7 +224,9 @@ def test_a_card_that_is_replaced_in_time_settles_it(fake, api, subscriber, subsc
     assert fake.events[-1]["data"]["previous_attributes"] == {"status": "past_due"}
 
 
-def test_the_customer_pays_what_is_past_due_in_the_browser(fake, api, subscriber, subscription):
+def test_the_customer_can_pay_a_past_due_invoice_in_the_browser(
+    fake, api, subscriber, subscription
+):
     change_card(api, subscriber, "pm_card_authenticationRequired")
     fake.advance(end_of(subscription) - fake.now + DAY)
     assert status_of(api, subscription) == "past_due"
@@ -234,7 +240,7 @@ def test_the_customer_pays_what_is_past_due_in_the_browser(fake, api, subscriber
     assert status_of(api, subscription) == "active"
 
 
-def test_nothing_to_pay_with_is_a_failed_attempt(fake, api, subscriber, subscription):
+def test_a_renewal_without_a_card_is_a_failed_attempt(fake, api, subscriber, subscription):
     api.customers.update(subscriber.id, {"invoice_settings": {"default_payment_method": ""}})
 
     fake.advance(end_of(subscription) - fake.now + 60)
@@ -247,8 +253,8 @@ def test_nothing_to_pay_with_is_a_failed_attempt(fake, api, subscriber, subscrip
     assert api.invoices.retrieve(latest.id).attempt_count == 2
 
 
-def test_an_older_invoice_that_is_paid_does_not_settle_the_newer(fake, api, subscriber):
-    api.plans.create(planned_plan(id="gold", interval="day"))
+def test_paying_an_older_invoice_does_not_activate_the_subscription(fake, api, subscriber):
+    api.plans.create(plan_params(id="gold", interval="day"))
     subscription = subscribe(api, subscriber)
     change_card(api, subscriber, "pm_card_chargeCustomerFail")
     fake.advance(2 * DAY + 60)
@@ -262,8 +268,8 @@ def test_an_older_invoice_that_is_paid_does_not_settle_the_newer(fake, api, subs
     assert status_of(api, subscription) == "active"
 
 
-def test_an_older_invoice_that_fails_does_not_undo_the_newer(fake, api, subscriber):
-    api.plans.create(planned_plan(id="gold", interval="day"))
+def test_a_failed_older_invoice_does_not_change_the_status(fake, api, subscriber):
+    api.plans.create(plan_params(id="gold", interval="day"))
     subscription = subscribe(api, subscriber)
     bad = change_card(api, subscriber, "pm_card_chargeCustomerFail")
     fake.advance(2 * DAY + 60)
@@ -277,8 +283,8 @@ def test_an_older_invoice_that_fails_does_not_undo_the_newer(fake, api, subscrib
     assert status_of(api, subscription) == "active"
 
 
-def test_arrears_of_a_short_period_end_the_subscription_too(fake, api, subscriber):
-    api.plans.create(planned_plan(id="gold", interval="week"))
+def test_a_subscription_with_a_short_period_is_canceled_after_the_last_retry(fake, api, subscriber):
+    api.plans.create(plan_params(id="gold", interval="week"))
     subscription = subscribe(api, subscriber)
     change_card(api, subscriber, "pm_card_chargeCustomerFail")
 
@@ -289,7 +295,7 @@ def test_arrears_of_a_short_period_end_the_subscription_too(fake, api, subscribe
     assert ended.ended_at == pytest.approx(end_of(subscription) + 15 * DAY, abs=10)
 
 
-def test_what_is_void_is_settled(fake, api, subscriber, subscription):
+def test_voiding_the_open_invoice_activates_the_subscription(fake, api, subscriber, subscription):
     change_card(api, subscriber, "pm_card_chargeCustomerFail")
     fake.advance(end_of(subscription) - fake.now + 60)
     latest = api.subscriptions.retrieve(subscription.id).latest_invoice
@@ -302,7 +308,9 @@ def test_what_is_void_is_settled(fake, api, subscriber, subscription):
     assert payment.status == "canceled"
 
 
-def test_after_canceling_nothing_is_collected_but_by_hand(fake, api, subscriber, subscription):
+def test_an_open_invoice_is_collected_only_by_hand_after_the_cancellation(
+    fake, api, subscriber, subscription
+):
     change_card(api, subscriber, "pm_card_chargeCustomerFail")
     fake.advance(end_of(subscription) - fake.now + 60)
     latest = api.subscriptions.retrieve(subscription.id).latest_invoice
@@ -325,11 +333,11 @@ def test_after_canceling_nothing_is_collected_but_by_hand(fake, api, subscriber,
 
 @pytest.fixture
 def with_trial(api):
-    """The plan, with a trial of 14 days."""
-    return api.plans.create(planned_plan(id="gold", trial_period_days=14))
+    """The plan with a trial of 14 days."""
+    return api.plans.create(plan_params(id="gold", trial_period_days=14))
 
 
-def test_a_plans_trial_counts_when_it_is_asked_for(fake, api, subscriber, with_trial):
+def test_a_plans_trial_is_used_only_when_it_is_requested(fake, api, subscriber, with_trial):
     before = len(fake.events)
     trial = subscribe(api, subscriber, trial_from_plan=True)
     without = subscribe(api, subscriber)
@@ -350,16 +358,16 @@ def test_a_plans_trial_counts_when_it_is_asked_for(fake, api, subscriber, with_t
     ]
 
 
-def test_trial_from_a_plan_without_a_trial_is_none(api, subscriber, plan):
+def test_there_is_no_trial_from_a_plan_without_one(api, subscriber, plan):
     assert subscribe(api, subscriber, trial_from_plan=True).status == "active"
 
 
 @pytest.mark.parametrize("params", [{"trial_period_days": 0}, {"trial_end": "now"}])
-def test_no_trial_at_all(api, subscriber, with_trial, params):
+def test_a_subscription_can_be_created_without_a_trial(api, subscriber, with_trial, params):
     assert subscribe(api, subscriber, **params).status == "active"
 
 
-def test_days_of_the_subscription_come_before_the_plans(api, subscriber, with_trial):
+def test_the_trial_days_of_the_subscription_override_the_plans(api, subscriber, with_trial):
     trial = subscribe(api, subscriber, trial_from_plan=True, trial_period_days=30)
 
     assert trial.trial_end == trial.created + 30 * DAY
@@ -369,7 +377,9 @@ def test_a_trial_needs_no_card(api, with_trial):
     assert subscribe(api, api.customers.create(), trial_from_plan=True).status == "trialing"
 
 
-def test_a_trial_is_announced_and_then_paid_for(fake, api, subscriber, with_trial):
+def test_the_end_of_a_trial_is_announced_and_then_the_period_is_paid(
+    fake, api, subscriber, with_trial
+):
     trial = subscribe(api, subscriber, trial_from_plan=True)
     assert "customer.subscription.trial_will_end" not in types_of(fake)
 
@@ -384,7 +394,7 @@ def test_a_trial_is_announced_and_then_paid_for(fake, api, subscriber, with_tria
     assert types_of(fake).count("customer.subscription.trial_will_end") == 1
 
 
-def test_a_short_trial_is_announced_at_once(fake, api, subscriber, plan):
+def test_the_end_of_a_short_trial_is_announced_immediately(fake, api, subscriber, plan):
     subscribe(api, subscriber, trial_end=fake.now + 3 * DAY)
 
     assert types_of(fake)[-1] == "customer.subscription.trial_will_end"
@@ -404,7 +414,9 @@ def test_a_trial_that_ends_with_a_declining_card_is_past_due(fake, api, with_tri
     ("behavior", "status"),
     [("create_invoice", "past_due"), ("pause", "paused"), ("cancel", "canceled")],
 )
-def test_without_a_card_the_settings_decide(fake, api, with_trial, behavior, status):
+def test_the_trial_settings_decide_the_status_after_a_trial_without_a_card(
+    fake, api, with_trial, behavior, status
+):
     trial = subscribe(
         api,
         api.customers.create(),
@@ -419,13 +431,13 @@ def test_without_a_card_the_settings_decide(fake, api, with_trial, behavior, sta
     assert ended.ended_at == (trial.trial_end if status == "canceled" else None)
 
 
-def test_without_settings_an_invoice_is_made(api, subscriber, with_trial):
+def test_an_invoice_is_created_after_a_trial_by_default(api, subscriber, with_trial):
     trial = subscribe(api, subscriber, trial_from_plan=True)
 
     assert trial.trial_settings.end_behavior.missing_payment_method == "create_invoice"
 
 
-def test_what_is_canceled_in_its_trial_is_never_paid(fake, api, subscriber, with_trial):
+def test_a_subscription_canceled_in_its_trial_is_never_charged(fake, api, subscriber, with_trial):
     trial = subscribe(api, subscriber, trial_from_plan=True)
     api.subscriptions.update(trial.id, {"cancel_at_period_end": True})
 
@@ -436,7 +448,7 @@ def test_what_is_canceled_in_its_trial_is_never_paid(fake, api, subscriber, with
     assert fake.account.all("charge") == []
 
 
-def test_a_trial_can_be_ended_now(api, subscriber, with_trial):
+def test_a_trial_can_be_ended_immediately(api, subscriber, with_trial):
     trial = subscribe(api, subscriber, trial_from_plan=True)
 
     begun = api.subscriptions.update(trial.id, {"trial_end": "now"})
@@ -447,7 +459,7 @@ def test_a_trial_can_be_ended_now(api, subscriber, with_trial):
     assert again.latest_invoice == begun.latest_invoice
 
 
-def test_a_trial_can_be_made_longer(fake, api, subscriber, with_trial):
+def test_a_trial_can_be_extended(fake, api, subscriber, with_trial):
     trial = subscribe(api, subscriber, trial_from_plan=True)
     fake.advance(12 * DAY)
     later = fake.now + 20 * DAY
@@ -462,7 +474,7 @@ def test_a_trial_can_be_made_longer(fake, api, subscriber, with_trial):
     assert types_of(fake).count("customer.subscription.trial_will_end") == 2
 
 
-def test_a_trial_begins_with_the_subscription_only(fake, api, subscription):
+def test_a_trial_cannot_be_added_to_an_active_subscription(fake, api, subscription):
     error = refusal_of(api.subscriptions.update, subscription.id, {"trial_end": fake.now + 5 * DAY})
 
     assert error.param == "trial_end"
@@ -484,7 +496,7 @@ def paused(fake, api, with_trial):
     return api.subscriptions.retrieve(trial.id)
 
 
-def test_a_pause_is_announced_and_lasts(fake, api, paused):
+def test_a_pause_sends_an_event_and_has_no_end(fake, api, paused):
     assert types_of(fake)[-2:] == ["customer.subscription.updated", "customer.subscription.paused"]
 
     fake.advance(365 * DAY)
@@ -493,7 +505,7 @@ def test_a_pause_is_announced_and_lasts(fake, api, paused):
     assert len(invoices_of(api, paused)) == 1
 
 
-def test_it_is_resumed_when_it_is_paid(fake, api, paused):
+def test_a_paused_subscription_is_resumed_when_its_invoice_is_paid(fake, api, paused):
     change_card(api, api.customers.retrieve(paused.customer), "pm_card_visa")
 
     resumed = api.subscriptions.resume(paused.id)
@@ -507,7 +519,7 @@ def test_it_is_resumed_when_it_is_paid(fake, api, paused):
     assert refusal_of(api.subscriptions.resume, paused.id).http_status == 400
 
 
-def test_it_stays_paused_while_it_is_not_paid(api, paused):
+def test_a_resumed_subscription_stays_paused_until_its_invoice_is_paid(api, paused):
     customer = api.customers.retrieve(paused.customer)
     change_card(api, customer, "pm_card_chargeCustomerFail")
 
@@ -520,8 +532,8 @@ def test_it_stays_paused_while_it_is_not_paid(api, paused):
 
 
 @pytest.mark.parametrize("as_object", [False, True])
-def test_it_is_resumed_now_or_never(api, paused, as_object):
-    """Until version 15 of the SDK the anchor is a word, later an object."""
+def test_resuming_with_an_unchanged_billing_anchor_is_refused(api, paused, as_object):
+    """The anchor is a string up to version 15 of the SDK, and an object later."""
     sent = {"type": "unchanged"} if as_object else "unchanged"
 
     error = refusal_of(api.subscriptions.resume, paused.id, {"billing_cycle_anchor": sent})
@@ -529,5 +541,5 @@ def test_it_is_resumed_now_or_never(api, paused, as_object):
     assert error.param == "billing_cycle_anchor"
 
 
-def test_it_can_be_canceled(api, paused):
+def test_a_paused_subscription_can_be_canceled(api, paused):
     assert api.subscriptions.cancel(paused.id).status == "canceled"

@@ -1,4 +1,4 @@
-"""The rooms of ``aa_stripe.testing``. Imports that are for type checkers only count as well."""
+"""The rooms of ``aa_stripe.testing`` and their imports, including those for type checkers only."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ LAYERS = [
     {"__init__"},
     {"__main__", "fixtures"},
 ]
-"""From the bottom to the top; a module imports from its own room and from lower layers."""
+"""The layers, lowest first; a module imports from its own room and from lower layers."""
 
 LEVELS = {name: level for level, names in enumerate(LAYERS) for name in names}
 
 
 def name_of(path):
-    """``http.api`` for a module, ``http`` for a room, ``__init__`` for the package itself."""
+    """Return ``http.api`` for a module, ``http`` for a room, ``__init__`` for the package."""
     parts = path.relative_to(FOLDER).with_suffix("").parts
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts) or "__init__"
 
@@ -44,7 +44,7 @@ MODULES = {name_of(path): path for path in FOLDER.rglob("*.py")}
 
 
 def imported_by(name):
-    """The modules of ours that a module names in an import, wherever that stands."""
+    """Yield the modules of this package that the module imports, at any level."""
     for node in ast.walk(ast.parse(MODULES[name].read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             yield from _ours(alias.name for alias in node.names)
@@ -60,7 +60,7 @@ def _ours(names):
 
 
 def _module(name):
-    """The module that a name is, or that it is in."""
+    """Return the module of that name or the module that contains it."""
     while name and name not in MODULES:
         name = name.rpartition(".")[0]
     return name or "__init__"
@@ -73,12 +73,12 @@ def room(name):
 IMPORTS = {name: set(imported_by(name)) for name in MODULES}
 
 
-def test_the_imports_are_read():
+def test_the_imports_are_found():
     assert {"base.refusals", "cards.card"} <= IMPORTS["account"]
     assert "resources.refunds" in IMPORTS["http.routes"]
 
 
-def test_no_module_imports_itself_in_a_circle():
+def test_there_are_no_circular_imports():
     list(TopologicalSorter(IMPORTS).static_order())
 
 
@@ -104,14 +104,14 @@ def test_every_folder_is_a_room():
 
 
 @pytest.mark.parametrize("name", ROOMS)
-def test_a_room_says_in_a_sentence_what_belongs_there(name):
+def test_a_room_has_a_docstring_of_one_sentence(name):
     (sentence,) = MODULES[name].read_text(encoding="utf-8").splitlines()
 
     assert sentence.startswith('"""')
     assert sentence.endswith('."""')
 
 
-def test_every_file_of_endpoints_is_in_the_routes():
+def test_every_module_of_endpoints_is_in_the_routes():
     routed = {route.handler.__module__.rpartition(".")[2] for route in ROUTES}
 
     assert {f"resources.{name}" for name in routed} | {"resources"} == {

@@ -8,7 +8,7 @@ from aa_stripe.testing.base.refusals import Refusal
 from aa_stripe.testing.http.schema import read
 
 
-def refused(name, sent):
+def error_of(name, sent):
     with pytest.raises(Refusal) as caught:
         read(name, sent)
     assert caught.value.status == 400
@@ -32,7 +32,7 @@ def test_parameters_get_the_types_of_the_sdk():
 
 
 @pytest.mark.parametrize(("sent", "expected"), [("true", True), ("one_off", "one_off")])
-def test_of_a_union_the_fitting_member_counts(sent, expected):
+def test_a_value_is_read_as_the_matching_member_of_a_union(sent, expected):
     assert read("PaymentIntentConfirmParams", {"off_session": sent}) == {"off_session": expected}
 
 
@@ -43,7 +43,7 @@ def test_a_time_is_a_number_or_a_range(created):
     assert read_created in (5, {"gte": 5})
 
 
-def test_metadata_that_counts_from_zero_is_no_list():
+def test_metadata_with_numbers_as_keys_is_not_a_list():
     assert read("RefundCreateParams", {"metadata": ["a"]}) == {"metadata": {"0": "a"}}
 
 
@@ -52,7 +52,7 @@ def test_metadata_can_be_emptied(value):
     assert read("CustomerUpdateParams", {"metadata": value}) == {"metadata": value}
 
 
-def test_a_fraction_stays_exact():
+def test_a_decimal_number_stays_exact():
     params = read("CouponCreateParams", {"percent_off": "12.5", "duration": "once"})
 
     assert params["percent_off"] == Decimal("12.5")
@@ -75,13 +75,13 @@ def test_a_fraction_stays_exact():
     ],
 )
 def test_an_unknown_parameter_is_refused(sent, message):
-    error = refused("PaymentIntentCreateParams", {"amount": "1000", "currency": "usd", **sent})
+    error = error_of("PaymentIntentCreateParams", {"amount": "1000", "currency": "usd", **sent})
 
     assert (error["message"], error["code"]) == (message, "parameter_unknown")
 
 
 def test_a_missing_parameter_is_refused():
-    error = refused("PaymentIntentCreateParams", {"currency": "usd"})
+    error = error_of("PaymentIntentCreateParams", {"currency": "usd"})
 
     assert error["message"] == "Missing required param: amount."
     assert (error["code"], error["param"]) == ("parameter_missing", "amount")
@@ -100,25 +100,25 @@ def test_a_missing_parameter_is_refused():
     ],
 )
 def test_a_value_of_the_wrong_type_is_refused(sent, message, code):
-    error = refused("PaymentIntentCreateParams", {"amount": "1", "currency": "usd", **sent})
+    error = error_of("PaymentIntentCreateParams", {"amount": "1", "currency": "usd", **sent})
 
     assert error["message"].startswith(message)
     assert error.get("code") == code
     assert error["param"] == next(iter(sent))
 
 
-def test_a_fraction_that_is_none_is_refused():
-    error = refused("CouponCreateParams", {"percent_off": "half"})
+def test_an_invalid_decimal_number_is_refused():
+    error = error_of("CouponCreateParams", {"percent_off": "half"})
 
     assert error["message"] == "Invalid decimal: half"
 
 
 @pytest.mark.parametrize("sent", [{"customer": ""}, {"amount": ""}])
-def test_what_cannot_be_unset_is_refused_when_empty(sent):
-    error = refused("PaymentIntentUpdateParams", sent)
+def test_an_empty_value_is_refused_if_the_parameter_cannot_be_unset(sent):
+    error = error_of("PaymentIntentUpdateParams", sent)
 
     assert error["code"] == "parameter_invalid_empty"
 
 
-def test_text_can_be_sent_empty():
+def test_a_text_may_be_empty():
     assert read("PaymentIntentUpdateParams", {"description": ""}) == {"description": ""}

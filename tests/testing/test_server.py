@@ -12,7 +12,7 @@ import stripe
 
 from aa_stripe.testing import Fault
 from aa_stripe.testing.http.server import HOST
-from tests.testing.conftest import planned
+from tests.testing.conftest import intent_params
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def remote(url):
 
 @contextmanager
 def remote_client(url):
-    """The SDK's client as users have it, talking over HTTP."""
+    """Yield the SDK's usual client, which sends requests over HTTP."""
     http_client = stripe.RequestsClient()
     try:
         yield stripe.StripeClient(
@@ -46,14 +46,14 @@ def exchange(url, method, path, headers=None, body=None):
     connection = http.client.HTTPConnection(urllib.parse.urlsplit(url).netloc)
     try:
         connection.request(method, path, body, headers or {})
-        answer = connection.getresponse()
-        return answer.status, dict(answer.getheaders()), answer.read()
+        response = connection.getresponse()
+        return response.status, dict(response.getheaders()), response.read()
     finally:
         connection.close()
 
 
-def at_once(number, action):
-    """Run ``action(index)`` in that many threads which begin together; return the results."""
+def run_concurrently(number, action):
+    """Run ``action(index)`` in that many threads that start together; return the results."""
     barrier, results = threading.Barrier(number), [None] * number
 
     def run(index):
@@ -79,9 +79,9 @@ def test_the_account_is_the_same_over_http(api, remote):
     assert remote.customers.retrieve(made.id).deleted
 
 
-def test_errors_come_over_http(remote):
+def test_errors_are_returned_over_http(remote):
     with pytest.raises(stripe.InvalidRequestError) as caught:
-        remote.payment_intents.create(planned(amount=0))
+        remote.payment_intents.create(intent_params(amount=0))
 
     assert caught.value.code == "parameter_invalid_integer"
     assert caught.value.request_id.startswith("req_")
@@ -92,7 +92,7 @@ def test_concurrent_confirmations_collect_once(fake, url, intent, card):
         with remote_client(url) as remote:
             return remote.payment_intents.confirm(intent.id, {"payment_method": card.id})
 
-    results = at_once(8, confirm)
+    results = run_concurrently(8, confirm)
 
     refused = [each for each in results if isinstance(each, stripe.InvalidRequestError)]
     assert len(refused) == 7
@@ -109,19 +109,19 @@ def test_concurrent_confirmations_with_one_key_collect_once(fake, url, intent, c
                 intent.id, {"payment_method": card.id}, {"idempotency_key": "k"}
             )
 
-    results = at_once(6, confirm)
+    results = run_concurrently(6, confirm)
 
     assert any(not isinstance(each, stripe.StripeError) for each in results)
     assert {each.http_status for each in results if isinstance(each, stripe.StripeError)} == {409}
     assert len(fake.account.all("charge")) == 1
 
 
-def test_concurrent_refunds_give_back_no_more_than_was_paid(fake, url, paid):
+def test_concurrent_refunds_do_not_exceed_the_payment(fake, url, paid):
     def refund(index):
         with remote_client(url) as remote:
             return remote.refunds.create({"payment_intent": paid.id, "amount": 400})
 
-    results = at_once(6, refund)
+    results = run_concurrently(6, refund)
 
     assert sum(isinstance(each, stripe.InvalidRequestError) for each in results) == 4
     assert fake.account.get("charge", paid.latest_charge)["amount_refunded"] == 800
@@ -136,26 +136,28 @@ def test_slow_requests_do_not_wait_for_each_other(fake, url):
         with remote_client(url) as remote:
             return remote.customers.list()
 
-    results = at_once(4, read)
+    results = run_concurrently(4, read)
 
-    assert [each.data for each in results] == [[]] * 4  # had they waited, the barrier had broken
+    assert [each.data for each in results] == [
+        []
+    ] * 4  # the barrier breaks if they wait for each other
 
 
 @pytest.mark.parametrize(("fault", "made"), [(Fault.REQUEST_LOST, 0), (Fault.ANSWER_LOST, 1)])
-def test_a_lost_answer_closes_the_connection(fake, remote, fault, made):
+def test_a_lost_request_or_response_closes_the_connection(fake, remote, fault, made):
     fake.fail_next("POST /v1/payment_intents", fault)
 
     with pytest.raises(stripe.APIConnectionError):
-        remote.payment_intents.create(planned())
+        remote.payment_intents.create(intent_params())
 
     assert len(fake.account.all("payment_intent")) == made
 
 
-def test_a_client_that_does_not_wait_for_its_answer_is_no_news(fake, url, capfd):
+def test_a_client_that_disconnects_early_causes_no_error_output(fake, url, capfd):
     fake.fail_next("GET /v1/customers", Fault.SLOW, seconds=0.2)
-    gone, answered = threading.Event(), threading.Event()
+    gone, responded = threading.Event(), threading.Event()
     fake.before_request.append(lambda request: gone.wait(5))
-    fake.after_request.append(lambda request, answer: answered.set())
+    fake.after_request.append(lambda request, response: responded.set())
     client = socket.create_connection((HOST, urllib.parse.urlsplit(url).port))
     client.sendall(b"GET /v1/customers HTTP/1.1\r\nAuthorization: Bearer sk_test_1\r\n\r\n")
 
@@ -163,12 +165,12 @@ def test_a_client_that_does_not_wait_for_its_answer_is_no_news(fake, url, capfd)
     client.close()
     gone.set()
 
-    assert answered.wait(5)
-    exchange(url, "OPTIONS", "/v1/customers")  # the other thread had time to complain
+    assert responded.wait(5)
+    exchange(url, "OPTIONS", "/v1/customers")  # gives the other thread time to print an error
     assert capfd.readouterr().err == ""
 
 
-def test_what_goes_wrong_in_the_server_itself_is_said(fake, url, capfd):
+def test_an_error_in_the_server_itself_is_printed(fake, url, capfd):
     fake.before_request.append(lambda request: 1 / 0)
 
     with pytest.raises(http.client.HTTPException):
@@ -177,17 +179,17 @@ def test_what_goes_wrong_in_the_server_itself_is_said(fake, url, capfd):
     assert "ZeroDivisionError" in capfd.readouterr().err
 
 
-def test_garbage_comes_over_http(fake, remote):
+def test_garbage_is_returned_over_http(fake, remote):
     fake.fail_next("POST /v1/payment_intents", Fault.GARBAGE)
 
     with pytest.raises(stripe.APIError) as caught:
-        remote.payment_intents.create(planned())
+        remote.payment_intents.create(intent_params())
 
     assert caught.value.http_status == 200
     assert "<html>" in caught.value.http_body
 
 
-def test_a_page_of_another_origin_may_call(url):
+def test_a_page_of_another_origin_may_send_requests(url):
     status, headers, _ = exchange(url, "OPTIONS", "/v1/payment_methods")
 
     assert status == 204
@@ -195,7 +197,7 @@ def test_a_page_of_another_origin_may_call(url):
     assert "authorization" in headers["Access-Control-Allow-Headers"]
 
 
-def test_a_body_that_is_no_text_is_refused_politely(url):
+def test_a_body_that_is_not_text_is_a_400(url):
     status, _, body = exchange(
         url, "POST", "/v1/customers", {"Authorization": "Bearer sk_test_1"}, b"\xff\xfe"
     )
@@ -212,7 +214,7 @@ def test_a_port_can_be_chosen_and_is_free_afterwards(fake):
         assert urllib.parse.urlsplit(url).port == port
 
 
-def test_two_cannot_have_one_port(fake, url):
+def test_two_servers_cannot_use_one_port(fake, url):
     with (
         pytest.raises(OSError, match="in use"),
         fake.serve(urllib.parse.urlsplit(url).port),

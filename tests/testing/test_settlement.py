@@ -3,32 +3,32 @@ from __future__ import annotations
 import pytest
 import stripe
 
-from tests.testing.conftest import planned, types_of
+from tests.testing.conftest import intent_params, types_of
 
 
 @pytest.fixture
 def processing(api):
-    """A payment that a bank has not decided about."""
+    """A payment that the bank has neither accepted nor declined yet."""
     return api.payment_intents.create(
-        planned(payment_method="pm_card_fakeProcessing", confirm=True)
+        intent_params(payment_method="pm_card_fakeProcessing", confirm=True)
     )
 
 
-def test_a_slow_bank_leaves_it_processing(fake, api, processing):
+def test_a_payment_at_a_slow_bank_is_processing(fake, api, processing):
     assert (processing.status, processing.amount_received) == ("processing", 0)
     charge = api.charges.retrieve(processing.latest_charge)
     assert (charge.status, charge.paid) == ("pending", False)
     assert types_of(fake)[-2:] == ["charge.pending", "payment_intent.processing"]
 
 
-def test_what_is_processing_can_neither_be_confirmed_nor_canceled(api, processing):
+def test_a_processing_payment_can_neither_be_confirmed_nor_canceled(api, processing):
     for call in (api.payment_intents.confirm, api.payment_intents.cancel):
         with pytest.raises(stripe.InvalidRequestError) as caught:
             call(processing.id)
         assert caught.value.code == "payment_intent_unexpected_state"
 
 
-def test_the_bank_may_pay(fake, api, processing):
+def test_a_processing_payment_can_succeed(fake, api, processing):
     settled = fake.settle(processing.id)
 
     found = api.payment_intents.retrieve(processing.id, {"expand": ["latest_charge"]})
@@ -38,7 +38,7 @@ def test_the_bank_may_pay(fake, api, processing):
     assert types_of(fake)[-2:] == ["charge.succeeded", "payment_intent.succeeded"]
 
 
-def test_the_bank_may_not_pay(fake, api, processing):
+def test_a_processing_payment_can_fail(fake, api, processing):
     fake.settle(processing.id, succeed=False)
 
     found = api.payment_intents.retrieve(processing.id)
@@ -48,7 +48,7 @@ def test_the_bank_may_not_pay(fake, api, processing):
     assert types_of(fake)[-2:] == ["charge.failed", "payment_intent.payment_failed"]
 
 
-def test_only_what_is_processing_can_be_settled(fake, intent):
+def test_only_a_processing_payment_can_be_settled(fake, intent):
     with pytest.raises(ValueError, match="is not processing"):
         fake.settle(intent.id)
     with pytest.raises(ValueError, match="There is no PaymentIntent"):

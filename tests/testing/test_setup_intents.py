@@ -8,7 +8,7 @@ from tests.testing.conftest import OFF_SITE, types_of
 
 @pytest.fixture
 def setup(api, customer):
-    """A plan to save another card of the customer."""
+    """A SetupIntent to save another card of the customer."""
     return api.setup_intents.create(
         {"customer": customer.id, "automatic_payment_methods": OFF_SITE, "metadata": {"a": "1"}}
     )
@@ -21,7 +21,7 @@ def unexpected_state(call, *args):
     assert caught.value.error.setup_intent.object == "setup_intent"
 
 
-def test_a_plan_is_what_was_said(fake, api, setup, customer):
+def test_a_setup_intent_is_created_with_its_parameters(fake, api, setup, customer):
     found = api.setup_intents.retrieve(setup.id)
 
     assert found.status == "requires_payment_method"
@@ -39,7 +39,7 @@ def test_confirming_saves_the_card(fake, api, setup, customer):
     assert types_of(fake)[-2:] == ["payment_method.attached", "setup_intent.succeeded"]
 
 
-def test_a_card_that_is_saved_already_can_be_confirmed(api, setup, card):
+def test_a_card_that_is_already_saved_can_be_confirmed(api, setup, card):
     assert api.setup_intents.confirm(setup.id, {"payment_method": card.id}).status == "succeeded"
 
 
@@ -52,7 +52,7 @@ def test_creating_and_confirming_can_be_one_step(api):
     assert api.payment_methods.retrieve(confirmed.payment_method).customer is None
 
 
-def test_a_plan_with_a_card_waits_for_confirmation(api, setup, card):
+def test_a_setup_intent_with_a_card_requires_confirmation(api, setup, card):
     updated = api.setup_intents.update(
         setup.id, {"payment_method": card.id, "description": "Card", "metadata": {"b": "2"}}
     )
@@ -62,7 +62,7 @@ def test_a_plan_with_a_card_waits_for_confirmation(api, setup, card):
     assert api.setup_intents.confirm(setup.id).status == "succeeded"
 
 
-def test_an_update_changes_nothing_else(api, setup):
+def test_an_update_of_the_description_does_not_change_the_status(api, setup):
     updated = api.setup_intents.update(setup.id, {"description": "Card"})
 
     assert updated.status == "requires_payment_method"
@@ -80,18 +80,18 @@ def test_a_declining_card_is_not_saved(fake, api, setup):
     assert types_of(fake)[-1] == "setup_intent.setup_failed"
 
 
-def test_without_a_card_there_is_nothing_to_confirm(api, setup):
+def test_a_setup_intent_without_a_card_cannot_be_confirmed(api, setup):
     unexpected_state(api.setup_intents.confirm, setup.id)
 
 
-def test_what_is_over_is_over(api, setup, card):
+def test_a_succeeded_setup_intent_cannot_be_confirmed_or_canceled(api, setup, card):
     api.setup_intents.confirm(setup.id, {"payment_method": card.id})
 
     unexpected_state(api.setup_intents.confirm, setup.id, {"payment_method": card.id})
     unexpected_state(api.setup_intents.cancel, setup.id)
 
 
-def test_a_plan_can_be_canceled(fake, api, setup, card):
+def test_a_setup_intent_can_be_canceled(fake, api, setup, card):
     canceled = api.setup_intents.cancel(setup.id, {"cancellation_reason": "abandoned"})
 
     assert (canceled.status, canceled.cancellation_reason) == ("canceled", "abandoned")
@@ -99,16 +99,16 @@ def test_a_plan_can_be_canceled(fake, api, setup, card):
     unexpected_state(api.setup_intents.confirm, setup.id, {"payment_method": card.id})
 
 
-def test_plans_are_found_by_customer(api, setup, customer):
+def test_setup_intents_are_listed_by_customer(api, setup, customer):
     other = api.setup_intents.create()
 
     assert [found.id for found in api.setup_intents.list()] == [other.id, setup.id]
     assert [found.id for found in api.setup_intents.list({"customer": customer.id})] == [setup.id]
 
 
-def test_anothers_card_is_refused(api, card):
-    plan = api.setup_intents.create({"automatic_payment_methods": OFF_SITE})
+def test_a_customers_card_is_refused_without_the_customer(api, card):
+    setup = api.setup_intents.create({"automatic_payment_methods": OFF_SITE})
 
     with pytest.raises(stripe.InvalidRequestError, match="Please include the Customer") as caught:
-        api.setup_intents.confirm(plan.id, {"payment_method": card.id})
+        api.setup_intents.confirm(setup.id, {"payment_method": card.id})
     assert caught.value.param == "payment_method"

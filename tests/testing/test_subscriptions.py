@@ -8,11 +8,11 @@ import stripe
 
 from aa_stripe.testing import Fault, Refusal
 from tests.testing.conftest import (
+    attach,
     change_card,
     customer_with,
-    planned_plan,
+    plan_params,
     refusal_of,
-    saved,
     subscribe,
     types_of,
 )
@@ -32,7 +32,7 @@ def intent_of(api, subscription):
 # Creating
 
 
-def test_a_subscription_is_paid_at_once(fake, api, subscriber, plan):
+def test_a_subscription_is_paid_immediately(fake, api, subscriber, plan):
     before = len(fake.events)
 
     subscription = subscribe(api, subscriber, metadata={"a": "1"}, description="Gold for Ada")
@@ -57,7 +57,7 @@ def test_a_subscription_is_paid_at_once(fake, api, subscriber, plan):
     assert fake.events[-1]["data"]["object"]["status"] == "active"
 
 
-def test_its_period_is_on_the_item(api, subscription):
+def test_the_period_of_a_subscription_is_on_its_item(api, subscription):
     (item,) = subscription["items"].data
 
     assert item.current_period_start == subscription.created == subscription.billing_cycle_anchor
@@ -67,9 +67,11 @@ def test_its_period_is_on_the_item(api, subscription):
     assert item.subscription == subscription.id
 
 
-def test_all_that_one_request_makes_is_of_one_moment(fake, api, subscriber, plan, monkeypatch):
-    a_second_each_look = SimpleNamespace(time=count(fake.now).__next__)
-    monkeypatch.setattr("aa_stripe.testing.account.time", a_second_each_look)
+def test_all_objects_and_events_of_one_request_have_the_same_time(
+    fake, api, subscriber, plan, monkeypatch
+):
+    clock_that_ticks_on_each_call = SimpleNamespace(time=count(fake.now).__next__)
+    monkeypatch.setattr("aa_stripe.testing.account.time", clock_that_ticks_on_each_call)
     before = len(fake.events)
 
     subscription = subscribe(api, subscriber)
@@ -80,7 +82,7 @@ def test_all_that_one_request_makes_is_of_one_moment(fake, api, subscriber, plan
 
 
 @pytest.mark.parametrize("name", ["plan", "price"])
-def test_plan_and_price_mean_the_same(api, subscriber, plan, name):
+def test_an_item_can_name_a_plan_or_a_price(api, subscriber, plan, name):
     subscription = api.subscriptions.create(
         {"customer": subscriber.id, "items": [{name: "gold", "quantity": 3}]}
     )
@@ -149,7 +151,7 @@ def test_a_price_can_be_subscribed_to(api, subscriber, plan):
         ({"metadata": {"k" * 41: "v"}}, None, "metadata"),
     ],
 )
-def test_what_no_subscription_can_be_made_of_is_refused(
+def test_a_subscription_with_invalid_parameters_is_refused(
     fake, api, subscriber, plan, params, code, param
 ):
     whole = {"customer": subscriber.id, "items": [{"price": "gold"}], **params}
@@ -162,7 +164,7 @@ def test_what_no_subscription_can_be_made_of_is_refused(
         assert fake.account.all(kind) == []
 
 
-def test_an_unknown_coupon_is_named_as_stripe_names_it(api, subscriber, plan):
+def test_the_error_names_the_unknown_coupon(api, subscriber, plan):
     error = refusal_of(lambda: subscribe(api, subscriber, discounts=[{"coupon": "none"}]))
 
     assert (error.http_status, error.code, error.param) == (
@@ -173,9 +175,9 @@ def test_an_unknown_coupon_is_named_as_stripe_names_it(api, subscriber, plan):
     assert error.user_message == "No such coupon: 'none'"
 
 
-def test_prices_of_a_subscription_go_together(api, subscriber, plan):
-    euro = api.plans.create(planned_plan(currency="eur"))
-    yearly = api.plans.create(planned_plan(interval="year"))
+def test_the_prices_of_a_subscription_must_have_one_currency_and_interval(api, subscriber, plan):
+    euro = api.plans.create(plan_params(currency="eur"))
+    yearly = api.plans.create(plan_params(interval="year"))
 
     for other in (euro, yearly):
         items = [{"price": "gold"}, {"price": other.id}]
@@ -183,7 +185,7 @@ def test_prices_of_a_subscription_go_together(api, subscriber, plan):
         assert error.param == "items"
 
 
-def test_a_price_out_of_use_or_for_once_is_refused(api, subscriber, plan):
+def test_an_inactive_or_one_time_price_is_refused(api, subscriber, plan):
     once = api.prices.create({"currency": "usd", "unit_amount": 5, "product": plan.product})
     api.plans.update("gold", {"active": False})
 
@@ -209,8 +211,8 @@ def test_a_customer_without_a_default_card_is_refused(fake, api, customer, plan)
     assert fake.account.all("subscription") == []
 
 
-def test_a_legacy_card_pays_too(legacy_fake, legacy_api):
-    legacy_api.plans.create(planned_plan(id="gold"))
+def test_a_legacy_card_pays_for_a_subscription(legacy_fake, legacy_api):
+    legacy_api.plans.create(plan_params(id="gold"))
     customer = legacy_api.customers.create({"source": "tok_visa"})
 
     by_default = subscribe(legacy_api, customer)
@@ -222,8 +224,8 @@ def test_a_legacy_card_pays_too(legacy_fake, legacy_api):
     assert cleared.default_source is None
 
 
-def test_its_own_card_comes_before_the_customers(api, subscriber, plan):
-    amex = saved(api, subscriber, "pm_card_amex")
+def test_the_card_of_the_subscription_overrides_the_customers(api, subscriber, plan):
+    amex = attach(api, subscriber, "pm_card_amex")
 
     subscription = subscribe(api, subscriber, default_payment_method=amex.id)
 
@@ -231,8 +233,8 @@ def test_its_own_card_comes_before_the_customers(api, subscriber, plan):
     assert intent.payment_method == subscription.default_payment_method == amex.id
 
 
-def test_a_detached_card_is_passed_over(api, subscriber, plan):
-    amex = saved(api, subscriber, "pm_card_amex")
+def test_a_detached_card_is_skipped(api, subscriber, plan):
+    amex = attach(api, subscriber, "pm_card_amex")
     subscription = subscribe(api, subscriber, default_payment_method=amex.id, trial_period_days=1)
     api.payment_methods.detach(amex.id)
 
@@ -241,7 +243,7 @@ def test_a_detached_card_is_passed_over(api, subscriber, plan):
     assert ended.status == "active"
 
 
-def test_a_declining_card_leaves_an_incomplete_subscription(fake, api, plan):
+def test_a_subscription_with_a_declining_card_is_incomplete(fake, api, plan):
     customer = customer_with(api, "pm_card_chargeCustomerFail")
 
     subscription = subscribe(api, customer)
@@ -256,7 +258,7 @@ def test_a_declining_card_leaves_an_incomplete_subscription(fake, api, plan):
     assert types_of(fake)[-2:] == ["invoice.payment_failed", "customer.subscription.created"]
 
 
-def test_error_if_incomplete_is_402_and_nothing_is_made(fake, api, plan):
+def test_error_if_incomplete_is_a_402_and_creates_nothing(fake, api, plan):
     customer = customer_with(api, "pm_card_chargeCustomerFail")
 
     error = refusal_of(
@@ -270,7 +272,7 @@ def test_error_if_incomplete_is_402_and_nothing_is_made(fake, api, plan):
         assert fake.account.all(kind) == []
 
 
-def test_error_if_incomplete_with_a_card_that_wants_3d_secure(fake, api, plan):
+def test_error_if_incomplete_refuses_a_card_that_requires_3d_secure(fake, api, plan):
     customer = customer_with(api, "pm_card_authenticationRequired")
 
     error = refusal_of(
@@ -282,7 +284,7 @@ def test_error_if_incomplete_with_a_card_that_wants_3d_secure(fake, api, plan):
     assert fake.account.all("subscription") == []
 
 
-def test_error_if_incomplete_with_a_good_card_subscribes(api, subscriber, plan):
+def test_error_if_incomplete_creates_a_subscription_with_a_good_card(api, subscriber, plan):
     subscription = subscribe(api, subscriber, payment_behavior="error_if_incomplete")
 
     assert subscription.status == "active"
@@ -305,7 +307,7 @@ def test_a_refusal_is_kept_under_its_key(api, plan):
 
 
 @pytest.mark.parametrize("has_card", [True, False])
-def test_default_incomplete_leaves_the_first_payment_to_the_customer(api, plan, has_card):
+def test_default_incomplete_lets_the_customer_confirm_the_first_payment(api, plan, has_card):
     customer = customer_with(api) if has_card else api.customers.create()
 
     subscription = subscribe(api, customer, payment_behavior="default_incomplete")
@@ -348,7 +350,7 @@ def test_3d_secure_on_session_waits_for_the_customer(fake, api, plan):
     assert fake.events[-1]["data"]["previous_attributes"] == {"status": "incomplete"}
 
 
-def test_3d_secure_off_session_is_a_decline(api, plan):
+def test_a_card_that_requires_3d_secure_is_declined_off_session(api, plan):
     customer = customer_with(api, "pm_card_authenticationRequired")
 
     subscription = subscribe(api, customer, off_session=True)
@@ -358,7 +360,7 @@ def test_3d_secure_off_session_is_a_decline(api, plan):
     assert intent.last_payment_error.code == "authentication_required"
 
 
-def test_an_incomplete_one_is_paid_with_another_card(fake, api, plan):
+def test_an_incomplete_subscription_can_be_paid_with_another_card(fake, api, plan):
     customer = customer_with(api, "pm_card_chargeCustomerFail")
     subscription = subscribe(api, customer)
     good = change_card(api, customer, "pm_card_visa")
@@ -375,7 +377,7 @@ def test_an_incomplete_one_is_paid_with_another_card(fake, api, plan):
     ]
 
 
-def test_what_is_not_paid_in_23_hours_expires(fake, api, plan):
+def test_an_incomplete_subscription_expires_after_23_hours(fake, api, plan):
     subscription = subscribe(api, customer_with(api, "pm_card_chargeCustomerFail"))
 
     fake.advance(23 * 60 * 60 - 60)
@@ -395,7 +397,7 @@ def test_what_is_not_paid_in_23_hours_expires(fake, api, plan):
     ]
 
 
-def test_a_payment_under_way_is_not_canceled_by_expiry(fake, api, plan):
+def test_expiry_does_not_cancel_a_processing_payment(fake, api, plan):
     subscription = subscribe(api, customer_with(api, "pm_card_fakeProcessing"))
     assert subscription.status == "incomplete"
 
@@ -406,8 +408,8 @@ def test_a_payment_under_way_is_not_canceled_by_expiry(fake, api, plan):
     assert api.subscriptions.retrieve(subscription.id).status == "incomplete_expired"
 
 
-def test_a_free_plan_needs_no_card(fake, api):
-    api.plans.create(planned_plan(id="gold", amount=0))
+def test_a_free_plan_requires_no_card(fake, api):
+    api.plans.create(plan_params(id="gold", amount=0))
 
     subscription = subscribe(api, api.customers.create())
 
@@ -423,7 +425,7 @@ def test_a_free_plan_needs_no_card(fake, api):
 
 
 def test_a_free_plan_is_renewed_without_a_card(fake, api):
-    api.plans.create(planned_plan(id="gold", amount=0))
+    api.plans.create(plan_params(id="gold", amount=0))
     subscription = subscribe(api, api.customers.create())
 
     fake.advance(32 * DAY)
@@ -437,14 +439,14 @@ def test_a_free_plan_is_renewed_without_a_card(fake, api):
 # Reading
 
 
-def test_a_subscription_can_be_read_and_is_not_found_otherwise(api, subscription):
+def test_a_subscription_can_be_retrieved_and_an_unknown_id_is_a_404(api, subscription):
     assert api.subscriptions.retrieve(subscription.id).id == subscription.id
     error = refusal_of(api.subscriptions.retrieve, "sub_none")
     assert (error.http_status, error.code) == (404, "resource_missing")
     assert error.user_message == "No such subscription: 'sub_none'"
 
 
-def test_what_is_inside_can_be_expanded(api, subscriber, plan):
+def test_referenced_objects_can_be_expanded(api, subscriber, plan):
     coupon = api.coupons.create({"percent_off": 10, "duration": "forever"})
     rate = api.tax_rates.create({"display_name": "VAT", "percentage": 19, "inclusive": False})
 
@@ -468,10 +470,10 @@ def test_what_is_inside_can_be_expanded(api, subscriber, plan):
     assert subscription.latest_invoice.payments.data[0].status == "paid"
     details = subscription.latest_invoice.parent.subscription_details
     assert details.subscription.id == subscription.id
-    assert subscription.default_tax_rates[0].percentage == 19  # always there
+    assert subscription.default_tax_rates[0].percentage == 19  # always expanded
 
 
-def test_without_expanding_there_are_ids(api, subscriber, plan):
+def test_references_are_ids_by_default(api, subscriber, plan):
     coupon = api.coupons.create({"percent_off": 10, "duration": "forever"})
 
     subscription = subscribe(api, subscriber, discounts=[{"coupon": coupon.id}])
@@ -483,13 +485,13 @@ def test_without_expanding_there_are_ids(api, subscriber, plan):
 @pytest.mark.parametrize(
     "path", ["items", "plan", "default_tax_rates", "items.data.price.nickname"]
 )
-def test_what_is_no_reference_cannot_be_expanded(api, subscription, path):
+def test_a_property_that_is_not_a_reference_cannot_be_expanded(api, subscription, path):
     error = refusal_of(api.subscriptions.retrieve, subscription.id, {"expand": [path]})
 
     assert "cannot be expanded" in str(error.user_message)
 
 
-def test_of_a_deleted_coupon_the_id_stays(api, subscriber, plan):
+def test_a_deleted_coupon_stays_an_id_when_it_is_expanded(api, subscriber, plan):
     api.coupons.create({"percent_off": 10, "duration": "forever", "id": "SUMMER"})
     subscription = subscribe(api, subscriber, discounts=[{"coupon": "SUMMER"}])
     api.coupons.delete("SUMMER")
@@ -499,7 +501,7 @@ def test_of_a_deleted_coupon_the_id_stays(api, subscriber, plan):
     assert read.discounts[0].source.coupon == "SUMMER"
 
 
-def test_a_customers_subscriptions_can_be_asked_for(api, subscriber, subscription):
+def test_a_customers_subscriptions_can_be_expanded(api, subscriber, subscription):
     canceled = subscribe(api, subscriber)
     api.subscriptions.cancel(canceled.id)
 
@@ -512,7 +514,7 @@ def test_a_customers_subscriptions_can_be_asked_for(api, subscriber, subscriptio
 # Listing
 
 
-def test_canceled_ones_are_listed_when_asked_for(fake, api, subscriber, subscription):
+def test_canceled_subscriptions_are_listed_only_by_status(fake, api, subscriber, subscription):
     gone = subscribe(api, subscriber)
     api.subscriptions.cancel(gone.id)
     expired = subscribe(api, customer_with(api, "pm_card_chargeCustomerFail"))
@@ -532,8 +534,8 @@ def test_canceled_ones_are_listed_when_asked_for(fake, api, subscriber, subscrip
     assert listed(status="all", limit=1, starting_after=expired.id) == [gone.id]
 
 
-def test_they_are_listed_by_price_and_by_time(fake, api, subscriber, subscription):
-    api.plans.create(planned_plan(id="silver"))
+def test_subscriptions_are_listed_by_price_and_by_time(fake, api, subscriber, subscription):
+    api.plans.create(plan_params(id="silver"))
     fake.advance(60)
     other = api.subscriptions.create({"customer": subscriber.id, "items": [{"price": "silver"}]})
 
@@ -553,7 +555,7 @@ def test_they_are_listed_by_price_and_by_time(fake, api, subscriber, subscriptio
 
 
 @pytest.mark.usefixtures("still")
-def test_a_subscription_is_canceled_at_once(fake, api, subscription):
+def test_a_subscription_is_canceled_immediately(fake, api, subscription):
     canceled = api.subscriptions.cancel(
         subscription.id, {"cancellation_details": {"comment": "Bye", "feedback": "unused"}}
     )
@@ -571,7 +573,7 @@ def test_a_subscription_is_canceled_at_once(fake, api, subscription):
 
 
 @pytest.mark.parametrize("at_period_end", [False, True])
-def test_a_canceled_one_is_not_known_to_cancel_again(fake, api, subscription, at_period_end):
+def test_canceling_a_canceled_subscription_is_a_404(fake, api, subscription, at_period_end):
     fake.dashboard_cancel_subscription(subscription.id, at_period_end=at_period_end)
     fake.advance(40 * DAY)
 
@@ -583,44 +585,50 @@ def test_a_canceled_one_is_not_known_to_cancel_again(fake, api, subscription, at
         fake.dashboard_cancel_subscription(subscription.id)
 
 
-def test_at_period_end_is_no_parameter_of_canceling(api, subscription):
+def test_canceling_refuses_the_parameter_at_period_end(api, subscription):
     error = refusal_of(api.subscriptions.cancel, subscription.id, {"at_period_end": True})
 
     assert error.code == "parameter_unknown"
 
 
 @pytest.mark.usefixtures("still")
-def test_it_ends_with_its_period(fake, api, subscription):
+def test_a_subscription_can_be_canceled_at_its_period_end(fake, api, subscription):
     (item,) = subscription["items"].data
     fake.advance(5 * DAY)
 
-    asked = api.subscriptions.update(subscription.id, {"cancel_at_period_end": True})
+    updated = api.subscriptions.update(subscription.id, {"cancel_at_period_end": True})
 
-    assert (asked.status, asked.cancel_at_period_end) == ("active", True)
-    assert (asked.canceled_at, asked.ended_at) == (fake.now, None)
-    assert asked.cancel_at == item.current_period_end
+    assert (updated.status, updated.cancel_at_period_end) == ("active", True)
+    assert (updated.canceled_at, updated.ended_at) == (fake.now, None)
+    assert updated.cancel_at == item.current_period_end
     assert types_of(fake)[-1] == "customer.subscription.updated"
     fake.advance(40 * DAY)
     ended = api.subscriptions.retrieve(subscription.id)
     assert (ended.status, ended.cancel_at_period_end) == ("canceled", True)
-    assert (ended.canceled_at, ended.ended_at) == (asked.canceled_at, item.current_period_end)
+    assert (ended.canceled_at, ended.ended_at) == (updated.canceled_at, item.current_period_end)
     assert types_of(fake)[-1] == "customer.subscription.deleted"
     assert len(api.invoices.list().data) == 1
 
 
-def test_it_can_go_on_after_all(fake, api, subscription):
+def test_a_cancellation_at_period_end_can_be_revoked(fake, api, subscription):
     api.subscriptions.update(subscription.id, {"cancel_at_period_end": True})
 
-    back = api.subscriptions.update(subscription.id, {"cancel_at_period_end": False})
+    revoked = api.subscriptions.update(subscription.id, {"cancel_at_period_end": False})
 
-    assert (back.cancel_at, back.canceled_at, back.cancel_at_period_end) == (None, None, False)
-    assert back.cancellation_details.reason is None
+    assert (revoked.cancel_at, revoked.canceled_at, revoked.cancel_at_period_end) == (
+        None,
+        None,
+        False,
+    )
+    assert revoked.cancellation_details.reason is None
     fake.advance(40 * DAY)
     assert api.subscriptions.retrieve(subscription.id).status == "active"
 
 
 @pytest.mark.usefixtures("still")
-def test_it_can_be_canceled_at_once_after_all(fake, api, subscription):
+def test_a_subscription_that_ends_with_its_period_can_be_canceled_immediately(
+    fake, api, subscription
+):
     api.subscriptions.update(subscription.id, {"cancel_at_period_end": True})
     fake.advance(DAY)
 
@@ -631,7 +639,7 @@ def test_it_can_be_canceled_at_once_after_all(fake, api, subscription):
 
 
 @pytest.mark.parametrize("sent", ["time", "min_period_end", "max_period_end"])
-def test_it_ends_at_a_time(fake, api, subscriber, plan, sent):
+def test_a_subscription_can_be_canceled_at_a_given_time(fake, api, subscriber, plan, sent):
     at = fake.now + 10 * DAY
 
     subscription = subscribe(api, subscriber, cancel_at=at if sent == "time" else sent)
@@ -652,11 +660,11 @@ def test_it_ends_at_a_time(fake, api, subscriber, plan, sent):
         ({"cancel_at": 9_999_999_999, "cancel_at_period_end": True}, "cancel_at"),
     ],
 )
-def test_an_end_that_cannot_be_is_refused(api, subscription, params, param):
+def test_an_invalid_end_is_refused(api, subscription, params, param):
     assert refusal_of(api.subscriptions.update, subscription.id, params).param == param
 
 
-def test_an_incomplete_one_that_is_canceled_has_expired(fake, api, plan):
+def test_a_canceled_incomplete_subscription_is_incomplete_expired(fake, api, plan):
     subscription = subscribe(api, customer_with(api, "pm_card_chargeCustomerFail"))
 
     canceled = api.subscriptions.cancel(subscription.id)
@@ -666,7 +674,9 @@ def test_an_incomplete_one_that_is_canceled_has_expired(fake, api, plan):
     assert refusal_of(api.subscriptions.cancel, subscription.id).http_status == 404
 
 
-def test_what_is_left_is_credited_when_asked_for(fake, api, subscriber, subscription):
+def test_the_rest_of_the_period_is_credited_when_it_is_requested(
+    fake, api, subscriber, subscription
+):
     fake.advance(3 * DAY)
     (item,) = subscription["items"].data
     left = (item.current_period_end - fake.now) / (item.current_period_end - subscription.created)
@@ -682,13 +692,13 @@ def test_what_is_left_is_credited_when_asked_for(fake, api, subscriber, subscrip
 
 
 @pytest.mark.parametrize("params", [{"prorate": True}, {"invoice_now": True}, {}])
-def test_otherwise_nothing_is_credited(api, subscriber, subscription, params):
+def test_nothing_is_credited_by_default(api, subscriber, subscription, params):
     api.subscriptions.cancel(subscription.id, params)
 
     assert api.customers.retrieve(subscriber.id).balance == 0
 
 
-def test_who_deletes_a_customer_ends_the_subscriptions(fake, api, subscriber, subscription):
+def test_deleting_a_customer_cancels_its_subscriptions(fake, api, subscriber, subscription):
     api.subscriptions.cancel(subscribe(api, subscriber).id)
     before = len(fake.events)
 
@@ -705,7 +715,7 @@ def test_who_deletes_a_customer_ends_the_subscriptions(fake, api, subscriber, su
 # Changing
 
 
-def test_what_is_for_people_can_be_changed(fake, api, subscription):
+def test_the_description_and_the_metadata_can_be_changed(fake, api, subscription):
     changed = api.subscriptions.update(
         subscription.id, {"metadata": {"a": "1"}, "description": "Gold"}
     )
@@ -719,7 +729,7 @@ def test_what_is_for_people_can_be_changed(fake, api, subscription):
     }
 
 
-def test_a_change_that_changes_nothing_is_no_event(fake, api, subscription):
+def test_an_update_without_a_change_sends_no_event(fake, api, subscription):
     before = len(fake.events)
 
     api.subscriptions.update(subscription.id, {"metadata": {}})
@@ -727,7 +737,7 @@ def test_a_change_that_changes_nothing_is_no_event(fake, api, subscription):
     assert len(fake.events) == before
 
 
-def test_of_a_canceled_one_only_metadata_and_details_can_be_changed(api, subscription):
+def test_only_metadata_and_details_of_a_canceled_subscription_can_be_changed(api, subscription):
     api.subscriptions.cancel(subscription.id)
 
     changed = api.subscriptions.update(
@@ -740,7 +750,7 @@ def test_of_a_canceled_one_only_metadata_and_details_can_be_changed(api, subscri
     assert error.http_status == 400
 
 
-def test_of_an_incomplete_one_the_end_cannot_be_changed(api, plan):
+def test_the_end_of_an_incomplete_subscription_cannot_be_changed(api, plan):
     subscription = subscribe(api, customer_with(api, "pm_card_chargeCustomerFail"))
 
     error = refusal_of(api.subscriptions.update, subscription.id, {"cancel_at_period_end": True})
@@ -751,7 +761,7 @@ def test_of_an_incomplete_one_the_end_cannot_be_changed(api, plan):
 
 def test_tax_rates_and_cards_can_be_changed(api, subscriber, subscription):
     rate = api.tax_rates.create({"display_name": "VAT", "percentage": 19, "inclusive": False})
-    amex = saved(api, subscriber, "pm_card_amex")
+    amex = attach(api, subscriber, "pm_card_amex")
 
     changed = api.subscriptions.update(
         subscription.id,
@@ -771,7 +781,7 @@ def test_tax_rates_and_cards_can_be_changed(api, subscriber, subscription):
     assert (cleared.default_tax_rates, cleared.default_payment_method) == ([], None)
 
 
-def test_a_tax_rate_out_of_use_is_refused(api, subscriber, plan):
+def test_an_inactive_tax_rate_is_refused(api, subscriber, plan):
     rate = api.tax_rates.create(
         {"display_name": "VAT", "percentage": 19, "inclusive": False, "active": False}
     )
@@ -781,9 +791,9 @@ def test_a_tax_rate_out_of_use_is_refused(api, subscriber, plan):
     assert error.param == "default_tax_rates"
 
 
-def test_items_are_changed_without_proration(fake, api, subscription):
-    api.plans.create(planned_plan(id="silver", amount=500))
-    api.plans.create(planned_plan(id="extra", amount=70))
+def test_items_can_be_changed_without_proration(fake, api, subscription):
+    api.plans.create(plan_params(id="silver", amount=500))
+    api.plans.create(plan_params(id="extra", amount=70))
     (item,) = subscription["items"].data
 
     changed = api.subscriptions.update(
@@ -828,8 +838,8 @@ def test_items_are_changed_without_proration(fake, api, subscription):
         ([{"price": "none"}], "items[0][price]"),
     ],
 )
-def test_items_that_cannot_be_are_refused(api, subscription, items, param):
-    api.plans.create(planned_plan(id="yearly", interval="year"))
+def test_invalid_items_are_refused(api, subscription, items, param):
+    api.plans.create(plan_params(id="yearly", interval="year"))
     own = subscription["items"].data[0].id
     sent = [{**item, **({"id": own} if item.get("id") == "own" else {})} for item in items]
 
@@ -849,10 +859,10 @@ def test_prorations_are_not_supported(api, subscription):
     assert error.param == "proration_behavior"
 
 
-# As everything else
+# Idempotency, faults and the Dashboard
 
 
-def test_the_same_key_makes_one_subscription(fake, api, subscriber, plan):
+def test_the_same_key_creates_one_subscription(fake, api, subscriber, plan):
     params, options = (
         {"customer": subscriber.id, "items": [{"price": "gold"}]},
         {"idempotency_key": "k"},
@@ -870,7 +880,7 @@ def test_the_same_key_makes_one_subscription(fake, api, subscriber, plan):
 @pytest.mark.parametrize(
     ("fault", "made"), [(Fault.ANSWER_LOST, 1), (Fault.REQUEST_LOST, 0), (Fault.CONFLICT, 0)]
 )
-def test_faults_befall_subscriptions_as_everything(fake, api, subscriber, plan, fault, made):
+def test_faults_apply_to_subscriptions(fake, api, subscriber, plan, fault, made):
     fake.fail_next("POST /v1/subscriptions", fault)
 
     with pytest.raises(stripe.StripeError):
@@ -879,7 +889,7 @@ def test_faults_befall_subscriptions_as_everything(fake, api, subscriber, plan, 
     assert len(fake.account.all("subscription")) == made
 
 
-def test_staff_end_subscriptions(fake, api, subscriber, subscription):
+def test_staff_can_cancel_subscriptions(fake, api, subscriber, subscription):
     other = subscribe(api, subscriber)
 
     fake.dashboard_cancel_subscription(subscription.id)

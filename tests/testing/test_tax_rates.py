@@ -5,12 +5,12 @@ import pytest
 from tests.testing.conftest import refusal_of, types_of
 
 
-def taxed(**changes):
+def tax_rate_params(**changes):
     return {"display_name": "VAT", "percentage": 19, "inclusive": False, **changes}
 
 
 def test_a_tax_rate_is_created_and_changed(fake, api):
-    rate = api.tax_rates.create(taxed(percentage=8.25, metadata={"a": "1"}))
+    rate = api.tax_rates.create(tax_rate_params(percentage=8.25, metadata={"a": "1"}))
 
     changed = api.tax_rates.update(rate.id, {"active": False, "display_name": "Tax"})
 
@@ -31,17 +31,17 @@ def test_a_tax_rate_is_created_and_changed(fake, api):
         ({"country_of_birth": "DE"}, "country_of_birth"),
     ],
 )
-def test_what_is_no_tax_rate_is_refused(api, changes, param):
-    assert refusal_of(api.tax_rates.create, taxed(**changes)).param == param
+def test_a_tax_rate_with_invalid_parameters_is_refused(api, changes, param):
+    assert refusal_of(api.tax_rates.create, tax_rate_params(**changes)).param == param
 
 
 @pytest.mark.parametrize("percentage", [0, 100, 7.1234])
-def test_the_extremes_are_good(api, percentage):
-    assert api.tax_rates.create(taxed(percentage=percentage)).percentage == percentage
+def test_the_smallest_and_largest_percentages_are_accepted(api, percentage):
+    assert api.tax_rates.create(tax_rate_params(percentage=percentage)).percentage == percentage
 
 
-def test_percentage_and_inclusiveness_are_for_good(api):
-    rate = api.tax_rates.create(taxed())
+def test_percentage_and_inclusive_cannot_be_changed(api):
+    rate = api.tax_rates.create(tax_rate_params())
 
     assert refusal_of(api.tax_rates.update, rate.id, {"percentage": 5}).code == "parameter_unknown"
     assert refusal_of(api.tax_rates.update, rate.id, {"inclusive": True}).code == (
@@ -50,9 +50,9 @@ def test_percentage_and_inclusiveness_are_for_good(api):
 
 
 def test_tax_rates_are_listed(fake, api):
-    first = api.tax_rates.create(taxed())
+    first = api.tax_rates.create(tax_rate_params())
     fake.advance(60)
-    second = api.tax_rates.create(taxed(inclusive=True))
+    second = api.tax_rates.create(tax_rate_params(inclusive=True))
     api.tax_rates.update(first.id, {"active": False})
 
     def listed(**params):

@@ -10,7 +10,7 @@ def use(api, token):
     return api.payment_methods.create({"type": "card", "card": {"token": token}})
 
 
-def test_a_token_becomes_a_payment_method_once(fake, api):
+def test_a_token_can_become_a_payment_method_once(fake, api):
     token = fake.create_token("5555555555554444")
 
     assert use(api, token).card.brand == "mastercard"
@@ -19,7 +19,7 @@ def test_a_token_becomes_a_payment_method_once(fake, api):
     assert caught.value.code == "token_already_used"
 
 
-def test_a_token_of_stripes_own_is_used_again_and_again(api):
+def test_a_test_token_can_be_used_several_times(api):
     assert use(api, "tok_visa").id != use(api, "tok_visa").id
 
 
@@ -30,7 +30,7 @@ def test_an_unknown_token_is_refused(api):
     assert (caught.value.http_status, caught.value.param) == (400, "card[token]")
 
 
-def test_tokens_are_made_of_card_numbers(api):
+def test_a_token_is_created_from_a_card_number(api):
     token = api.tokens.create(
         {"card": {"number": "4242 4242 4242 4242", "exp_month": "12", "exp_year": "2040"}}
     )
@@ -45,11 +45,11 @@ def test_tokens_are_made_of_card_numbers(api):
 
 
 @pytest.mark.parametrize("params", [{}, {"card": "card_1"}])
-def test_tokens_are_made_of_nothing_else(api, params):
+def test_a_token_cannot_be_created_from_anything_else(api, params):
     with pytest.raises(stripe.InvalidRequestError):
         api.tokens.create(params)
 
 
-def test_a_number_that_is_no_test_cards_is_refused(fake):
+def test_a_number_that_is_not_a_test_cards_is_refused(fake):
     with pytest.raises(Refusal, match="Your card number is incorrect"):
         fake.create_token("4242424242424241")

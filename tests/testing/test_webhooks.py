@@ -25,7 +25,7 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
 
 
 class Site:
-    """Stands for Django's test client: checks signatures, and remembers what came."""
+    """A replacement for Django's test client that checks signatures and records deliveries."""
 
     def __init__(self, status=200):
         self.status = status
@@ -49,7 +49,7 @@ def test_the_sdk_accepts_the_signature(payload):
     assert stripe.WebhookSignature.verify_header("{}", header, SECRET, tolerance=300)
 
 
-def test_another_secret_or_another_body_does_not_fit():
+def test_the_sdk_rejects_another_secret_or_another_body():
     header = signed("{}", SECRET)["Stripe-Signature"]
 
     for body, secret in (("{}", "whsec_two"), ('{"a":1}', SECRET)):
@@ -57,7 +57,7 @@ def test_another_secret_or_another_body_does_not_fit():
             stripe.WebhookSignature.verify_header(body, header, secret, tolerance=300)
 
 
-def test_an_old_signature_is_too_old():
+def test_the_sdk_rejects_an_old_signature():
     header = signed("{}", SECRET, timestamp=1)["Stripe-Signature"]
 
     assert header.startswith("t=1,v1=")
@@ -65,14 +65,14 @@ def test_an_old_signature_is_too_old():
         stripe.WebhookSignature.verify_header("{}", header, SECRET, tolerance=300)
 
 
-def test_while_a_secret_is_replaced_both_sign():
+def test_an_event_can_be_signed_with_two_secrets():
     header = signed("{}", [SECRET, "whsec_two"])["Stripe-Signature"]
 
     for secret in (SECRET, "whsec_two"):
         assert stripe.WebhookSignature.verify_header("{}", header, secret, tolerance=300)
 
 
-def test_an_event_can_be_made_up():
+def test_an_event_can_be_built():
     made = event("charge.refunded", {"id": "ch_1", "object": "charge"})
 
     assert made["id"].startswith("evt_")
@@ -81,7 +81,7 @@ def test_an_event_can_be_made_up():
     assert made["created"] > 0
 
 
-def test_an_event_can_be_made_up_to_the_letter():
+def test_each_field_of_an_event_can_be_set():
     made = event(
         "coupon.updated",
         {},
@@ -95,7 +95,7 @@ def test_an_event_can_be_made_up_to_the_letter():
     assert (made["id"], made["created"], made["livemode"]) == ("evt_1", 5, True)
 
 
-def test_what_happened_is_delivered_once(fake, api, customer):
+def test_each_event_is_delivered_once(fake, api, customer):
     site = Site()
 
     first = fake.deliver("/hook", SECRET, client=site)
@@ -110,7 +110,7 @@ def test_what_happened_is_delivered_once(fake, api, customer):
     ]
 
 
-def test_chosen_events_are_delivered_as_often_as_wanted(fake, customer):
+def test_chosen_events_are_delivered_as_often_as_they_are_given(fake, customer):
     site = Site(status=500)
     last = fake.events[-1]
 
@@ -119,12 +119,12 @@ def test_chosen_events_are_delivered_as_often_as_wanted(fake, customer):
 
 
 def several(number=30):
-    """Events of the types "0", "1" and so on."""
+    """Return events of the types "0", "1" and so on."""
     return [event(str(index), {}) for index in range(number)]
 
 
 def received_of(fake, events, **options):
-    """Deliver the events with a ``Site`` as the client; return the types that came."""
+    """Deliver the events with a ``Site`` as the client; return the types it received."""
     site = Site()
     fake.deliver("/hook", SECRET, events=events, client=site, **options)
     return [type for _, _, type in site.received]
@@ -134,7 +134,7 @@ def without_repetition(types):
     return [type for type, _ in itertools.groupby(types)]
 
 
-def test_shuffled_events_all_come_in_another_order(fake):
+def test_shuffled_events_are_all_delivered_in_another_order(fake):
     events = several()
 
     received = received_of(fake, events, shuffled=True, random=Random(1))
@@ -144,7 +144,7 @@ def test_shuffled_events_all_come_in_another_order(fake):
     assert Counter(received) == Counter(types)
 
 
-def test_each_copy_follows_its_original(fake):
+def test_each_copy_is_delivered_after_its_original(fake):
     events = several()
 
     received = received_of(fake, events, copies=3, random=Random(1))
@@ -168,14 +168,14 @@ def test_a_copy_is_the_same_event(fake):
     assert all(body == made for body in bodies)
 
 
-def test_shuffled_copies_come_between_other_events(fake):
+def test_shuffled_copies_are_delivered_between_other_events(fake):
     received = received_of(fake, several(), shuffled=True, copies=3, random=Random(1))
 
     assert len(without_repetition(received)) > 30
     assert set(Counter(received).values()) == {1, 2, 3}
 
 
-def test_about_the_share_that_is_to_be_dropped_never_comes(fake):
+def test_about_the_given_share_of_events_is_dropped(fake):
     events = several(1000)
 
     received = received_of(fake, events, dropped=0.2, random=Random(1))
@@ -185,7 +185,7 @@ def test_about_the_share_that_is_to_be_dropped_never_comes(fake):
     assert len(set(received)) == len(received)
 
 
-def test_what_was_dropped_is_not_delivered_later_either(fake, customer):
+def test_a_dropped_event_is_not_delivered_later(fake, customer):
     site = Site()
 
     assert fake.deliver("/hook", SECRET, client=site, dropped=1) == []
@@ -193,13 +193,13 @@ def test_what_was_dropped_is_not_delivered_later_either(fake, customer):
     assert site.received == []
 
 
-def test_there_is_a_status_for_each_sending_in_the_order_sent(fake):
-    class Moody(Site):
+def test_there_is_a_status_for_each_delivery_in_its_order(fake):
+    class Varying(Site):
         @property
         def status_code(self):
             return 200 + int(self.received[-1][2])
 
-    site = Moody()
+    site = Varying()
     statuses = fake.deliver(
         "/hook",
         SECRET,
@@ -215,32 +215,32 @@ def test_there_is_a_status_for_each_sending_in_the_order_sent(fake):
     assert statuses != sorted(statuses)
 
 
-BADLY = {"shuffled": True, "copies": 3, "dropped": 0.3}
+UNRELIABLY = {"shuffled": True, "copies": 3, "dropped": 0.3}
 
 
-def test_the_same_chance_delivers_the_same(fake):
+def test_the_same_seed_delivers_the_same_events(fake):
     events = several()
 
     first, again, other = (
-        received_of(fake, events, random=Random(seed), **BADLY) for seed in (1, 1, 2)
+        received_of(fake, events, random=Random(seed), **UNRELIABLY) for seed in (1, 1, 2)
     )
 
     assert first == again != other
 
 
-def test_chance_is_another_each_time(fake):
+def test_without_a_seed_each_delivery_differs(fake):
     events = several()
 
-    first, second = (received_of(fake, events, **BADLY) for _ in range(2))
+    first, second = (received_of(fake, events, **UNRELIABLY) for _ in range(2))
 
     assert first != second
 
 
-def test_events_that_are_handed_over_stay_as_they_are(fake):
+def test_the_given_events_are_not_changed(fake):
     events = several()
     before = copy.deepcopy(events)
 
-    received_of(fake, events, random=Random(1), **BADLY)
+    received_of(fake, events, random=Random(1), **UNRELIABLY)
 
     assert events == before
 
@@ -250,7 +250,7 @@ def test_events_that_are_handed_over_stay_as_they_are(fake):
     [{"copies": 0}, {"copies": -1}, {"dropped": -0.1}, {"dropped": 1.1}, {"dropped": float("nan")}],
     ids=str,
 )
-def test_what_makes_no_sense_is_refused_and_nothing_is_lost(fake, customer, options):
+def test_invalid_options_are_rejected_and_no_event_is_lost(fake, customer, options):
     site = Site()
 
     with pytest.raises(ValueError, match=f"^{next(iter(options))} must be "):
@@ -260,8 +260,11 @@ def test_what_makes_no_sense_is_refused_and_nothing_is_lost(fake, customer, opti
 
 
 @contextmanager
-def listening(answer):
-    """A server that calls ``answer(event, handler)``, which writes to ``handler.wfile``."""
+def listening(respond):
+    """Serve HTTP and yield the URL; each delivery calls ``respond(event, handler)``.
+
+    ``respond`` writes the response to ``handler.wfile``.
+    """
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self):
@@ -269,10 +272,10 @@ def listening(answer):
             stripe.WebhookSignature.verify_header(
                 body.decode(), self.headers["Stripe-Signature"], SECRET, tolerance=300
             )
-            answer(json.loads(body), self)
+            respond(json.loads(body), self)
 
     class Server(ThreadingHTTPServer):
-        shutdown_request = ThreadingHTTPServer.close_request  # at once, also if it is a reset
+        shutdown_request = ThreadingHTTPServer.close_request  # immediately, also after a reset
 
     with Server(("127.0.0.1", 0), Handler) as site:
         thread = threading.Thread(target=site.serve_forever, args=(0.05,))
@@ -288,11 +291,11 @@ def listening(answer):
 def test_events_are_delivered_over_http(fake, customer, status):
     received = []
 
-    def answer(event, handler):
+    def respond(event, handler):
         received.append(event["type"])
         handler.wfile.write(OK.replace(b"200", b"%d" % status))
 
-    with listening(answer) as url:
+    with listening(respond) as url:
         statuses = fake.deliver(url, SECRET)
 
     assert statuses == [status, status]
@@ -304,11 +307,11 @@ def test_events_are_delivered_over_http(fake, customer, status):
     [b"", b"HTT", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nThanks"],
     ids=["nothing", "half a word", "half a body"],
 )
-def test_a_delivery_whose_answer_breaks_off_has_no_status(fake, beginning):
-    def answer(event, handler):
+def test_a_delivery_with_an_incomplete_response_has_no_status(fake, beginning):
+    def respond(event, handler):
         handler.wfile.write(beginning if event["type"] == "1" else OK)
 
-    with listening(answer) as url:
+    with listening(respond) as url:
         statuses = fake.deliver(url, SECRET, events=several(3))
 
     assert statuses == [200, 0, 200]
@@ -316,25 +319,25 @@ def test_a_delivery_whose_answer_breaks_off_has_no_status(fake, beginning):
 
 @pytest.mark.parametrize("beginning", [b"", OK[:20]], ids=["nothing", "half a header"])
 def test_a_delivery_whose_connection_is_reset_has_no_status(fake, beginning):
-    def answer(event, handler):
+    def respond(event, handler):
         handler.wfile.write(beginning)
         reset = struct.pack("ii", 1, 0)
         handler.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, reset)
 
-    with listening(answer) as url:
+    with listening(respond) as url:
         statuses = fake.deliver(url, SECRET, events=several(1))
 
     assert statuses == [0]
 
 
-def test_a_delivery_to_nobody_has_no_status(fake):
+def test_a_delivery_without_a_server_has_no_status(fake):
     with listening(None) as url:
         pass
 
     assert fake.deliver(url, SECRET, events=several(2)) == [0, 0]
 
 
-def test_a_delivery_that_is_never_answered_has_no_status(fake, monkeypatch):
+def test_a_delivery_without_a_response_has_no_status(fake, monkeypatch):
     monkeypatch.setattr(webhooks, "TIMEOUT", 0.2)
     over = threading.Event()
 
@@ -345,21 +348,21 @@ def test_a_delivery_that_is_never_answered_has_no_status(fake, monkeypatch):
     assert statuses == [0]
 
 
-def test_what_is_no_url_is_not_taken_for_a_lost_delivery(fake):
+def test_an_invalid_url_is_an_error_and_not_a_lost_delivery(fake):
     with pytest.raises(urllib.error.URLError, match="unknown url type"):
         fake.deliver("htp://127.0.0.1/hook", SECRET, events=several(1))
 
 
-def test_several_threads_deliver_over_http_at_once(fake):
+def test_several_threads_can_deliver_over_http_concurrently(fake):
     together = threading.Barrier(8, timeout=10)
     received = []
 
-    def answer(event, handler):
-        together.wait()  # had they waited for each other, nobody would come through
+    def respond(event, handler):
+        together.wait()  # breaks if the deliveries wait for each other
         received.append(event["type"])
         handler.wfile.write(OK)
 
-    with listening(answer) as url, ThreadPoolExecutor(8) as threads:
+    with listening(respond) as url, ThreadPoolExecutor(8) as threads:
         sent = [threads.submit(fake.deliver, url, SECRET, events=[it] * 3) for it in several(8)]
         statuses = [each.result() for each in sent]
 
@@ -367,7 +370,7 @@ def test_several_threads_deliver_over_http_at_once(fake):
     assert Counter(received) == {str(index): 3 for index in range(8)}
 
 
-def test_two_threads_do_not_deliver_the_same_twice(fake, customer, monkeypatch):
+def test_two_threads_do_not_deliver_the_same_event_twice(fake, customer, monkeypatch):
     class SlowList(list):
         def __len__(self):
             time.sleep(0.1)

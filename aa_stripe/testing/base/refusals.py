@@ -60,7 +60,7 @@ def missing_parameter(param: str) -> Refusal:
     return bad_parameter(f"Missing required param: {param}.", param=param, code="parameter_missing")
 
 
-def refuse_unsupported(params: dict[str, Any], names: set[str], path: str = "") -> None:
+def reject_unsupported(params: dict[str, Any], names: set[str], path: str = "") -> None:
     """Raise ``Refusal`` if ``params`` has one of ``names``, which FakeStripe does not implement."""
     for name in sorted(names & set(params)):
         full = f"{path}[{name}]" if path else name

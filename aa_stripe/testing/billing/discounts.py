@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from aa_stripe.testing.account import JSON, Account
-from aa_stripe.testing.base.refusals import Refusal, invalid, refuse_unsupported
+from aa_stripe.testing.base.refusals import Refusal, invalid, reject_unsupported
 from aa_stripe.testing.billing import coupons
 from aa_stripe.testing.billing.periods import months_after
 
@@ -69,7 +69,7 @@ def lasting(account: Account, subscription: JSON, moment: int) -> list[str]:
 def _check(
     account: Account, sent: dict[str, Any], currency: str, held: list[str], path: str
 ) -> JSON:
-    refuse_unsupported(sent, UNSUPPORTED, path)
+    reject_unsupported(sent, UNSUPPORTED, path)
     if "discount" in sent:
         if sent["discount"] not in held:
             raise invalid(

@@ -14,7 +14,7 @@ from aa_stripe.testing.base.refusals import (
     bad_parameter,
     exclusive,
     missing_parameter,
-    refuse_unsupported,
+    reject_unsupported,
 )
 
 LONGEST = {"day": 3 * 365, "week": 156, "month": 36, "year": 3}
@@ -35,7 +35,7 @@ UNSUPPORTED = {
 
 def check_supported(params: dict[str, Any], path: str = "") -> None:
     """Reject prices that are billed by usage, in tiers, or in several currencies."""
-    refuse_unsupported(params, UNSUPPORTED, path)
+    reject_unsupported(params, UNSUPPORTED, path)
     for name, value in (("billing_scheme", "tiered"), ("usage_type", "metered")):
         if params.get(name) == value:
             raise bad_parameter(f"FakeStripe does not support {name}={value}.", param=name)

@@ -8,7 +8,7 @@ from aa_stripe.testing.account import JSON, Account
 from aa_stripe.testing.base.descriptors import check_product_descriptor
 from aa_stripe.testing.base.form import join
 from aa_stripe.testing.base.metadata import merge
-from aa_stripe.testing.base.refusals import already_exists, refuse_unsupported
+from aa_stripe.testing.base.refusals import already_exists, reject_unsupported
 
 UNSUPPORTED = {"default_price_data"}
 
@@ -41,7 +41,7 @@ def make(account: Account, params: dict[str, Any], path: str = "") -> JSON:
 
 def check(account: Account, params: dict[str, Any], path: str = "") -> None:
     """Raise an error if a product cannot be created from ``params``."""
-    refuse_unsupported(params, UNSUPPORTED)
+    reject_unsupported(params, UNSUPPORTED)
     merge({}, params.get("metadata"))
     if account.find("product", params.get("id", "")) is not None:
         raise already_exists("Product", param=join(path, "id"))

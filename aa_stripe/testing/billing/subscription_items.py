@@ -14,7 +14,7 @@ from aa_stripe.testing.base.refusals import (
     exclusive,
     invalid,
     missing_parameter,
-    refuse_unsupported,
+    reject_unsupported,
 )
 from aa_stripe.testing.base.samples import sample
 
@@ -53,7 +53,7 @@ def interval_of(item: JSON) -> tuple[str, int]:
 
 def read_price(account: Account, sent: dict[str, Any], path: str) -> JSON:
     """Return the price of an item, which may be sent as ``plan``; raise if it cannot be used."""
-    refuse_unsupported(sent, UNSUPPORTED, path)
+    reject_unsupported(sent, UNSUPPORTED, path)
     if "plan" in sent and "price" in sent:
         raise exclusive(f"{path}[plan]", f"{path}[price]")
     name = "plan" if "plan" in sent else "price"

@@ -33,7 +33,7 @@ UNSUPPORTED = {
 
 def check_supported(params: dict[str, Any]) -> None:
     """Raise an error if the fake does not support one of the parameters."""
-    refusals.refuse_unsupported(params, UNSUPPORTED)
+    refusals.reject_unsupported(params, UNSUPPORTED)
     if params.get("collection_method") == "send_invoice":
         raise bad_parameter(
             "FakeStripe does not support collection_method=send_invoice.",

@@ -29,7 +29,7 @@ NOUNS = {"payment_intent": "PaymentIntent", "setup_intent": "SetupIntent"}
 
 def reject_unsupported(params: dict[str, Any]) -> None:
     """Raise a refusal if a parameter is not supported."""
-    refusals.refuse_unsupported(params, UNSUPPORTED)
+    refusals.reject_unsupported(params, UNSUPPORTED)
 
 
 def reject_without_confirm(params: dict[str, Any]) -> None:

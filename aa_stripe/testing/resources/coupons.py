@@ -16,7 +16,7 @@ from aa_stripe.testing.base.refusals import (
     bad_parameter,
     exclusive,
     missing_parameter,
-    refuse_unsupported,
+    reject_unsupported,
 )
 from aa_stripe.testing.base.text import check_length
 from aa_stripe.testing.billing import coupons
@@ -31,7 +31,7 @@ REDEEMABLE = 5 * 366 * 24 * 60 * 60
 
 def create(account: Account, params: dict[str, Any]) -> JSON:
     """Create a coupon; without an ``id`` one is generated."""
-    refuse_unsupported(params, UNSUPPORTED)
+    reject_unsupported(params, UNSUPPORTED)
     fields = {**_value(params), **_duration(params), "metadata": merge({}, params.get("metadata"))}
     check_length(params, "name", MAX_NAME)
     _check_redemption(account, params)

@@ -6,7 +6,7 @@ from typing import Any
 
 from aa_stripe.testing.account import JSON, Account
 from aa_stripe.testing.base.paging import page
-from aa_stripe.testing.base.refusals import invalid, refuse_unsupported
+from aa_stripe.testing.base.refusals import invalid, reject_unsupported
 from aa_stripe.testing.billing import invoice_payments, invoices, subscription_status
 from aa_stripe.testing.payments import confirmation
 
@@ -21,7 +21,7 @@ def retrieve(account: Account, params: dict[str, Any], id: str) -> JSON:
 
 def list_all(account: Account, params: dict[str, Any]) -> JSON:
     """List invoices, by customer, subscription or status."""
-    refuse_unsupported(params, UNSUPPORTED_FILTERS)
+    reject_unsupported(params, UNSUPPORTED_FILTERS)
     names = ("collection_method", "status")
     wanted = {name: params[name] for name in names if name in params}
     subscription = params.get("subscription")
@@ -37,7 +37,7 @@ def list_all(account: Account, params: dict[str, Any]) -> JSON:
 def pay(account: Account, params: dict[str, Any], id: str) -> JSON:
     """Try to collect an open invoice now, with ``payment_method`` or the default one."""
     invoice = account.get("invoice", id)
-    refuse_unsupported(params, UNSUPPORTED)
+    reject_unsupported(params, UNSUPPORTED)
     if invoice["status"] == "paid":
         raise invalid("Invoice is already paid", code="invoice_already_paid")
     if invoice["status"] != "open":

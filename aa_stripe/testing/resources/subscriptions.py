@@ -6,7 +6,7 @@ from typing import Any
 
 from aa_stripe.testing.account import JSON, Account
 from aa_stripe.testing.base.paging import is_within, page
-from aa_stripe.testing.base.refusals import bad_parameter, invalid, no_such, refuse_unsupported
+from aa_stripe.testing.base.refusals import bad_parameter, invalid, no_such, reject_unsupported
 from aa_stripe.testing.billing import (
     discounts,
     proration,
@@ -86,7 +86,7 @@ def delete_discount(account: Account, params: dict[str, Any], id: str) -> JSON:
 
 def list_all(account: Account, params: dict[str, Any]) -> JSON:
     """List subscriptions; without a ``status``, those not canceled."""
-    refuse_unsupported(params, UNSUPPORTED_FILTERS)
+    reject_unsupported(params, UNSUPPORTED_FILTERS)
     found = [
         item
         for item in account.matching("subscription", params, by=("customer",))

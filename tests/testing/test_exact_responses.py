@@ -1,11 +1,11 @@
-"""The answers of Stripe that are known word for word, each tried with the real SDK."""
+"""Stripe's responses whose exact text is known, each tested with the real SDK."""
 
 from __future__ import annotations
 
 import pytest
 import stripe
 
-from tests.testing.conftest import client_of, planned, saved
+from tests.testing.conftest import attach, client_of, intent_params
 
 
 def error_of(kind, call, *args):
@@ -14,7 +14,7 @@ def error_of(kind, call, *args):
     return caught.value
 
 
-def test_a_charge_with_a_card_token(api):
+def test_a_charge_with_a_card_token_is_refused(api):
     error = error_of(
         stripe.InvalidRequestError,
         api.charges.create,
@@ -27,7 +27,7 @@ def test_a_charge_with_a_card_token(api):
     )
 
 
-def test_a_charge_of_a_customer_with_a_payment_method_only(api, customer):
+def test_a_charge_of_a_customer_without_a_source_is_refused(api, customer):
     error = error_of(
         stripe.CardError,
         api.charges.create,
@@ -37,19 +37,19 @@ def test_a_charge_of_a_customer_with_a_payment_method_only(api, customer):
     assert (error.http_status, error.code, error.param) == (402, "missing", "card")
 
 
-def test_a_token_is_no_payment_method(api):
+def test_a_token_is_refused_as_payment_method(api):
     error = error_of(
         stripe.InvalidRequestError,
         api.payment_intents.create,
-        planned(payment_method="tok_visa"),
+        intent_params(payment_method="tok_visa"),
     )
 
     assert (error.http_status, error.code) == (400, "resource_missing")
     assert error.user_message == "No such payment_method: 'tok_visa'"
 
 
-def test_3d_secure_needed_off_session(api, intent, customer):
-    card = saved(api, customer, "pm_card_authenticationRequired")
+def test_a_card_that_requires_3d_secure_is_declined_off_session(api, intent, customer):
+    card = attach(api, customer, "pm_card_authenticationRequired")
 
     error = error_of(
         stripe.CardError,
@@ -67,7 +67,7 @@ def test_3d_secure_needed_off_session(api, intent, customer):
     assert api.charges.list().data == []
 
 
-def test_insufficient_funds(api, intent):
+def test_a_card_with_insufficient_funds_is_declined(api, intent):
     error = error_of(
         stripe.CardError,
         api.payment_intents.confirm,
@@ -92,17 +92,17 @@ def test_a_declining_card_is_refused_when_it_is_attached(api, customer, last4):
         }
     )
 
-    error = error_of(stripe.CardError, saved, api, customer, method.id)
+    error = error_of(stripe.CardError, attach, api, customer, method.id)
 
     assert error.http_status == 402
     assert api.payment_methods.retrieve(method.id).customer is None
 
 
 @pytest.mark.parametrize("name", ["pm_card_chargeCustomerFail", "tok_chargeCustomerFail"])
-def test_the_card_that_attaches_and_declines_every_charge(api, customer, intent, name):
+def test_one_card_can_be_attached_and_declines_every_charge(api, customer, intent, name):
     if name.startswith("tok_"):
         name = api.payment_methods.create({"type": "card", "card": {"token": name}}).id
-    card = saved(api, customer, name)
+    card = attach(api, customer, name)
 
     for _ in range(2):
         error = error_of(
@@ -114,7 +114,7 @@ def test_the_card_that_attaches_and_declines_every_charge(api, customer, intent,
         assert (error.code, error.error.decline_code) == ("card_declined", "generic_decline")
 
 
-def test_the_same_key_with_other_parameters(api):
+def test_the_same_key_with_other_parameters_is_refused(api):
     api.customers.create({"name": "Ada"}, {"idempotency_key": "k"})
 
     error = error_of(
@@ -141,14 +141,16 @@ def test_the_same_key_with_other_parameters(api):
         ),
     ],
 )
-def test_an_unknown_parameter(api, params, message):
-    error = error_of(stripe.InvalidRequestError, api.payment_intents.create, planned(**params))
+def test_an_unknown_parameter_is_refused(api, params, message):
+    error = error_of(
+        stripe.InvalidRequestError, api.payment_intents.create, intent_params(**params)
+    )
 
     assert (error.http_status, error.code) == (400, "parameter_unknown")
     assert error.user_message == message
 
 
-def test_a_refund_that_is_too_large(api, paid):
+def test_a_refund_that_is_too_large_is_refused(api, paid):
     api.refunds.create({"charge": paid.latest_charge, "amount": 300})
 
     error = error_of(
@@ -163,7 +165,7 @@ def test_a_refund_that_is_too_large(api, paid):
     )
 
 
-def test_a_charge_that_is_refunded_already(api, paid):
+def test_a_refund_of_a_refunded_charge_is_refused(api, paid):
     api.refunds.create({"charge": paid.latest_charge})
 
     error = error_of(stripe.InvalidRequestError, api.refunds.create, {"charge": paid.latest_charge})
@@ -172,7 +174,7 @@ def test_a_charge_that_is_refunded_already(api, paid):
 
 
 @pytest.mark.parametrize("amount", [0, -1])
-def test_a_refund_of_nothing(api, paid, amount):
+def test_a_refund_without_a_positive_amount_is_refused(api, paid, amount):
     error = error_of(
         stripe.InvalidRequestError,
         api.refunds.create,
@@ -182,9 +184,9 @@ def test_a_refund_of_nothing(api, paid, amount):
     assert (error.http_status, error.code) == (400, "parameter_invalid_integer")
 
 
-def test_the_payment_method_of_another_customer(api, card):
+def test_the_payment_method_of_another_customer_is_refused(api, card):
     other = api.customers.create()
-    intent = api.payment_intents.create(planned(customer=other.id))
+    intent = api.payment_intents.create(intent_params(customer=other.id))
 
     error = error_of(
         stripe.InvalidRequestError,
@@ -199,21 +201,21 @@ def test_the_payment_method_of_another_customer(api, card):
     )
 
 
-def test_confirming_without_any_payment_method(api, intent):
+def test_confirming_without_a_payment_method_is_refused(api, intent):
     error = error_of(stripe.InvalidRequestError, api.payment_intents.confirm, intent.id)
 
     assert (error.http_status, error.code) == (400, "payment_intent_unexpected_state")
     assert error.error.payment_intent.id == intent.id
 
 
-def test_a_list_with_an_unknown_cursor(api):
+def test_a_list_with_an_unknown_cursor_is_refused(api):
     error = error_of(stripe.InvalidRequestError, api.charges.list, {"starting_after": "ch_none"})
 
     assert (error.http_status, error.code) == (400, "resource_missing")
     assert error.user_message == "No such charge: 'ch_none'"
 
 
-def test_where_card_tokens_are_allowed_they_still_charge(legacy_fake):
+def test_a_card_token_is_charged_where_card_tokens_are_allowed(legacy_fake):
     api = client_of(legacy_fake)
 
     charge = api.charges.create({"amount": 1000, "currency": "usd", "source": "tok_visa"})
