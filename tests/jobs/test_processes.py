@@ -174,9 +174,7 @@ def test_two_runs_at_once_collect_everything_once(customer, fake, start):
     assert len(paid) == 10
 
 
-@pytest.mark.skipif(
-    connection.vendor != "postgresql", reason="terminates a connection of PostgreSQL"
-)
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="uses pg_terminate_backend")
 def test_a_broken_database_connection_fails_one_row_only(customer, fake, start):
     charges = [make_charge(customer) for _ in range(3)]
     at_confirmation(fake, 2, terminate_other_connections)
