@@ -71,6 +71,6 @@ def failing(on):
     def fail(webhook):
         Group.objects.create(name=f"about {webhook.pk}")
         if webhook.pk in ids:
-            raise RuntimeError(f"{webhook.pk} cannot be applied.")
+            raise RuntimeError(f"{webhook.pk} cannot be handled.")
 
     return ids
