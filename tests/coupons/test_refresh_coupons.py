@@ -17,7 +17,7 @@ from aa_stripe.jobs import coupons as job
 from aa_stripe.jobs import refresh, refresh_coupons
 from aa_stripe.models import StripeCoupon
 from aa_stripe.testing import Fault
-from tests.jobs.conftest import run, unhurried  # noqa: F401 (fixtures)
+from tests.jobs.conftest import run, without_rate_limit  # noqa: F401 (fixtures)
 from tests.support.coupons import (
     LIST,
     TEN_DOLLARS,

@@ -1,4 +1,4 @@
-"""A fake Stripe, and the commands as cron runs them."""
+"""The commands as cron runs them, and handlers for the tests of events."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from tests.support.builders import make_customer
 
 
 @pytest.fixture(autouse=True)
-def unhurried(settings):
-    """No test but those of the pace waits for its turn."""
+def without_rate_limit(settings):
+    """A rate so high that no request waits, except in the tests of the pace."""
     settings.STRIPE_REQUESTS_PER_SECOND = 1_000_000
 
 
 @pytest.fixture
 def customer(db, fake):
-    """A customer with a good card; the requests that made it are forgotten."""
+    """A customer with a valid card; the requests that created it are not in ``fake.requests``."""
     customer = make_customer()
     fake.requests.clear()
     return customer
@@ -28,7 +28,7 @@ def customer(db, fake):
 
 @dataclass
 class Ran:
-    """What a command left behind: its exit status, and what it wrote."""
+    """The result of a command: its exit status and its output."""
 
     status: int
     stdout: str
@@ -37,7 +37,7 @@ class Ran:
 
 @pytest.fixture
 def run():
-    """``run("charge_stripe", "--limit", "3")`` in this process, without a terminal."""
+    """``run("charge_stripe", "--limit", "3")`` runs it in this process, without a terminal."""
 
     def run(*words, **options):
         stdout, stderr, status = io.StringIO(), io.StringIO(), 0
@@ -52,7 +52,7 @@ def run():
 
 @pytest.fixture
 def applied(on):
-    """The ids of the events that a handler was called with, in that order."""
+    """The ids of the events that a handler was called with, in the order of the calls."""
     called = []
 
     @on("topup.*")
@@ -64,13 +64,13 @@ def applied(on):
 
 @pytest.fixture
 def failing(on):
-    """Ids of events at which a handler fails, after it has written something."""
-    refused = set()
+    """Ids of the events for which a handler fails, after it has written to the database."""
+    ids = set()
 
     @on("topup.*")
     def fail(webhook):
         Group.objects.create(name=f"about {webhook.pk}")
-        if webhook.pk in refused:
-            raise RuntimeError(f"{webhook.pk} cannot be followed.")
+        if webhook.pk in ids:
+            raise RuntimeError(f"{webhook.pk} cannot be handled.")
 
-    return refused
+    return ids

@@ -1,4 +1,4 @@
-"""Events: at Stripe, stored here, and what handlers are called with."""
+"""Helpers that add events to Stripe and to the database."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from itertools import count
 from aa_stripe.models import StripeWebhook
 from aa_stripe.testing import event
 
-#: A type that no handler of ours is registered for.
+#: A type for which aa_stripe registers no handler.
 TYPE = "topup.created"
 
 LIST = "GET /v1/events"
@@ -19,7 +19,7 @@ numbers = count(1)
 
 
 def store(type=TYPE, about=None, *, livemode=False, **fields):
-    """An event that arrived here and was not applied, unless the row's ``fields`` say so."""
+    """Store an event that is delivered and not applied; ``fields`` override those of the row."""
     id = fields.pop("id", None) or f"evt_{next(numbers):05}"
     webhook = StripeWebhook(
         id=id, raw_data=event(type, about or {}, id=id, livemode=livemode), **fields
@@ -28,8 +28,8 @@ def store(type=TYPE, about=None, *, livemode=False, **fields):
     return webhook
 
 
-def happen(fake, type=TYPE, about=None, *, age=timedelta(hours=1), livemode=False):
-    """An event that Stripe lists and that never arrived here; returns its id."""
+def add_event(fake, type=TYPE, about=None, *, age=timedelta(hours=1), livemode=False):
+    """Add an event that Stripe lists and that was never delivered; return its id."""
     created = fake.now - int(age.total_seconds())
     made = fake.account.add(
         "event", type=type, data={"object": about or {}}, created=created, livemode=livemode
@@ -37,8 +37,8 @@ def happen(fake, type=TYPE, about=None, *, age=timedelta(hours=1), livemode=Fals
     return made["id"]
 
 
-def arrive(fake, id):
-    """Store an event of Stripe's as it is delivered; no handler is called."""
+def deliver(fake, id):
+    """Store an event of Stripe's as one that was delivered and applied; call no handler."""
     StripeWebhook(id=id, raw_data=fake.account.find("event", id), is_parsed=True).store()
 
 
@@ -47,12 +47,12 @@ def ids(webhooks):
 
 
 def unapplied():
-    """The ids of the rows that have not taken effect."""
+    """Return the ids of the rows that are not applied."""
     return set(StripeWebhook.objects.filter(is_parsed=False).values_list("pk", flat=True))
 
 
 def event_calls(fake):
-    """How often each endpoint for events was called."""
+    """Return how often each endpoint for events was called."""
     return Counter(
         LIST if request.path == "/v1/events" else RETRIEVE
         for request in fake.requests

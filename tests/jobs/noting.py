@@ -1,7 +1,7 @@
-"""``manage.py`` with a handler that leaves a row for each event that it is called with.
+"""``manage.py`` with a handler that creates a row for each event that it is called with.
 
-It waits for a line on standard input, so that several can begin at once. The event that is named
-in ``DIES_AT`` kills the process when its row is written.
+It waits for a line on standard input, so that several processes can start at once. If ``DIES_AT``
+is the id of an event, the process kills itself after it has written the row of that event.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ def main():
 def note(webhook):
     from django.contrib.auth.models import Group
 
-    # The name of a group is unique, and a second row for the event must not be refused.
+    # The name of a group is unique; with the uuid, an event that is applied twice has two rows.
     Group.objects.create(name=f"{webhook.pk} {uuid.uuid4()}")
     if webhook.pk == os.environ.get("DIES_AT"):
         os.kill(os.getpid(), signal.SIGKILL)
 
 
 def noted():
-    """How often each event was noted."""
+    """Return how many rows each event has."""
     from django.contrib.auth.models import Group
 
     return Counter(name.split()[0] for name in Group.objects.values_list("name", flat=True))

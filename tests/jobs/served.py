@@ -1,4 +1,4 @@
-"""Settings of a process whose Stripe is the fake that a test serves at ``SERVED_STRIPE``."""
+"""Settings of a process that uses the fake Stripe served by a test at ``SERVED_STRIPE``."""
 
 import os
 

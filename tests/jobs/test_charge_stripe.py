@@ -1,4 +1,4 @@
-"""``charge_stripe`` collects what is pending, finishes what a crash left, and reports."""
+"""``charge_stripe`` collects pending charges, finishes interrupted ones, and reports."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def receive():
-    """``receive(signal, act)`` runs ``act(instance)`` for each such signal of the test."""
+    """``receive(signal, act)`` calls ``act(instance)`` for each ``signal`` during the test."""
     connected = []
 
     def receive(signal, act):
@@ -45,16 +45,17 @@ def receive():
         signal.disconnect(receiver)
 
 
-def failing(instance):
+def fail(instance):
     raise RuntimeError(f"receiver of {instance.pk}")
 
 
 def charged():
+    """Return the ids of the charges that are collected."""
     return set(StripeCharge.objects.filter(is_charged=True).values_list("pk", flat=True))
 
 
-def with_unknown_refund(fake, charge):
-    """Let the answer to a refund of 4.00 be lost."""
+def make_unknown_refund(fake, charge):
+    """Collect ``charge`` and refund 4.00 of it, with a lost response."""
     charge.charge()
     fake.fail_next("POST /v1/refunds", Fault.ANSWER_LOST)
     with pytest.raises(Exception, match="Temporary Stripe API error"):
@@ -88,7 +89,7 @@ def test_charges_are_collected_in_the_order_of_their_ids(customer, fake, run):
     "fields",
     [{"is_charged": True}, {"charge_attempt_failed": True}, {"is_manual_charge": True}],
 )
-def test_what_is_not_pending_is_left_alone(customer, fake, run, fields):
+def test_a_charge_that_is_not_pending_is_not_collected(customer, fake, run, fields):
     make_charge(customer, **fields)
 
     ran = run("charge_stripe")
@@ -109,7 +110,7 @@ def test_money_is_summed_by_currency(customer, run):
     assert "collected: 3 (19.99 EUR, 500 JPY, 1.00 USD)" in ran.stdout
 
 
-def test_a_declined_card_is_counted_and_fails_nothing(fake, run):
+def test_a_declined_card_is_counted_and_is_not_a_failure(fake, run):
     declined = make_charge(make_customer(card="tok_chargeCustomerFail"))
 
     ran = run("charge_stripe")
@@ -119,7 +120,7 @@ def test_a_declined_card_is_counted_and_fails_nothing(fake, run):
     assert (ran.status, ran.stdout) == (0, "declined: 1\n")
 
 
-def test_who_has_no_active_customer_is_skipped(customer, fake, run):
+def test_a_charge_without_an_active_customer_is_skipped(customer, fake, run):
     make_charge(customer)
     StripeCustomer.objects.update(is_active=False)
     StripeCharge.objects.create(user=make_user(), amount=100)
@@ -138,7 +139,7 @@ def test_a_charge_without_an_amount_is_skipped(customer, run):
     assert (ran.status, ran.stdout) == (0, "skipped (no amount): 1\n")
 
 
-def test_a_payment_that_is_processing_is_left_to_the_bank(customer, fake, run):
+def test_a_payment_that_is_processing_is_skipped_and_stays_pending(customer, fake, run):
     charge = make_charge(customer)
     run_until_intent(charge, fake)
     fake.account.find("payment_intent", charge.stripe_payment_intent_id)["status"] = "processing"
@@ -150,7 +151,7 @@ def test_a_payment_that_is_processing_is_left_to_the_bank(customer, fake, run):
 
 
 def run_until_intent(charge, fake):
-    """Let the confirmation be lost, so that the row has an intent and nothing more."""
+    """Lose the confirmation, so that the row has an intent which is not confirmed."""
     fake.fail_next("POST /v1/payment_intents/*/confirm", Fault.REQUEST_LOST)
     with pytest.raises(Exception, match="Temporary Stripe API error"):
         charge.charge()
@@ -160,7 +161,7 @@ def run_until_intent(charge, fake):
 # Failures
 
 
-def test_a_failure_stops_nobody_else(customer, fake, run):
+def test_a_failure_does_not_stop_the_run(customer, fake, run):
     failed, collected = make_charge(customer), make_charge(customer)
     fake.fail_next(CREATE, Fault.ERROR_500_BEFORE)
 
@@ -200,7 +201,7 @@ def test_the_next_run_collects_what_failed(customer, fake, run):
 
 def test_a_receiver_that_raises_hides_neither_the_money_nor_the_error(customer, receive, run):
     first, second = make_charge(customer), make_charge(customer)
-    receive(stripe_charge_succeeded, failing)
+    receive(stripe_charge_succeeded, fail)
 
     ran = run("charge_stripe")
 
@@ -212,7 +213,7 @@ def test_a_receiver_that_raises_hides_neither_the_money_nor_the_error(customer, 
 
 
 @pytest.mark.parametrize("error", [StripeNoActiveCustomer, ValueError])
-def test_what_a_receiver_raises_is_never_taken_for_a_reason_to_skip(customer, receive, run, error):
+def test_an_error_of_a_receiver_is_never_a_reason_to_skip(customer, receive, run, error):
     make_charge(customer)
     receive(stripe_charge_succeeded, mock.Mock(side_effect=error("of another row")))
 
@@ -233,10 +234,10 @@ def test_a_receiver_of_a_decline_may_raise_too(fake, receive, run, error):
     assert "declined: 1\n" in ran.stdout
 
 
-def test_a_refusal_of_a_kind_we_do_not_know_is_a_failure(customer, run, monkeypatch):
+def test_an_unknown_method_not_allowed_error_is_a_failure(customer, run, monkeypatch):
     make_charge(customer)
-    refused = mock.Mock(side_effect=StripeMethodNotAllowed("Not on a Sunday."))
-    monkeypatch.setattr(StripeCharge, "charge_if_pending", refused)
+    raises = mock.Mock(side_effect=StripeMethodNotAllowed("Not on a Sunday."))
+    monkeypatch.setattr(StripeCharge, "charge_if_pending", raises)
 
     ran = run("charge_stripe")
 
@@ -274,7 +275,7 @@ def test_a_refused_key_ends_the_run_early(customer, fake, run, settings, key):
     assert StripeCharge.objects.pending().count() == 10
 
 
-def test_rows_that_are_skipped_hide_no_refused_key(customer, fake, run, settings):
+def test_a_refused_key_ends_the_run_early_despite_skipped_rows(customer, fake, run, settings):
     for _ in range(5):
         make_charge(customer)
         StripeCharge.objects.create(user=make_user(), amount=100)
@@ -285,7 +286,7 @@ def test_rows_that_are_skipped_hide_no_refused_key(customer, fake, run, settings
     assert ran.stdout.endswith("failed: 3\n")
 
 
-def test_a_few_rows_that_the_key_may_not_touch_do_not_end_the_run(customer, fake, run):
+def test_a_few_rows_that_the_key_has_no_permission_for_do_not_end_the_run(customer, fake, run):
     for _ in range(5):
         make_charge(customer)
     forbidden = fake_forbidden(fake, {1, 2, 4})
@@ -299,7 +300,7 @@ def test_a_few_rows_that_the_key_may_not_touch_do_not_end_the_run(customer, fake
 
 
 def fake_forbidden(fake, creations):
-    """Answer 403 to the creations of those numbers: their key is exchanged on the way."""
+    """Make the creations with these numbers fail with 403, by replacing their key."""
     seen = []
 
     def hook(request):
@@ -312,18 +313,18 @@ def fake_forbidden(fake, creations):
     return creations
 
 
-# What a crash left behind
+# Work that a crash interrupted
 
 
-def test_signals_that_a_crash_left_due_are_sent(customer, fake, receive, run):
+def test_signals_that_are_due_after_a_crash_are_sent(customer, fake, receive, run):
     charge = make_charge(customer, is_charged=True, signal_due="succeeded")
-    heard = []
-    receive(stripe_charge_succeeded, heard.append)
+    received = []
+    receive(stripe_charge_succeeded, received.append)
 
     ran = run("charge_stripe")
 
     charge.refresh_from_db()
-    assert heard == [charge]
+    assert received == [charge]
     assert charge.signal_due == ""
     assert ran.stdout == "signals of an earlier run sent: 1\n"
     assert fake.requests == []
@@ -333,7 +334,7 @@ def test_a_signal_whose_receiver_raises_stays_due(customer, receive, run):
     first = make_charge(customer, is_charged=True, signal_due="succeeded")
     second = make_charge(customer, is_charged=True, signal_due="succeeded")
     pending = make_charge(customer)
-    receive(stripe_charge_succeeded, lambda it: failing(it) if it.pk == first.pk else None)
+    receive(stripe_charge_succeeded, lambda it: fail(it) if it.pk == first.pk else None)
 
     ran = run("charge_stripe")
 
@@ -343,11 +344,11 @@ def test_a_signal_whose_receiver_raises_stays_due(customer, receive, run):
     assert {second.pk, pending.pk} <= charged()
 
 
-def test_refunds_whose_answer_was_lost_are_settled(customer, fake, receive, run):
+def test_refunds_whose_response_was_lost_are_settled(customer, fake, receive, run):
     charge = make_charge(customer)
-    with_unknown_refund(fake, charge)
-    heard = []
-    receive(stripe_charge_refunded, heard.append)
+    make_unknown_refund(fake, charge)
+    received = []
+    receive(stripe_charge_refunded, received.append)
 
     ran = run("charge_stripe")
 
@@ -356,12 +357,12 @@ def test_refunds_whose_answer_was_lost_are_settled(customer, fake, receive, run)
     assert charge.amount_refunded == 400
     assert StripeRefund.objects.get().status == "succeeded"
     assert len(fake.account.all("refund")) == 1
-    assert heard == [charge]
+    assert received == [charge]
 
 
-def test_a_refund_that_stays_unknown_stops_nobody(customer, fake, run):
+def test_a_refund_that_stays_unknown_does_not_stop_the_run(customer, fake, run):
     charge = make_charge(customer)
-    with_unknown_refund(fake, charge)
+    make_unknown_refund(fake, charge)
     pending = make_charge(customer)
     fake.fail_next("*", Fault.REQUEST_LOST)
 
@@ -372,19 +373,19 @@ def test_a_refund_that_stays_unknown_stops_nobody(customer, fake, run):
     assert pending.pk in charged()
 
 
-def test_what_somebody_else_has_finished_meanwhile_is_skipped(
+def test_signals_and_refunds_settled_by_another_process_are_skipped(
     customer, fake, receive, run, monkeypatch
 ):
     refunded = make_charge(customer)
-    with_unknown_refund(fake, refunded)
+    make_unknown_refund(fake, refunded)
     first = make_charge(customer, is_charged=True, signal_due="succeeded")
     second = make_charge(customer, is_charged=True, signal_due="succeeded")
 
-    def finish_the_others(instance):
+    def send_second_signal(instance):
         if instance == first:
             second.send_due_signals()
 
-    receive(stripe_charge_succeeded, finish_the_others)
+    receive(stripe_charge_succeeded, send_second_signal)
     before_call(monkeypatch, "_settle_refunds", 1, refunded.refresh_from_stripe)
 
     ran = run("charge_stripe")
@@ -399,7 +400,7 @@ def test_what_somebody_else_has_finished_meanwhile_is_skipped(
 
 
 def before_call(monkeypatch, name, number, act):
-    """Run ``act`` before the ``number``-th row is read, its key being known already."""
+    """Call ``act`` before the ``number``-th row is read; its key is read already."""
     original, seen = getattr(charges, name), []
 
     def hooked(key):
@@ -411,7 +412,7 @@ def before_call(monkeypatch, name, number, act):
     monkeypatch.setattr(charges, name, hooked)
 
 
-def test_a_row_that_vanishes_is_skipped(customer, run, monkeypatch):
+def test_a_row_that_is_deleted_is_skipped(customer, run, monkeypatch):
     first, second, third = (make_charge(customer) for _ in range(3))
     before_call(monkeypatch, "_collect", 2, second.delete)
 
@@ -437,10 +438,10 @@ def test_a_row_that_is_no_longer_pending_is_skipped(customer, fake, run, monkeyp
 
 
 @pytest.fixture
-def last_moment(monkeypatch):
-    """``last_moment(act)`` runs ``act(pk)`` when the row is read and not yet charged."""
+def just_before_charging(monkeypatch):
+    """``just_before_charging(act)`` calls ``act(pk)`` after a row is read, before it is charged."""
 
-    def last_moment(act):
+    def just_before_charging(act):
         def charge_if_pending(self):
             act(self.pk)
             return original(self)
@@ -448,33 +449,33 @@ def last_moment(monkeypatch):
         original = StripeCharge.charge_if_pending
         monkeypatch.setattr(StripeCharge, "charge_if_pending", charge_if_pending)
 
-    return last_moment
+    return just_before_charging
 
 
-def test_a_row_that_somebody_charges_in_the_last_moment_is_skipped(customer, run, last_moment):
+def test_a_row_that_another_process_charges_first_is_skipped(customer, run, just_before_charging):
     make_charge(customer)
-    last_moment(lambda pk: StripeCharge.objects.get(pk=pk).charge())
+    just_before_charging(lambda pk: StripeCharge.objects.get(pk=pk).charge())
 
     ran = run("charge_stripe")
 
     assert (ran.status, ran.stdout) == (0, f"skipped ({charges.SETTLED_MEANWHILE}): 1\n")
 
 
-def test_a_decline_that_somebody_else_made_up_for_is_skipped(customer, run, monkeypatch):
+def test_a_declined_row_that_another_process_has_charged_is_skipped(customer, run, monkeypatch):
     make_charge(customer)
 
-    def declined_and_paid_by_another(self):
+    def decline_but_charged_by_another_process(self):
         StripeCharge.objects.filter(pk=self.pk).update(is_charged=True)
         self.refresh_from_db()
 
-    monkeypatch.setattr(StripeCharge, "charge_if_pending", declined_and_paid_by_another)
+    monkeypatch.setattr(StripeCharge, "charge_if_pending", decline_but_charged_by_another_process)
 
     ran = run("charge_stripe")
 
     assert (ran.status, ran.stdout) == (0, f"skipped ({charges.SETTLED_MEANWHILE}): 1\n")
 
 
-def test_a_row_that_is_added_is_left_to_the_next_run(customer, run, receive):
+def test_a_row_that_is_added_meanwhile_waits_for_the_next_run(customer, run, receive):
     make_charge(customer)
     receive(stripe_charge_succeeded, lambda instance: make_charge(customer))
 
@@ -487,7 +488,7 @@ def test_a_row_that_is_added_is_left_to_the_next_run(customer, run, receive):
 # Options
 
 
-def test_a_limit_is_how_many_charges_are_tried(customer, run):
+def test_a_limit_is_the_number_of_charges_that_are_tried(customer, run):
     charges = [make_charge(customer) for _ in range(3)]
 
     ran = run("charge_stripe", "--limit", "2")
@@ -496,7 +497,7 @@ def test_a_limit_is_how_many_charges_are_tried(customer, run):
     assert ran.stdout == "collected: 2 (20.00 USD)\n"
 
 
-def test_rows_that_are_skipped_do_not_use_up_the_limit(customer, run):
+def test_skipped_rows_do_not_count_towards_the_limit(customer, run):
     for _ in range(3):
         StripeCharge.objects.create(user=make_user(), amount=100)
     charge = make_charge(customer)
@@ -506,7 +507,7 @@ def test_rows_that_are_skipped_do_not_use_up_the_limit(customer, run):
     assert charged() == {charge.pk}
 
 
-def test_signals_that_are_due_do_not_use_up_the_limit(customer, run):
+def test_due_signals_do_not_count_towards_the_limit(customer, run):
     make_charge(customer, is_charged=True, signal_due="succeeded")
     charge = make_charge(customer)
 
@@ -516,7 +517,7 @@ def test_signals_that_are_due_do_not_use_up_the_limit(customer, run):
     assert not StripeCharge.objects.with_signal_due().exists()
 
 
-def test_a_dry_run_tells_and_does_nothing(customer, fake, run, django_assert_num_queries):
+def test_a_dry_run_reports_and_changes_nothing(customer, fake, run, django_assert_num_queries):
     make_charge(customer, amount=1999)
     make_charge(customer, amount=1, currency="USD")
     make_charge(customer, amount=500, currency="jpy")
@@ -541,7 +542,7 @@ def test_a_dry_run_tells_and_does_nothing(customer, fake, run, django_assert_num
 
 
 @pytest.mark.parametrize("fields", [{"is_active": False}, {"stripe_customer_id": ""}])
-def test_a_dry_run_knows_who_cannot_pay(customer, run, fields):
+def test_a_dry_run_reports_charges_without_an_active_customer(customer, run, fields):
     make_charge(customer)
     StripeCustomer.objects.update(**fields)
 
@@ -550,7 +551,7 @@ def test_a_dry_run_knows_who_cannot_pay(customer, run, fields):
     assert ran.stdout == "skipped (no active customer): 1\n"
 
 
-def test_a_dry_run_keeps_to_the_limit(customer, run):
+def test_a_dry_run_respects_the_limit(customer, run):
     StripeCharge.objects.create(user=make_user(), amount=100)
     for _ in range(3):
         make_charge(customer)
@@ -561,7 +562,7 @@ def test_a_dry_run_keeps_to_the_limit(customer, run):
 
 
 @pytest.mark.parametrize("rate", ["0", "-3", "nan", "inf", "fast"])
-def test_a_rate_that_makes_no_sense_is_refused(customer, fake, run, rate):
+def test_an_invalid_rate_is_rejected(customer, fake, run, rate):
     make_charge(customer)
 
     with pytest.raises(CommandError, match="rate"):
@@ -571,19 +572,19 @@ def test_a_rate_that_makes_no_sense_is_refused(customer, fake, run, rate):
 
 
 @pytest.mark.parametrize("limit", ["0", "-1", "few"])
-def test_a_limit_that_makes_no_sense_is_refused(run, limit):
+def test_an_invalid_limit_is_rejected(run, limit):
     with pytest.raises(CommandError, match="limit"):
         run("charge_stripe", f"--limit={limit}")
 
 
-def test_a_setting_that_makes_no_sense_is_refused(settings, run):
+def test_an_invalid_setting_is_rejected(settings, run):
     settings.STRIPE_REQUESTS_PER_SECOND = 0
 
     with pytest.raises(CommandError, match="rate"):
         run("charge_stripe")
 
 
-def test_the_rate_is_kept(customer, run, monkeypatch):
+def test_the_rate_is_passed_to_the_job(customer, run, monkeypatch):
     make_charge(customer)
     rates = []
     monkeypatch.setattr(charges, "at_rate", lambda rate: rates.append(rate) or mock.MagicMock())
@@ -593,7 +594,7 @@ def test_the_rate_is_kept(customer, run, monkeypatch):
     assert rates == [2.5]
 
 
-# What one row costs
+# Requests and queries of one row
 
 
 def test_a_charge_costs_two_requests_and_few_queries(customer, fake):
@@ -610,7 +611,7 @@ def test_a_charge_costs_two_requests_and_few_queries(customer, fake):
     assert len(statements(captured)) <= 17 + locks
 
 
-def test_the_command_adds_one_query_to_what_a_charge_costs(customer):
+def test_a_run_adds_four_queries_to_those_of_a_charge(customer):
     with CaptureQueriesContext(connection) as alone:
         charge = StripeCharge.objects.select_related("user").get(pk=make_charge(customer).pk)
         charge.charge_if_pending()

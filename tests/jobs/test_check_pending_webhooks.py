@@ -23,7 +23,16 @@ from aa_stripe.management.commands import check_pending_webhooks as command
 from aa_stripe.models import StripeWebhook
 from aa_stripe.settings import stripe_settings
 from aa_stripe.testing import Fault
-from tests.jobs.events import LIST, RETRIEVE, TYPE, arrive, event_calls, happen, store, unapplied
+from tests.jobs.events import (
+    LIST,
+    RETRIEVE,
+    TYPE,
+    add_event,
+    deliver,
+    event_calls,
+    store,
+    unapplied,
+)
 from tests.support.requests import fail_second_page
 from tests.support.statements import statements
 from tests.support.terminal import Terminal
@@ -61,7 +70,7 @@ def threshold(settings):
 @pytest.fixture
 def too_many(fake, threshold):
     """The ids of more missing events than are allowed, the oldest first."""
-    return [happen(fake, age=age * MINUTE) for age in (30, 20, 10)]
+    return [add_event(fake, age=age * MINUTE) for age in (30, 20, 10)]
 
 
 @pytest.fixture
@@ -95,7 +104,7 @@ def test_nothing_is_said_when_there_is_nothing(fake, run):
 
 
 def test_what_has_arrived_is_not_missing(fake, run, mailoutbox):
-    arrive(fake, happen(fake))
+    deliver(fake, add_event(fake))
 
     ran = run(CHECK)
 
@@ -104,7 +113,7 @@ def test_what_has_arrived_is_not_missing(fake, run, mailoutbox):
 
 
 def test_an_event_that_is_stored_and_not_applied_is_not_missing(fake, run):
-    id = happen(fake)
+    id = add_event(fake)
     store(id=id)
 
     ran = run(CHECK)
@@ -113,9 +122,9 @@ def test_an_event_that_is_stored_and_not_applied_is_not_missing(fake, run):
 
 
 def test_what_has_not_arrived_is_listed_the_oldest_first(fake, threshold, run, mailoutbox):
-    first = happen(fake, age=30 * MINUTE)
-    arrive(fake, happen(fake, age=20 * MINUTE))
-    third = happen(fake, age=10 * MINUTE)
+    first = add_event(fake, age=30 * MINUTE)
+    deliver(fake, add_event(fake, age=20 * MINUTE))
+    third = add_event(fake, age=10 * MINUTE)
 
     ran = run(CHECK)
 
@@ -128,8 +137,8 @@ def test_what_has_not_arrived_is_listed_the_oldest_first(fake, threshold, run, m
 
 
 def test_verbosity_2_lists_the_events(fake, run):
-    stored, missing = happen(fake, age=30 * MINUTE), happen(fake, age=20 * MINUTE)
-    arrive(fake, stored)
+    stored, missing = add_event(fake, age=30 * MINUTE), add_event(fake, age=20 * MINUTE)
+    deliver(fake, stored)
 
     ran = run(CHECK, verbosity=2)
 
@@ -143,7 +152,7 @@ def test_verbosity_2_lists_the_events(fake, run):
 
 
 def test_verbosity_0_tells_nothing_while_it_is_not_too_much(fake, run):
-    happen(fake)
+    add_event(fake)
 
     ran = run(CHECK, verbosity=0)
 
@@ -152,7 +161,7 @@ def test_verbosity_0_tells_nothing_while_it_is_not_too_much(fake, run):
 
 def test_a_terminal_shows_how_many_events_were_seen_of_nobody_knows_how_many(fake):
     for _ in range(3):
-        happen(fake)
+        add_event(fake)
     terminal = Terminal()
 
     call_command(CHECK, stdout=io.StringIO(), stderr=terminal)
@@ -163,7 +172,7 @@ def test_a_terminal_shows_how_many_events_were_seen_of_nobody_knows_how_many(fak
 
 def test_a_terminal_shows_how_much_of_it_is_recovered(fake):
     for _ in range(3):
-        happen(fake)
+        add_event(fake)
     terminal = Terminal()
 
     call_command(CHECK, "--recover", stdout=io.StringIO(), stderr=terminal)
@@ -231,7 +240,7 @@ def test_the_mail_names_no_server_where_it_has_no_name(too_many, mail):
 
 def test_a_long_list_is_cut_in_the_mail(fake, mail):
     for _ in range(1002):
-        happen(fake)
+        add_event(fake)
 
     body = mail().body
 
@@ -255,7 +264,7 @@ def test_a_mail_server_that_is_down_does_not_hide_what_is_missing(
 
 def test_the_threshold_itself_is_allowed(fake, threshold, run, mailoutbox):
     for _ in range(threshold):
-        happen(fake)
+        add_event(fake)
 
     assert run(CHECK).status == 0
     assert mailoutbox == []
@@ -263,9 +272,9 @@ def test_the_threshold_itself_is_allowed(fake, threshold, run, mailoutbox):
 
 def test_twenty_may_be_missing_unless_the_project_says_otherwise(fake, run):
     for _ in range(20):
-        happen(fake)
+        add_event(fake)
     assert run(CHECK).status == 0
-    happen(fake)
+    add_event(fake)
 
     with pytest.raises(StripePendingWebhooksLimitExceeded):
         run(CHECK)
@@ -274,7 +283,7 @@ def test_twenty_may_be_missing_unless_the_project_says_otherwise(fake, run):
 def test_the_threshold_can_be_assigned(fake, mail, monkeypatch):
     monkeypatch.setattr(stripe_settings, "PENDING_WEBHOOKS_THRESHOLD", 1, raising=False)
     for _ in range(2):
-        happen(fake)
+        add_event(fake)
 
     assert "STRIPE_PENDING_WEBHOOKS_THRESHOLD allows 1." in mail().body
 
@@ -344,10 +353,10 @@ def test_a_site_cannot_be_named_without_the_sites_app(no_sites_app, fake, run):
 def of_all_ages(fake):
     """Ids of events by their age."""
     ages = {"40 days": 40, "29 days": 29, "4 days": 4, "2 days": 2}
-    made = {name: happen(fake, age=days * DAY) for name, days in ages.items()}
-    made["1 hour"] = happen(fake, age=60 * MINUTE)
-    made["6 minutes"] = happen(fake, age=6 * MINUTE)
-    made["1 minute"] = happen(fake, age=MINUTE)
+    made = {name: add_event(fake, age=days * DAY) for name, days in ages.items()}
+    made["1 hour"] = add_event(fake, age=60 * MINUTE)
+    made["6 minutes"] = add_event(fake, age=6 * MINUTE)
+    made["1 minute"] = add_event(fake, age=MINUTE)
     return made
 
 
@@ -423,7 +432,7 @@ def test_the_job_refuses_a_window_that_makes_no_sense(fake, since, grace):
 
 
 def test_every_type_is_looked_at_by_default(fake, run):
-    found = [happen(fake, type) for type in (TYPE, "charge.succeeded", "customer.updated")]
+    found = [add_event(fake, type) for type in (TYPE, "charge.succeeded", "customer.updated")]
 
     ran = run(CHECK)
 
@@ -434,8 +443,8 @@ def test_every_type_is_looked_at_by_default(fake, run):
 @pytest.mark.parametrize("kind", [list, tuple, set, frozenset])
 def test_stripe_is_asked_for_the_types_that_the_project_wants(fake, run, settings, kind):
     settings.STRIPE_WEBHOOK_EVENT_TYPES = kind([TYPE, "charge.succeeded"])
-    wanted = happen(fake, "charge.succeeded")
-    happen(fake, "charge.refunded")
+    wanted = add_event(fake, "charge.succeeded")
+    add_event(fake, "charge.refunded")
 
     ran = run(CHECK)
 
@@ -446,9 +455,9 @@ def test_stripe_is_asked_for_the_types_that_the_project_wants(fake, run, setting
 @pytest.mark.parametrize("types", [["charge.*"], ["charge.dispute.created", "charge.*"]])
 def test_types_that_stand_for_several_are_told_apart_here(fake, run, settings, types):
     settings.STRIPE_WEBHOOK_EVENT_TYPES = types
-    wanted = [happen(fake, "charge.succeeded"), happen(fake, "charge.dispute.created")]
-    happen(fake, "charges.nonsense")
-    happen(fake, TYPE)
+    wanted = [add_event(fake, "charge.succeeded"), add_event(fake, "charge.dispute.created")]
+    add_event(fake, "charges.nonsense")
+    add_event(fake, TYPE)
 
     ran = run(CHECK)
 
@@ -460,8 +469,8 @@ def test_types_that_stand_for_several_are_told_apart_here(fake, run, settings, t
 def test_more_types_than_stripe_takes_are_told_apart_here(fake, run, settings, number, are_sent):
     types = [f"topup.type_{number}" for number in range(number)]
     settings.STRIPE_WEBHOOK_EVENT_TYPES = types
-    wanted = happen(fake, types[-1])
-    happen(fake, TYPE)
+    wanted = add_event(fake, types[-1])
+    add_event(fake, TYPE)
 
     ran = run(CHECK)
 
@@ -471,7 +480,7 @@ def test_more_types_than_stripe_takes_are_told_apart_here(fake, run, settings, n
 
 def test_no_types_at_all_stand_for_every_type(fake, run, settings):
     settings.STRIPE_WEBHOOK_EVENT_TYPES = []
-    found = happen(fake)
+    found = add_event(fake)
 
     assert still_missing(run(CHECK)) == [found]
 
@@ -482,9 +491,9 @@ def test_no_types_at_all_stand_for_every_type(fake, run, settings):
 @pytest.fixture
 def hole(fake):
     """Of 450 events the 250 in the middle never arrived: their ids, the oldest first."""
-    ids = [happen(fake, age=(500 - number) * MINUTE) for number in range(450)]
+    ids = [add_event(fake, age=(500 - number) * MINUTE) for number in range(450)]
     for id in ids[:100] + ids[350:]:
-        arrive(fake, id)
+        deliver(fake, id)
     return ids[100:350]
 
 
@@ -525,7 +534,7 @@ def test_what_is_recovered_is_applied_here_and_once_whatever_the_processor(
     fake, applied, run, settings, processor
 ):
     settings.STRIPE_WEBHOOK_PROCESSOR = processor
-    id = happen(fake)
+    id = add_event(fake)
 
     ran = run(CHECK, "--recover")
 
@@ -536,7 +545,7 @@ def test_what_is_recovered_is_applied_here_and_once_whatever_the_processor(
 
 
 def test_what_nobody_listens_to_is_recovered_as_applied(fake, run):
-    id = happen(fake)
+    id = add_event(fake)
 
     run(CHECK, "--recover")
 
@@ -545,7 +554,7 @@ def test_what_nobody_listens_to_is_recovered_as_applied(fake, run):
 
 
 def test_what_is_recovered_is_the_event_without_its_secrets(fake, run):
-    id = happen(fake, about={"object": "topup", "client_secret": "pi_1_secret_doNotStore"})
+    id = add_event(fake, about={"object": "topup", "client_secret": "pi_1_secret_doNotStore"})
 
     run(CHECK, "--recover")
 
@@ -558,7 +567,7 @@ def test_what_is_recovered_is_the_event_without_its_secrets(fake, run):
 def test_a_handler_that_fails_is_reported_and_what_it_fails_at_is_not_missing_any_more(
     fake, failing, threshold, run, caplog, mailoutbox
 ):
-    found = [happen(fake, age=age * MINUTE) for age in (40, 30, 20, 10)]
+    found = [add_event(fake, age=age * MINUTE) for age in (40, 30, 20, 10)]
     failing.update(found[:3])
 
     ran = run(CHECK, "--recover")
@@ -576,7 +585,7 @@ def test_a_handler_that_fails_is_reported_and_what_it_fails_at_is_not_missing_an
 
 
 def test_what_a_handler_cannot_follow_is_counted_apart(fake, on, run):
-    happen(fake)
+    add_event(fake)
 
     @on(TYPE)
     def refuse(webhook):
@@ -601,8 +610,8 @@ def after_listing(fake, act):
 
 
 def test_an_event_that_arrives_meanwhile_is_left_alone(fake, applied, run):
-    id = happen(fake)
-    after_retrieval(fake, lambda: arrive(fake, id))
+    id = add_event(fake)
+    after_retrieval(fake, lambda: deliver(fake, id))
 
     ran = run(CHECK, "--recover")
 
@@ -624,7 +633,7 @@ def after_retrieval(fake, act):
 
 
 def test_an_event_that_arrives_meanwhile_and_is_not_applied_is_applied_once(fake, applied, run):
-    id = happen(fake)
+    id = add_event(fake)
     after_retrieval(fake, lambda: store(id=id))
 
     ran = run(CHECK, "--recover")
@@ -635,7 +644,7 @@ def test_an_event_that_arrives_meanwhile_and_is_not_applied_is_applied_once(fake
 
 
 def test_an_event_of_the_other_mode_is_stored_and_not_applied(fake, applied, run):
-    id = happen(fake, livemode=True)
+    id = add_event(fake, livemode=True)
 
     ran = run(CHECK, "--recover")
 
@@ -646,7 +655,7 @@ def test_an_event_of_the_other_mode_is_stored_and_not_applied(fake, applied, run
 
 
 def test_an_event_that_stripe_drops_meanwhile_stays_missing(fake, applied, run):
-    dropped, kept = happen(fake, age=2 * DAY), happen(fake)
+    dropped, kept = add_event(fake, age=2 * DAY), add_event(fake)
     after_listing(fake, lambda: fake.account.remove("event", dropped))
 
     ran = run(CHECK, "--recover")
@@ -658,7 +667,7 @@ def test_an_event_that_stripe_drops_meanwhile_stays_missing(fake, applied, run):
 
 
 def test_an_event_that_cannot_be_fetched_stays_missing_and_stops_nobody(fake, applied, run):
-    first, second = happen(fake, age=2 * DAY), happen(fake)
+    first, second = add_event(fake, age=2 * DAY), add_event(fake)
     fake.fail_next(RETRIEVE, Fault.ERROR_500_BEFORE)
 
     ran = run(CHECK, "--recover")
@@ -670,7 +679,7 @@ def test_an_event_that_cannot_be_fetched_stays_missing_and_stops_nobody(fake, ap
 
 
 def test_what_was_listed_before_the_listing_broke_off_is_recovered(fake, applied, run):
-    found = [happen(fake, age=(200 - number) * MINUTE) for number in range(150)]
+    found = [add_event(fake, age=(200 - number) * MINUTE) for number in range(150)]
     fail_second_page(fake, LIST)
 
     ran = run(CHECK, "--recover")
@@ -695,7 +704,7 @@ def test_a_listing_that_does_not_begin_fails(fake, run):
 
 @pytest.mark.parametrize("key", ["sk_wrong", ""])
 def test_a_refused_key_fails_at_once(fake, run, settings, key):
-    happen(fake)
+    add_event(fake)
     settings.STRIPE_API_KEY = key
 
     ran = run(CHECK, "--recover")
@@ -706,7 +715,7 @@ def test_a_refused_key_fails_at_once(fake, run, settings, key):
 
 
 def test_a_key_that_may_not_read_events_ends_the_run_early(fake, run):
-    found = [happen(fake, age=(20 - number) * MINUTE) for number in range(10)]
+    found = [add_event(fake, age=(20 - number) * MINUTE) for number in range(10)]
 
     def forbid(request):
         if request.path.startswith("/v1/events/"):
@@ -726,7 +735,7 @@ def test_a_key_that_may_not_read_events_ends_the_run_early(fake, run):
 
 
 def test_without_recover_nothing_is_fetched(fake, applied, run):
-    happen(fake)
+    add_event(fake)
 
     run(CHECK)
 
@@ -746,7 +755,7 @@ def test_a_dry_run_lists_what_is_missing_and_changes_nothing(too_many, fake, run
 
 
 def test_a_limit_is_how_many_are_fetched(fake, applied, run):
-    found = [happen(fake, age=age * MINUTE) for age in (40, 30, 20, 10)]
+    found = [add_event(fake, age=age * MINUTE) for age in (40, 30, 20, 10)]
 
     ran = run(CHECK, "--recover", "--limit", "2")
 
@@ -756,7 +765,7 @@ def test_a_limit_is_how_many_are_fetched(fake, applied, run):
 
 
 def test_what_a_limit_leaves_may_still_be_too_much(fake, threshold, applied, mail):
-    found = [happen(fake, age=age * MINUTE) for age in (40, 30, 20, 10)]
+    found = [add_event(fake, age=age * MINUTE) for age in (40, 30, 20, 10)]
 
     body = mail("--recover", "--limit", "1").body
 
@@ -779,7 +788,7 @@ class StopsAfter(Watcher):
 
 
 def test_a_run_that_is_told_to_stop_says_what_is_missing_still(fake, applied):
-    found = [happen(fake, age=age * MINUTE) for age in (40, 30, 20, 10)]
+    found = [add_event(fake, age=age * MINUTE) for age in (40, 30, 20, 10)]
 
     pending = check_pending_webhooks(recover=True, watcher=StopsAfter(len(found) + 1))
 
@@ -790,7 +799,7 @@ def test_a_run_that_is_told_to_stop_says_what_is_missing_still(fake, applied):
 
 def test_a_run_that_is_told_to_stop_reads_no_further_page(fake, applied):
     for _ in range(150):
-        happen(fake)
+        add_event(fake)
 
     pending = check_pending_webhooks(recover=True, watcher=StopsAfter(1))
 
@@ -815,9 +824,9 @@ def test_the_rate_is_kept(fake, run, monkeypatch):
 @pytest.mark.parametrize("are_stored", [False, True])
 def test_a_page_is_one_request_and_one_query(fake, number, pages, are_stored):
     for _ in range(number):
-        id = happen(fake)
+        id = add_event(fake)
         if are_stored:
-            arrive(fake, id)
+            deliver(fake, id)
 
     with CaptureQueriesContext(connection) as captured:
         pending = check_pending_webhooks()
@@ -838,7 +847,7 @@ def test_each_event_that_is_recovered_costs_the_same_few_statements(fake, reques
     if listens:
         request.getfixturevalue("applied")
     for _ in range(10):
-        happen(fake)
+        add_event(fake)
 
     with CaptureQueriesContext(connection) as captured:
         check_pending_webhooks(recover=True)

@@ -1,4 +1,4 @@
-"""What the commands that run a job have in common, in this process."""
+"""The common behaviour of the commands that run a job, in this process."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.django_db
 
 
 class SendsSignal(JobCommand):
-    """Reports what it was told to stop for."""
+    """A command that reports why it has to stop. Its ``rate`` is the signal that it raises."""
 
     def run_job(self, options, watcher):
         signal.raise_signal(options["rate"])
@@ -40,7 +40,7 @@ def test_a_job_command_needs_a_job():
 
 @pytest.fixture
 def charges(fake):
-    """One that is collected, one declined, one that nobody pays, one that fails; in this order."""
+    """In this order: one collected, one declined, one without a customer, one that fails."""
     charges = [
         make_charge(make_customer()),
         make_charge(make_customer(card="tok_chargeCustomerFail")),
@@ -79,7 +79,7 @@ def test_verbosity_2_lists_the_rows(charges, run):
     ]
 
 
-def test_verbosity_0_tells_failures_only(charges, run):
+def test_verbosity_0_prints_failures_only(charges, run):
     ran = run("charge_stripe", verbosity=0)
 
     assert ran.status == 1
@@ -87,7 +87,7 @@ def test_verbosity_0_tells_failures_only(charges, run):
     assert "collected" not in ran.stdout
 
 
-def test_verbosity_0_tells_nothing_when_all_is_well(fake, run):
+def test_verbosity_0_prints_nothing_without_failures(fake, run):
     make_charge(make_customer())
 
     ran = run("charge_stripe", verbosity=0)
@@ -96,7 +96,7 @@ def test_verbosity_0_tells_nothing_when_all_is_well(fake, run):
     assert StripeCharge.objects.get().is_charged
 
 
-def test_a_terminal_shows_a_bar_for_what_there_is(fake):
+def test_a_terminal_shows_a_bar_only_for_steps_that_have_rows(fake):
     make_charge(make_customer())
     terminal = Terminal()
 
@@ -117,7 +117,7 @@ def test_other_verbosities_show_no_bar(fake, verbosity):
 
 
 class Counts(JobCommand):
-    """Deals with three things, which may all fail, and has a last word."""
+    """A command that processes three things, which may all fail, and prints a conclusion."""
 
     stealth_options = ("total", "error")
 
@@ -133,14 +133,14 @@ class Counts(JobCommand):
 
 
 def count(total=None, error=None):
-    """What ``Counts`` writes to its standard output and to the terminal."""
+    """Return what ``Counts`` writes to its standard output and to the terminal."""
     stdout, terminal = io.StringIO(), Terminal()
     with suppress(SystemExit):
         call_command(Counts(), stdout=stdout, stderr=terminal, total=total, error=error)
     return stdout.getvalue(), terminal.getvalue()
 
 
-def test_a_bar_that_does_not_know_its_end_shows_how_far_it_is():
+def test_a_bar_without_a_total_shows_how_many_are_done():
     _, seen = count()
 
     assert "Things: 3it [" in seen
@@ -148,19 +148,19 @@ def test_a_bar_that_does_not_know_its_end_shows_how_far_it_is():
     assert seen.endswith("\n")
 
 
-def test_a_bar_of_nothing_is_not_shown():
+def test_a_bar_with_a_total_of_0_is_not_shown():
     _, seen = count(total=0)
 
     assert seen == ""
 
 
-def test_the_last_word_comes_after_the_report():
+def test_the_conclusion_is_printed_after_the_report():
     stdout, _ = count()
 
     assert stdout == "seen: 3\nThat was all: 3.\n"
 
 
-def test_the_last_word_is_said_after_failures_too():
+def test_the_conclusion_is_printed_after_failures_too():
     stdout, _ = count(error=RuntimeError("No."))
 
     assert stdout.startswith("seen: 3\nException happened\nThing 0\n")
@@ -184,7 +184,7 @@ def test_a_length_of_time_is_a_number_of_its_unit(number, unit, length):
 
 
 @pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf, 1e300, -1, -0.001, 1_000_000])
-def test_what_is_no_length_of_time_is_refused(number):
+def test_an_invalid_length_of_time_is_rejected(number):
     got = re.escape(str(number))
     with pytest.raises(CommandError, match=rf"^--since must .* \(got {got}\)\.$"):
         length_of_time("--since", number, timedelta(days=1))
@@ -194,7 +194,7 @@ def test_what_is_no_length_of_time_is_refused(number):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_signals_are_as_before_when_the_command_is_over(number):
+def test_the_signal_handlers_are_restored_after_a_signal(number):
     before = signal.getsignal(number)
 
     with pytest.raises(SystemExit) as exit:
@@ -204,7 +204,7 @@ def test_signals_are_as_before_when_the_command_is_over(number):
     assert signal.getsignal(number) is before
 
 
-def test_a_run_that_was_not_told_to_stop_leaves_the_signals_as_before(fake, run):
+def test_the_signal_handlers_are_restored_after_a_complete_run(fake, run):
     before = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
 
     run("charge_stripe")
@@ -241,28 +241,28 @@ def test_the_command_runs_in_any_thread(fake, run):
 
 
 class Observer(Watcher):
-    """Writes down what it is told, and wants the run to stop after some rows."""
+    """A watcher that records its calls and stops the run after ``stop_after`` rows."""
 
     def __init__(self, stop_after):
-        self.heard = []
+        self.calls = []
         self.stop_after = stop_after
 
     @property
     def stop_reason(self):
-        rows = [it for it in self.heard if isinstance(it, Outcome)]
+        rows = [it for it in self.calls if isinstance(it, Outcome)]
         return "enough" if len(rows) == self.stop_after else ""
 
     def begin(self, title, count):
-        self.heard.append((title, count()))
+        self.calls.append((title, count()))
 
     def saw(self, label, outcome):
-        self.heard.append(outcome)
+        self.calls.append(outcome)
 
     def end(self):
-        self.heard.append("end")
+        self.calls.append("end")
 
 
-def test_a_watcher_is_told_everything_and_can_stop_the_run(fake):
+def test_a_watcher_sees_every_step_and_can_stop_the_run(fake):
     customer = make_customer()
     for _ in range(3):
         make_charge(customer)
@@ -271,7 +271,7 @@ def test_a_watcher_is_told_everything_and_can_stop_the_run(fake):
     report = charge_pending(watcher=observer)
 
     collected = Outcome(done="collected", amount=1000, currency="usd")
-    assert observer.heard == [
+    assert observer.calls == [
         *[("Signals", 0), "end"],
         *[("Refunds", 0), "end"],
         *[("Charges", 3), collected, collected, "end"],
@@ -281,6 +281,6 @@ def test_a_watcher_is_told_everything_and_can_stop_the_run(fake):
     assert report.amounts == {("collected", "usd"): 2000}
 
 
-def test_a_job_refuses_a_rate_that_makes_no_sense():
+def test_a_job_rejects_an_invalid_rate():
     with pytest.raises(ValueError, match="above 0"):
         charge_pending(rate=0)

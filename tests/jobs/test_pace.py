@@ -1,4 +1,4 @@
-"""Requests go to Stripe at the pace that was asked for, and no faster."""
+"""Requests go to Stripe at the configured rate, and no faster."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from aa_stripe.testing import Fault
 
 @pytest.fixture
 def clock(monkeypatch):
-    """A clock that only sleeping moves on; its hands can be set."""
+    """A clock that only ``sleep`` advances; a test may set ``now``."""
     clock = SimpleNamespace(now=1000.0)
 
     def sleep(seconds):
@@ -31,7 +31,7 @@ def clock(monkeypatch):
 
 @pytest.fixture
 def waits():
-    """Counts how often somebody waited for a turn."""
+    """A counter of the calls of its ``wait``."""
     waits = SimpleNamespace(number=0)
 
     def wait():
@@ -55,7 +55,7 @@ def test_turns_are_evenly_spaced(clock):
     assert turns(pace, clock, 4) == [0, 0.25, 0.5, 0.75]
 
 
-def test_time_that_was_not_used_is_not_saved_up(clock):
+def test_unused_time_is_not_saved_up(clock):
     pace = Pace(4)
     pace.wait()
     clock.now += 60
@@ -63,7 +63,7 @@ def test_time_that_was_not_used_is_not_saved_up(clock):
     assert turns(pace, clock, 3) == [60, 60.25, 60.5]
 
 
-def test_who_was_slow_does_not_wait_again(clock):
+def test_a_slow_caller_waits_only_for_the_rest_of_the_interval(clock):
     pace = Pace(4)
     pace.wait()
     clock.now += 0.2
@@ -85,7 +85,7 @@ def test_threads_share_one_limit():
 
 
 @pytest.mark.parametrize("rate", [0, -1, float("nan"), float("inf")])
-def test_a_rate_that_makes_no_sense_is_refused(rate):
+def test_an_invalid_rate_is_rejected(rate):
     with pytest.raises(ValueError, match="above 0"):
         Pace(rate)
 
@@ -100,7 +100,7 @@ def test_the_setting_is_the_default(fake, settings, clock):
     assert clock.now == 1001
 
 
-def test_every_page_of_a_list_waits(fake, waits):
+def test_each_page_of_a_list_waits_for_its_turn(fake, waits):
     for _ in range(201):
         fake.account.add("customer")
 
@@ -110,7 +110,7 @@ def test_every_page_of_a_list_waits(fake, waits):
     assert waits.number == len(fake.requests) == 3
 
 
-def test_the_second_tries_of_the_sdk_wait(fake, waits, settings):
+def test_the_retries_of_the_sdk_wait_for_their_turn(fake, waits, settings):
     settings.STRIPE_MAX_NETWORK_RETRIES = 2
     fake.fail_next("GET /v1/customers", Fault.REQUEST_LOST, times=2)
 
@@ -120,7 +120,7 @@ def test_the_second_tries_of_the_sdk_wait(fake, waits, settings):
     assert waits.number == len(fake.requests) == 3
 
 
-def test_nobody_waits_outside_of_the_block(fake, waits):
+def test_requests_outside_of_the_block_do_not_wait(fake, waits):
     with gateway.before_each_request(waits.wait):
         pass
 
@@ -139,7 +139,7 @@ def test_another_thread_does_not_wait(fake, waits):
     assert waits.number == 0
 
 
-def test_the_client_of_others_is_left_as_it_was(fake, waits):
+def test_requests_of_the_project_itself_do_not_wait(fake, waits):
     with gateway.before_each_request(waits.wait):
         list(gateway.customers())
         stripe.Customer.list()

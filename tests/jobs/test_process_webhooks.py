@@ -1,4 +1,4 @@
-"""``process_webhooks`` applies what is stored, tries again what failed, forgets what is old."""
+"""``process_webhooks`` applies stored events, retries failed ones and prunes old ones."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def clock(monkeypatch):
-    """A time that stands still until the test moves it."""
+    """A clock that only the test advances."""
 
     class Clock:
         now = timezone.now()
@@ -49,8 +49,8 @@ def ago(length):
     return timezone.now() - length
 
 
-def refuse(on, reason="There is nothing to be done about it."):
-    """Let a handler say of every event that it cannot follow it."""
+def reject(on, reason):
+    """Register a handler that rejects every event."""
 
     @on(TYPE)
     def handler(webhook):
@@ -59,10 +59,10 @@ def refuse(on, reason="There is nothing to be done about it."):
     return handler
 
 
-# What is applied
+# Applying
 
 
-def test_what_was_not_applied_is_applied_the_oldest_first(applied, run):
+def test_unapplied_events_are_applied_oldest_first(applied, run):
     newest, oldest, between = (store(created=ago(hours * HOUR)) for hours in (1, 3, 2))
 
     ran = run("process_webhooks")
@@ -72,7 +72,7 @@ def test_what_was_not_applied_is_applied_the_oldest_first(applied, run):
     assert (ran.status, ran.stdout, ran.stderr) == (0, "applied: 3\n", "")
 
 
-def test_our_own_handlers_are_called_as_a_projects(run, caplog):
+def test_the_built_in_handlers_are_called_too(run, caplog):
     store("charge.dispute.created", {"id": "dp_1", "object": "dispute", "charge": "ch_1"})
 
     run("process_webhooks")
@@ -80,7 +80,7 @@ def test_our_own_handlers_are_called_as_a_projects(run, caplog):
     assert "dispute dp_1 of charge ch_1" in caplog.text
 
 
-def test_an_event_whose_time_has_come_is_applied_and_one_whose_has_not_is_left(applied, run):
+def test_an_event_is_applied_only_when_its_retry_is_due(applied, run):
     due = store(retry_at=ago(timedelta(seconds=1)))
     waiting = store(retry_at=ago(-HOUR))
 
@@ -90,7 +90,7 @@ def test_an_event_whose_time_has_come_is_applied_and_one_whose_has_not_is_left(a
     assert unapplied() == {waiting.pk}
 
 
-def test_what_was_applied_is_not_applied_again(applied, run):
+def test_an_applied_event_is_not_applied_again(applied, run):
     store(is_parsed=True)
     store(is_parsed=True, parse_error="Unable to parse webhook")
 
@@ -110,7 +110,7 @@ def test_a_second_run_finds_nothing_to_do(applied, run):
     assert ran.stdout == ""
 
 
-def test_an_event_that_is_settled_meanwhile_is_left_alone(applied, on, run):
+def test_an_event_that_is_settled_meanwhile_is_skipped(applied, on, run):
     first, second = store(), store()
 
     @on(TYPE)
@@ -123,7 +123,7 @@ def test_an_event_that_is_settled_meanwhile_is_left_alone(applied, on, run):
     assert ran.stdout == "applied: 1\nskipped (already settled by another process): 1\n"
 
 
-def test_an_event_that_vanishes_meanwhile_is_left_alone(applied, on, run):
+def test_an_event_that_is_deleted_meanwhile_is_skipped(applied, on, run):
     first, second = store(), store()
     on(TYPE)(lambda webhook: StripeWebhook.objects.filter(pk=second.pk).delete())
 
@@ -133,7 +133,7 @@ def test_an_event_that_vanishes_meanwhile_is_left_alone(applied, on, run):
     assert ran.stdout == "applied: 1\nskipped (already settled by another process): 1\n"
 
 
-def test_an_event_that_somebody_else_has_tried_meanwhile_waits_for_its_time(applied, on, run):
+def test_an_event_that_another_process_has_tried_meanwhile_is_skipped(applied, on, run):
     first, second = store(), store()
 
     @on(TYPE)
@@ -149,17 +149,17 @@ def test_an_event_that_somebody_else_has_tried_meanwhile_waits_for_its_time(appl
     assert ran.stdout == "applied: 1\nskipped (already settled by another process): 1\n"
 
 
-def test_an_event_that_is_counted_by_somebody_else_at_the_same_time_is_left_alone(
+def test_an_event_that_another_process_claims_at_the_same_time_is_skipped(
     applied, run, monkeypatch
 ):
     webhook = store()
     is_of_wrong_mode = StripeWebhook.is_of_wrong_mode
 
-    def count_meanwhile(self):
+    def claim_meanwhile(self):
         StripeWebhook.objects.update(attempts=1)
         return is_of_wrong_mode(self)
 
-    monkeypatch.setattr(StripeWebhook, "is_of_wrong_mode", count_meanwhile)
+    monkeypatch.setattr(StripeWebhook, "is_of_wrong_mode", claim_meanwhile)
 
     ran = run("process_webhooks")
 
@@ -171,7 +171,7 @@ def test_an_event_that_is_counted_by_somebody_else_at_the_same_time_is_left_alon
 # Failures
 
 
-def test_one_failing_event_is_reported_and_stops_nobody(failing, run, caplog):
+def test_a_failing_event_is_reported_and_does_not_stop_the_run(failing, run, caplog):
     first, second, third = store(), store(), store()
     failing.add(second.pk)
 
@@ -181,7 +181,7 @@ def test_one_failing_event_is_reported_and_stops_nobody(failing, run, caplog):
     assert ran.stdout.startswith(
         f"applied: 2\nException happened\nWebhook id: {second.pk}\nTraceback "
     )
-    assert f"RuntimeError: {second.pk} cannot be followed." in ran.stdout
+    assert f"RuntimeError: {second.pk} cannot be handled." in ran.stdout
     assert ran.stdout.endswith("failed: 1\n")
     [record] = [it for it in caplog.records if it.levelname == "ERROR"]
     assert record.name == "aa-stripe"
@@ -192,18 +192,18 @@ def test_one_failing_event_is_reported_and_stops_nobody(failing, run, caplog):
     assert written == {f"about {first.pk}", f"about {third.pk}"}
 
 
-def test_a_failure_is_kept_in_the_row(failing, run):
+def test_a_failure_is_stored_in_the_row(failing, run):
     webhook = store()
     failing.add(webhook.pk)
 
     run("process_webhooks")
 
     webhook.refresh_from_db()
-    assert webhook.parse_error == f"RuntimeError: {webhook.pk} cannot be followed."
+    assert webhook.parse_error == f"RuntimeError: {webhook.pk} cannot be handled."
     assert webhook.attempts == 1
 
 
-def test_each_further_failure_puts_the_next_try_off_for_longer_up_to_six_hours(failing, run, clock):
+def test_the_delay_before_a_retry_doubles_up_to_six_hours(failing, run, clock):
     webhook = store()
     failing.add(webhook.pk)
 
@@ -219,7 +219,7 @@ def test_each_further_failure_puts_the_next_try_off_for_longer_up_to_six_hours(f
     assert webhook.attempts == 11
 
 
-def test_an_event_that_failed_is_applied_once_its_time_has_come(failing, applied, run):
+def test_a_failed_event_is_applied_when_its_retry_is_due(failing, applied, run):
     webhook = store()
     failing.add(webhook.pk)
     run("process_webhooks")
@@ -234,18 +234,18 @@ def test_an_event_that_failed_is_applied_once_its_time_has_come(failing, applied
     assert Group.objects.filter(name=f"about {webhook.pk}").count() == 1
 
 
-def test_what_a_handler_cannot_follow_is_counted_apart_and_is_no_failure(on, run, caplog):
-    followed = store("topup.succeeded")
-    refused = store()
-    refuse(on, "There is no such topup.")
+def test_an_event_that_a_handler_rejects_is_counted_separately_and_is_no_failure(on, run, caplog):
+    accepted = store("topup.succeeded")
+    rejected = store()
+    reject(on, "There is no such topup.")
 
     ran = run("process_webhooks")
 
     assert (ran.status, ran.stdout) == (0, "applied: 1\napplied, handler error recorded: 1\n")
-    refused.refresh_from_db()
-    assert (refused.is_parsed, refused.parse_error) == (True, "There is no such topup.")
-    followed.refresh_from_db()
-    assert (followed.is_parsed, followed.parse_error) == (True, "")
+    rejected.refresh_from_db()
+    assert (rejected.is_parsed, rejected.parse_error) == (True, "There is no such topup.")
+    accepted.refresh_from_db()
+    assert (accepted.is_parsed, accepted.parse_error) == (True, "")
 
 
 def test_a_key_that_stripe_refuses_ends_the_run_early(on, fake, run, settings):
@@ -255,7 +255,7 @@ def test_a_key_that_stripe_refuses_ends_the_run_early(on, fake, run, settings):
     tried = []
 
     @on(TYPE)
-    def ask(webhook):
+    def call_stripe(webhook):
         tried.append(webhook.pk)
         gateway.retrieve_customer("cus_1")
 
@@ -267,10 +267,10 @@ def test_a_key_that_stripe_refuses_ends_the_run_early(on, fake, run, settings):
     assert len(tried) == 3
 
 
-# The other mode
+# Events of the other mode
 
 
-def test_an_event_of_the_other_mode_is_left_alone(applied, run):
+def test_an_event_of_the_other_mode_is_not_applied(applied, run):
     webhook = store(livemode=True)
 
     ran = run("process_webhooks")
@@ -279,7 +279,7 @@ def test_an_event_of_the_other_mode_is_left_alone(applied, run):
     assert (applied, ran.stdout) == ([], "")
 
 
-def test_an_event_that_the_key_no_longer_fits_is_left_alone_and_said_to_be(applied, run, settings):
+def test_an_event_is_reported_as_skipped_when_the_key_has_changed_its_mode(applied, run, settings):
     webhook = store()
     settings.STRIPE_API_KEY = LIVE_KEY
 
@@ -292,14 +292,16 @@ def test_an_event_that_the_key_no_longer_fits_is_left_alone_and_said_to_be(appli
     assert (webhook.is_parsed, webhook.attempts) == (False, 0)
 
 
-def test_an_event_of_the_other_mode_is_applied_by_its_id_once_the_key_fits(applied, run, settings):
+def test_an_event_of_the_other_mode_is_applied_by_id_with_a_key_of_that_mode(
+    applied, run, settings
+):
     webhook = store(livemode=True)
-    by_itself = run("process_webhooks", "--id", webhook.pk)
+    with_test_key = run("process_webhooks", "--id", webhook.pk)
     settings.STRIPE_API_KEY = LIVE_KEY
 
     ran = run("process_webhooks", "--id", webhook.pk)
 
-    assert by_itself.stdout == f"skipped ({webhooks.OTHER_MODE}): 1\n"
+    assert with_test_key.stdout == f"skipped ({webhooks.OTHER_MODE}): 1\n"
     assert ran.stdout == "applied: 1\n"
     assert applied == [webhook.pk]
     webhook.refresh_from_db()
@@ -309,7 +311,7 @@ def test_an_event_of_the_other_mode_is_applied_by_its_id_once_the_key_fits(appli
 # --failed
 
 
-def test_what_could_not_be_followed_is_followed_again_when_asked_for(applied, run):
+def test_events_with_an_error_are_applied_again_with_failed(applied, run):
     parsed = store(is_parsed=True, parse_error="Unable to parse webhook")
     unparsed = store(parse_error="RuntimeError", attempts=3, retry_at=ago(-HOUR))
 
@@ -321,7 +323,7 @@ def test_what_could_not_be_followed_is_followed_again_when_asked_for(applied, ru
     assert unapplied() == set()
 
 
-def test_what_has_no_error_is_not_touched_when_failures_are_asked_for(applied, run):
+def test_only_failed_events_of_this_mode_are_applied_with_failed(applied, run):
     store()
     store(is_parsed=True)
     store(parse_error="RuntimeError", livemode=True)
@@ -334,9 +336,9 @@ def test_what_has_no_error_is_not_touched_when_failures_are_asked_for(applied, r
     assert list(StripeWebhook.objects.order_by("pk").values()) == before
 
 
-def test_what_still_cannot_be_followed_keeps_its_mark(on, run):
+def test_an_event_that_is_rejected_again_stores_the_new_reason(on, run):
     webhook = store(is_parsed=True, parse_error="Before.")
-    refuse(on, "Still not.")
+    reject(on, "Still not.")
 
     ran = run("process_webhooks", "--failed")
 
@@ -345,7 +347,7 @@ def test_what_still_cannot_be_followed_keeps_its_mark(on, run):
     assert (webhook.is_parsed, webhook.parse_error) == (True, "Still not.")
 
 
-def test_what_fails_when_it_is_followed_again_keeps_its_mark(failing, run):
+def test_an_applied_event_that_fails_when_it_is_retried_stays_applied_with_its_error(failing, run):
     webhook = store(is_parsed=True, parse_error="Before.")
     failing.add(webhook.pk)
 
@@ -354,14 +356,14 @@ def test_what_fails_when_it_is_followed_again_keeps_its_mark(failing, run):
     webhook.refresh_from_db()
     assert ran.status == 1
     assert webhook.is_parsed
-    assert webhook.parse_error == f"RuntimeError: {webhook.pk} cannot be followed."
+    assert webhook.parse_error == f"RuntimeError: {webhook.pk} cannot be handled."
     assert not Group.objects.exists()
 
 
 # --id
 
 
-def test_only_the_events_that_are_named_are_applied_whatever_their_time(applied, run):
+def test_only_the_named_events_are_applied_even_if_their_retry_is_not_due(applied, run):
     first = store(retry_at=ago(-HOUR))
     store()
     third = store(is_parsed=True, parse_error="Unable to parse webhook")
@@ -372,7 +374,7 @@ def test_only_the_events_that_are_named_are_applied_whatever_their_time(applied,
     assert ran.stdout == "applied: 2\n"
 
 
-def test_events_are_named_in_a_call_too(applied, run):
+def test_events_can_be_named_in_a_call(applied, run):
     first, second = store(), store()
 
     ran = run("process_webhooks", ids=[second.pk])
@@ -382,7 +384,7 @@ def test_events_are_named_in_a_call_too(applied, run):
     assert unapplied() == {first.pk}
 
 
-def test_a_named_event_that_was_applied_is_left_alone_and_said_to_be(applied, run):
+def test_a_named_event_that_is_already_applied_is_skipped(applied, run):
     webhook = store(is_parsed=True)
 
     ran = run("process_webhooks", "--id", webhook.pk)
@@ -392,7 +394,7 @@ def test_a_named_event_that_was_applied_is_left_alone_and_said_to_be(applied, ru
 
 
 @pytest.mark.parametrize("words", [[], ["--dry-run"], ["--failed"], ["--older-than", "1"]])
-def test_an_event_that_is_not_stored_is_an_error_before_anything_is_done(applied, run, words):
+def test_a_named_event_that_is_not_stored_is_an_error_before_any_change(applied, run, words):
     webhook = store(created=ago(HOUR), parse_error="RuntimeError")
 
     with pytest.raises(CommandError, match=r"^--id: Events not stored: evt_nobody, evt_nothing\.$"):
@@ -409,7 +411,7 @@ def test_an_event_that_is_not_stored_is_an_error_before_anything_is_done(applied
 # Other options
 
 
-def test_younger_events_are_left_for_later(applied, run):
+def test_events_younger_than_older_than_are_not_applied(applied, run):
     old = store(created=ago(timedelta(seconds=61)))
     store(created=ago(timedelta(seconds=0)))
 
@@ -419,7 +421,7 @@ def test_younger_events_are_left_for_later(applied, run):
     assert ran.stdout == "applied: 1\n"
 
 
-def test_the_limit_counts_what_was_tried_and_not_what_was_left_alone(applied, failing, run):
+def test_skipped_events_do_not_count_towards_the_limit(applied, failing, run):
     store(livemode=True)
     StripeWebhook.objects.update(is_wrong_mode=False)
     failed, done, left = store(), store(), store()
@@ -432,7 +434,7 @@ def test_the_limit_counts_what_was_tried_and_not_what_was_left_alone(applied, fa
     assert left.pk in unapplied()
 
 
-def test_the_rate_is_kept(run, monkeypatch):
+def test_the_rate_is_passed_to_the_job(run, monkeypatch):
     store()
     rates, at_rate = [], webhooks.at_rate
     monkeypatch.setattr(webhooks, "at_rate", lambda rate: rates.append(rate) or at_rate(rate))
@@ -442,7 +444,7 @@ def test_the_rate_is_kept(run, monkeypatch):
     assert rates == [250]
 
 
-def test_a_dry_run_says_what_would_be_applied_and_writes_nothing(applied, run):
+def test_a_dry_run_reports_and_writes_nothing(applied, run):
     due = store()
     store(retry_at=ago(-HOUR))
     old = store(is_parsed=True, created=ago(40 * DAY))
@@ -459,7 +461,7 @@ def test_a_dry_run_says_what_would_be_applied_and_writes_nothing(applied, run):
 
 
 @pytest.mark.parametrize("words", [["--failed"], ["--limit", "1"], ["--older-than", "60"]])
-def test_a_dry_run_heeds_the_other_options(run, words):
+def test_a_dry_run_respects_the_other_options(run, words):
     store(created=ago(HOUR), parse_error="RuntimeError")
     store()
 
@@ -468,7 +470,7 @@ def test_a_dry_run_heeds_the_other_options(run, words):
     assert ran.stdout == "would be applied: 1\n"
 
 
-def test_a_dry_run_says_what_would_be_left_alone(run, settings):
+def test_a_dry_run_reports_what_would_be_skipped(run, settings):
     done, of_other_mode = store(is_parsed=True), store(livemode=True)
 
     ran = run("process_webhooks", "--dry-run", "--id", done.pk, "--id", of_other_mode.pk)
@@ -476,7 +478,7 @@ def test_a_dry_run_says_what_would_be_left_alone(run, settings):
     assert ran.stdout == (f"skipped (already applied): 1\nskipped ({webhooks.OTHER_MODE}): 1\n")
 
 
-def test_a_dry_run_does_not_count_what_would_be_left_alone(run):
+def test_skipped_events_do_not_count_towards_the_limit_of_a_dry_run(run):
     store(livemode=True)
     StripeWebhook.objects.update(is_wrong_mode=False)
     store()
@@ -494,12 +496,12 @@ def test_verbosity_2_lists_the_events(failing, run):
 
     assert ran.stdout.splitlines()[:3] == [
         f"Webhook id: {done.pk}: applied",
-        f"Webhook id: {failed.pk}: failed: {failed.pk} cannot be followed.",
+        f"Webhook id: {failed.pk}: failed: {failed.pk} cannot be handled.",
         "applied: 1",
     ]
 
 
-def test_verbosity_0_tells_failures_only(failing, run):
+def test_verbosity_0_prints_failures_only(failing, run):
     store()
     failed = store()
     failing.add(failed.pk)
@@ -516,19 +518,20 @@ def test_verbosity_0_tells_failures_only(failing, run):
         [option, value]
         for option in ("--older-than", "--prune", "--rate")
         for value in ("nan", "inf", "-1", "1e300", "abc")
-        if (option, value) != ("--rate", "1e300")  # as good as no limit
+        if (option, value) != ("--rate", "1e300")  # allowed: it is practically no limit
     ]
     + [["--older-than", "1e12"], ["--prune", "1e6"], ["--limit", "0"], ["--limit", "-1"]],
 )
-def test_a_value_that_makes_no_sense_is_refused_before_anything_is_done(applied, run, words):
+def test_an_invalid_value_is_rejected_before_any_change(applied, run, words):
     webhook = store()
     option, value = words
 
-    with pytest.raises(CommandError) as refused:
+    with pytest.raises(CommandError) as rejected:
         run("process_webhooks", f"{option}={value}")
 
-    assert any(said in str(refused.value) for said in (value, str(float_or_text(value))))
-    assert "\n" not in str(refused.value)
+    message = str(rejected.value)
+    assert any(text in message for text in (value, str(float_or_text(value))))
+    assert "\n" not in message
     assert applied == []
     assert unapplied() == {webhook.pk}
 
@@ -541,12 +544,12 @@ def float_or_text(value):
 
 
 @pytest.mark.parametrize("seconds", [math.nan, math.inf, -1, 1e300])
-def test_a_number_that_makes_no_sense_is_refused_in_a_call_too(run, seconds):
+def test_an_invalid_value_is_rejected_in_a_call_too(run, seconds):
     with pytest.raises(CommandError, match="--older-than"):
         run("process_webhooks", older_than=seconds)
 
 
-def test_a_job_refuses_a_rate_that_makes_no_sense():
+def test_the_job_rejects_an_invalid_rate():
     with pytest.raises(ValueError, match="above 0"):
         process_webhooks(rate=0)
 
@@ -571,7 +574,7 @@ def test_old_events_that_were_applied_without_an_error_are_deleted(run):
     assert (ran.status, ran.stdout) == (0, "pruned: 1\n")
 
 
-def test_nothing_is_deleted_unless_it_is_asked_for(run):
+def test_no_event_is_deleted_without_prune(run):
     store(is_parsed=True, created=ago(400 * DAY))
 
     ran = run("process_webhooks")
@@ -580,7 +583,7 @@ def test_nothing_is_deleted_unless_it_is_asked_for(run):
     assert ran.stdout == ""
 
 
-def test_an_old_event_is_applied_first_and_deleted_then(applied, run):
+def test_an_old_event_is_applied_before_it_is_deleted(applied, run):
     webhook = store(created=ago(40 * DAY))
 
     ran = run("process_webhooks", "--prune", "40")
@@ -602,7 +605,7 @@ def test_events_are_kept_for_31_days_at_least(applied, run, days):
     assert StripeWebhook.objects.count() == 2
 
 
-def test_the_job_refuses_to_forget_too_early_as_well():
+def test_the_job_rejects_an_age_below_31_days():
     with pytest.raises(ValueError, match="at least 31 days"):
         prune_webhooks(older_than=30 * DAY)
 
@@ -620,7 +623,7 @@ def test_events_are_deleted_in_chunks(run, monkeypatch):
     assert len([sql for sql in statements(captured) if sql.startswith("DELETE")]) == 3
 
 
-def test_a_chunk_that_cannot_be_deleted_is_reported_and_stops_nobody(
+def test_a_chunk_that_cannot_be_deleted_is_reported_and_does_not_stop_the_run(
     transactional_db, applied, run, monkeypatch
 ):
     monkeypatch.setattr(rows, "CHUNK_SIZE", 2)
@@ -630,7 +633,7 @@ def test_a_chunk_that_cannot_be_deleted_is_reported_and_stops_nobody(
 
     def protect(sender, instance, **kwargs):
         if instance.pk == second.pk:
-            raise RuntimeError("There is something that points to it.")
+            raise RuntimeError("Another row refers to it.")
 
     pre_delete.connect(protect, sender=StripeWebhook)
     try:
@@ -660,7 +663,7 @@ def test_a_run_that_ends_early_deletes_nothing(on, fake, run, settings):
     assert StripeWebhook.objects.filter(is_parsed=True).count() == 1
 
 
-def test_a_terminal_shows_how_far_it_has_come():
+def test_a_terminal_shows_the_progress_of_applying_and_pruning():
     store()
     store(is_parsed=True, created=ago(40 * DAY))
     terminal = Terminal()
@@ -674,7 +677,7 @@ def test_a_terminal_shows_how_far_it_has_come():
 # Cost
 
 
-def test_each_event_costs_the_same_few_statements(applied):
+def test_each_event_costs_three_statements(applied):
     def cost(number):
         for _ in range(number):
             store()
@@ -695,7 +698,7 @@ def test_each_event_costs_the_same_few_statements(applied):
 
 @pytest.fixture
 def start(start_module):
-    """Start the command with a handler that notes each event; it waits for a line of input."""
+    """Start the command of ``noting.py``; it waits for a line of input."""
     streams = {"stdin": subprocess.PIPE, "stderr": subprocess.PIPE}
 
     def start(**environment):
@@ -705,7 +708,7 @@ def start(start_module):
 
 
 def finish(children):
-    """Let all of them begin; what each has printed."""
+    """Send each child its line of input; return what each prints until its end."""
     for child in children:
         child.stdin.write("\n")
         child.stdin.flush()
@@ -726,20 +729,20 @@ def test_two_runs_at_once_apply_each_event_once(transactional_db, start):
     assert unapplied() == set()
 
 
-def test_a_run_that_is_killed_is_made_good_by_the_next(transactional_db, start):
+def test_the_next_run_applies_what_a_killed_run_did_not(transactional_db, start):
     stored = [store() for _ in range(10)]
     killed = start(DIES_AT=stored[4].pk)
     finish([killed])
-    left = unapplied()
-    in_hand = StripeWebhook.objects.get(pk=stored[4].pk)
-    StripeWebhook.objects.update(retry_at=None)  # its time has come
+    remaining = unapplied()
+    interrupted = StripeWebhook.objects.get(pk=stored[4].pk)
+    StripeWebhook.objects.update(retry_at=None)  # the retry is due now
 
     [(printed, _)] = finish([start()])
 
     assert killed.returncode == -signal.SIGKILL
-    assert left == set(ids(stored[4:]))
-    assert in_hand.attempts == 1
-    assert in_hand.retry_at is not None
+    assert remaining == set(ids(stored[4:]))
+    assert interrupted.attempts == 1
+    assert interrupted.retry_at is not None
     assert printed == "applied: 6\n"
     assert noted() == dict.fromkeys(ids(stored), 1)
     assert unapplied() == set()

@@ -1,4 +1,4 @@
-"""The commands as processes of their own: exit status, progress, and being told to stop."""
+"""The commands in separate processes: exit status, progress, and signals to stop."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def customer(transactional_db, fake):
 
 @pytest.fixture
 def start(start_module, served):
-    """Start a command; its output is piped unless told otherwise."""
+    """``start("charge_stripe")`` starts a command; its output is piped by default."""
     environment = {"DJANGO_SETTINGS_MODULE": "tests.jobs.served", "SERVED_STRIPE": served.url}
 
     def start(*words, stderr=subprocess.PIPE):
@@ -40,7 +40,7 @@ def start(start_module, served):
     return start
 
 
-def test_without_a_terminal_there_is_only_the_report(customer, start):
+def test_without_a_terminal_only_the_report_is_printed(customer, start):
     make_charge(customer)
 
     child = start("charge_stripe")
@@ -63,7 +63,7 @@ def test_a_failure_makes_the_exit_status_1(customer, fake, start):
 
 
 def seen_on_terminal(start, *words):
-    """What a person at a terminal sees of the command's standard error."""
+    """Return what the command writes to a terminal as its standard error."""
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
     child = start(*words, stderr=theirs)
@@ -94,10 +94,10 @@ def test_a_terminal_shows_progress(customer, start):
 
 
 def at_confirmation(fake, number, act):
-    """Run ``act`` when the ``number``-th payment is confirmed, before the answer goes out."""
+    """Run ``act`` when the ``number``-th payment is confirmed, before the response is sent."""
     seen = []
 
-    def hook(request, answer):
+    def hook(request, response):
         if request.path.endswith(CONFIRMATION):
             seen.append(request)
             if len(seen) == number:
@@ -107,7 +107,7 @@ def at_confirmation(fake, number, act):
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_run_that_is_told_to_stop_finishes_its_row_and_reports(customer, fake, start, number):
+def test_a_signal_stops_the_run_after_the_current_row_with_a_report(customer, fake, start, number):
     charges = [make_charge(customer) for _ in range(3)]
     children = []
     at_confirmation(fake, 2, lambda: children[0].send_signal(number))
@@ -125,13 +125,13 @@ def test_a_second_signal_stops_at_once(customer, fake, start):
     make_charge(customer)
     children = []
 
-    def insist():
+    def send_twice():
         children[0].send_signal(signal.SIGTERM)
         threading.Event().wait(0.3)  # two of the same, sent together, count as one
         children[0].send_signal(signal.SIGTERM)
         children[0].wait(TIMEOUT)
 
-    at_confirmation(fake, 1, insist)
+    at_confirmation(fake, 1, send_twice)
     children.append(start("charge_stripe"))
 
     children[0].communicate(timeout=TIMEOUT)
@@ -143,12 +143,12 @@ def test_a_second_signal_stops_at_once(customer, fake, start):
     assert [it["status"] for it in fake.account.all("payment_intent")] == ["succeeded"]
 
 
-def test_a_customer_in_hand_is_stored_when_the_run_is_told_to_stop(customer, fake, start):
+def test_the_current_customer_is_stored_when_a_signal_stops_the_run(customer, fake, start):
     make_customer()
     StripeCustomer.objects.update(sources=[])
     children = []
 
-    def stop(request, answer):
+    def stop(request, response):
         if request.path.endswith("/payment_methods"):
             children[0].send_signal(signal.SIGTERM)
 
@@ -174,10 +174,10 @@ def test_two_runs_at_once_collect_everything_once(customer, fake, start):
     assert len(paid) == 10
 
 
-@pytest.mark.skipif(connection.vendor != "postgresql", reason="cuts a connection of PostgreSQL's")
-def test_a_database_connection_that_breaks_fails_one_row_only(customer, fake, start):
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="uses pg_terminate_backend")
+def test_a_broken_database_connection_fails_one_row_only(customer, fake, start):
     charges = [make_charge(customer) for _ in range(3)]
-    at_confirmation(fake, 2, cut_connections_of_others)
+    at_confirmation(fake, 2, terminate_other_connections)
 
     child = start("charge_stripe")
 
@@ -188,8 +188,8 @@ def test_a_database_connection_that_breaks_fails_one_row_only(customer, fake, st
     assert list(StripeCharge.objects.pending()) == [charges[1]]
 
 
-def cut_connections_of_others():
-    with psycopg.connect(**parameters()) as admin:
+def terminate_other_connections():
+    with psycopg.connect(**connection_parameters()) as admin:
         admin.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
             "WHERE datname = current_database() AND pid NOT IN (pg_backend_pid(), %s)",
@@ -197,7 +197,7 @@ def cut_connections_of_others():
         )
 
 
-def parameters():
+def connection_parameters():
     wanted = {"HOST": "host", "PORT": "port", "USER": "user", "PASSWORD": "password"}
     named = {name: connection.settings_dict[key] for key, name in wanted.items()}
     return {**named, "dbname": connection.settings_dict["NAME"]}

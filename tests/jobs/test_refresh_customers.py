@@ -1,4 +1,4 @@
-"""``refresh_customers`` takes over what customers can pay with, page by page."""
+"""``refresh_customers`` updates customers and their payment methods from Stripe by page."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def many(db, fake):
-    """``many(250)``: customers at Stripe, each with a row that knows the id and no more."""
+    """``many(250)`` creates customers at Stripe, each with a row that has only the id."""
 
     def many(number, **fields):
         user = make_user()
@@ -49,10 +49,10 @@ def add_card(customer, token="tok_mastercard"):
     return method.id
 
 
-# Taking over
+# Updating
 
 
-def test_a_card_added_at_stripe_is_taken_over(customer, run):
+def test_a_card_added_at_stripe_is_stored(customer, run):
     method = add_card(customer)
 
     ran = run("refresh_customers")
@@ -64,7 +64,7 @@ def test_a_card_added_at_stripe_is_taken_over(customer, run):
     assert (ran.status, ran.stdout) == (0, "updated: 1\n")
 
 
-def test_the_time_of_the_update_is_written(customer, run):
+def test_the_time_of_the_update_is_stored(customer, run):
     StripeCustomer.objects.update(updated=F("updated") - timedelta(days=1))
     customer.refresh_from_db()
     before = customer.updated
@@ -76,7 +76,7 @@ def test_the_time_of_the_update_is_written(customer, run):
     assert customer.updated > before + timedelta(hours=23)
 
 
-def test_legacy_cards_are_taken_over_too(db, run):
+def test_legacy_cards_are_stored_too(db, run):
     with FakeStripe(allow_card_tokens=True):
         made = stripe.Customer.create(source="tok_visa")
         row = StripeCustomer.objects.create(user=make_user(), stripe_customer_id=made.id)
@@ -114,7 +114,7 @@ def test_rows_of_one_customer_are_all_refreshed_with_one_request(customer, fake,
     assert len(requests_to(fake, METHODS)) == 1
 
 
-def test_customers_that_are_only_at_stripe_cost_nothing(customer, fake, run):
+def test_customers_that_are_only_at_stripe_cost_no_request(customer, fake, run):
     for _ in range(3):
         fake.account.add("customer")
 
@@ -125,7 +125,7 @@ def test_customers_that_are_only_at_stripe_cost_nothing(customer, fake, run):
     assert StripeCustomer.objects.count() == 1
 
 
-def test_rows_that_never_came_to_stripe_are_left_alone(fake, run):
+def test_rows_without_a_stripe_id_are_ignored(fake, run):
     StripeCustomer.objects.create(user=make_user())
 
     ran = run("refresh_customers")
@@ -151,14 +151,15 @@ def test_every_page_is_read(many, fake, run, number, pages):
 
 
 @pytest.mark.parametrize("number", [3, 100])
-def test_a_page_costs_the_same_however_many_rows_it_changes(many, number):
+def test_a_page_costs_the_same_queries_for_3_and_for_100_changed_rows(many, number):
     many(number)
 
     with CaptureQueriesContext(connection) as captured:
         refresh_customers()
 
-    of_the_run = 1  # are there rows that the listing did not name?
-    assert len(statements(captured)) == of_the_run + 3  # its rows, who wrote them, writing them
+    unlisted = 1  # rows that the listing does not contain
+    page = 3  # read the rows, check for changes, write them
+    assert len(statements(captured)) == page + unlisted
     assert StripeCustomer.objects.exclude(stripe_response={}).count() == number
 
 
@@ -176,9 +177,9 @@ def test_a_page_without_changes_is_one_query(many):
 # Failures
 
 
-def test_one_failing_customer_is_reported_and_stops_nobody(many, fake, run, caplog):
+def test_a_failing_customer_is_reported_and_does_not_stop_the_run(many, fake, run, caplog):
     rows = many(3)
-    fake.fail_next(METHODS, Fault.ERROR_500_BEFORE)  # the newest comes first
+    fake.fail_next(METHODS, Fault.ERROR_500_BEFORE)  # the newest is listed first
 
     ran = run("refresh_customers")
 
@@ -193,7 +194,7 @@ def test_one_failing_customer_is_reported_and_stops_nobody(many, fake, run, capl
     assert rows[2].stripe_response == {}
 
 
-def test_a_customer_that_is_taken_over_in_part_is_not_written(many, run, monkeypatch):
+def test_a_customer_that_is_only_partly_updated_is_not_written(many, run, monkeypatch):
     [row] = many(1)
 
     def set_stripe_data(self, customer, payment_methods):
@@ -248,7 +249,7 @@ def test_a_refused_key_fails_at_once(customer, fake, run, settings, key):
     assert len(fake.requests) <= 1
 
 
-def test_a_key_that_may_not_read_cards_ends_the_run_early(many, fake, run):
+def test_a_key_without_permission_to_read_cards_ends_the_run_early(many, fake, run):
     many(10)
 
     def forbid(request):
@@ -264,9 +265,11 @@ def test_a_key_that_may_not_read_cards_ends_the_run_early(many, fake, run):
     assert len(requests_to(fake, METHODS)) == 3
 
 
-def test_a_row_that_the_database_refuses_stops_no_other(transactional_db, many, run, monkeypatch):
+def test_a_row_that_the_database_rejects_does_not_stop_the_run(
+    transactional_db, many, run, monkeypatch
+):
     rows = many(3)
-    refuse_to_write(monkeypatch, rows[1].pk)
+    fail_to_write(monkeypatch, rows[1].pk)
 
     ran = run("refresh_customers")
 
@@ -276,7 +279,7 @@ def test_a_row_that_the_database_refuses_stops_no_other(transactional_db, many, 
     assert StripeCustomer.objects.filter(stripe_response={}).get() == rows[1]
 
 
-def refuse_to_write(monkeypatch, pk):
+def fail_to_write(monkeypatch, pk):
     def bulk_update(self, rows, fields):
         if pk in {row.pk for row in rows}:
             raise DatabaseError("unsupported Unicode escape sequence")
@@ -289,10 +292,10 @@ def refuse_to_write(monkeypatch, pk):
 # Rows that change meanwhile
 
 
-def test_a_row_that_somebody_writes_meanwhile_is_not_overwritten(customer, fake, run):
+def test_a_row_that_another_process_writes_meanwhile_is_not_overwritten(customer, fake, run):
     add_card(customer)
 
-    def write(request, answer):
+    def write(request, response):
         if request.path.endswith("/payment_methods"):
             row = StripeCustomer.objects.get()
             row.default_source = "pm_newest"
@@ -307,9 +310,9 @@ def test_a_row_that_somebody_writes_meanwhile_is_not_overwritten(customer, fake,
     assert (ran.status, ran.stdout) == (0, f"skipped ({refresh.CHANGED_MEANWHILE}): 1\n")
 
 
-def test_a_row_that_vanishes_meanwhile_is_skipped(customer, fake, run):
+def test_a_row_that_is_deleted_meanwhile_is_skipped(customer, fake, run):
     add_card(customer)
-    fake.after_request.append(lambda request, answer: StripeCustomer.objects.all().delete())
+    fake.after_request.append(lambda request, response: StripeCustomer.objects.all().delete())
 
     ran = run("refresh_customers")
 
@@ -317,7 +320,7 @@ def test_a_row_that_vanishes_meanwhile_is_skipped(customer, fake, run):
     assert StripeCustomer.objects.count() == 0
 
 
-# Customers that Stripe's listing does not name
+# Customers that Stripe's listing does not contain
 
 
 def test_a_customer_deleted_at_stripe_is_deactivated(many, fake, run):
@@ -335,7 +338,7 @@ def test_a_customer_deleted_at_stripe_is_deactivated(many, fake, run):
     assert kept.is_active
 
 
-def test_a_deactivated_customer_is_not_asked_for_again(many, fake, run):
+def test_a_deactivated_customer_is_not_retrieved_again(many, fake, run):
     [deleted] = many(1)
     fake.dashboard_delete_customer(deleted.stripe_customer_id)
     run("refresh_customers")
@@ -346,7 +349,7 @@ def test_a_deactivated_customer_is_not_asked_for_again(many, fake, run):
     assert requests_to(fake, RETRIEVE) == []
 
 
-def test_the_cards_of_a_deleted_customer_stay_on_record(customer, fake, run):
+def test_the_cards_of_a_deleted_customer_stay_stored(customer, fake, run):
     fake.dashboard_delete_customer(customer.stripe_customer_id)
 
     run("refresh_customers")
@@ -356,7 +359,7 @@ def test_the_cards_of_a_deleted_customer_stay_on_record(customer, fake, run):
     assert len(customer.sources) == 1
 
 
-def test_rows_of_a_deleted_customer_are_asked_for_once(many, fake, run):
+def test_a_deleted_customer_with_two_rows_is_retrieved_once(many, fake, run):
     [deleted] = many(1)
     twin = StripeCustomer.objects.create(
         user=make_user(), stripe_customer_id=deleted.stripe_customer_id
@@ -371,7 +374,7 @@ def test_rows_of_a_deleted_customer_are_asked_for_once(many, fake, run):
     assert len(requests_to(fake, RETRIEVE)) == 1
 
 
-def test_a_customer_that_stripe_does_not_know_stays_as_it_is(customer, fake, run):
+def test_a_customer_that_is_unknown_to_stripe_stays_unchanged(customer, fake, run):
     unknown = StripeCustomer.objects.create(user=make_user(), stripe_customer_id="cus_ofAnother")
 
     ran = run("refresh_customers")
@@ -381,7 +384,7 @@ def test_a_customer_that_stripe_does_not_know_stays_as_it_is(customer, fake, run
     assert (ran.status, ran.stdout) == (0, "unchanged: 1\nskipped (unknown to Stripe): 1\n")
 
 
-def test_a_customer_whose_retrieval_fails_stays_as_it_is(many, fake, run):
+def test_a_customer_whose_retrieval_fails_stays_unchanged(many, fake, run):
     first, second = many(2)
     fake.dashboard_delete_customer(first.stripe_customer_id)
     fake.dashboard_delete_customer(second.stripe_customer_id)
@@ -406,8 +409,8 @@ def test_a_customer_that_the_listing_missed_is_refreshed(many, fake, run, monkey
     assert ran.stdout == "updated: 1\n"
 
 
-def test_what_is_created_while_listing_is_left_alone(customer, fake, run):
-    def create(request, answer):
+def test_a_row_that_is_created_during_the_listing_is_not_retrieved(customer, fake, run):
+    def create(request, response):
         if request.path == "/v1/customers":
             StripeCustomer.objects.create(user=make_user(), stripe_customer_id="cus_ofNow")
 
@@ -420,7 +423,7 @@ def test_what_is_created_while_listing_is_left_alone(customer, fake, run):
     assert StripeCustomer.objects.get(stripe_customer_id="cus_ofNow").is_active
 
 
-def test_many_that_the_listing_did_not_name_are_written_together(many, fake):
+def test_customers_that_the_listing_does_not_contain_are_written_by_page(many, fake):
     for row in many(150):
         fake.dashboard_delete_customer(row.stripe_customer_id)
     many(1)
@@ -429,8 +432,8 @@ def test_many_that_the_listing_did_not_name_are_written_together(many, fake):
         refresh_customers()
 
     assert StripeCustomer.objects.filter(is_active=True).count() == 1
-    keys = 2  # the last one, and the rows
-    assert len(statements(captured)) == keys + 3 * 3  # three pages: 1 listed, 100 and 50 asked for
+    keys = 2  # the last key, and the rows
+    assert len(statements(captured)) == keys + 3 * 3  # three pages: 1 listed, 100 and 50 retrieved
 
 
 # Options
@@ -452,7 +455,7 @@ def test_a_dry_run_reads_and_writes_nothing(many, fake, run):
     assert {request.method for request in fake.requests} == {"GET"}
 
 
-def test_a_limit_is_how_many_customers_are_refreshed(many, fake, run):
+def test_a_limit_is_the_number_of_customers_that_are_refreshed(many, fake, run):
     rows = many(5)
     fake.dashboard_delete_customer(rows[0].stripe_customer_id)
 
@@ -472,7 +475,7 @@ def test_a_limit_ends_the_listing(many, fake, run):
     assert len(requests_to(fake, LIST)) == 1
 
 
-def test_the_rate_is_kept(customer, run, monkeypatch):
+def test_the_rate_is_passed_to_the_job(customer, run, monkeypatch):
     rates, at_rate = [], refresh.at_rate
     monkeypatch.setattr(refresh, "at_rate", lambda rate: rates.append(rate) or at_rate(rate))
 

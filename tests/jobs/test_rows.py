@@ -1,4 +1,4 @@
-"""A table is gone through in order, whatever happens to it meanwhile."""
+"""A table is read in order, even if its rows change during the reading."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def names(rows):
     return [name for _, name in rows]
 
 
-def test_every_row_comes_in_the_order_of_its_key(users):
+def test_rows_are_read_in_the_order_of_their_keys(users):
     found = list(in_order(User.objects.order_by("-username"), "username"))
 
     assert found == sorted((user.pk, user.username) for user in User.objects.all())
@@ -40,13 +40,13 @@ def test_every_row_comes_in_the_order_of_its_key(users):
 
 
 @pytest.mark.parametrize("number", [0, 1, 3, 6])
-def test_a_last_chunk_that_is_full_or_empty_is_the_end(number):
+def test_reading_ends_after_a_last_chunk_that_is_full_or_empty(number):
     User.objects.bulk_create(User(username=f"user{it}") for it in range(number))
 
     assert len(list(in_order(User.objects.all()))) == number
 
 
-def test_what_is_added_meanwhile_is_not_reached(users):
+def test_a_row_that_is_added_meanwhile_is_not_read(users):
     found = in_order(User.objects.all(), "username")
     next(found)
     User.objects.create(username="late")
@@ -54,7 +54,7 @@ def test_what_is_added_meanwhile_is_not_reached(users):
     assert "late" not in names(found)
 
 
-def test_what_vanishes_meanwhile_is_passed_over(users):
+def test_a_row_that_is_deleted_meanwhile_is_skipped(users):
     found = in_order(User.objects.all(), "username")
     first = next(found)
     User.objects.filter(username__in=["user4", "user6"]).delete()
@@ -62,7 +62,7 @@ def test_what_vanishes_meanwhile_is_passed_over(users):
     assert names([first, *found]) == ["user0", "user1", "user2", "user3", "user5"]
 
 
-def test_what_no_longer_fits_is_passed_over(users):
+def test_a_row_that_no_longer_matches_is_skipped(users):
     found = in_order(User.objects.filter(is_active=True), "username")
     first = next(found)
     User.objects.filter(username="user4").update(is_active=False)
@@ -83,7 +83,7 @@ NOON = datetime(2026, 10, 1, 12, tzinfo=timezone.utc)
 
 @pytest.fixture
 def webhooks():
-    """Seven, the oldest first, of which the third to the sixth came at the same moment."""
+    """Seven webhooks, oldest first; the third to the sixth were created at the same moment."""
     minutes = [0, 1, 2, 2, 2, 2, 3]
     names = ["z", "y", "a", "b", "c", "d", "x"]
     made = {
@@ -97,18 +97,18 @@ def keys(rows):
     return [key for (key,) in rows]
 
 
-def test_every_row_comes_in_the_order_of_its_age_and_then_of_its_key(webhooks):
+def test_rows_are_read_in_the_order_of_their_age_and_then_of_their_keys(webhooks):
     assert keys(oldest_first(StripeWebhook.objects.all())) == ids(webhooks)
 
 
 @pytest.mark.parametrize("number", [0, 1, 3, 6])
-def test_a_last_chunk_by_age_that_is_full_or_empty_is_the_end(number):
+def test_reading_by_age_ends_after_a_last_chunk_that_is_full_or_empty(number):
     made = [store(created=NOON + timedelta(minutes=it)) for it in range(number)]
 
     assert keys(oldest_first(StripeWebhook.objects.all())) == ids(made)
 
 
-def test_what_arrives_meanwhile_is_not_reached(webhooks):
+def test_a_row_that_is_added_meanwhile_is_not_read_by_age(webhooks):
     found = oldest_first(StripeWebhook.objects.all())
     next(found)
     store(id="evt_late", created=NOON + timedelta(minutes=4))
@@ -116,7 +116,7 @@ def test_what_arrives_meanwhile_is_not_reached(webhooks):
     assert keys(found) == ids(webhooks[1:])
 
 
-def test_what_vanishes_or_is_settled_meanwhile_is_passed_over_by_age(webhooks):
+def test_a_row_that_is_deleted_or_settled_meanwhile_is_skipped_by_age(webhooks):
     found = oldest_first(StripeWebhook.objects.filter(is_parsed=False))
     next(found)
     webhooks[4].delete()
@@ -125,18 +125,18 @@ def test_what_vanishes_or_is_settled_meanwhile_is_passed_over_by_age(webhooks):
     assert keys(found) == ids([webhooks[1], webhooks[2], webhooks[3], webhooks[5]])
 
 
-def test_rows_that_all_vanish_at_the_start_are_none(webhooks):
-    asked = []
+def test_no_row_is_read_if_all_are_deleted_after_the_first_query(webhooks):
+    queries = []
 
-    def delete_after_the_first_question(execute, sql, params, many, context):
-        answer = execute(sql, params, many, context)
-        asked.append(sql)
-        if len(asked) == 1:
+    def delete_after_the_first_query(execute, sql, params, many, context):
+        result = execute(sql, params, many, context)
+        queries.append(sql)
+        if len(queries) == 1:
             StripeWebhook.objects.all().delete()
-        return answer
+        return result
 
     found = oldest_first(StripeWebhook.objects.all())
-    with connection.execute_wrapper(delete_after_the_first_question):
+    with connection.execute_wrapper(delete_after_the_first_query):
         assert keys(found) == []
 
 
@@ -145,10 +145,10 @@ def test_a_chunk_by_age_is_one_query(webhooks, django_assert_num_queries):
         list(oldest_first(StripeWebhook.objects.all()))
 
 
-# Where they are
+# The database and the keys
 
 
-def test_rows_are_read_where_they_are_written(settings):
+def test_rows_are_read_from_the_database_that_they_are_written_to(settings):
     settings.DATABASE_ROUTERS = [ReadsFromReplica()]
 
     assert stored(User).db == "default"

@@ -76,9 +76,23 @@ def upgraded_once(filled_once, new_name):
         yield database
 
 
+@pytest.fixture
+def upgraded(upgraded_once, new_name):
+    """A copy of ``upgraded_once`` that the test may change."""
+    with temporary(new_name(), like=upgraded_once) as database:
+        yield database
+
+
 @pytest.fixture(scope="session")
 def fresh_once(unblocked, new_name):
     """The same of a database that never knew 0.13.0."""
     with temporary(new_name()) as database:
         database.said = database.migrate().stdout
+        yield database
+
+
+@pytest.fixture
+def fresh(fresh_once, new_name):
+    """A copy of ``fresh_once`` that the test may change."""
+    with temporary(new_name(), like=fresh_once) as database:
         yield database

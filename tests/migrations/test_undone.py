@@ -12,23 +12,22 @@ def recorded(database):
     return database.all("SELECT name FROM django_migrations WHERE app = 'aa_stripe'")
 
 
-def test_back_to_the_schema_and_the_rows_of_0_13(filled, untouched, filled_once, old_site):
-    filled.migrate("aa_stripe", "-v0")
-    upgraded = {table: filled.rows(table) for table in JSON_COLUMNS}
+def test_back_to_the_schema_and_the_rows_of_0_13(upgraded, untouched, filled_once, old_site):
+    before = {table: upgraded.rows(table) for table in JSON_COLUMNS}
 
-    filled.migrate("aa_stripe", "0001", "-v0")
+    upgraded.migrate("aa_stripe", "0001", "-v0")
 
-    assert of_aa_stripe(filled) == sorted(JSON_COLUMNS)
+    assert of_aa_stripe(upgraded) == sorted(JSON_COLUMNS)
     for table, columns in JSON_COLUMNS.items():
-        assert filled.schema(table) == filled_once.schema(table)
-        rows = filled.rows(table)
+        assert upgraded.schema(table) == filled_once.schema(table)
+        rows = upgraded.rows(table)
         assert rows.keys() == untouched[table].keys()
         for pk, row in rows.items():
             for column in columns:
-                assert json.loads(row.pop(column)) == json.loads(upgraded[table][pk][column])
+                assert json.loads(row.pop(column)) == json.loads(before[table][pk][column])
             old = {name: untouched[table][pk][name] for name in row}
             assert row == old
-    old_site.run("read.py", database=filled.settings)
+    old_site.run("read.py", database=upgraded.settings)
 
 
 #: Numbers that the columns of 0.14 cannot hold.
@@ -50,36 +49,33 @@ def wide_numbers(database):
     )
 
 
-def test_no_number_is_lost_by_going_back_and_forth_and_none_keeps_the_tables(filled, fresh_once):
-    filled.migrate("aa_stripe", "-v0")
-    filled.execute(*TOO_WIDE)
-    kept = wide_numbers(filled)
+def test_no_number_is_lost_by_going_back_and_forth_and_none_keeps_the_tables(upgraded, fresh_once):
+    upgraded.execute(*TOO_WIDE)
+    kept = wide_numbers(upgraded)
 
-    said = filled.migrate("aa_stripe", "0001").stdout
+    said = upgraded.migrate("aa_stripe", "0001").stdout
 
-    assert wide_numbers(filled) == kept
+    assert wide_numbers(upgraded) == kept
     assert "stripecoupon.percent_off stays wide: the value of a row needs it." in said
     assert "amount_refunded stays" not in said
 
-    filled.migrate("aa_stripe", "-v0")
+    upgraded.migrate("aa_stripe", "-v0")
 
-    assert wide_numbers(filled) == kept
+    assert wide_numbers(upgraded) == kept
     for table in JSON_COLUMNS:
-        assert filled.schema(table) == fresh_once.schema(table)
+        assert upgraded.schema(table) == fresh_once.schema(table)
 
-    filled.migrate("aa_stripe", "zero", "-v0")
+    upgraded.migrate("aa_stripe", "zero", "-v0")
 
-    assert of_aa_stripe(filled) == recorded(filled) == []
+    assert of_aa_stripe(upgraded) == recorded(upgraded) == []
 
 
-def test_down_to_nothing_and_up_again(empty, fresh_once):
-    empty.migrate("aa_stripe", "-v0")
+def test_down_to_nothing_and_up_again(fresh, fresh_once):
+    fresh.migrate("aa_stripe", "zero", "-v0")
 
-    empty.migrate("aa_stripe", "zero", "-v0")
+    assert of_aa_stripe(fresh) == recorded(fresh) == []
 
-    assert of_aa_stripe(empty) == recorded(empty) == []
-
-    empty.migrate("aa_stripe", "-v0")
+    fresh.migrate("aa_stripe", "-v0")
 
     for table in of_aa_stripe(fresh_once):
-        assert empty.schema(table) == fresh_once.schema(table)
+        assert fresh.schema(table) == fresh_once.schema(table)
