@@ -111,7 +111,7 @@ def test_the_list_has_each_type_that_something_here_listens_to():
 def test_the_list_is_a_setting_that_the_checks_accept(settings):
     settings.STRIPE_WEBHOOK_EVENT_TYPES = listed_types()
 
-    assert list(checks.webhook_event_types_are_some()) == []
+    assert list(checks.webhook_event_types_are_valid()) == []
 
 
 def test_the_version_is_ours_and_one_that_an_endpoint_can_have():
