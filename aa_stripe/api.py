@@ -127,7 +127,7 @@ class CustomerDetailsAPI(StripeAPI, RetrieveUpdateAPIView[StripeCustomer]):
     def get_object(self) -> StripeCustomer:
         stripe_id = self.kwargs["stripe_customer_id"]
         own = StripeCustomer.objects.filter(user_id=self.payer.pk, stripe_customer_id=stripe_id)
-        # The last one: a project may have stored it twice.
+        # The last row: a project may have stored the customer twice.
         customer = own.last() if is_stripe_id(stripe_id) else None
         if customer is None:
             raise Http404
@@ -199,9 +199,9 @@ class CouponDetailsAPI(RetrieveAPIView[StripeCoupon]):
 class WebhookAPI(View):
     """POST: an event signed by Stripe. Needs no user and no CSRF token.
 
-    Storing the event and applying it have transactions of their own, so no other one may be open:
-    an event with a 2xx response must be committed. An event that could not be applied is stored
-    too, and the response is 500, so Stripe sends it again. https://docs.stripe.com/webhooks
+    An event with a 2xx response must be committed, so the view runs outside any transaction:
+    storing the event and applying it have their own. An event that could not be applied is
+    stored, and the response is 500, so Stripe redelivers it. https://docs.stripe.com/webhooks
     """
 
     http_method_names = ["post"]
@@ -232,7 +232,7 @@ class WebhookAPI(View):
 
 
 def payer_of(request: Request) -> models.Model:
-    """Return what ``STRIPE_PAYER_FROM_REQUEST`` returns; by default ``request.user``.
+    """Return the payer: what ``STRIPE_PAYER_FROM_REQUEST`` returns, by default ``request.user``.
 
     Raises ``PermissionDenied`` (403) for ``None``, and ``ImproperlyConfigured`` if the payer is
     not an instance of ``STRIPE_USER_MODEL``.
@@ -270,11 +270,12 @@ def _is_refusal(error: gateway.StripeError) -> bool:
 
 
 def _state_at_stripe(charge: StripeCharge) -> dict[str, Any]:
-    """Return the state after the payer has acted; before, what a front-end needs to act."""
+    """Return the new state if the payer has acted, else what the payer needs to act."""
     intent = gateway.retrieve_payment_intent(charge.stripe_payment_intent_id)
     if intent.status not in PAYABLE:
         return {"state": "failed" if intent.status == "canceled" else "processing"}
-    error = intent.last_payment_error  # keeps the method that a decline takes off the intent
+    # A decline removes the payment method from the intent, but not from the error.
+    error = intent.last_payment_error
     method = intent.payment_method or (error.payment_method if error else None)
     method_id = method if isinstance(method, str) or method is None else method.id
     return {"client_secret": intent.client_secret, "payment_method": method_id}

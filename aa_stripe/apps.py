@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy as _
 class AaStripeConfig(AppConfig):
     name = "aa_stripe"
     verbose_name = _("Stripe")
-    # 0.14 had 32-bit ids; fixed here so that no project gets a migration that widens them.
+    # 0.14 had 32-bit ids. Set here so that DEFAULT_AUTO_FIELD adds no migration to widen them.
     default_auto_field = "django.db.models.AutoField"
 
     def ready(self) -> None:
@@ -23,7 +23,7 @@ class AaStripeConfig(AppConfig):
         self._register_celery_task()
 
     def _register_celery_task(self) -> None:
-        """Import our Celery task: a worker discards messages for tasks that it does not know."""
+        """Import our Celery task, because a worker discards messages for unknown tasks."""
         from aa_stripe.settings import PROCESSOR_PATHS, stripe_settings
 
         if stripe_settings.WEBHOOK_PROCESSOR == "celery":

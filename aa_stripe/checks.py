@@ -64,7 +64,7 @@ def check_upgrade(
     """Return an error for each database that 0.14's migrations left incomplete.
 
     ``migrate`` runs this first. Our first migration rejects such a database too, but if a
-    project's own migrations depend on 0.14's, Django fails before, with a less helpful message.
+    project's own migrations depend on 0.14's, Django fails earlier, with a less helpful message.
     """
     return [message for alias in databases or () for message in upgrade_can_begin(alias)]
 
@@ -120,7 +120,7 @@ def live_key_is_not_used_with_debug() -> Iterator[CheckMessage]:
         )
 
 
-def webhook_secret_is_one() -> Iterator[CheckMessage]:
+def webhook_secret_is_valid() -> Iterator[CheckMessage]:
     secret = stripe_settings.WEBHOOK_ENDPOINT_SECRET
     if not secret:
         yield Warning(
@@ -162,10 +162,10 @@ def user_model_is_installed() -> Iterator[CheckMessage]:
         )
 
 
-def numbers_make_sense() -> Iterator[CheckMessage]:
-    for check_id, name, makes_sense, rule in NUMBERS:
+def numbers_are_in_range() -> Iterator[CheckMessage]:
+    for check_id, name, is_in_range, rule in NUMBERS:
         value = getattr(stripe_settings, name)
-        if not makes_sense(value):
+        if not is_in_range(value):
             yield Error(
                 f"STRIPE_{name} must be {rule} (got {_shown(value)}).",
                 hint="Remove the setting to use the default.",
@@ -196,7 +196,7 @@ def rate_is_within_stripes_limit() -> Iterator[CheckMessage]:
 
 
 def scoped_throttle_has_a_rate() -> Iterator[CheckMessage]:
-    throttle_classes: Any = api_settings.DEFAULT_THROTTLE_CLASSES  # imported; typed as written
+    throttle_classes: Any = api_settings.DEFAULT_THROTTLE_CLASSES  # classes, not paths
     for throttle_class in throttle_classes:
         if issubclass(throttle_class, ScopedRateThrottle) and not _has_rate(throttle_class):
             yield Error(
@@ -210,7 +210,7 @@ def scoped_throttle_has_a_rate() -> Iterator[CheckMessage]:
             return
 
 
-def default_currency_is_stripes() -> Iterator[CheckMessage]:
+def default_currency_is_supported() -> Iterator[CheckMessage]:
     currency = stripe_settings.DEFAULT_CURRENCY
     if not isinstance(currency, str) or currency not in CURRENCIES:
         yield Error(
@@ -227,7 +227,7 @@ def default_currency_is_stripes() -> Iterator[CheckMessage]:
         )
 
 
-def subscription_payment_behavior_is_one() -> Iterator[CheckMessage]:
+def subscription_payment_behavior_is_valid() -> Iterator[CheckMessage]:
     behavior = stripe_settings.SUBSCRIPTION_PAYMENT_BEHAVIOR
     if behavior not in PAYMENT_BEHAVIORS:
         yield Error(
@@ -252,7 +252,7 @@ def payer_from_request_can_be_called() -> Iterator[CheckMessage]:
         )
 
 
-def api_version_is_one() -> Iterator[CheckMessage]:
+def api_version_is_valid() -> Iterator[CheckMessage]:
     version = stripe_settings.API_VERSION
     if not isinstance(version, str) or not _API_VERSION.fullmatch(version):
         yield Error(
@@ -306,7 +306,7 @@ def webhook_processor_can_be_called() -> Iterator[CheckMessage]:
         )
 
 
-def webhook_event_types_are_some() -> Iterator[CheckMessage]:
+def webhook_event_types_are_valid() -> Iterator[CheckMessage]:
     types = stripe_settings.WEBHOOK_EVENT_TYPES
     if types is None:
         return
@@ -324,18 +324,18 @@ def webhook_event_types_are_some() -> Iterator[CheckMessage]:
 CHECKS: tuple[Callable[[], Iterator[CheckMessage]], ...] = (
     api_key_is_a_secret_key,
     live_key_is_not_used_with_debug,
-    webhook_secret_is_one,
+    webhook_secret_is_valid,
     user_model_is_installed,
-    numbers_make_sense,
+    numbers_are_in_range,
     rate_is_within_stripes_limit,
     scoped_throttle_has_a_rate,
-    default_currency_is_stripes,
-    subscription_payment_behavior_is_one,
+    default_currency_is_supported,
+    subscription_payment_behavior_is_valid,
     payer_from_request_can_be_called,
-    api_version_is_one,
+    api_version_is_valid,
     api_base_is_safe_to_send_a_key_to,
     webhook_processor_can_be_called,
-    webhook_event_types_are_some,
+    webhook_event_types_are_valid,
 )
 
 

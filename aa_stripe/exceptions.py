@@ -77,12 +77,12 @@ class StripeWebhookNotConfigured(StripeWebhookRefused):
 
 
 class StripePendingWebhooksLimitExceeded(StripeError):
-    """More events than ``STRIPE_PENDING_WEBHOOKS_THRESHOLD`` were not delivered."""
+    """More than ``STRIPE_PENDING_WEBHOOKS_THRESHOLD`` events were not delivered."""
 
     details = _("Pending webhooks threshold limit exceeded")
 
     @property
     def message(self) -> str:
-        """0.14's message, to the letter. ``str()`` adds how many events are missing and where."""
+        """Return 0.14's message. ``str()`` also says how many events are missing and where."""
         threshold = stripe_settings.PENDING_WEBHOOKS_THRESHOLD
         return f"Pending webhooks threshold limit exceeded, current threshold is {threshold}"

@@ -33,13 +33,13 @@ class StripeCouponForm(forms.ModelForm):  # type: ignore[type-arg] # not generic
             "metadata",
         ]
 
-    #: The fields that Stripe allows to change.
+    #: The fields of an existing coupon that Stripe allows changing.
     CHANGEABLE = frozenset({"name", "metadata"})
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         if "coupon_id" in self.fields:
-            # Stripe's ids are exact: with a space at the end it is another id.
+            # At Stripe, an id with a space at the end is a different id.
             self.fields["coupon_id"].strip = False  # type: ignore[attr-defined]
         if self.instance.is_created_at_stripe:
             for name in self.fields.keys() - self.CHANGEABLE:

@@ -117,7 +117,10 @@ SECRET_KEYS = frozenset({"client_secret", "next_action"})
 
 
 def configure_sdk() -> None:
-    """Set up the SDK for a project's own ``stripe.Customer.create(...)``, unless it has done so."""
+    """Set up the SDK for direct use by the project, such as ``stripe.Customer.create(...)``.
+
+    Values that the project has set are kept.
+    """
     if stripe.api_key is None and stripe_settings.API_KEY:
         stripe.api_key = stripe_settings.API_KEY
     if stripe.api_base == stripe.DEFAULT_API_BASE and stripe_settings.API_BASE:
@@ -196,8 +199,8 @@ def declined_as(failure: StripeObject) -> CardError:
 def needs_authentication(intent: PaymentIntent) -> CardError:
     """Return the error for an intent that waits for the customer's authentication.
 
-    Unverified: that an off-session confirmation ever results in ``requires_action``. Known is a
-    decline with the code that is used here.
+    Unverified: that an off-session confirmation ever results in ``requires_action``. The known
+    result is a decline with the code that is used here.
     """
     return _card_error(
         {
@@ -268,10 +271,7 @@ def without_secrets(value: Any) -> Any:
 def create_payment_intent(
     params: PaymentIntentCreateParams, *, idempotency_key: str
 ) -> PaymentIntent:
-    """Create an intent without confirming it.
-
-    For a repeated key Stripe replays its old response, so the intent is read again then.
-    """
+    """Create an intent without confirming it; for a repeated key return it as it is now."""
     intent = _client().v1.payment_intents.create(params, _key(idempotency_key))
     return retrieve_payment_intent(intent.id) if _is_replayed(intent) else intent
 

@@ -1,6 +1,7 @@
-"""An event on its way in: verify, store, hand over.
+"""The receipt of an event: verify, store, hand over.
 
-Each step is committed before the next one begins. So an event that Stripe got a 2xx for is stored.
+Each step is committed before the next one begins. So if Stripe got a 2xx for an event, the event
+is stored.
 https://docs.stripe.com/webhooks
 """
 
@@ -115,7 +116,7 @@ def _check_event(event: object) -> None:
 
 
 def store_event(event: dict[str, Any], processor: object = INLINE) -> Received:
-    """Insert a row for the event, or return the one that is stored already."""
+    """Insert and return a row for the event, or return the row that is stored already."""
     webhook = _new_webhook(event, processor)
     try:
         with transaction.atomic(using=database_of(webhook)):

@@ -7,7 +7,7 @@ from decimal import Context, Decimal, Inexact, InvalidOperation
 from aa_stripe.currencies import CURRENCIES, decimal_places, smallest_step
 
 #: Maximum number of digits of an amount, in the smallest unit. Stripe accepts fewer (12 for
-#: cards) and a 64-bit column holds as many; the limit stops "1e999999999" from filling the memory.
+#: cards), and a 64-bit column can hold 18. The limit keeps "1e999999999" from filling the memory.
 MAX_DIGITS = 18
 
 

@@ -20,8 +20,8 @@ from aa_stripe.currencies import decimal_places
 from aa_stripe.models import StripeCharge, StripeCoupon, StripeCustomer, StripeWebhook
 from aa_stripe.utils import is_deeper_than, storable_text
 
-#: An id of Stripe's, safe in columns, URLs and headers. It begins with a letter, so the number of a
-#: card is not one.
+#: The form of Stripe's ids, safe in columns, URLs and headers. They begin with a letter, so the
+#: number of a card does not match.
 STRIPE_ID = re.compile(r"[A-Za-z][!-~]{0,254}")
 
 #: Stripe's own objects are a few levels deep and a few kilobytes long. MariaDB's JSON allows 32
@@ -29,7 +29,7 @@ STRIPE_ID = re.compile(r"[A-Za-z][!-~]{0,254}")
 MAX_DEPTH = 20
 MAX_LENGTH = 64 * 1024
 
-#: Removed in case a front-end sends it, which none may do.
+#: Names of card data. A front-end must not send it; if it does, it is removed.
 CARD_DATA = frozenset({"cvc", "number"})
 
 
@@ -54,11 +54,11 @@ class StripeJSField(serializers.JSONField):
             self.fail("too_deep")
         if not isinstance(sent, dict) or not is_stripe_id(sent.get("id")):
             self.fail("no_stripe_js")
-        self._refuse_unstorable(sent)
+        self._reject_unstorable(sent)
         kept: dict[str, Any] = _without_card_data(gateway.without_secrets(sent))
         return kept
 
-    def _refuse_unstorable(self, sent: dict[str, Any]) -> None:
+    def _reject_unstorable(self, sent: dict[str, Any]) -> None:
         if is_deeper_than(sent, MAX_DEPTH):
             self.fail("too_deep")
         values: list[Any] = [sent]

@@ -73,7 +73,7 @@ def money(amount: int | None, currency: str) -> str:
 
 
 def user_search_fields() -> list[str]:
-    """Return the search fields for a user, as far as the project's user model has them."""
+    """Return the search fields for a user that the project's user model has."""
     model = apps.get_model(USER_MODEL)
     wanted = {getattr(model, "USERNAME_FIELD", "name"), "email", "name"}
     return [f"user__{name}" for name in sorted(wanted) if _has_field(model, name)]

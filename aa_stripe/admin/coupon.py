@@ -44,7 +44,7 @@ class StripeCouponAdmin(Admin):
         return StripeCoupon.objects.all_with_deleted().order_by(*self.ordering)
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Allow no changes of a deleted coupon: Stripe does not have it."""
+        """Return ``False`` for a deleted coupon, which Stripe does not have."""
         return _exists(obj) and super().has_change_permission(request, obj)
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
@@ -58,7 +58,7 @@ class StripeCouponAdmin(Admin):
         return _with_error(form, message) if message else form
 
     def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        """Show an error of Stripe in the form, which keeps what was entered."""
+        """Show an error of saving in the form, which keeps the input."""
         try:
             return super().changeform_view(request, *args, **kwargs)
         except ERRORS as error:

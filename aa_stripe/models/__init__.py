@@ -1,6 +1,6 @@
 """The public models, with the names of 0.14; other code imports from here only.
 
-Each noun is a package of its own: its model, and one module for each thing that happens to it.
+Each kind of object has a module, or a package: the model, and one module for each operation on it.
 """
 
 from aa_stripe.exceptions import StripeMethodNotAllowed

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 USER_MODEL = stripe_settings.user_model
 
 
-#: Stripe may discard idempotency keys after 24 hours; this leaves a margin of four.
+#: Stripe may discard idempotency keys after 24 hours; this leaves a margin of four hours.
 #: https://docs.stripe.com/api/idempotent_requests
 KEY_LIFETIME = timedelta(hours=20)
 
@@ -45,7 +45,7 @@ class StripeBasicModel(models.Model):
     def key_may_be_forgotten(self) -> bool:
         """Return whether Stripe may have discarded the idempotency key made of the ``uuid``.
 
-        A request with that key might take effect a second time then.
+        A request that is repeated with a discarded key may take effect a second time.
         """
         return timezone.now() - self.created > KEY_LIFETIME
 

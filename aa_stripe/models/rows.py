@@ -1,4 +1,4 @@
-"""Rows of any model: the database they are in, locks, conditional writes, going through tables."""
+"""Rows of any model: their database, locks, conditional writes, and iteration over tables."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from django.utils import timezone
 
 M = TypeVar("M", bound=models.Model)
 
-#: A conflict with another transaction: a retry may well succeed. PostgreSQL's
+#: A conflict with another transaction, so a retry may succeed. PostgreSQL's
 #: serialization_failure and deadlock_detected; MariaDB's lock wait timeout, deadlock, and row
 #: changed since the transaction began (``innodb_snapshot_isolation``).
 SQLSTATES = frozenset({"40001", "40P01"})
@@ -134,14 +134,14 @@ def _lock(row: models.Model, using: str) -> None:
     rows.values_list("pk").filter(pk=row.pk).first()
 
 
-# Going through a table of any size
+# Iteration over a table of any size
 
 
 def in_order(rows: models.QuerySet[Any], *fields: str) -> Iterator[tuple[Any, ...]]:
     """Yield the primary key and the ``fields`` of each row, in the order of the primary keys.
 
-    Between the chunks no memory, cursor or transaction is held, so rows may change or be deleted
-    meanwhile. Rows added after the start are not yielded.
+    Only one chunk is in memory. No cursor or transaction is open between chunks, so rows may
+    change or be deleted meanwhile. Rows added after the start are not yielded.
     """
     last = rows.order_by("-pk").values_list("pk", flat=True).first()
     if last is None:
@@ -155,7 +155,7 @@ def in_order(rows: models.QuerySet[Any], *fields: str) -> Iterator[tuple[Any, ..
 
 
 def oldest_first(rows: models.QuerySet[Any]) -> Iterator[tuple[Any, ...]]:
-    """Yield the primary key of each row in the order of ``created``; otherwise as ``in_order``."""
+    """Yield each row's primary key in the order of ``created``; otherwise like ``in_order``."""
     newest = rows.order_by("-created", "-pk").values_list("pk", "created").first()
     if newest is None:
         return
@@ -171,7 +171,7 @@ def oldest_first(rows: models.QuerySet[Any]) -> Iterator[tuple[Any, ...]]:
 
 
 class Keys:
-    """A set of whole numbers that takes a few bits for each instead of some sixty bytes."""
+    """A set of whole numbers that uses a few bits for each, instead of about sixty bytes."""
 
     def __init__(self) -> None:
         self._words: dict[int, int] = {}

@@ -19,8 +19,8 @@ else:
 class ExactCharField(_CharField):
     """A ``CharField`` whose ``exact`` and ``in`` distinguish "Sale", "SALE" and "SALE ".
 
-    The usual collations of MySQL and MariaDB do not, nor "a" and "ä". In migrations the field is
-    a ``CharField``, because the column is the same.
+    The usual collations of MySQL and MariaDB do not distinguish them, nor "a" from "ä". In
+    migrations the field is a ``CharField``, because the column is the same.
     """
 
     def deconstruct(self) -> tuple[str, str, Sequence[Any], dict[str, Any]]:

@@ -1,7 +1,7 @@
-"""Our handlers of Stripe's events, one module for each noun.
+"""Our handlers of Stripe's events, one module for each kind of object.
 
-An event is a hint that something has changed: events come late, twice, and out of order. So each
-handler locks the row, retrieves the object from Stripe, then writes.
+Events may be delivered late, twice, and out of order. So an event only shows that an object has
+changed: a handler locks the row, retrieves the object from Stripe, then writes.
 https://docs.stripe.com/webhooks#event-ordering
 """
 

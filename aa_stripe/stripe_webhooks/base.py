@@ -1,4 +1,4 @@
-"""What our handlers share: the event's object, and the meaning of Stripe's errors."""
+"""Helpers of our handlers: the event's object, and the translation of Stripe's errors."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ def refresh_customer(webhook: StripeWebhook) -> None:
 
 
 def _customer_ids_in(webhook: StripeWebhook) -> set[str]:
-    """Return the event's customer; for a detached card, the one it was detached from."""
+    """Return the id of the event's customer; for a detached card, that of its former customer."""
     stripe_object = object_of(webhook)
     if stripe_object.get("object") == "customer":
         return {stripe_object["id"]}

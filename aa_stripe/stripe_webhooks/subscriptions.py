@@ -17,7 +17,7 @@ from aa_stripe.webhooks import on
 
 @on("customer.subscription.*")
 def refresh_subscription(webhook: StripeWebhook) -> None:
-    """Update the subscription, and its Stripe id if the response that had it was lost."""
+    """Update the subscription; set its Stripe id if the response with the id was lost."""
     subscription = object_of(webhook)
     _refresh(StripeSubscription.of_stripe(subscription), subscription["id"])
 

@@ -192,14 +192,14 @@ def test_a_receiver_refunds_once_though_another_one_raises(charge, fake):
 
 
 def test_a_refund_made_after_the_refunds_were_listed_is_counted(charged, fake, monkeypatch):
-    order = refunds._order
+    commit_row = refunds._commit_row
 
-    def order_second(charge, amount):
-        monkeypatch.setattr(refunds, "_order", order)
+    def commit_second(charge, amount):
+        monkeypatch.setattr(refunds, "_commit_row", commit_row)
         row_of(charge).refund(600)
-        return order(charge, amount)
+        return commit_row(charge, amount)
 
-    monkeypatch.setattr(refunds, "_order", order_second)
+    monkeypatch.setattr(refunds, "_commit_row", commit_second)
 
     charged.refund(400)
 

@@ -111,7 +111,7 @@ def test_the_list_has_each_type_that_a_built_in_handler_processes():
 def test_the_checks_accept_the_list_as_a_setting(settings):
     settings.STRIPE_WEBHOOK_EVENT_TYPES = listed_types()
 
-    assert list(checks.webhook_event_types_are_some()) == []
+    assert list(checks.webhook_event_types_are_valid()) == []
 
 
 def test_the_version_is_the_default_and_the_parameters_are_stripes():

@@ -87,7 +87,7 @@ def _begin(charge: StripeCharge, only_pending: bool) -> bool:
 
 
 def _pay(charge: StripeCharge, metadata: dict[str, str]) -> gateway.PaymentIntent:
-    """Return the row's intent, which is paid or waits for a bank; raise Stripe's error."""
+    """Return the row's intent, which is paid or in a ``WAITING`` state; raise Stripe's error."""
     try:
         return _attempt(charge, metadata, look_first=charge.key_may_be_forgotten())
     except gateway.StripeError as error:
@@ -203,7 +203,7 @@ def _customer_of(charge: StripeCharge, intent: gateway.PaymentIntent) -> StripeC
 
 
 def _write(charge: StripeCharge, expected: dict[str, Any], values: dict[str, Any]) -> bool:
-    """Update the row as ``write_if`` does, then read the object anew."""
+    """Update the row as ``write_if`` does, then refresh the object."""
     is_written = write_if(charge, expected, {**values, "updated": timezone.now()})
     reread(charge)
     return is_written

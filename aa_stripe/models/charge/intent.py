@@ -61,7 +61,7 @@ def confirm_intent(
 ) -> gateway.PaymentIntent | None:
     """Confirm the intent with the row's current values; return it as it is then.
 
-    Returns ``None`` if the currency of the row has changed, which an intent cannot take.
+    Returns ``None`` if the currency of the row has changed: that of an intent cannot be changed.
     """
     with locked(charge):
         reject_charged(charge)
@@ -180,7 +180,7 @@ def _rank(intent: gateway.PaymentIntent) -> int:
 def _create(
     charge: StripeCharge, metadata: dict[str, str], replaced: gateway.PaymentIntent | None
 ) -> gateway.PaymentIntent:
-    """Create an intent; return its successor if its key created one that is canceled by now."""
+    """Create an intent; if Stripe replays one that was canceled, return its successor if any."""
     created = gateway.create_payment_intent(
         _create_params(charge, metadata), idempotency_key=_key(charge, replaced)
     )
@@ -203,7 +203,7 @@ def _has_other_currency(charge: StripeCharge, intent: gateway.PaymentIntent) -> 
 
 
 def _withdraw(intent: gateway.PaymentIntent) -> gateway.PaymentIntent:
-    """Cancel the intent, marked first so that a later run knows that we canceled it."""
+    """Cancel the intent, after marking it so that a later run knows that we canceled it."""
     gateway.update_payment_intent(intent.id, {"metadata": {REPLACED_KEY: "true"}})
     return gateway.cancel_payment_intent(intent.id)
 
@@ -219,7 +219,7 @@ def _may_be_replaced(charge: StripeCharge, intent: gateway.PaymentIntent) -> boo
     return is_replaced(intent) or charge.failure_code == "canceled"
 
 
-# What the row says
+# The intent's parameters
 
 
 def _create_params(

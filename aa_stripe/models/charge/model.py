@@ -34,7 +34,7 @@ class StripeChargeQuerySet(models.QuerySet["StripeCharge"]):
         return self.filter(is_charged=False, charge_attempt_failed=False, is_manual_charge=False)
 
     def with_signal_due(self) -> StripeChargeQuerySet:
-        """Return the rows whose process died between the commit and the signal."""
+        """Return the rows with a signal that was not sent, after a crash or a receiver's error."""
         return self.filter(signal_due__gt="")
 
     def with_unknown_refund(self) -> StripeChargeQuerySet:
@@ -113,12 +113,12 @@ class StripeCharge(SavesOnlyChanges, StripeBasicModel):
 
     @staticmethod
     def uuid_of_intent(intent: Mapping[str, Any]) -> UUID | None:
-        """Return the ``uuid`` of the row that the payment intent names, else ``None``."""
+        """Return the ``uuid`` of the row in the payment intent's metadata, else ``None``."""
         return uuid_in(intent.get("metadata"), UUID_KEY)
 
     @classmethod
     def of_intent(cls, intent: Mapping[str, Any]) -> list[StripeCharge]:
-        """Return the rows of the payment intent: by its id, else by the ``uuid`` it names."""
+        """Return the payment intent's rows: by its id, else by the ``uuid`` in its metadata."""
         is_of_intent = models.Q(stripe_payment_intent_id=intent["id"])
         if uuid := cls.uuid_of_intent(intent):
             is_of_intent |= models.Q(uuid=uuid)
@@ -145,7 +145,7 @@ class StripeCharge(SavesOnlyChanges, StripeBasicModel):
         return collect(self, self._metadata(idempotency_key, payment_uuid))
 
     def charge_if_pending(self) -> gateway.Charge | None:
-        """Collect as ``charge()`` does, but skip a row that has failed since it was read."""
+        """Collect as ``charge()`` does, but skip a row that has failed or is manual by now."""
         return collect(self, self._metadata(), only_pending=True)
 
     def refund(
@@ -160,7 +160,7 @@ class StripeCharge(SavesOnlyChanges, StripeBasicModel):
 
         Raises ``StripeMethodNotAllowed`` if the row is not charged, everything is refunded, or
         the amount is not positive or more than is left; ``StripeInternalError`` if Stripe sent
-        no usable response (look at ``refunds`` first); the SDK's error if Stripe refuses the refund.
+        no usable response (check ``refunds`` before a retry); the SDK's error if Stripe refuses it.
         """
         return refund(self, amount_to_refund)
 
@@ -177,10 +177,10 @@ class StripeCharge(SavesOnlyChanges, StripeBasicModel):
         """Update the row from its payment intent, without requesting a payment.
 
         ``intent_id`` is the id of that intent, which the row may have lost. Returns the error if
-        the payment has failed and the row did not know. The caller sends the signals:
+        the payment has failed and the row was not marked yet. The caller sends the signals:
         ``announce_failure()`` for a returned error, ``send_due_signals()`` after a success.
 
-        Raises the SDK's errors, and ``StripeWebhookParseError`` for a second payment.
+        Raises the SDK's errors, and ``StripeWebhookParseError`` if the charge was paid twice.
         """
         return settle(self, intent_id)
 

@@ -79,10 +79,10 @@ def take_over_refunds(charge: StripeCharge) -> None:
     """See ``StripeCharge.take_over_refunds``."""
     known = sync_refunds(charge)
     _restore(charge, known)
-    for order in charge.refunds.filter(status=StripeRefund.STATUS_UNKNOWN):
-        made = _found(order, known)
+    for row in charge.refunds.filter(status=StripeRefund.STATUS_UNKNOWN):
+        made = _found(row, known)
         if made is not None:
-            _record(order, made)
+            _record(row, made)
 
 
 def sync_refunds(charge: StripeCharge) -> Known:
@@ -136,10 +136,10 @@ def _write(charge: StripeCharge, known: Known, **others: str) -> bool:
     }
     if not write_if(charge, as_read, {**values, **others}):
         return False
-    for order in charge.refunds.exclude(stripe_refund_id=""):
-        made = known.get(order.stripe_refund_id)
-        if made is not None and made.status != order.status:
-            _record(order, made)
+    for row in charge.refunds.exclude(stripe_refund_id=""):
+        made = known.get(row.stripe_refund_id)
+        if made is not None and made.status != row.status:
+            _record(row, made)
     return True
 
 
@@ -147,11 +147,11 @@ def _sum(known: Known) -> int:
     return sum(made.amount for made in known.values() if made.status not in VOID)
 
 
-def _record(order: StripeRefund, made: gateway.Refund) -> None:
-    order.stripe_refund_id = made.id
-    order.status = made.status or StripeRefund.STATUS_PENDING
-    order.stripe_response = gateway.to_json(made)
-    order.save()
+def _record(row: StripeRefund, made: gateway.Refund) -> None:
+    row.stripe_refund_id = made.id
+    row.status = made.status or StripeRefund.STATUS_PENDING
+    row.stripe_response = gateway.to_json(made)
+    row.save()
 
 
 # Finishing earlier refunds
@@ -160,9 +160,9 @@ def _record(order: StripeRefund, made: gateway.Refund) -> None:
 def _finish(charge: StripeCharge, known: Known) -> list[tuple[StripeRefund, gateway.Refund]]:
     """Finish the refunds whose outcome is unknown; return those that Stripe made."""
     finished = []
-    for order in charge.refunds.filter(status=StripeRefund.STATUS_UNKNOWN):
+    for row in charge.refunds.filter(status=StripeRefund.STATUS_UNKNOWN):
         try:
-            finished.append((order, _send(order, known)))
+            finished.append((row, _send(row, known)))
         except gateway.InvalidRequestError:
             continue  # refused by Stripe, and recorded as such
     return finished
@@ -173,17 +173,17 @@ def _repeated(
     finished: list[tuple[StripeRefund, gateway.Refund]],
     amount: int | None,
 ) -> gateway.Refund | None:
-    """Return the finished refund that this call repeats, its first response being lost."""
+    """Return the finished refund that this call repeats because its response was lost."""
     reread(charge)
-    for order, made in reversed(finished):
-        is_the_same = order.amount == amount or (amount is None and charge.is_refunded)
+    for row, made in reversed(finished):
+        is_the_same = row.amount == amount or (amount is None and charge.is_refunded)
         if is_the_same and made.status not in VOID:
             return made
     return None
 
 
 def _restore(charge: StripeCharge, known: Known) -> list[tuple[StripeRefund, gateway.Refund]]:
-    """Create again the rows of refunds that were lost in a rollback; return them."""
+    """Recreate the rows of refunds that were lost in a rollback; return them."""
     restored = []
     uuids = set(charge.refunds.values_list("uuid", flat=True))
     for made in known.values():
@@ -191,10 +191,10 @@ def _restore(charge: StripeCharge, known: Known) -> list[tuple[StripeRefund, gat
         if uuid is None or uuid in uuids:
             continue
         as_made = {"charge": charge, "amount": made.amount}
-        order, _ = StripeRefund.objects.get_or_create(uuid=uuid, defaults=as_made)
-        if order.charge_id == charge.pk:  # else the metadata was copied from another refund
-            _record(order, made)
-            restored.append((order, made))
+        row, _ = StripeRefund.objects.get_or_create(uuid=uuid, defaults=as_made)
+        if row.charge_id == charge.pk:  # else the metadata was copied from another refund
+            _record(row, made)
+            restored.append((row, made))
     return restored
 
 
@@ -202,16 +202,16 @@ def _restore(charge: StripeCharge, known: Known) -> list[tuple[StripeRefund, gat
 
 
 def _create(charge: StripeCharge, amount: int | None, known: Known) -> gateway.Refund:
-    order = _order(charge, amount)
+    row = _commit_row(charge, amount)
     try:
-        return _send(order, known)
+        return _send(row, known)
     except gateway.StripeError as error:
         if gateway.meaning_of(error) is Meaning.MISCONFIGURED:
-            _record_refusal(order, error)  # nothing was sent before, and this was not accepted
+            _record_refusal(row, error)  # Stripe did not accept the only request
         raise
 
 
-def _order(charge: StripeCharge, amount: int | None) -> StripeRefund:
+def _commit_row(charge: StripeCharge, amount: int | None) -> StripeRefund:
     """Commit the row of a new refund before it is requested at Stripe."""
     with locked(charge):
         left = (charge.amount or 0) - (charge.amount_refunded or 0)
@@ -225,42 +225,42 @@ def _order(charge: StripeCharge, amount: int | None) -> StripeRefund:
         return charge.refunds.create(amount=wanted)
 
 
-def _send(order: StripeRefund, known: Known) -> gateway.Refund:
-    """Return the order's refund; create it at Stripe and add it to ``known`` if it is missing."""
-    charge = order.charge
+def _send(row: StripeRefund, known: Known) -> gateway.Refund:
+    """Return the row's refund; if it is missing at Stripe, create it. Add it to ``known``."""
+    charge = row.charge
     try:
         with locked(charge):
-            if _sum(known) != (charge.amount_refunded or 0):  # another process refunds as well
+            if _sum(known) != (charge.amount_refunded or 0):  # another process has refunded
                 known.update(_listed(charge))
-            made = _found(order, known) or gateway.create_refund(
+            made = _found(row, known) or gateway.create_refund(
                 {
                     "charge": charge.stripe_charge_id,
-                    "amount": order.amount,
-                    "metadata": {UUID_KEY: str(order.uuid)},
+                    "amount": row.amount,
+                    "metadata": {UUID_KEY: str(row.uuid)},
                 },
-                idempotency_key=str(order.uuid),
+                idempotency_key=str(row.uuid),
             )
             known[made.id] = made
-            is_written = _record_with_sum(order, made, known)
+            is_written = _record_with_sum(row, made, known)
     except gateway.StripeError as error:
-        raise _concluded(order, error) from error
+        raise _concluded(row, error) from error
     if not is_written:
         _recount(charge)
     reread(charge)
     return made
 
 
-def _record_with_sum(order: StripeRefund, made: gateway.Refund, known: Known) -> bool:
+def _record_with_sum(row: StripeRefund, made: gateway.Refund, known: Known) -> bool:
     """Record the refund and the sum in one transaction; return whether the sum was written."""
-    with transaction.atomic(using=database_of(order)):
-        is_written = _write(order.charge, known, stripe_refund_id=made.id)
-        _record(order, made)
+    with transaction.atomic(using=database_of(row)):
+        is_written = _write(row.charge, known, stripe_refund_id=made.id)
+        _record(row, made)
     return is_written
 
 
-def _found(order: StripeRefund, known: Known) -> gateway.Refund | None:
+def _found(row: StripeRefund, known: Known) -> gateway.Refund | None:
     for made in known.values():
-        if uuid_in(gateway.metadata_of(made), UUID_KEY) == order.uuid:
+        if uuid_in(gateway.metadata_of(made), UUID_KEY) == row.uuid:
             return made
     return None
 
@@ -276,18 +276,18 @@ def _recount(charge: StripeCharge) -> None:
         logger.warning("Could not recount the refunds of %r.", charge, exc_info=True)
 
 
-def _concluded(order: StripeRefund, error: gateway.StripeError) -> Exception:
+def _concluded(row: StripeRefund, error: gateway.StripeError) -> Exception:
     """Record a refusal by Stripe; return the exception to raise."""
     meaning = gateway.meaning_of(error)
     if meaning is Meaning.MISCONFIGURED:
         return error
     if meaning is not Meaning.REFUSED:
         return StripeInternalError()
-    _record_refusal(order, error)
+    _record_refusal(row, error)
     return error
 
 
-def _record_refusal(order: StripeRefund, error: gateway.StripeError) -> None:
-    order.status = StripeRefund.STATUS_REFUSED
-    order.stripe_response = gateway.error_body(error)
-    order.save()
+def _record_refusal(row: StripeRefund, error: gateway.StripeError) -> None:
+    row.status = StripeRefund.STATUS_REFUSED
+    row.stripe_response = gateway.error_body(error)
+    row.save()

@@ -55,7 +55,7 @@ def _restore_id(charge: StripeCharge, intent: gateway.PaymentIntent) -> None:
 
 
 def _new_failure(charge: StripeCharge, intent: gateway.PaymentIntent) -> gateway.StripeError | None:
-    """Return why the payment failed; ``None`` if that is recorded or it may still succeed."""
+    """Return the payment's error; ``None`` if it is recorded or the payment may still succeed."""
     if intent.status == "canceled":
         is_recorded = is_replaced(intent) or charge.failure_code == "canceled"
         return None if is_recorded else gateway.canceled_at_stripe(intent)

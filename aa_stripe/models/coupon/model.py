@@ -46,7 +46,7 @@ class StripeCouponQuerySet(models.QuerySet["StripeCoupon"]):
 
 
 class StripeCouponManager(models.Manager.from_queryset(StripeCouponQuerySet)):  # type: ignore[misc]
-    """The coupons that are not deleted; two methods return the others."""
+    """The coupons that are not deleted, with methods that include the deleted ones."""
 
     def get_queryset(self) -> StripeCouponQuerySet:
         return self.all_with_deleted().filter(is_deleted=False)
@@ -114,9 +114,8 @@ class StripeCoupon(StripeBasicModel):
     is_deleted = models.BooleanField(default=False)
     is_created_at_stripe = models.BooleanField(default=False)
     #: A hash of mode, creation time and id, so it is exact whatever the database's collation.
-    #: The creation time is part of it because Stripe gives an id away again after a deletion.
-    #: ``None`` while Stripe does not have the coupon, and where a newer row of 0.14 is of the
-    #: same coupon.
+    #: The creation time is part of it because an id can be used again after a deletion. ``None``
+    #: while Stripe does not have the coupon, and if 0.14 has stored a newer row of the coupon.
     identity = models.CharField(max_length=64, null=True, unique=True, editable=False)  # noqa: DJ001
 
     if TYPE_CHECKING:
@@ -210,9 +209,9 @@ class StripeCoupon(StripeBasicModel):
         """Copy ``STRIPE_FIELDS`` except ``exclude_fields`` from Stripe's data.
 
         ``stripe_coupon`` is the SDK's object or its JSON; fields that it lacks stay as they are.
-        Returns the number of rows updated, or ``None`` when nothing was to be written
-        (``commit=False``). Does not call Stripe. Raises ``StripeMoneyError`` for an amount in a
-        currency that is not supported.
+        Returns the number of rows updated, or ``None`` if nothing is written (``commit=False``).
+        Does not call Stripe. Raises ``StripeMoneyError`` for an amount in a currency that is not
+        supported.
         """
         data: Mapping[str, Any] = (
             gateway.to_json(stripe_coupon)
@@ -249,7 +248,7 @@ class StripeCoupon(StripeBasicModel):
         self.currency = (self.currency or "").lower() or None
         for name in ("amount_off", "percent_off"):
             value = getattr(self, name)
-            if isinstance(value, float):  # as it is written: too many digits are not rounded
+            if isinstance(value, float):  # str(): too many digits are rejected, not rounded
                 setattr(self, name, Decimal(str(value)))
         if not self.is_created_at_stripe:
             exclude = {*(exclude or ()), "created"}

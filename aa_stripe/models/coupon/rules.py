@@ -43,7 +43,7 @@ def check(coupon: StripeCoupon) -> None:
     for field, message in _text_errors(coupon):
         errors[field].append(message)
     if not coupon.is_created_at_stripe:
-        # Only what can be compared: the fields reject everything else.
+        # Only values that can be compared: the fields reject all others.
         values = {name: getattr(coupon, name) for name in NUMBERS}
         numbers: Numbers = {
             name: value
@@ -57,7 +57,7 @@ def check(coupon: StripeCoupon) -> None:
 
 
 def _text_errors(coupon: StripeCoupon) -> Errors:
-    """Check the fields of a coupon that can still be changed, and the id of a new one."""
+    """Check the fields that can be changed at Stripe, and the id of a new coupon."""
     if not coupon.is_created_at_stripe and not is_usable_text(str(coupon.coupon_id)):
         yield "coupon_id", _("The id contains characters that are not allowed.")
     if not is_usable_text(str(coupon.name)):
@@ -71,7 +71,7 @@ def _text_errors(coupon: StripeCoupon) -> Errors:
 
 
 def _term_errors(coupon: StripeCoupon, numbers: Numbers) -> Errors:
-    """Check the fields that Stripe never changes."""
+    """Check the fields that cannot be changed at Stripe."""
     if (coupon.amount_off is None) == (coupon.percent_off is None):
         yield NON_FIELD_ERRORS, _("Coupon must specify amount_off or percent_off")
     if "percent_off" in numbers and not 0 < numbers["percent_off"] <= 100:

@@ -1,7 +1,7 @@
-"""What keeps a coupon's row and Stripe's coupon the same: create, fetch, change, delete.
+"""The synchronization of a coupon's row with Stripe's coupon: create, fetch, change, delete.
 
-The column ``identity`` is unique, so the database decides who stores a new coupon first: our own
-``save()``, the ``coupon.created`` webhook, or ``refresh_coupons``.
+A new coupon may be stored by our own ``save()``, by the ``coupon.created`` webhook and by
+``refresh_coupons`` at the same time. The column ``identity`` is unique, so only one row is stored.
 """
 
 from __future__ import annotations
@@ -40,24 +40,24 @@ def create(row: StripeCoupon, **options: Any) -> None:
     try:
         coupon = gateway.create_coupon(params, idempotency_key=str(row.uuid))
     except gateway.StripeError as error:
-        if _is_key_used_up(row, error):
+        if _needs_new_key(row, error):
             _renew_key(row)
         if isinstance(error, gateway.IdempotencyError) and row.coupon_id:
-            create(row, **options)  # changed here since a request whose response was lost
+            create(row, **options)  # the row has changed since a request with a lost response
             return
         coupon = found = _created_before(params, error)
-    _store(row, coupon, may_be_here=found is None, **options)
+    _store(row, coupon, may_exist=found is None, **options)
 
 
 def fetch(row: StripeCoupon, **options: Any) -> None:
     """Store a coupon that exists at Stripe."""
     if not row.coupon_id:
         raise ValidationError({"coupon_id": _("The id is required to fetch a coupon.")})
-    _store(row, gateway.retrieve_coupon(row.coupon_id), may_be_here=False, **options)
+    _store(row, gateway.retrieve_coupon(row.coupon_id), may_exist=False, **options)
 
 
 def push(row: StripeCoupon, **options: Any) -> None:
-    """Send what Stripe allows to change, then copy everything else from Stripe."""
+    """Send the fields that Stripe allows changing, then copy all fields from Stripe."""
     _reject_other_mode(row)
     row.clean_fields(exclude={it.name for it in row._meta.fields} - {"metadata", "name"})
     check(row)
@@ -89,7 +89,7 @@ def pull(row: StripeCoupon) -> None:
 
 
 def delete(row: StripeCoupon) -> None:
-    """Delete the coupon at Stripe, unless its id belongs to another one now, and mark the row."""
+    """Delete the coupon at Stripe, unless another one has its id now, then mark the row."""
     _reject_other_mode(row)
     with held(row):
         if row.is_created_at_stripe and _find(row) is not None:
@@ -119,11 +119,12 @@ def _created_before(
     raise error
 
 
-def _is_key_used_up(row: StripeCoupon, error: gateway.StripeError) -> bool:
-    """Return whether Stripe would repeat this response to the next request with the same key.
+def _needs_new_key(row: StripeCoupon, error: gateway.StripeError) -> bool:
+    """Return whether a retry needs a new idempotency key and may have one.
 
-    After a refusal there is no coupon. With an id, Stripe cannot create the coupon twice, so a new
-    key does no harm. Without one, only the key prevents a second coupon.
+    It needs one if Stripe would repeat this response to the same key. It may have one after a
+    refusal, when there is no coupon, and for a coupon with an id, which Stripe cannot create
+    twice. Otherwise only the key prevents a second coupon.
     """
     if gateway.meaning_of(error) is Meaning.REFUSED:
         return True
@@ -138,10 +139,10 @@ def _renew_key(row: StripeCoupon) -> None:
         rows.filter(pk=row.pk).update(uuid=row.uuid)
 
 
-def _store(row: StripeCoupon, coupon: gateway.Coupon, *, may_be_here: bool, **options: Any) -> None:
+def _store(row: StripeCoupon, coupon: gateway.Coupon, *, may_exist: bool, **options: Any) -> None:
     """Insert the row, or adopt the one that another process has inserted meanwhile.
 
-    Older rows of the same id become deleted: Stripe gives an id away again after a deletion.
+    Older rows of the same id are marked as deleted: an id is free again only after a deletion.
     """
     options.pop("update_fields", None)
     using = options.get("using") or database_of(row)
@@ -153,7 +154,7 @@ def _store(row: StripeCoupon, coupon: gateway.Coupon, *, may_be_here: bool, **op
             with transaction.atomic(using=using):
                 row.save_locally(**options)
         except IntegrityError as error:
-            _adopt(row, using, error, may_be_here=may_be_here)
+            _adopt(row, using, error, may_exist=may_exist)
     except BaseException:
         row.is_created_at_stripe = False  # so that the next save() creates or fetches it again
         row.identify()
@@ -170,19 +171,19 @@ def _store(row: StripeCoupon, coupon: gateway.Coupon, *, may_be_here: bool, **op
         rows.filter(pk__in=keys).update(is_deleted=True, updated=timezone.now())
 
 
-def _adopt(row: StripeCoupon, using: str, error: IntegrityError, *, may_be_here: bool) -> None:
-    """Write the row over the one that has its ``identity`` already.
+def _adopt(row: StripeCoupon, using: str, error: IntegrityError, *, may_exist: bool) -> None:
+    """Overwrite the stored row that has the same ``identity``.
 
-    Raises ``StripeCouponAlreadyExists`` where that one should not exist. One that is marked as
-    deleted does not count: Stripe has the coupon.
+    Raises ``StripeCouponAlreadyExists`` unless ``may_exist``. A stored row that is marked as
+    deleted is overwritten in any case, because Stripe has the coupon.
     """
     with lockable(using):
-        # Locked, which also sees what was committed after this transaction began (MariaDB).
+        # A locking read also sees rows committed after this transaction began (MariaDB).
         rows = type(row)._base_manager.using(using).select_for_update()
         first = rows.filter(identity=row.identity).exclude(pk=row.pk).first()
         if first is None:
             raise error
-        if not (may_be_here or first.is_deleted):
+        if not (may_exist or first.is_deleted):
             raise StripeCouponAlreadyExists from error
         row.pk, row.uuid = first.pk, first.uuid
         row._state.adding = False
@@ -193,9 +194,9 @@ def _adopt(row: StripeCoupon, using: str, error: IntegrityError, *, may_be_here:
 
 
 def _reject_other_mode(row: StripeCoupon) -> None:
-    """Raise ``StripeMethodNotAllowed`` for a coupon of the other mode than the API key's.
+    """Raise ``StripeMethodNotAllowed`` if the coupon's mode is not that of the API key.
 
-    Stripe would not find it, so it would look deleted.
+    Stripe would not find the coupon, so it would look deleted.
     """
     if row.is_created_at_stripe and row.livemode != gateway.is_live():
         raise StripeMethodNotAllowed(

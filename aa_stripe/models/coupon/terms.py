@@ -21,13 +21,13 @@ from aa_stripe.money import to_major_units, to_minor_units
 if TYPE_CHECKING:
     from aa_stripe.models.coupon.model import StripeCoupon
 
-#: Terms that Stripe never changes. ``currency`` belongs to ``amount_off``.
+#: Terms that cannot be changed at Stripe. ``currency`` belongs to ``amount_off``.
 FIXED = ("amount_off", "percent_off", "duration", "duration_in_months", "max_redemptions")
 
 #: Decimals of ``percent_off`` that are kept.
 PERCENT_STEP = Decimal("0.0001")
 
-#: The fields that are empty instead of ``None``.
+#: The fields that are never ``None``, with the type of their empty value.
 EMPTY: Mapping[str, type] = {"coupon_id": str, "name": str, "metadata": dict}
 
 
@@ -67,7 +67,7 @@ def create_params(coupon: StripeCoupon) -> gateway.CouponCreateParams:
 
 
 def update_params(coupon: StripeCoupon, known: gateway.Coupon) -> gateway.CouponUpdateParams:
-    """Return the parameters that change ``known``, Stripe's coupon, to what ``coupon`` says.
+    """Return the parameters that change ``known``, Stripe's coupon, to match ``coupon``.
 
     Stripe removes a key of the metadata that is set to ``""``.
     """
@@ -84,7 +84,7 @@ def update_params(coupon: StripeCoupon, known: gateway.Coupon) -> gateway.Coupon
 
 
 def is_created_by(params: gateway.CouponCreateParams, coupon: gateway.Coupon) -> bool:
-    """Return whether Stripe's ``coupon`` is in every respect what ``params`` would create."""
+    """Return whether Stripe's ``coupon`` equals the coupon that ``params`` would create."""
     known: dict[str, Any] = gateway.to_json(coupon)
     sent: dict[str, Any] = dict(params)
     names = [*FIXED, "redeem_by"] + (["currency"] if "amount_off" in sent else [])
@@ -106,7 +106,7 @@ def as_texts(metadata: Mapping[str, Any]) -> dict[str, str]:
 
 
 def fields_of(data: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
-    """Return the values of our fields ``names``, as far as Stripe's ``data`` have them.
+    """Return the values of our fields ``names``, except fields that Stripe's ``data`` lacks.
 
     Raises ``StripeMoneyError`` for an amount in a currency that is not supported.
     """
@@ -127,5 +127,5 @@ def _comparable(value: Any) -> Any:
     """Return a number as a ``Decimal``: Stripe sends decimals as texts or as floats."""
     try:
         return value if value is None else Decimal(str(value))
-    except InvalidOperation:  # a word
+    except InvalidOperation:  # not a number
         return value

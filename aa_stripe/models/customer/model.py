@@ -30,7 +30,7 @@ class StripeCustomer(SavesOnlyChanges, StripeBasicModel):
 
     ``sources`` is the list of the customer's payment methods in Stripe's format: PaymentMethods,
     and legacy cards and sources if there are any. ``default_source`` is the id of the default
-    one, ``""`` to let Stripe choose.
+    one, ``""`` if Stripe chooses.
     """
 
     user = models.ForeignKey(USER_MODEL, on_delete=models.CASCADE, related_name="stripe_customers")
@@ -41,8 +41,8 @@ class StripeCustomer(SavesOnlyChanges, StripeBasicModel):
     is_created_at_stripe = models.BooleanField(default=False)
     sources = models.JSONField(default=list, blank=True)
     default_source = models.CharField(max_length=255, blank=True)
-    #: The token that this customer was requested with over HTTP, else ``None``. Unique for a
-    #: user, so that posting a token twice results in one row.
+    #: The token in the HTTP request that created this customer, else ``None``. Unique per user,
+    #: so that posting a token twice results in one row.
     submitted_token = models.CharField(max_length=255, null=True, editable=False)  # noqa: DJ001
 
     tracker = FieldTracker()
@@ -123,7 +123,7 @@ class StripeCustomer(SavesOnlyChanges, StripeBasicModel):
 
     @property
     def default_source_data(self) -> dict[str, Any] | None:
-        """The default one of ``sources``; ``None`` if it is not known."""
+        """The entry of ``sources`` that is the default; ``None`` if it is not known."""
         # Rows of 0.14 may hold any JSON.
         sources = self.sources if isinstance(self.sources, list) else []
         known = (it for it in sources if isinstance(it, dict))

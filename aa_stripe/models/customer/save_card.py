@@ -51,7 +51,7 @@ def add_default_card(customer: StripeCustomer, js_id: str) -> None:
 
 
 def _chargeable(customer: StripeCustomer, js_id: str) -> str:
-    """Return the PaymentMethod of a card token or a SetupIntent; any other id as it is."""
+    """Return the id of a card token's or SetupIntent's PaymentMethod, any other id unchanged."""
     if js_id.startswith("tok_"):
         key = f"{customer.uuid}-{js_id}"
         return gateway.create_payment_method(js_id, idempotency_key=key).id

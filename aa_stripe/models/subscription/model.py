@@ -26,7 +26,7 @@ class StripeSubscriptionQuerySet(models.QuerySet["StripeSubscription"]):
     def due_for_cancel(self) -> StripeSubscriptionQuerySet:
         """Return the active subscriptions whose ``end_date`` is reached within the hour.
 
-        The date is local. Subscriptions that already end with their period are left out.
+        The date is local. Subscriptions that already end with their period are excluded.
         """
         within_the_hour = timezone.localdate(timezone.now() + timedelta(hours=1))
         return self.filter(
@@ -102,7 +102,7 @@ class StripeSubscription(SavesOnlyChanges, StripeBasicModel):
 
     @classmethod
     def of_stripe(cls, subscription: Mapping[str, Any]) -> models.QuerySet[StripeSubscription]:
-        """Return the rows of Stripe's subscription: by its id, else by the ``uuid`` it names."""
+        """Return the subscription's rows: by Stripe's id, else by the ``uuid`` in the metadata."""
         is_it = models.Q(stripe_subscription_id=subscription["id"])
         if uuid := uuid_in(subscription.get("metadata"), UUID_KEY):
             is_it |= models.Q(uuid=uuid, stripe_subscription_id="")

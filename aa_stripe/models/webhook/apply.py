@@ -41,7 +41,7 @@ logger = logging.getLogger("aa-stripe")
 FIRST_DELAY = timedelta(minutes=1)
 LONGEST_DELAY = timedelta(hours=6)
 
-#: Maximum number of transactions when others are in the way, and the pause between them in seconds.
+#: Maximum number of transactions if they conflict with others, and the longest pause in seconds.
 TRIES = 3
 PAUSE = 0.1
 
@@ -100,10 +100,11 @@ def delay_after(attempts: int) -> datetime:
 def count_attempt(
     webhook: StripeWebhook, *, ignore_claim: bool = False, even_if_parsed: bool = False
 ) -> bool:
-    """Commit one more attempt before it begins; return whether it was counted.
+    """Commit the count of an attempt before the attempt begins; return whether it was counted.
 
-    So an event that kills the process is delayed like others that fail. Counting is the claim as
-    well: without ``ignore_claim`` it fails if another process has counted since the row was read.
+    So an event that kills the process is delayed like others that fail. Counting also claims the
+    event: without ``ignore_claim``, nothing is counted if another process has counted since the
+    row was read.
     """
     rows = _unapplied_row(webhook, even_if_parsed)
     if not ignore_claim:
@@ -138,7 +139,7 @@ def _attempt(webhook: StripeWebhook, even_if_parsed: bool) -> bool:
 
 
 def _retry_on_conflict(webhook: StripeWebhook, act: Callable[[], T]) -> T:
-    """Return ``act()``; call it again if another transaction was in the way."""
+    """Return ``act()``; retry it after a conflict with another transaction."""
     is_inside = connections[database_of(webhook)].in_atomic_block
     tries = 0
     while True:
@@ -159,7 +160,7 @@ def _apply(webhook: StripeWebhook, even_if_parsed: bool) -> str:
     is_committed: list[bool] = []
     try:
         with transaction.atomic(using=using):
-            # Registered before all other callbacks: an error after it is one after the commit.
+            # The first callback: any error after it is raised by a callback, after the commit.
             transaction.on_commit(partial(is_committed.append, True), using=using)
             _mark(webhook, even_if_parsed)
             parse_error = "\n".join(_handle(webhook, using))
@@ -190,7 +191,7 @@ def _handle(webhook: StripeWebhook, using: str) -> Iterator[str]:
                 handler(webhook)
                 _reject_swallowed_error(handler, using)
         except StripeWebhookParseError as error:
-            webhook.actions_after_commit = actions  # the handler's writes are undone as well
+            webhook.actions_after_commit = actions  # the handler's writes are rolled back too
             logger.info("Event %s (%s): %s", webhook, webhook.event_type, error)
             yield storable_text(str(error))
         except StripeWebhookAlreadyParsed as error:
@@ -265,7 +266,7 @@ def _row(webhook: StripeWebhook) -> QuerySet[StripeWebhook]:
 
 
 def _set_as_stored(webhook: StripeWebhook, **values: object) -> None:
-    """Set values that the row has already, so that they do not count as unsaved changes."""
+    """Set values that the row has already, so that the tracker does not see them as changes."""
     for name, value in values.items():
         setattr(webhook, name, value)
     webhook.tracker.set_saved_fields(fields=list(values))

@@ -90,7 +90,7 @@ class StripeWebhook(SavesOnlyChanges):
 
     @property
     def has_listeners(self) -> bool:
-        """True if the event has a handler, or ``webhook_pre_parse`` has a receiver."""
+        """Return whether the event has a handler, or ``webhook_pre_parse`` a receiver."""
         has_receivers = webhook_pre_parse.has_listeners(StripeWebhook)
         return bool(has_receivers or registry.handlers_of(self.event_type))
 
@@ -130,9 +130,9 @@ class StripeWebhook(SavesOnlyChanges):
     def parse(self, save: bool = False) -> None:
         """Apply the event: send ``webhook_pre_parse``, call the handlers, mark it as parsed.
 
-        All of it is one transaction. A ``StripeWebhookParseError`` undoes the writes of its
-        handler only and is kept in ``parse_error``; the event counts as parsed. ``save`` exists
-        for code written for 0.14: the mark is always stored.
+        All of it is one transaction. A ``StripeWebhookParseError`` rolls back only the writes of
+        its handler and is stored in ``parse_error``; the event counts as parsed. ``save`` exists
+        for code written for 0.14 and has no effect: the mark is always stored.
 
         Raises ``StripeWebhookAlreadyParsed`` if the event was applied,
         ``StripeMethodNotAllowed`` if its mode (live or test) is not that of the API key, and any
@@ -149,7 +149,7 @@ class StripeWebhook(SavesOnlyChanges):
         """Apply the event unless another process does; return whether this call applied it.
 
         ``even_if_parsed``: also apply an event that a handler rejected; all its handlers run
-        again. Raises what ``parse()`` raises, ``StripeWebhookAlreadyParsed`` apart.
+        again. Raises what ``parse()`` raises, except ``StripeWebhookAlreadyParsed``.
         """
         return apply_event(self, even_if_parsed=even_if_parsed)
 
