@@ -1,4 +1,4 @@
-"""``check_pending_webhooks`` finds the events that never arrived, tells of them, fetches them."""
+"""``check_pending_webhooks`` finds, reports and recovers events that were never delivered."""
 
 from __future__ import annotations
 
@@ -47,14 +47,14 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture(autouse=True)
 def admins(settings):
-    """Written as each Django wants it; mails go nowhere, as in every test."""
+    """``ADMINS`` in the format of each Django version; mails are kept in memory."""
     settings.ADMINS = [ADMIN] if django.VERSION >= (6, 0) else [("Operations", ADMIN)]
     settings.MAILERS = {"default": {"BACKEND": "django.core.mail.backends.locmem.EmailBackend"}}
 
 
 @pytest.fixture(autouse=True)
 def site():
-    """The one that Django has created, which names no real domain."""
+    """The default site of Django, with a domain of ours."""
     site, _ = Site.objects.update_or_create(
         pk=1, defaults={"domain": "shop.example.com", "name": "Shop"}
     )
@@ -69,13 +69,13 @@ def threshold(settings):
 
 @pytest.fixture
 def too_many(fake, threshold):
-    """The ids of more missing events than are allowed, the oldest first."""
+    """The ids of more missing events than the threshold allows, oldest first."""
     return [add_event(fake, age=age * MINUTE) for age in (30, 20, 10)]
 
 
 @pytest.fixture
 def mail(run, mailoutbox):
-    """The mail that the command sends when it fails, for which it is run."""
+    """``mail("--site", "7")`` runs the command, which fails, and returns the mail that it sends."""
 
     def mail(*words, **options):
         with pytest.raises(StripePendingWebhooksLimitExceeded):
@@ -87,6 +87,7 @@ def mail(run, mailoutbox):
 
 
 def still_missing(ran):
+    """Return the ids of the events that the command prints as missing."""
     return re.findall(r"^Still missing: (\w+)$", ran.stdout, re.MULTILINE)
 
 
@@ -94,16 +95,16 @@ def stored_ids():
     return set(StripeWebhook.objects.values_list("pk", flat=True))
 
 
-# What is missing
+# Missing events
 
 
-def test_nothing_is_said_when_there_is_nothing(fake, run):
+def test_nothing_is_printed_when_there_are_no_events(fake, run):
     ran = run(CHECK)
 
     assert (ran.status, ran.stdout, ran.stderr) == (0, "", "")
 
 
-def test_what_has_arrived_is_not_missing(fake, run, mailoutbox):
+def test_a_delivered_event_is_not_missing(fake, run, mailoutbox):
     deliver(fake, add_event(fake))
 
     ran = run(CHECK)
@@ -112,7 +113,7 @@ def test_what_has_arrived_is_not_missing(fake, run, mailoutbox):
     assert mailoutbox == []
 
 
-def test_an_event_that_is_stored_and_not_applied_is_not_missing(fake, run):
+def test_a_stored_event_that_is_not_applied_is_not_missing(fake, run):
     id = add_event(fake)
     store(id=id)
 
@@ -121,7 +122,7 @@ def test_an_event_that_is_stored_and_not_applied_is_not_missing(fake, run):
     assert ran.stdout == "stored: 1\n"
 
 
-def test_what_has_not_arrived_is_listed_the_oldest_first(fake, threshold, run, mailoutbox):
+def test_missing_events_are_listed_oldest_first(fake, threshold, run, mailoutbox):
     first = add_event(fake, age=30 * MINUTE)
     deliver(fake, add_event(fake, age=20 * MINUTE))
     third = add_event(fake, age=10 * MINUTE)
@@ -151,7 +152,7 @@ def test_verbosity_2_lists_the_events(fake, run):
     ]
 
 
-def test_verbosity_0_tells_nothing_while_it_is_not_too_much(fake, run):
+def test_verbosity_0_prints_nothing_below_the_threshold(fake, run):
     add_event(fake)
 
     ran = run(CHECK, verbosity=0)
@@ -159,7 +160,7 @@ def test_verbosity_0_tells_nothing_while_it_is_not_too_much(fake, run):
     assert (ran.status, ran.stdout, ran.stderr) == (0, "", "")
 
 
-def test_a_terminal_shows_how_many_events_were_seen_of_nobody_knows_how_many(fake):
+def test_a_terminal_shows_how_many_events_were_read_without_a_total(fake):
     for _ in range(3):
         add_event(fake)
     terminal = Terminal()
@@ -170,7 +171,7 @@ def test_a_terminal_shows_how_many_events_were_seen_of_nobody_knows_how_many(fak
     assert "%" not in terminal.getvalue()
 
 
-def test_a_terminal_shows_how_much_of_it_is_recovered(fake):
+def test_a_terminal_shows_how_many_missing_events_are_recovered(fake):
     for _ in range(3):
         add_event(fake)
     terminal = Terminal()
@@ -181,23 +182,23 @@ def test_a_terminal_shows_how_much_of_it_is_recovered(fake):
     assert "3/3" in terminal.getvalue()
 
 
-# Too much of it
+# Too many missing events
 
 
-def test_the_command_fails_when_too_much_is_missing(too_many, run):
+def test_the_command_fails_when_too_many_events_are_missing(too_many, run):
     with pytest.raises(StripePendingWebhooksLimitExceeded) as failed:
         run(CHECK)
 
-    said = "Pending webhooks threshold limit exceeded, current threshold is 2"
-    assert failed.value.message == said
-    assert str(failed.value) == f"{said}: 3 events have not arrived at shop.example.com"
+    message = "Pending webhooks threshold limit exceeded, current threshold is 2"
+    assert failed.value.message == message
+    assert str(failed.value) == f"{message}: 3 events have not arrived at shop.example.com"
 
 
-def test_the_error_is_found_under_the_name_of_0_14():
+def test_the_error_can_be_imported_by_its_name_of_0_14():
     assert command.StripePendingWebooksLimitExceeded is StripePendingWebhooksLimitExceeded
 
 
-def test_what_is_missing_is_printed_before_the_command_fails(too_many):
+def test_the_missing_ids_are_printed_before_the_command_fails(too_many):
     stdout = io.StringIO()
 
     with pytest.raises(StripePendingWebhooksLimitExceeded):
@@ -222,23 +223,23 @@ def test_the_admins_get_a_mail_with_the_ids(too_many, mail):
     assert "more" not in sent.body
 
 
-def test_the_mail_says_when(too_many, mail):
-    said = re.search(r"^Time: (.+)$", mail().body, re.MULTILINE)[1]
+def test_the_mail_contains_the_time_with_its_time_zone(too_many, mail):
+    time = re.search(r"^Time: (.+)$", mail().body, re.MULTILINE)[1]
 
-    assert datetime.fromisoformat(said).tzinfo is not None
+    assert datetime.fromisoformat(time).tzinfo is not None
 
 
-def test_the_mail_names_the_server_where_it_has_a_name(too_many, mail, settings):
+def test_the_mail_names_the_server_environment_if_it_is_set(too_many, mail, settings):
     settings.ENV_PREFIX = "staging"
 
     assert "\nServer environment: staging\n" in mail().body
 
 
-def test_the_mail_names_no_server_where_it_has_no_name(too_many, mail):
+def test_the_mail_names_no_server_environment_if_none_is_set(too_many, mail):
     assert "Server environment" not in mail().body
 
 
-def test_a_long_list_is_cut_in_the_mail(fake, mail):
+def test_the_mail_lists_at_most_1000_ids(fake, mail):
     for _ in range(1002):
         add_event(fake)
 
@@ -248,13 +249,11 @@ def test_a_long_list_is_cut_in_the_mail(fake, mail):
     assert "\n... and 2 more\n" in body
 
 
-def test_a_mail_server_that_is_down_does_not_hide_what_is_missing(
-    too_many, run, monkeypatch, caplog
-):
-    def refuse(self, messages):
+def test_a_mail_server_that_is_down_does_not_hide_the_error(too_many, run, monkeypatch, caplog):
+    def fail(self, messages):
         raise ConnectionRefusedError("The mail server is down.")
 
-    monkeypatch.setattr(EmailBackend, "send_messages", refuse)
+    monkeypatch.setattr(EmailBackend, "send_messages", fail)
 
     with pytest.raises(StripePendingWebhooksLimitExceeded):
         run(CHECK)
@@ -262,7 +261,7 @@ def test_a_mail_server_that_is_down_does_not_hide_what_is_missing(
     assert [record.exc_info[0] for record in caplog.records] == [ConnectionRefusedError]
 
 
-def test_the_threshold_itself_is_allowed(fake, threshold, run, mailoutbox):
+def test_as_many_missing_events_as_the_threshold_are_allowed(fake, threshold, run, mailoutbox):
     for _ in range(threshold):
         add_event(fake)
 
@@ -270,7 +269,7 @@ def test_the_threshold_itself_is_allowed(fake, threshold, run, mailoutbox):
     assert mailoutbox == []
 
 
-def test_twenty_may_be_missing_unless_the_project_says_otherwise(fake, run):
+def test_the_default_threshold_is_20(fake, run):
     for _ in range(20):
         add_event(fake)
     assert run(CHECK).status == 0
@@ -288,7 +287,7 @@ def test_the_threshold_can_be_assigned(fake, mail, monkeypatch):
     assert "STRIPE_PENDING_WEBHOOKS_THRESHOLD allows 1." in mail().body
 
 
-# Which site it is
+# The site
 
 
 def test_the_first_site_is_named_by_default(site, too_many, mail):
@@ -310,19 +309,19 @@ def test_another_site_is_named_in_a_call(too_many, mail):
 
 
 @pytest.mark.parametrize("id", ["42", "0", "-1"])
-def test_a_site_that_is_not_there_is_refused_before_anything_is_asked(fake, run, id):
+def test_an_unknown_site_is_rejected_before_any_request(fake, run, id):
     with pytest.raises(CommandError, match=rf"^There is no site with the id {id}\.$"):
         run(CHECK, f"--site={id}")
 
     assert fake.requests == []
 
 
-def test_what_is_no_id_of_a_site_is_refused(fake, run):
+def test_an_invalid_site_id_is_rejected(fake, run):
     with pytest.raises(CommandError, match="--site: invalid int value: 'shop'"):
         run(CHECK, "--site", "shop")
 
 
-def test_a_project_without_a_site_is_told_too(too_many, mail):
+def test_a_project_without_a_site_gets_the_mail_too(too_many, mail):
     Site.objects.all().delete()
 
     assert "arrived at this site." in mail().body
@@ -335,7 +334,7 @@ def no_sites_app(settings):
     ]
 
 
-def test_a_project_without_the_sites_app_is_told_too(no_sites_app, too_many, mail):
+def test_a_project_without_the_sites_app_gets_the_mail_too(no_sites_app, too_many, mail):
     assert "arrived at this site." in mail().body
 
 
@@ -346,7 +345,7 @@ def test_a_site_cannot_be_named_without_the_sites_app(no_sites_app, fake, run):
     assert fake.requests == []
 
 
-# How far back, and how soon
+# The window of time
 
 
 @pytest.fixture
@@ -375,13 +374,13 @@ def of_all_ages(fake):
         ([], {"grace": 0}, ["2 days", "1 hour", "6 minutes", "1 minute"]),
     ],
 )
-def test_a_window_of_time_is_looked_at(of_all_ages, run, words, options, found):
+def test_events_in_the_window_are_checked(of_all_ages, run, words, options, found):
     ran = run(CHECK, *words, **options)
 
     assert still_missing(ran) == [of_all_ages[age] for age in found]
 
 
-def test_stripe_is_asked_for_that_window_only(of_all_ages, fake, run):
+def test_the_request_names_the_window(of_all_ages, fake, run):
     run(CHECK)
 
     [request] = fake.requests
@@ -391,12 +390,12 @@ def test_stripe_is_asked_for_that_window_only(of_all_ages, fake, run):
     assert request.params["limit"] == "100"
 
 
-NO_LENGTHS = ["nan", "inf", "-inf", "-1", "1e300"]
+INVALID_LENGTHS = ["nan", "inf", "-inf", "-1", "1e300"]
 
 
 @pytest.mark.parametrize(
     "words",
-    [[f"{option}={value}"] for option in ("--since", "--grace") for value in NO_LENGTHS]
+    [[f"{option}={value}"] for option in ("--since", "--grace") for value in INVALID_LENGTHS]
     + [
         ["--since", "30.1"],
         ["--since", "0"],
@@ -408,7 +407,7 @@ NO_LENGTHS = ["nan", "inf", "-inf", "-1", "1e300"]
         ["--rate", "0"],
     ],
 )
-def test_a_window_that_makes_no_sense_is_refused_before_anything_is_asked(fake, run, words):
+def test_an_invalid_option_is_rejected_before_any_request(fake, run, words):
     with pytest.raises(CommandError, match=words[0].split("=")[0].replace("--rate", "rate")):
         run(CHECK, *words)
 
@@ -417,13 +416,13 @@ def test_a_window_that_makes_no_sense_is_refused_before_anything_is_asked(fake, 
 
 @pytest.mark.parametrize("name", ["since", "grace"])
 @pytest.mark.parametrize("value", [math.nan, math.inf, -1, 1e300, None])
-def test_a_window_that_makes_no_sense_is_refused_in_a_call_too(fake, run, name, value):
+def test_an_invalid_window_is_rejected_in_a_call_too(fake, run, name, value):
     with pytest.raises(CommandError, match=f"--{name}"):
         run(CHECK, **{name: value})
 
 
 @pytest.mark.parametrize(("since", "grace"), [(31 * DAY, MINUTE), (MINUTE, MINUTE), (DAY, -MINUTE)])
-def test_the_job_refuses_a_window_that_makes_no_sense(fake, since, grace):
+def test_the_job_rejects_an_invalid_window(fake, since, grace):
     with pytest.raises(ValueError, match="window"):
         check_pending_webhooks(since=since, grace=grace)
 
@@ -431,7 +430,7 @@ def test_the_job_refuses_a_window_that_makes_no_sense(fake, since, grace):
 # Types
 
 
-def test_every_type_is_looked_at_by_default(fake, run):
+def test_every_type_is_checked_by_default(fake, run):
     found = [add_event(fake, type) for type in (TYPE, "charge.succeeded", "customer.updated")]
 
     ran = run(CHECK)
@@ -441,7 +440,7 @@ def test_every_type_is_looked_at_by_default(fake, run):
 
 
 @pytest.mark.parametrize("kind", [list, tuple, set, frozenset])
-def test_stripe_is_asked_for_the_types_that_the_project_wants(fake, run, settings, kind):
+def test_the_request_names_the_types_of_the_setting(fake, run, settings, kind):
     settings.STRIPE_WEBHOOK_EVENT_TYPES = kind([TYPE, "charge.succeeded"])
     wanted = add_event(fake, "charge.succeeded")
     add_event(fake, "charge.refunded")
@@ -453,7 +452,7 @@ def test_stripe_is_asked_for_the_types_that_the_project_wants(fake, run, setting
 
 
 @pytest.mark.parametrize("types", [["charge.*"], ["charge.dispute.created", "charge.*"]])
-def test_types_that_stand_for_several_are_told_apart_here(fake, run, settings, types):
+def test_wildcard_types_are_filtered_after_the_response(fake, run, settings, types):
     settings.STRIPE_WEBHOOK_EVENT_TYPES = types
     wanted = [add_event(fake, "charge.succeeded"), add_event(fake, "charge.dispute.created")]
     add_event(fake, "charges.nonsense")
@@ -466,7 +465,9 @@ def test_types_that_stand_for_several_are_told_apart_here(fake, run, settings, t
 
 
 @pytest.mark.parametrize(("number", "are_sent"), [(20, True), (21, False)])
-def test_more_types_than_stripe_takes_are_told_apart_here(fake, run, settings, number, are_sent):
+def test_more_types_than_stripe_accepts_are_filtered_after_the_response(
+    fake, run, settings, number, are_sent
+):
     types = [f"topup.type_{number}" for number in range(number)]
     settings.STRIPE_WEBHOOK_EVENT_TYPES = types
     wanted = add_event(fake, types[-1])
@@ -478,7 +479,7 @@ def test_more_types_than_stripe_takes_are_told_apart_here(fake, run, settings, n
     assert ("types" in fake.requests[0].params) is are_sent
 
 
-def test_no_types_at_all_stand_for_every_type(fake, run, settings):
+def test_an_empty_list_of_types_means_every_type(fake, run, settings):
     settings.STRIPE_WEBHOOK_EVENT_TYPES = []
     found = add_event(fake)
 
@@ -489,23 +490,23 @@ def test_no_types_at_all_stand_for_every_type(fake, run, settings):
 
 
 @pytest.fixture
-def hole(fake):
-    """Of 450 events the 250 in the middle never arrived: their ids, the oldest first."""
+def gap(fake):
+    """The ids of 250 undelivered events in the middle of 450, oldest first."""
     ids = [add_event(fake, age=(500 - number) * MINUTE) for number in range(450)]
     for id in ids[:100] + ids[350:]:
         deliver(fake, id)
     return ids[100:350]
 
 
-def test_a_hole_in_the_past_is_found(hole, run):
+def test_a_gap_in_the_past_is_found(gap, run):
     with pytest.raises(StripePendingWebhooksLimitExceeded, match="250 events"):
         run(CHECK)
 
 
-def test_a_hole_in_the_past_is_closed_the_oldest_first(hole, applied, fake, run, mailoutbox):
+def test_a_gap_in_the_past_is_recovered_oldest_first(gap, applied, fake, run, mailoutbox):
     ran = run(CHECK, "--recover")
 
-    assert applied == hole
+    assert applied == gap
     assert unapplied() == set()
     assert StripeWebhook.objects.count() == 450
     assert ran.status == 0
@@ -514,7 +515,7 @@ def test_a_hole_in_the_past_is_closed_the_oldest_first(hole, applied, fake, run,
     assert event_calls(fake) == {LIST: 5, RETRIEVE: 250}
 
 
-def test_a_hole_that_is_closed_stays_closed(hole, applied, fake, run):
+def test_a_recovered_gap_is_not_recovered_again(gap, applied, fake, run):
     run(CHECK, "--recover")
     fake.requests.clear()
 
@@ -526,11 +527,11 @@ def test_a_hole_that_is_closed_stays_closed(hole, applied, fake, run):
 
 
 def enqueue(webhook_id):
-    raise AssertionError("The queue was asked.")
+    raise AssertionError("The processor was called.")
 
 
 @pytest.mark.parametrize("processor", ["inline", "deferred", f"{__name__}.enqueue", enqueue])
-def test_what_is_recovered_is_applied_here_and_once_whatever_the_processor(
+def test_a_recovered_event_is_applied_once_by_the_command_with_any_processor(
     fake, applied, run, settings, processor
 ):
     settings.STRIPE_WEBHOOK_PROCESSOR = processor
@@ -544,7 +545,7 @@ def test_what_is_recovered_is_applied_here_and_once_whatever_the_processor(
     assert applied == [id]
 
 
-def test_what_nobody_listens_to_is_recovered_as_applied(fake, run):
+def test_an_event_without_handlers_is_recovered_as_applied(fake, run):
     id = add_event(fake)
 
     run(CHECK, "--recover")
@@ -553,7 +554,7 @@ def test_what_nobody_listens_to_is_recovered_as_applied(fake, run):
     assert (webhook.pk, webhook.is_parsed, webhook.parse_error) == (id, True, "")
 
 
-def test_what_is_recovered_is_the_event_without_its_secrets(fake, run):
+def test_a_recovered_event_is_stored_without_its_secrets(fake, run):
     id = add_event(fake, about={"object": "topup", "client_secret": "pi_1_secret_doNotStore"})
 
     run(CHECK, "--recover")
@@ -564,7 +565,7 @@ def test_what_is_recovered_is_the_event_without_its_secrets(fake, run):
     assert "doNotStore" not in json.dumps(raw_data)
 
 
-def test_a_handler_that_fails_is_reported_and_what_it_fails_at_is_not_missing_any_more(
+def test_an_event_whose_handler_fails_is_reported_and_no_longer_missing(
     fake, failing, threshold, run, caplog, mailoutbox
 ):
     found = [add_event(fake, age=age * MINUTE) for age in (40, 30, 20, 10)]
@@ -584,11 +585,11 @@ def test_a_handler_that_fails_is_reported_and_what_it_fails_at_is_not_missing_an
     ]
 
 
-def test_what_a_handler_cannot_follow_is_counted_apart(fake, on, run):
+def test_an_event_that_a_handler_rejects_is_counted_separately(fake, on, run):
     add_event(fake)
 
     @on(TYPE)
-    def refuse(webhook):
+    def reject(webhook):
         raise StripeWebhookParseError("There is no such topup.")
 
     ran = run(CHECK, "--recover")
@@ -599,17 +600,17 @@ def test_what_a_handler_cannot_follow_is_counted_apart(fake, on, run):
 
 
 def after_listing(fake, act):
-    """``act()`` once, when the events are listed and none was fetched."""
+    """Call ``act()`` once, after the events are listed and before one is retrieved."""
     acted = []
 
-    def hook(request, answer):
+    def hook(request, response):
         if request.path == "/v1/events" and not acted:
             acted.append(act())
 
     fake.after_request.append(hook)
 
 
-def test_an_event_that_arrives_meanwhile_is_left_alone(fake, applied, run):
+def test_an_event_that_is_delivered_and_applied_meanwhile_is_skipped(fake, applied, run):
     id = add_event(fake)
     after_retrieval(fake, lambda: deliver(fake, id))
 
@@ -622,17 +623,17 @@ def test_an_event_that_arrives_meanwhile_is_left_alone(fake, applied, run):
 
 
 def after_retrieval(fake, act):
-    """``act()`` once, when an event was fetched and is not stored yet."""
+    """Call ``act()`` once, after an event is retrieved and before it is stored."""
     acted = []
 
-    def hook(request, answer):
+    def hook(request, response):
         if request.path.startswith("/v1/events/") and not acted:
             acted.append(act())
 
     fake.after_request.append(hook)
 
 
-def test_an_event_that_arrives_meanwhile_and_is_not_applied_is_applied_once(fake, applied, run):
+def test_an_event_that_is_delivered_and_not_applied_meanwhile_is_applied_once(fake, applied, run):
     id = add_event(fake)
     after_retrieval(fake, lambda: store(id=id))
 
@@ -654,19 +655,19 @@ def test_an_event_of_the_other_mode_is_stored_and_not_applied(fake, applied, run
     assert StripeWebhook.objects.get().is_wrong_mode
 
 
-def test_an_event_that_stripe_drops_meanwhile_stays_missing(fake, applied, run):
-    dropped, kept = add_event(fake, age=2 * DAY), add_event(fake)
-    after_listing(fake, lambda: fake.account.remove("event", dropped))
+def test_an_event_that_stripe_deletes_meanwhile_stays_missing(fake, applied, run):
+    deleted, kept = add_event(fake, age=2 * DAY), add_event(fake)
+    after_listing(fake, lambda: fake.account.remove("event", deleted))
 
     ran = run(CHECK, "--recover")
 
     assert applied == [kept]
     assert ran.status == 0
     assert f"skipped ({events.GONE}): 1\n" in ran.stdout
-    assert still_missing(ran) == [dropped]
+    assert still_missing(ran) == [deleted]
 
 
-def test_an_event_that_cannot_be_fetched_stays_missing_and_stops_nobody(fake, applied, run):
+def test_an_event_whose_retrieval_fails_stays_missing_and_does_not_stop_the_run(fake, applied, run):
     first, second = add_event(fake, age=2 * DAY), add_event(fake)
     fake.fail_next(RETRIEVE, Fault.ERROR_500_BEFORE)
 
@@ -678,7 +679,7 @@ def test_an_event_that_cannot_be_fetched_stays_missing_and_stops_nobody(fake, ap
     assert still_missing(ran) == [first]
 
 
-def test_what_was_listed_before_the_listing_broke_off_is_recovered(fake, applied, run):
+def test_the_events_listed_before_the_listing_failed_are_recovered(fake, applied, run):
     found = [add_event(fake, age=(200 - number) * MINUTE) for number in range(150)]
     fail_second_page(fake, LIST)
 
@@ -714,7 +715,7 @@ def test_a_refused_key_fails_at_once(fake, run, settings, key):
     assert len(fake.requests) <= 1
 
 
-def test_a_key_that_may_not_read_events_ends_the_run_early(fake, run):
+def test_a_key_without_permission_to_read_events_ends_the_run_early(fake, run):
     found = [add_event(fake, age=(20 - number) * MINUTE) for number in range(10)]
 
     def forbid(request):
@@ -734,7 +735,7 @@ def test_a_key_that_may_not_read_events_ends_the_run_early(fake, run):
 # Options
 
 
-def test_without_recover_nothing_is_fetched(fake, applied, run):
+def test_without_recover_no_event_is_retrieved(fake, applied, run):
     add_event(fake)
 
     run(CHECK)
@@ -743,7 +744,7 @@ def test_without_recover_nothing_is_fetched(fake, applied, run):
     assert event_calls(fake) == {LIST: 1}
 
 
-def test_a_dry_run_lists_what_is_missing_and_changes_nothing(too_many, fake, run, mailoutbox):
+def test_a_dry_run_lists_the_missing_events_and_changes_nothing(too_many, fake, run, mailoutbox):
     with CaptureQueriesContext(connection) as captured:
         ran = run(CHECK, "--recover", "--dry-run")
 
@@ -754,7 +755,7 @@ def test_a_dry_run_lists_what_is_missing_and_changes_nothing(too_many, fake, run
     assert event_calls(fake) == {LIST: 1}
 
 
-def test_a_limit_is_how_many_are_fetched(fake, applied, run):
+def test_a_limit_is_the_number_of_events_that_are_retrieved(fake, applied, run):
     found = [add_event(fake, age=age * MINUTE) for age in (40, 30, 20, 10)]
 
     ran = run(CHECK, "--recover", "--limit", "2")
@@ -764,7 +765,9 @@ def test_a_limit_is_how_many_are_fetched(fake, applied, run):
     assert event_calls(fake) == {LIST: 1, RETRIEVE: 2}
 
 
-def test_what_a_limit_leaves_may_still_be_too_much(fake, threshold, applied, mail):
+def test_the_command_fails_if_a_limit_leaves_too_many_events_missing(
+    fake, threshold, applied, mail
+):
     found = [add_event(fake, age=age * MINUTE) for age in (40, 30, 20, 10)]
 
     body = mail("--recover", "--limit", "1").body
@@ -774,7 +777,7 @@ def test_what_a_limit_leaves_may_still_be_too_much(fake, threshold, applied, mai
 
 
 class StopsAfter(Watcher):
-    """Wants the run to stop after so many events."""
+    """A watcher that stops the run after ``number`` events."""
 
     def __init__(self, number):
         self.left = number
@@ -787,7 +790,7 @@ class StopsAfter(Watcher):
         self.left -= 1
 
 
-def test_a_run_that_is_told_to_stop_says_what_is_missing_still(fake, applied):
+def test_a_stopped_run_returns_the_events_that_are_still_missing(fake, applied):
     found = [add_event(fake, age=age * MINUTE) for age in (40, 30, 20, 10)]
 
     pending = check_pending_webhooks(recover=True, watcher=StopsAfter(len(found) + 1))
@@ -797,7 +800,7 @@ def test_a_run_that_is_told_to_stop_says_what_is_missing_still(fake, applied):
     assert pending.report.stopped == "enough"
 
 
-def test_a_run_that_is_told_to_stop_reads_no_further_page(fake, applied):
+def test_a_stopped_run_reads_no_further_page(fake, applied):
     for _ in range(150):
         add_event(fake)
 
@@ -808,7 +811,7 @@ def test_a_run_that_is_told_to_stop_reads_no_further_page(fake, applied):
     assert event_calls(fake) == {LIST: 1}
 
 
-def test_the_rate_is_kept(fake, run, monkeypatch):
+def test_the_rate_is_passed_to_the_job(fake, run, monkeypatch):
     rates, at_rate = [], events.at_rate
     monkeypatch.setattr(events, "at_rate", lambda rate: rates.append(rate) or at_rate(rate))
 
@@ -837,14 +840,16 @@ def test_a_page_is_one_request_and_one_query(fake, number, pages, are_stored):
 
 
 @pytest.mark.parametrize(
-    ("listens", "cost"),
+    ("has_handler", "cost"),
     [
         (False, 1),  # stored as applied
         (True, 2),  # stored, then marked
     ],
 )
-def test_each_event_that_is_recovered_costs_the_same_few_statements(fake, request, listens, cost):
-    if listens:
+def test_each_recovered_event_costs_one_statement_or_two_with_a_handler(
+    fake, request, has_handler, cost
+):
+    if has_handler:
         request.getfixturevalue("applied")
     for _ in range(10):
         add_event(fake)

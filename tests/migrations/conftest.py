@@ -1,4 +1,4 @@
-"""Databases as the real aa-stripe 0.13.0 leaves them, and empty ones."""
+"""Empty databases, and databases created by the real aa-stripe 0.13.0."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.migrations.old_site import OldSite
 
 @pytest.fixture(scope="session")
 def old_site(request):
-    """The site with aa-stripe 0.13.0; its virtualenv is built at the first need."""
+    """The site with aa-stripe 0.13.0; its virtualenv is built on first use."""
     return OldSite(request.config.rootpath / ".pytest_cache" / "d")
 
 
@@ -25,7 +25,7 @@ def unblocked(django_db_blocker):
 
 @pytest.fixture(scope="session")
 def new_name(tmp_path_factory):
-    """Names for databases that no other run uses."""
+    """``new_name()`` returns a name for a database that no other run uses."""
     worker = os.environ.get("PYTEST_XDIST_WORKER", "alone")
     prefix = f"{os.environ.get('TEST_DATABASE_NAME', 'aa_stripe')}_migrations_{worker}_"
     numbers = itertools.count(1)
@@ -41,7 +41,7 @@ def new_name(tmp_path_factory):
 
 @pytest.fixture
 def empty(unblocked, new_name):
-    """A database with nothing in it."""
+    """A database without tables."""
     with temporary(new_name()) as database:
         yield database
 
@@ -56,23 +56,23 @@ def filled_once(unblocked, new_name, old_site):
 
 @pytest.fixture
 def filled(filled_once, new_name):
-    """A database of 0.13.0 with rows in every table, clean ones and dirty ones."""
+    """A database of 0.13.0 with rows in every table; some of their JSON cannot be stored today."""
     with temporary(new_name(), like=filled_once) as database:
         yield database
 
 
 @pytest.fixture(scope="session")
 def untouched(filled_once):
-    """What is in ``filled`` before anything is done to it: rows by table."""
+    """The original rows of ``filled``, by table."""
     return {table: filled_once.rows(table) for table in filled_once.tables()}
 
 
 @pytest.fixture(scope="session")
 def upgraded_once(filled_once, new_name):
-    """The same database after our migrations, to look at only; ``said`` is what they printed."""
+    """The same database after our migrations, only for reading; ``output`` is what they printed."""
     with temporary(new_name(), like=filled_once) as database:
-        # In a project whose own default currency is another than that of 0.13.0.
-        database.said = database.migrate(module="tests.migrations.in_euros").stdout
+        # The project's default currency differs from that of 0.13.0.
+        database.output = database.migrate(module="tests.migrations.in_euros").stdout
         yield database
 
 
@@ -85,9 +85,9 @@ def upgraded(upgraded_once, new_name):
 
 @pytest.fixture(scope="session")
 def fresh_once(unblocked, new_name):
-    """The same of a database that never knew 0.13.0."""
+    """A new database after our migrations, only for reading; ``output`` is what they printed."""
     with temporary(new_name()) as database:
-        database.said = database.migrate().stdout
+        database.output = database.migrate().stdout
         yield database
 
 

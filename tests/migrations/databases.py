@@ -1,4 +1,4 @@
-"""Databases of their own for whole migrations, on the server that the suite runs on."""
+"""Separate databases for whole migrations, on the database server of the suite."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[2]
 
 
 class Database:
-    """One database; ``run`` has our package work in it, the rest looks at what it did."""
+    """One database: ``run`` starts processes that use it, other methods read and change it."""
 
     def __init__(self, name: str) -> None:
         self.settings = {**settings.DATABASES["default"], "NAME": name, "TEST": {}}
@@ -33,10 +33,10 @@ class Database:
     def name(self) -> str:
         return str(self.settings["NAME"])
 
-    # Making and removing
+    # Create and drop
 
     def create(self, like: Database | None = None) -> None:
-        """Make it anew: empty, or a copy of ``like``."""
+        """Create it, empty or as a copy of ``like``; an existing one is dropped."""
         self.drop()
         getattr(self, f"_create_{self.vendor}")(like)
 
@@ -45,7 +45,7 @@ class Database:
         if self.vendor == "sqlite":
             Path(self.name).unlink(missing_ok=True)
         else:
-            self._by_the_server(f"DROP DATABASE IF EXISTS {self.name}")
+            self._on_the_server(f"DROP DATABASE IF EXISTS {self.name}")
 
     def _create_sqlite(self, like: Database | None) -> None:
         if like is not None:
@@ -57,10 +57,10 @@ class Database:
         if like is not None:
             like.connection.close()
             template = like.name
-        self._by_the_server(f"CREATE DATABASE {self.name} TEMPLATE {template} ENCODING 'UTF8'")
+        self._on_the_server(f"CREATE DATABASE {self.name} TEMPLATE {template} ENCODING 'UTF8'")
 
     def _create_mysql(self, like: Database | None) -> None:
-        self._by_the_server(f"CREATE DATABASE {self.name} CHARACTER SET utf8mb4")
+        self._on_the_server(f"CREATE DATABASE {self.name} CHARACTER SET utf8mb4")
         if like is None:
             return
         with self.connection.cursor() as cursor:
@@ -70,16 +70,16 @@ class Database:
                 cursor.execute(f"INSERT INTO {table} SELECT * FROM {like.name}.{table}")
             cursor.execute("SET FOREIGN_KEY_CHECKS = 1")
 
-    def _by_the_server(self, statement: str) -> None:
+    def _on_the_server(self, statement: str) -> None:
         with self.connection._nodb_cursor() as cursor:
             cursor.execute(statement)
 
-    # Working in it
+    # Run processes
 
     def run(
         self, *command: str, module: str = "django", check: bool = True, **environment: str
     ) -> subprocess.CompletedProcess[str]:
-        """``python -m module *command`` in this database."""
+        """Run ``python -m module *command`` with this database."""
         self.connection.close()
         ran = subprocess.run(
             [sys.executable, "-m", module, *command],
@@ -101,7 +101,7 @@ class Database:
         return self.run("migrate", *arguments, **options)
 
     def killed_at(self, what: str, number: int, *target: str) -> bool:
-        """Migrate, and be killed there (see ``killed.py``); False when there is no such place."""
+        """Migrate until ``killed.py`` kills the process; return whether it was killed."""
         ran = self.run(
             *(what, str(number), "migrate", "aa_stripe", *target, "-v0"),
             module="tests.migrations.killed",
@@ -110,7 +110,7 @@ class Database:
         assert ran.returncode in (-signal.SIGKILL, 0), ran.stderr
         return ran.returncode != 0
 
-    # Looking at it
+    # Read and change
 
     def execute(self, *statements: str) -> None:
         with self.connection.cursor() as cursor:
@@ -129,7 +129,7 @@ class Database:
         return sorted(self.connection.introspection.table_names())
 
     def rows(self, table: str) -> dict[Any, dict[str, Any]]:
-        """By primary key, what each column holds."""
+        """Return the columns of each row, by primary key."""
         with self.connection.cursor() as cursor:
             cursor.execute(f"SELECT * FROM {table}")
             names = [column[0] for column in cursor.description]
@@ -137,8 +137,8 @@ class Database:
         return {row["id"]: row for row in rows}
 
     def schema(self, table: str) -> dict[str, Any]:
-        """The columns with their types, and what constrains them, whatever it is called."""
-        columns = {name: kind for name, *kind in getattr(self, f"_of_{self.vendor}")(table)}
+        """Return the columns with their types, and the constraints without their names."""
+        columns = {name: kind for name, *kind in getattr(self, f"_columns_{self.vendor}")(table)}
         with self.connection.cursor() as cursor:
             found = self.connection.introspection.get_constraints(cursor, table).values()
         constraints = {
@@ -148,19 +148,19 @@ class Database:
             if each[kind]
         }
         if self.vendor == "mysql":
-            constraints -= set(_said_twice(columns, constraints))
+            constraints -= set(_redundant(columns, constraints))
         return {"columns": columns, "constraints": constraints}
 
     def everything(self) -> dict[str, Any]:
-        """Each table's schema and rows, to see that nothing was touched."""
+        """Return the schema and the rows of each table, to check that nothing was changed."""
         return {table: (self.schema(table), self.rows(table)) for table in self.tables()}
 
-    def _of_sqlite(self, table: str) -> list[tuple[Any, ...]]:
+    def _columns_sqlite(self, table: str) -> list[tuple[Any, ...]]:
         return self.all(
             'SELECT name, lower(type), "notnull", dflt_value FROM pragma_table_info(%s)', [table]
         )
 
-    def _of_postgresql(self, table: str) -> list[tuple[Any, ...]]:
+    def _columns_postgresql(self, table: str) -> list[tuple[Any, ...]]:
         return self.all(
             "SELECT attname, format_type(atttypid, atttypmod), attnotnull, attidentity"
             " FROM pg_attribute"
@@ -168,7 +168,7 @@ class Database:
             [table],
         )
 
-    def _of_mysql(self, table: str) -> list[tuple[Any, ...]]:
+    def _columns_mysql(self, table: str) -> list[tuple[Any, ...]]:
         return self.all(
             "SELECT column_name, column_type, is_nullable, extra FROM information_schema.columns"
             " WHERE table_schema = %s AND table_name = %s",
@@ -176,20 +176,20 @@ class Database:
         )
 
 
-def _said_twice(columns: dict[str, Any], constraints: set[Any]) -> Iterator[Any]:
-    """What MySQL or Django forgets now and then, because something else says the same."""
+def _redundant(columns: dict[str, Any], constraints: set[Any]) -> Iterator[Any]:
+    """Yield constraints that MySQL or Django may omit because another one implies them."""
     for name, kind in columns.items():
         if "unsigned" in kind[0]:
             yield (name,), "check", True
     for indexed, kind, _ in constraints:
         if kind == "index" and len(indexed) > 1:
-            # An index of its own for a foreign key, when this one begins with the column.
+            # A separate index of a foreign key, if this index starts with its column.
             yield indexed[:1], "index", True
 
 
 @contextlib.contextmanager
 def temporary(name: str, like: Database | None = None) -> Iterator[Database]:
-    """The database ``name``, made anew, and removed in the end."""
+    """Create the database ``name``, empty or as a copy of ``like``, and drop it at the end."""
     database = Database(name)
     database.create(like)
     try:

@@ -1,4 +1,4 @@
-"""``python -m tests.migrations.in_euros command``: a project that charges in euros by default."""
+"""``python -m tests.migrations.in_euros command``: ``manage.py`` with euros as the default."""
 
 import sys
 

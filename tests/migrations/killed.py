@@ -1,8 +1,8 @@
-"""``python -m tests.migrations.killed WHAT NUMBER command``: dies at the NUMBER-th time of WHAT.
+"""``python -m tests.migrations.killed WHAT NUMBER command`` kills itself at the NUMBER-th WHAT.
 
-``WHAT`` is ``row`` (a row's JSON is looked at), ``uuid`` (a row is given its uuid), ``update``
-(one of many rows) or ``statement`` (one that changes the schema). Exits normally where there is no
-such time.
+``WHAT`` is ``row`` (the JSON of a row is converted), ``uuid`` (a row gets its uuid), ``update``
+(of many rows) or ``statement`` (one that changes the schema). The process exits normally if there
+are fewer of them.
 """
 
 import itertools

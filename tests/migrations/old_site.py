@@ -1,4 +1,4 @@
-"""The site of before: the real aa-stripe 0.13.0 from PyPI, whose schema is 0.14's."""
+"""A site with the real aa-stripe 0.13.0 from PyPI, which has the schema of 0.14."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ REQUIREMENTS = [
     "Django~=4.2.0",
     "psycopg[binary]",
     "pymysql",
-    # Needed by aa-stripe 0.13.0, which does not say so.
+    # aa-stripe 0.13.0 needs it without declaring it.
     "python-dateutil",
-    # Stands in for stripe's own old copy.
+    # Replaces the old copy in stripe.
     "six",
 ]
 
@@ -33,7 +33,7 @@ JSON_COLUMNS = {
 
 
 class OldSite:
-    """Runs the scripts of ``site_0_13`` in a virtualenv that is built once and kept."""
+    """A runner of the scripts of ``site_0_13``, in a virtualenv that is built once and kept."""
 
     def __init__(self, cache: Path) -> None:
         version = f"{sys.version_info.major}.{sys.version_info.minor}"
@@ -41,7 +41,7 @@ class OldSite:
         self._build()
 
     def run(self, *arguments: str, database: dict[str, object], **environment: str) -> str:
-        """What ``python *arguments`` prints on ``database``; raises if it fails."""
+        """Run ``python *arguments`` with ``database``; return its output, or raise if it fails."""
         ran = subprocess.run(
             [self._python, *arguments],
             cwd=HERE,
@@ -66,7 +66,7 @@ class OldSite:
     def _build(self) -> None:
         self._venv.parent.mkdir(parents=True, exist_ok=True)
         complete = self._venv / "complete"
-        # Of several processes of one run, the first builds and the others wait.
+        # Of several processes of one run, the first one builds it and the others wait.
         with self._venv.with_name(f"{self._venv.name}.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             if complete.exists():

@@ -1,4 +1,4 @@
-"""``python -m tests.migrations.read_and_save``: our models read every row; charges are changed."""
+"""``python -m tests.migrations.read_and_save``: read every row and save every charge."""
 
 import django
 

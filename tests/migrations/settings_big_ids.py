@@ -1,4 +1,4 @@
-"""A project that has chosen 64-bit ids."""
+"""Settings of a project with 64-bit ids."""
 
 from tests.settings import *  # noqa: F403
 

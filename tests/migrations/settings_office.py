@@ -1,4 +1,4 @@
-"""A project where something else than the user pays."""
+"""Settings of a project whose payer is not the user model."""
 
 from tests.settings import *  # noqa: F403
 

@@ -1,4 +1,4 @@
-"""A project with an app of its own that points to our models."""
+"""Settings of a project with an app that refers to our models."""
 
 from tests.settings import *  # noqa: F403
 from tests.settings import INSTALLED_APPS

@@ -1,4 +1,4 @@
-"""What a migration says, and to whom."""
+"""The console output of migrations."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def console_on(stream, verbosity=1):
     return console
 
 
-def test_a_person_at_a_terminal_sees_how_far_it_is():
+def test_a_terminal_shows_progress():
     terminal = Terminal()
 
     batches = list(console_on(terminal).counting("charge: rows", [["a", "b"], ["c"]], total=3))
@@ -28,13 +28,13 @@ def test_a_person_at_a_terminal_sees_how_far_it_is():
 
 
 @pytest.mark.parametrize(("stream", "verbosity"), [(io.StringIO(), 1), (Terminal(), 0)])
-def test_nobody_else_does(stream, verbosity):
+def test_progress_is_shown_on_a_terminal_only_and_not_with_verbosity_0(stream, verbosity):
     list(console_on(stream, verbosity).counting("charge: rows", [["a"]], total=1))
 
     assert stream.getvalue() == ""
 
 
-def test_nothing_is_counted_where_there_are_no_rows():
+def test_no_progress_is_shown_without_rows():
     terminal = Terminal()
 
     list(console_on(terminal).counting("charge: rows", [], total=0))
@@ -42,7 +42,7 @@ def test_nothing_is_counted_where_there_are_no_rows():
     assert terminal.getvalue() == ""
 
 
-def test_a_report_is_written_below_the_migrations_name():
+def test_a_report_is_written_below_the_name_of_the_migration():
     stream = io.StringIO("Applying aa_stripe.0024_storable_json...")
     stream.seek(0, io.SEEK_END)
 
@@ -51,7 +51,7 @@ def test_a_report_is_written_below_the_migrations_name():
     assert stream.getvalue() == "Applying aa_stripe.0024_storable_json...\n    one\n    two"
 
 
-def test_a_report_is_not_written_when_silence_was_asked_for():
+def test_no_report_is_written_with_verbosity_0():
     stream = io.StringIO()
 
     console_on(stream, verbosity=0).write("one")
@@ -59,7 +59,7 @@ def test_a_report_is_not_written_when_silence_was_asked_for():
     assert stream.getvalue() == ""
 
 
-def test_without_migrate_the_report_goes_to_stdout(capsys):
+def test_the_report_is_written_to_stdout_without_migrate(capsys):
     Console().write("one")
 
     assert capsys.readouterr().out == "\n    one"

@@ -1,4 +1,4 @@
-"""The rules by which a text of JSON is made storable."""
+"""The rules that make a JSON text storable in every database."""
 
 from __future__ import annotations
 
@@ -33,26 +33,26 @@ def strings(value):
 
 
 @given(anything)
-def test_whatever_python_writes_becomes_json_that_every_database_takes(value):
+def test_any_json_that_python_writes_becomes_json_that_every_database_accepts(value):
     stored, _ = storable(json.dumps(value), "{}")
 
-    def refuse(constant):
+    def reject(constant):
         raise AssertionError(constant)
 
-    result = json.loads(stored, parse_constant=refuse)
+    result = json.loads(stored, parse_constant=reject)
     assert depth(result) <= MAX_DEPTH
     assert not any(re.search("[\0\ud800-\udfff]", string) for string in strings(result))
 
 
 @given(anything)
-def test_nothing_is_changed_twice(value):
+def test_a_storable_text_is_not_changed_again(value):
     once, _ = storable(json.dumps(value), "{}")
 
     assert storable(once, "{}") == (once, [])
 
 
 @given(st.text(st.characters()))
-def test_any_text_at_all_becomes_json(text):
+def test_any_text_becomes_json(text):
     stored, changes = storable(text, "{}")
 
     json.loads(stored)
@@ -82,7 +82,7 @@ def test_no_key_is_lost(value):
 
 
 @pytest.mark.parametrize("spaces", ["", " ", "\n\t"])
-def test_json_that_is_fine_stays_as_it_is_written(spaces):
+def test_storable_json_keeps_its_text(spaces):
     text = f'{{"b":1, "a" :{spaces} [1.50, "\\u00e9"]}}'
 
     assert storable(text, "{}") == (text, [])
@@ -91,14 +91,14 @@ def test_json_that_is_fine_stays_as_it_is_written(spaces):
 @pytest.mark.parametrize(
     ("default", "expected"), [("{}", {UNREADABLE: "?"}), ("[]", [{UNREADABLE: "?"}])]
 )
-def test_what_is_no_json_is_kept_in_the_shape_of_the_field(default, expected):
+def test_invalid_json_is_kept_in_the_type_of_the_field(default, expected):
     stored, changes = storable("?", default)
 
     assert json.loads(stored) == expected
     assert changes == [f'is no JSON, now under "{UNREADABLE}"']
 
 
-def test_every_change_of_a_text_is_told():
+def test_every_change_of_a_text_is_reported():
     _, changes = storable('["\\u0000", NaN, 1e999]', "{}")
 
     assert changes == [
@@ -108,6 +108,6 @@ def test_every_change_of_a_text_is_told():
     ]
 
 
-def test_the_rules_name_what_they_change():
+def test_only_surrogates_that_are_not_a_pair_are_changed():
     assert storable('"\\ud83d\\ude00"', "{}")[1] == []
     assert storable('"\\ude00\\ud83d"', "{}")[1] == [BAD_CHARACTER]

@@ -1,4 +1,4 @@
-"""A process that is killed in the middle loses nothing; the next one goes on."""
+"""A migration that is killed loses no data; the next one continues."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import pytest
 
 from tests.migrations.old_site import JSON_COLUMNS
 
-MARIADB_ONLY = "the other databases take back what a killed process did to the schema"
+MARIADB_ONLY = "the other databases roll back the schema changes of a killed process"
 
 
 def assert_same(database, upgraded_once):
-    """Every row holds the same as after an upgrade that was not disturbed, its uuid apart."""
+    """Check that every row equals that of an uninterrupted upgrade, except for its uuid."""
     for table in JSON_COLUMNS:
         assert database.schema(table) == upgraded_once.schema(table)
         rows, expected = database.rows(table), upgraded_once.rows(table)
@@ -28,7 +28,7 @@ def assert_same(database, upgraded_once):
         assert len(set(uuids)) == len(uuids)
 
 
-def test_killed_while_rows_are_filled_and_made_storable(filled, upgraded_once):
+def test_the_upgrade_can_be_finished_after_it_was_killed_between_rows(filled, upgraded_once):
     assert filled.killed_at("row", 2)
     assert filled.killed_at("row", 150)
     assert filled.one("SELECT sources FROM aa_stripe_stripecustomer ORDER BY id DESC") != ("",)
@@ -40,7 +40,9 @@ def test_killed_while_rows_are_filled_and_made_storable(filled, upgraded_once):
     assert_same(filled, upgraded_once)
 
 
-def test_killed_at_any_statement_that_changes_the_schema(filled, upgraded_once):
+def test_the_upgrade_can_be_finished_after_it_was_killed_at_any_schema_change(
+    filled, upgraded_once
+):
     if filled.vendor != "mysql":
         pytest.skip(MARIADB_ONLY)
 
@@ -52,7 +54,7 @@ def test_killed_at_any_statement_that_changes_the_schema(filled, upgraded_once):
     assert_same(filled, upgraded_once)
 
 
-def test_killed_at_a_statement_of_one_transaction(filled, upgraded_once):
+def test_the_upgrade_can_be_finished_after_it_was_killed_in_a_transaction(filled, upgraded_once):
     if filled.vendor == "mysql":
         pytest.skip("MariaDB commits each statement")
 

@@ -1,4 +1,4 @@
-"""The schema that our migrations make is 0.14's first, and the same for old and new sites last."""
+"""The first migration creates the schema of 0.14; after the last, old and new sites have the same."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from tests.migrations.old_site import JSON_COLUMNS
 
 @pytest.fixture(scope="module")
 def squashed_only(unblocked, new_name):
-    """A new database after the migration that replaces those of 0.14, and no other of ours."""
+    """A new database with only the first of our migrations, which replaces those of 0.14."""
     with temporary(new_name()) as database:
         database.migrate("aa_stripe", "0001", "-v0")
         yield database
 
 
-def test_the_first_migration_makes_the_tables_of_0_13(squashed_only, filled_once):
+def test_the_first_migration_creates_the_tables_of_0_13(squashed_only, filled_once):
     assert of_aa_stripe(squashed_only) == of_aa_stripe(filled_once) == sorted(JSON_COLUMNS)
 
 
 @pytest.mark.parametrize("table", JSON_COLUMNS)
-def test_the_first_migration_makes_each_table_as_0_13_did(squashed_only, filled_once, table):
+def test_the_first_migration_creates_each_table_as_0_13_did(squashed_only, filled_once, table):
     assert squashed_only.schema(table) == filled_once.schema(table)
 
 
-def test_the_first_migration_is_recorded_as_0_13_did(squashed_only, filled_once):
+def test_the_first_migration_records_those_of_0_13_too(squashed_only, filled_once):
     query = "SELECT name FROM django_migrations WHERE app = 'aa_stripe'"
 
     new, old = set(squashed_only.all(query)), set(filled_once.all(query))
@@ -36,7 +36,7 @@ def test_the_first_migration_is_recorded_as_0_13_did(squashed_only, filled_once)
 
 
 @pytest.mark.parametrize("table", [*JSON_COLUMNS, "aa_stripe_striperefund"])
-def test_an_upgraded_site_ends_with_the_schema_of_a_new_one(upgraded_once, fresh_once, table):
+def test_an_upgraded_site_has_the_schema_of_a_new_one(upgraded_once, fresh_once, table):
     assert upgraded_once.schema(table) == fresh_once.schema(table)
 
 
@@ -44,7 +44,7 @@ NATIVE_JSON = {"sqlite": "text", "postgresql": "jsonb", "mysql": "longtext"}
 
 
 @pytest.mark.parametrize("table", JSON_COLUMNS)
-def test_json_is_in_the_databases_own_type(fresh_once, table):
+def test_json_columns_have_the_json_type_of_the_database(fresh_once, table):
     schema = fresh_once.schema(table)
 
     checked = {
@@ -65,26 +65,28 @@ def test_ids_stay_32_bit_and_object_id_becomes_wider(fresh_once):
     assert columns["object_id"][0] in ("bigint unsigned", "bigint", "bigint(20) unsigned")
 
 
-@pytest.mark.parametrize("settings", ["default", "big_ids", "office"])
-def test_no_project_is_asked_for_migrations(empty, settings):
-    said = empty.run("makemigrations", "--check", "--dry-run", DJANGO_SETTINGS_MODULE=OF[settings])
+@pytest.mark.parametrize("project", ["default", "big_ids", "office"])
+def test_no_project_has_to_make_migrations(empty, project):
+    made = empty.run(
+        "makemigrations", "--check", "--dry-run", DJANGO_SETTINGS_MODULE=SETTINGS[project]
+    )
 
-    assert "No changes detected" in said.stdout
+    assert "No changes detected" in made.stdout
 
 
-OF = {
+SETTINGS = {
     "default": "tests.settings",
     "big_ids": "tests.migrations.settings_big_ids",
     "office": "tests.migrations.settings_office",
 }
 
 
-def test_the_payer_may_be_something_else_than_the_user(empty, old_site, new_name):
+def test_the_payer_may_be_another_model_than_the_user(empty, old_site, new_name):
     with temporary(new_name()) as old:
         old_site.run(
             "manage.py", "migrate", "-v0", database=old.settings, SITE_USER_MODEL="sites.Site"
         )
-        empty.migrate("aa_stripe", "0001", "-v0", DJANGO_SETTINGS_MODULE=OF["office"])
+        empty.migrate("aa_stripe", "0001", "-v0", DJANGO_SETTINGS_MODULE=SETTINGS["office"])
 
         for table in JSON_COLUMNS:
             assert empty.schema(table) == old.schema(table)

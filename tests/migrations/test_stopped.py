@@ -1,4 +1,4 @@
-"""What 0.14 did not finish is refused with a clear message, and nothing is touched."""
+"""An incomplete database of 0.14 stops the upgrade with a clear message and stays unchanged."""
 
 from __future__ import annotations
 
@@ -9,34 +9,32 @@ import pytest
     ("stopped_at", "first_missing"),
     [("0001", "0002_auto_20170607_0714"), ("0019", "0020_stripecharge_statement_descriptor")],
 )
-def test_a_database_stopped_halfway_is_refused_untouched(
+def test_a_database_with_some_migrations_of_0_14_is_rejected_unchanged(
     empty, old_site, stopped_at, first_missing
 ):
     old_site.run("manage.py", "migrate", "aa_stripe", stopped_at, database=empty.settings)
     before = empty.everything()
 
-    refused = empty.migrate("--skip-checks", check=False)
+    stopped = empty.migrate("--skip-checks", check=False)
 
-    assert refused.returncode == 1
-    assert "Only some of the migrations of aa-stripe 0.14 are applied" in refused.stderr
-    assert f"Missing: {first_missing}, " in refused.stderr
-    assert ", 0022_stripecharge_amount_refunded. Install aa-stripe 0.14" in refused.stderr
-    assert "Traceback" not in refused.stderr
+    assert stopped.returncode == 1
+    assert "Only some of the migrations of aa-stripe 0.14 are applied" in stopped.stderr
+    assert f"Missing: {first_missing}, " in stopped.stderr
+    assert ", 0022_stripecharge_amount_refunded. Install aa-stripe 0.14" in stopped.stderr
+    assert "Traceback" not in stopped.stderr
     assert empty.everything() == before
 
 
-def test_a_database_stopped_halfway_is_refused_before_django_looks_at_any_migration(
-    empty, old_site
-):
+def test_a_database_with_some_migrations_of_0_14_is_rejected_by_a_check(empty, old_site):
     old_site.run("manage.py", "migrate", "aa_stripe", "0021", database=empty.settings)
     before = empty.everything()
 
-    refused = empty.migrate(check=False, DJANGO_SETTINGS_MODULE="tests.migrations.settings_shop")
+    stopped = empty.migrate(check=False, DJANGO_SETTINGS_MODULE="tests.migrations.settings_shop")
 
-    assert refused.returncode == 1
-    assert "(aa_stripe.E019) The database 'default' was left halfway" in refused.stderr
-    assert "Missing: 0022_stripecharge_amount_refunded." in refused.stderr
-    assert "Traceback" not in refused.stderr
+    assert stopped.returncode == 1
+    assert "(aa_stripe.E019) The database 'default' was left halfway" in stopped.stderr
+    assert "Missing: 0022_stripecharge_amount_refunded." in stopped.stderr
+    assert "Traceback" not in stopped.stderr
     assert empty.everything() == before
 
 
@@ -46,7 +44,7 @@ def test_a_project_may_depend_on_any_migration_of_0_14(empty):
     assert "shop_order" in empty.tables()
 
 
-def test_what_was_stopped_halfway_can_be_finished_and_then_upgraded(empty, old_site):
+def test_an_incomplete_database_can_be_completed_with_0_13_and_then_upgraded(empty, old_site):
     old_site.run("manage.py", "migrate", "aa_stripe", "0012", database=empty.settings)
     empty.migrate(check=False)
 
@@ -56,23 +54,23 @@ def test_what_was_stopped_halfway_can_be_finished_and_then_upgraded(empty, old_s
     assert ("0023_check_upgrade",) in empty.all("SELECT name FROM django_migrations")
 
 
-def test_a_database_whose_tables_are_gone_is_refused_untouched(filled):
+def test_a_database_with_a_missing_table_is_rejected_unchanged(filled):
     filled.execute("DROP TABLE aa_stripe_stripesubscription")
     before = filled.everything()
 
-    refused = filled.migrate(check=False)
+    stopped = filled.migrate(check=False)
 
-    assert refused.returncode == 1
-    assert "Missing: aa_stripe_stripesubscription. Nothing was changed." in refused.stderr
+    assert stopped.returncode == 1
+    assert "Missing: aa_stripe_stripesubscription. Nothing was changed." in stopped.stderr
     assert filled.everything() == before
 
 
-def test_a_database_whose_columns_are_gone_is_refused_untouched(filled):
+def test_a_database_with_a_missing_column_is_rejected_unchanged(filled):
     filled.execute("ALTER TABLE aa_stripe_stripecharge DROP COLUMN amount_refunded")
     before = filled.everything()
 
-    refused = filled.migrate(check=False)
+    stopped = filled.migrate(check=False)
 
-    assert refused.returncode == 1
-    assert "Missing: aa_stripe_stripecharge.amount_refunded. Nothing" in refused.stderr
+    assert stopped.returncode == 1
+    assert "Missing: aa_stripe_stripecharge.amount_refunded. Nothing" in stopped.stderr
     assert filled.everything() == before

@@ -1,4 +1,4 @@
-"""Our migrations can be undone: down to 0.14's schema with every row, and down to nothing."""
+"""Our migrations can be undone, back to the schema and the rows of 0.14 or completely."""
 
 from __future__ import annotations
 
@@ -9,10 +9,13 @@ from tests.migrations.old_site import JSON_COLUMNS
 
 
 def recorded(database):
+    """Return the recorded migrations of aa_stripe."""
     return database.all("SELECT name FROM django_migrations WHERE app = 'aa_stripe'")
 
 
-def test_back_to_the_schema_and_the_rows_of_0_13(upgraded, untouched, filled_once, old_site):
+def test_undoing_to_the_first_restores_the_schema_and_the_rows_of_0_13(
+    upgraded, untouched, filled_once, old_site
+):
     before = {table: upgraded.rows(table) for table in JSON_COLUMNS}
 
     upgraded.migrate("aa_stripe", "0001", "-v0")
@@ -49,15 +52,15 @@ def wide_numbers(database):
     )
 
 
-def test_no_number_is_lost_by_going_back_and_forth_and_none_keeps_the_tables(upgraded, fresh_once):
+def test_wide_numbers_survive_a_downgrade_and_do_not_keep_the_tables(upgraded, fresh_once):
     upgraded.execute(*TOO_WIDE)
     kept = wide_numbers(upgraded)
 
-    said = upgraded.migrate("aa_stripe", "0001").stdout
+    output = upgraded.migrate("aa_stripe", "0001").stdout
 
     assert wide_numbers(upgraded) == kept
-    assert "stripecoupon.percent_off stays wide: the value of a row needs it." in said
-    assert "amount_refunded stays" not in said
+    assert "stripecoupon.percent_off stays wide: the value of a row needs it." in output
+    assert "amount_refunded stays" not in output
 
     upgraded.migrate("aa_stripe", "-v0")
 
@@ -70,7 +73,7 @@ def test_no_number_is_lost_by_going_back_and_forth_and_none_keeps_the_tables(upg
     assert of_aa_stripe(upgraded) == recorded(upgraded) == []
 
 
-def test_down_to_nothing_and_up_again(fresh, fresh_once):
+def test_all_migrations_can_be_undone_and_applied_again(fresh, fresh_once):
     fresh.migrate("aa_stripe", "zero", "-v0")
 
     assert of_aa_stripe(fresh) == recorded(fresh) == []

@@ -1,4 +1,4 @@
-"""A database that the real 0.13.0 made, upgraded and compared row by row."""
+"""A database of the real 0.13.0, upgraded and compared row by row."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.migrations.site_0_13.dirty import READABLE, UNSTORABLE
 
 EVERY_JSON_COLUMN = [(table, column) for table in JSON_COLUMNS for column in JSON_COLUMNS[table]]
 
-#: What becomes of those of ``UNSTORABLE`` that are JSON to Python.
+#: The values after the upgrade of those texts of ``UNSTORABLE`` that Python reads as JSON.
 KEPT_AS = {
     "empty": {},
     "NaN": {"n": "NaN"},
@@ -36,7 +36,7 @@ KEPT_AS = {
 
 
 def kept_as(name, column):
-    """What the text called ``name`` has to be in ``column`` after the upgrade."""
+    """Return the expected value in ``column`` after the upgrade of the text named ``name``."""
     if name in READABLE:
         return json.loads(READABLE[name])
     if name == "empty" and column == "sources":
@@ -48,29 +48,29 @@ def kept_as(name, column):
 
 
 def names_of(untouched, table, column):
-    """By primary key, what the text in ``column`` is called."""
-    called = {text: name for name, text in {**READABLE, **UNSTORABLE}.items()}
-    return {pk: called[row[column]] for pk, row in untouched[table].items()}
+    """Return the name of the text in ``column``, by primary key."""
+    names = {text: name for name, text in {**READABLE, **UNSTORABLE}.items()}
+    return {pk: names[row[column]] for pk, row in untouched[table].items()}
 
 
-def meant_today(old):
-    """The row of 0.14 in today's terms: a webhook with an error counts as parsed."""
+def with_new_meaning(old):
+    """Return the row of 0.14 as it is today: a webhook with an error is parsed."""
     return {**old, "is_parsed": True} if old.get("parse_error") else old
 
 
 @pytest.mark.parametrize("table", JSON_COLUMNS)
-def test_every_row_keeps_what_it_holds(upgraded_once, untouched, table):
+def test_every_row_keeps_its_other_columns(upgraded_once, untouched, table):
     upgraded = upgraded_once.rows(table)
 
     assert upgraded.keys() == untouched[table].keys()
     for pk, old in untouched[table].items():
-        meant = meant_today(old)
-        others = {name: meant[name] for name in meant if name not in JSON_COLUMNS[table]}
+        expected = with_new_meaning(old)
+        others = {name: expected[name] for name in expected if name not in JSON_COLUMNS[table]}
         assert {name: upgraded[pk][name] for name in others} == others
 
 
 @pytest.mark.parametrize(("table", "column"), EVERY_JSON_COLUMN)
-def test_every_json_is_kept_or_readable(upgraded_once, untouched, table, column):
+def test_every_json_text_keeps_its_value_or_stays_readable(upgraded_once, untouched, table, column):
     upgraded = upgraded_once.rows(table)
 
     names = names_of(untouched, table, column)
@@ -81,7 +81,7 @@ def test_every_json_is_kept_or_readable(upgraded_once, untouched, table, column)
 
 
 @pytest.mark.parametrize(("table", "column"), EVERY_JSON_COLUMN)
-def test_json_that_is_fine_is_not_written_again(upgraded_once, untouched, table, column):
+def test_storable_json_keeps_its_text(upgraded_once, untouched, table, column):
     if upgraded_once.vendor == "postgresql":
         pytest.skip("jsonb does not keep the text that it was made of")
 
@@ -99,19 +99,19 @@ def test_the_tables_of_other_apps_keep_their_rows(upgraded_once, untouched):
 
 
 @pytest.mark.parametrize(("table", "column"), EVERY_JSON_COLUMN)
-def test_what_was_changed_is_reported(upgraded_once, untouched, table, column):
+def test_changes_of_json_are_reported(upgraded_once, untouched, table, column):
     names = names_of(untouched, table, column)
     [with_nan] = (pk for pk, name in names.items() if name == "NaN")
     [empty] = (pk for pk, name in names.items() if name == "empty")
     model = table.removeprefix("aa_stripe_")
 
-    said = upgraded_once.said
+    output = upgraded_once.output
 
-    assert f"{model}.{column} has NaN or Infinity, now strings: 2 ({with_nan}, " in said
-    assert f"{model}.{column} was empty: 1 ({empty})" in said
+    assert f"{model}.{column} has NaN or Infinity, now strings: 2 ({with_nan}, " in output
+    assert f"{model}.{column} was empty: 1 ({empty})" in output
 
 
-def test_each_old_row_gets_a_uuid_of_its_own(upgraded_once):
+def test_each_old_row_gets_a_unique_uuid(upgraded_once):
     uuids = [
         row["uuid"]
         for table in JSON_COLUMNS
@@ -123,13 +123,13 @@ def test_each_old_row_gets_a_uuid_of_its_own(upgraded_once):
     assert len(set(uuids)) == len(uuids) == 5 * len({**READABLE, **UNSTORABLE})
 
 
-def test_old_charges_are_in_us_dollars_whatever_the_default_currency_is(upgraded_once):
+def test_old_charges_are_in_us_dollars_with_any_default_currency(upgraded_once):
     charges = upgraded_once.rows("aa_stripe_stripecharge").values()
 
     assert {charge["currency"] for charge in charges} == {"usd"}
 
 
-def test_old_charges_owe_no_signal(upgraded_once):
+def test_old_charges_have_no_due_signal_and_no_payment_intent(upgraded_once):
     charges = upgraded_once.rows("aa_stripe_stripecharge").values()
 
     assert {row["signal_due"] for row in charges} == {""}
@@ -141,7 +141,7 @@ def test_plans_at_stripe_keep_the_id_that_0_13_gave_them(upgraded_once):
         assert plan["stripe_plan_id"] == (str(pk) if plan["is_created_at_stripe"] else "")
 
 
-def test_old_webhooks_wait_for_nothing(upgraded_once):
+def test_old_webhooks_wait_for_no_retry_and_no_other_key(upgraded_once):
     for webhook in upgraded_once.rows("aa_stripe_stripewebhook").values():
         assert webhook["retry_at"] is None
         assert not webhook["is_wrong_mode"]
@@ -169,7 +169,7 @@ def test_a_project_without_the_migration_records_can_fake_the_first(filled, unto
     assert ("0022_stripecharge_amount_refunded",) in recorded
 
 
-#: Another history of the same database: indexes named otherwise, columns in another order.
+#: A different history of the same database: other names of indexes, another order of columns.
 ANOTHER_HISTORY = {
     "sqlite": [
         "DROP INDEX aa_stripe_stripecharge_object_id_97a62c0e",
@@ -204,7 +204,9 @@ ANOTHER_HISTORY = {
 }
 
 
-def test_indexes_may_have_other_names_and_columns_another_order(filled, upgraded_once, untouched):
+def test_a_database_with_other_index_names_and_column_order_is_upgraded(
+    filled, upgraded_once, untouched
+):
     filled.execute(*ANOTHER_HISTORY[filled.vendor])
 
     filled.migrate("aa_stripe", "-v0")
@@ -237,7 +239,7 @@ def test_ids_may_be_serial(filled, upgraded_once):
     assert filled.schema(table)["constraints"] == upgraded_once.schema(table)["constraints"]
 
 
-def test_a_missing_json_becomes_the_default(filled):
+def test_a_json_null_becomes_the_default(filled):
     if filled.vendor == "sqlite":
         pytest.skip("SQLite cannot take NOT NULL off a column")
     off = "ALTER {0} DROP NOT NULL" if filled.vendor == "postgresql" else "MODIFY {0} longtext NULL"
@@ -252,9 +254,9 @@ def test_a_missing_json_becomes_the_default(filled):
     assert {customer["sources"] for customer in customers} == {"[]"}
 
 
-def test_bytes_that_are_no_text_are_kept_readable(filled):
+def test_bytes_that_are_not_utf_8_stay_readable(filled):
     if filled.vendor != "sqlite":
-        pytest.skip("only SQLite lets text be something else than UTF-8")
+        pytest.skip("only SQLite stores text that is not UTF-8")
     filled.execute(
         "UPDATE aa_stripe_stripewebhook SET raw_data = CAST(x'7b2261223a22ff227d' AS TEXT)"
         " WHERE id = 'evt_1'",
@@ -263,17 +265,17 @@ def test_bytes_that_are_no_text_are_kept_readable(filled):
         " WHERE id = 'evt_3'",
     )
 
-    said = filled.migrate("aa_stripe", "0025").stdout
+    output = filled.migrate("aa_stripe", "0025").stdout
 
     webhooks = filled.rows("aa_stripe_stripewebhook")
     assert json.loads(webhooks["evt_1"]["raw_data"]) == {"a": r"\udcff"}
     assert json.loads(webhooks["evt_2"]["raw_data"]) == {"a": "b"}
     assert json.loads(webhooks["evt_3"]["raw_data"]) == {UNREADABLE: r"no\u0000JSON"}
-    assert "stripewebhook.raw_data was not stored as text in UTF-8: 2 (evt_1, evt_2)" in said
+    assert "stripewebhook.raw_data was not stored as text in UTF-8: 2 (evt_1, evt_2)" in output
 
 
-def test_nothing_is_reported_where_nothing_was_changed(fresh_once):
-    assert "Applying aa_stripe.0024_storable_json... OK" in fresh_once.said
+def test_nothing_is_reported_if_nothing_was_changed(fresh_once):
+    assert "Applying aa_stripe.0024_storable_json... OK" in fresh_once.output
 
 
 def test_numbers_keep_every_digit(upgraded_once):

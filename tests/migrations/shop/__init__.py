@@ -1,1 +1,1 @@
-"""An app of a project, with a model and a migration that need ours."""
+"""An app of a project whose model and migration depend on ours."""

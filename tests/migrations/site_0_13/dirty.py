@@ -1,6 +1,6 @@
-"""Texts that 0.14 may have left in a column of JSON, each under a name."""
+"""Texts that 0.14 may have stored in a JSON column, by name."""
 
-#: What 0.14 read without trouble: the upgraded row has to read the same.
+#: Texts that 0.14 can read; the upgraded row must have the same value.
 READABLE = {
     "object": '{"id": "ch_1", "amount": 500, "paid": true, "failure_code": null}',
     "list": '[{"id": "card_1"}, "two", 3, 4.5, false, null]',
@@ -19,7 +19,7 @@ READABLE = {
     "empty key": '{"": 1}',
 }
 
-#: What at least one database's JSON type refuses, or Python.
+#: Texts that Python or the JSON type of at least one database rejects.
 UNSTORABLE = {
     "empty": "",
     "NaN": '{"n": NaN}',

@@ -1,4 +1,4 @@
-"""``python fill.py``: rows of every model, each text of ``dirty`` in every column of JSON."""
+"""``python fill.py``: create rows of every model, with each text of ``dirty`` as JSON once."""
 
 import json
 import os
@@ -37,7 +37,7 @@ def stripe_object(number):
 def fill():
     User.objects.bulk_create(User(username=f"user {number}") for number in range(5))
     users = list(User.objects.order_by("pk"))
-    # Left behind by a model that 0.14 no longer had.
+    # Of a model that 0.14 no longer has.
     stale = ContentType.objects.create(app_label="aa_stripe", model="stripetoken")
     StripeCustomer.objects.bulk_create(
         StripeCustomer(
@@ -137,7 +137,7 @@ def fill():
 
 
 def soil():
-    """Put one text into each column of JSON of one row, by hand."""
+    """Write each text into the JSON columns of one row, with SQL."""
     with transaction.atomic(), connection.cursor() as cursor:
         for table, columns in json_columns().items():
             cursor.execute(f"SELECT id FROM {table} ORDER BY id")

@@ -1,4 +1,4 @@
-"""``python read.py``: read every row with the old models, and fail on the first that cannot be."""
+"""``python read.py``: read every row with the old models, and fail on the first error."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""A site with the real aa-stripe 0.13.0, run in a virtualenv of its own (see ../old_site.py)."""
+"""Settings of a site with aa-stripe 0.13.0, in a separate virtualenv (see ../old_site.py)."""
 
 import json
 import os
@@ -6,7 +6,7 @@ import sys
 import warnings
 from importlib import import_module
 
-# stripe 2 carries an old copy of six that Python 3.12 cannot import; the module itself can be.
+# stripe 2 contains an old copy of six that Python 3.12 cannot import, so six itself replaces it.
 for name in ("", ".moves", ".moves.urllib", ".moves.urllib.parse"):
     sys.modules[f"stripe.six{name}"] = import_module(f"six{name}")
 warnings.simplefilter("ignore")

@@ -1,4 +1,4 @@
-"""Made in the days of aa-stripe 0.14."""
+"""A migration written for aa-stripe 0.14."""
 
 from django.db import migrations, models
 
