@@ -3,7 +3,7 @@
 Both charge the same number of rows, in one process, on SQLite, from the same offline Stripe. The
 loop is the usual code without this package: one request that creates and confirms a payment, then
 one UPDATE. It does not distinguish a lost response from a decline, and after a crash between the
-two a paid row stays unpaid. The benchmark measures the cost of preventing both.
+request and the UPDATE a paid row stays unpaid. The benchmark measures the cost of preventing both.
 """
 
 from __future__ import annotations

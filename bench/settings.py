@@ -17,7 +17,7 @@ INSTALLED_APPS = [
     "aa_stripe",
 ]
 
-# A file, not memory: the job's threads share it.
+# A file, not memory, so that the cost of the commits is measured.
 directory = tempfile.mkdtemp(prefix="aa-stripe-bench-")
 atexit.register(shutil.rmtree, directory, ignore_errors=True)
 DATABASES = {

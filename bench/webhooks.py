@@ -1,8 +1,8 @@
 """The cost of a delivered webhook against a view written by hand; part of ``make bench``.
 
-Both views verify the signature, keep the event and call one handler that writes nothing, on SQLite.
-The view by hand follows Stripe's documentation, and stores a row to recognise a repeated delivery.
-If it fails between two statements, its handler may run twice, or never.
+Both views verify the signature, store the event and call one handler that writes nothing, on
+SQLite. The view by hand follows Stripe's documentation, and stores a row to recognise a repeated
+delivery. If it fails after the handler and before the row is stored, the handler runs twice.
 """
 
 from __future__ import annotations

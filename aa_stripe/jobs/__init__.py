@@ -1,6 +1,8 @@
 """The unattended jobs. Each is a function that returns a ``Report``.
 
-The management commands are thin wrappers around them. A project's task queue may call them too.
+``check_pending_webhooks`` returns a ``Pending``, which contains one. The management commands are
+thin wrappers around the jobs. A project's task queue may call them too, as well as the functions
+that receive and apply events.
 """
 
 from aa_stripe.inbox import Received, apply_webhook, read_event, receive

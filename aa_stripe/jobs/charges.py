@@ -55,10 +55,10 @@ def preview_pending(*, limit: int | None = None, watcher: Watcher | None = None)
     run.report.done[WOULD_SETTLE_REFUNDS] = _charges().with_unknown_refund().count()
     pending = _charges().pending().annotate(has_payer=Exists(_payers()))
     with run.series("Charges", pending):
-        for key, *order in in_order(pending, "amount", "currency", "has_payer"):
+        for key, *values in in_order(pending, "amount", "currency", "has_payer"):
             if run.is_over() or run.report.done[WOULD_COLLECT] == limit:
                 break
-            run.note(f"Charge id: {key}", _preview(*order))
+            run.note(f"Charge id: {key}", _preview(*values))
     return run.report
 
 
@@ -67,7 +67,7 @@ def _charges() -> StripeChargeQuerySet:
 
 
 def _payers() -> QuerySet[StripeCustomer]:
-    """Return a subquery of charges: the customers that ``charge()`` could collect from."""
+    """Return a subquery for charges: the customers that ``charge()`` could collect from."""
     active = StripeCustomer.objects.filter(user_id=OuterRef("user_id"), is_active=True)
     return active.exclude(stripe_customer_id="")
 
@@ -80,7 +80,7 @@ def _preview(amount: int | None, currency: str, has_payer: bool) -> Outcome:
     return Outcome(done=WOULD_COLLECT, amount=amount, currency=currency.lower())
 
 
-# One row each. They share no state, so that several threads may run them.
+# Each function handles one row. They share no state, so several threads may call them.
 
 
 def _send_signals(key: int) -> Outcome:

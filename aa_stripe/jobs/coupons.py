@@ -15,13 +15,13 @@ from aa_stripe.jobs.run import Watcher, close_broken_connections
 from aa_stripe.models import StripeCoupon, StripeCouponQuerySet
 from aa_stripe.models.rows import stored
 
-# What was done, as the report counts it.
+# Actions in the report.
 CREATED = "created"
-DELETED = "marked as deleted, being gone at Stripe"
+DELETED = "marked as deleted (gone at Stripe)"
 WOULD = {
     CREATED: "would be created",
     UPDATED: "would be updated",
-    DELETED: "would be marked as deleted, being gone at Stripe",
+    DELETED: "would be marked as deleted (gone at Stripe)",
 }
 
 #: The fields that are copied from Stripe.
@@ -41,17 +41,18 @@ def refresh_coupons(
     test) that it did not contain are marked as deleted, unless they were created or written since
     it began. A coupon that fails does not stop the others.
 
-    ``limit`` is how many coupons may be read, the newest first; nothing is marked as deleted
-    then. ``rate`` is how many requests per second may go to Stripe, ``None`` for
-    ``STRIPE_REQUESTS_PER_SECOND``. ``dry_run`` reads from Stripe and writes nothing.
+    ``limit`` is the maximum number of coupons to read, the newest first; a run that reaches it
+    marks nothing as deleted. ``rate`` is the maximum number of requests to Stripe per second;
+    ``None`` means ``STRIPE_REQUESTS_PER_SECOND``. ``dry_run`` reads from Stripe and writes
+    nothing.
 
-    Running it twice at once is safe. Raises ``ValueError`` for a rate that is not above 0.
+    Two runs at the same time are safe. Raises ``ValueError`` if the rate is not above 0.
     """
     return CouponRefresh(limit=limit, dry_run=dry_run, watcher=watcher).report(rate)
 
 
 def _rows() -> StripeCouponQuerySet:
-    """Return all rows, deleted ones included, from the database for writing."""
+    """Return all rows, deleted ones included, from the database that they are written to."""
     rows: StripeCouponQuerySet = StripeCoupon.objects.all_with_deleted()
     return rows.using(stored(StripeCoupon).db)
 
@@ -123,7 +124,7 @@ class CouponRefresh(Refresh[gateway.Coupon, StripeCoupon]):
         same = [row for row in rows if row.created_seconds == coupon.created]
         for row in same:
             self.seen.add(row.pk)
-        # A newer row: Stripe has given the id away again since the page was read.
+        # A row that was written since the page was requested, or that has a newer coupon of the id.
         if any(
             row.updated >= self._requested or row.created_seconds > coupon.created for row in rows
         ):
@@ -174,7 +175,7 @@ class CouponRefresh(Refresh[gateway.Coupon, StripeCoupon]):
             self.note(row, self.done(CREATED))
 
     def _mark_deleted(self, gone: dict[int, str]) -> None:
-        """Mark the rows in one statement, which skips those that were written meanwhile."""
+        """Mark the rows in one statement, except rows that were written meanwhile."""
         if not gone:
             return
         if not self.is_dry_run:

@@ -16,14 +16,14 @@ from aa_stripe.jobs.run import Watcher, attempt
 from aa_stripe.models import StripeCustomer
 from aa_stripe.models.rows import stored
 
-# What was done, as the report counts it.
+# Actions in the report.
 DEACTIVATED = "deactivated (deleted at Stripe)"
 WOULD = {
     UPDATED: "would be updated",
     DEACTIVATED: "would be deactivated (deleted at Stripe)",
 }
 
-# Why a customer was skipped, besides ``CHANGED_MEANWHILE``.
+# Reasons in the report why a customer is skipped, besides ``CHANGED_MEANWHILE``.
 NOT_HERE = "only at Stripe"
 NOT_AT_STRIPE = "unknown to Stripe"
 
@@ -37,14 +37,15 @@ def refresh_customers(
 ) -> Report:
     """Update the rows of the customers in Stripe's listing, cards included; return a ``Report``.
 
-    A customer that fails does not stop the others. After a complete listing, each active row that
-    it did not contain is retrieved by itself, and deactivated if it was deleted at Stripe.
+    A customer that fails does not stop the others. After a complete listing, the customer of each
+    active row that it did not contain is retrieved, and deactivated if it was deleted at Stripe.
 
-    ``limit`` is how many customers may be refreshed, the newest first; rows that the listing did
-    not contain are skipped then. ``rate`` is how many requests per second may go to Stripe,
-    ``None`` for ``STRIPE_REQUESTS_PER_SECOND``. ``dry_run`` reads from Stripe and writes nothing.
+    ``limit`` is the maximum number of customers to refresh, the newest first; a run that reaches
+    it skips rows that the listing did not contain. ``rate`` is the maximum number of requests to
+    Stripe per second; ``None`` means ``STRIPE_REQUESTS_PER_SECOND``. ``dry_run`` reads from Stripe
+    and writes nothing.
 
-    Running it twice at once is safe. Raises ``ValueError`` for a rate that is not above 0.
+    Two runs at the same time are safe. Raises ``ValueError`` if the rate is not above 0.
     """
     return CustomerRefresh(limit=limit, dry_run=dry_run, watcher=watcher).report(rate)
 
@@ -80,7 +81,7 @@ class CustomerRefresh(Refresh[gateway.Customer, StripeCustomer]):
             self.write(changed)
 
     def refresh_unlisted(self) -> None:
-        """Retrieve the active rows that the listing did not contain."""
+        """Refresh the active rows that the listing did not contain."""
         rows = self.unlisted(self.expected().filter(is_active=True), "stripe_customer_id")
         unseen = ((stripe_id, key) for key, stripe_id in rows)
         while not self.is_over() and (batch := dict(islice(unseen, gateway.PAGE_SIZE))):
@@ -94,7 +95,7 @@ class CustomerRefresh(Refresh[gateway.Customer, StripeCustomer]):
         try:
             return gateway.retrieve_customer(stripe_id)
         except Exception as error:  # noqa: BLE001 (it is logged)
-            # Not deactivated: the key may be one of another account, or of test mode.
+            # Not deactivated: the key may be of another account, or of the other mode.
             is_unknown = isinstance(error, gateway.InvalidRequestError) and error.http_status == 404
             outcome = Outcome(skipped=NOT_AT_STRIPE) if is_unknown else Outcome(error=error)
             self.run.note(_label(key), outcome)

@@ -81,7 +81,7 @@ def check_pending_webhooks(
 
 
 def _missing(run: Run, since: timedelta, grace: timedelta) -> list[str]:
-    """Return the ids of events that are not stored; a failed listing is a failure of the run."""
+    """Return the ids of events that are not stored; record an error of the listing as a failure."""
     found: list[str] = []
     now = time.time()
     first, last = int(now - since.total_seconds()), int(now - grace.total_seconds())

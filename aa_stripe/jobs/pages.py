@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 
 def pages(listing: Callable[[], Iterator[T]]) -> Iterator[tuple[list[T], Exception | None]]:
-    """Return the pages of ``listing()``; an error comes with the page before it, and ends it."""
+    """Yield each page of ``listing()`` with ``None``, or with the error that ended the listing."""
     items = _lazily(listing)
     error: Exception | None = None
     is_last = False
@@ -28,4 +28,4 @@ def pages(listing: Callable[[], Iterator[T]]) -> Iterator[tuple[list[T], Excepti
 
 
 def _lazily(listing: Callable[[], Iterator[T]]) -> Iterator[T]:
-    yield from listing()  # the first request is made by the first page
+    yield from listing()  # so reading the first page makes the first request

@@ -1,4 +1,4 @@
-"""What the jobs that refresh rows from one of Stripe's listings have in common."""
+"""The base of the jobs that refresh rows from one of Stripe's listings."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from aa_stripe.models.rows import Keys, in_order, write_unchanged
 T = TypeVar("T")
 M = TypeVar("M", bound=models.Model)
 
-# What was done, as the report counts it.
+# Actions in the report.
 UPDATED = "updated"
 UNCHANGED = "unchanged"
 
-# Why a row was skipped.
+# The reason in the report why a row is skipped.
 CHANGED_MEANWHILE = "changed here meanwhile"
 
 
@@ -36,7 +36,7 @@ class Refresh(ABC, Generic[T, M]):
     noun: ClassVar[str]
     #: The fields that are copied from Stripe.
     mirrored: ClassVar[Sequence[str]]
-    #: For what a run does, how a dry run reports it.
+    #: For each action: its name in the report of a dry run.
     would: ClassVar[Mapping[str, str]]
 
     def __init__(self, *, limit: int | None, dry_run: bool, watcher: Watcher | None) -> None:
@@ -49,7 +49,7 @@ class Refresh(ABC, Generic[T, M]):
         self.seen = Keys()
 
     def report(self, rate: float | None) -> Report:
-        """Do the run, and return its report."""
+        """Run the job and return its report."""
         with at_rate(rate), self.run.series(self.noun.capitalize(), self.expected()):
             if self.read_listing():
                 self.refresh_unlisted()
@@ -69,9 +69,9 @@ class Refresh(ABC, Generic[T, M]):
         return self.left == 0 or self.run.is_over()
 
     def unlisted(self, rows: models.QuerySet[M], field: str) -> Iterator[tuple[int, str]]:
-        """Return the primary key and ``field`` of those ``rows`` that the listing did not contain.
+        """Yield the primary key and ``field`` of those ``rows`` that the listing did not contain.
 
-        Rows that were written since the run began are left out: they may be newer than it.
+        Rows that were written since the run began are excluded: they may be newer than the listing.
         """
         for key, value in in_order(rows.filter(updated__lt=self.started), field):
             if key not in self.seen:
@@ -115,7 +115,7 @@ class Refresh(ABC, Generic[T, M]):
 
     @abstractmethod
     def rows(self) -> models.QuerySet[M]:
-        """Return all rows, from the database for writing."""
+        """Return all rows, from the database that they are written to."""
 
     @abstractmethod
     def expected(self) -> models.QuerySet[M]:

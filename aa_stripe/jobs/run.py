@@ -61,7 +61,7 @@ class Run:
         limit: int | None = None,
         order: Callable[[models.QuerySet[Any]], Iterator[tuple[Any, ...]]] = in_order,
     ) -> None:
-        """Call ``act`` with each row's primary key, in that ``order``, until the run is over.
+        """Call ``act`` with each row's primary key, in the given ``order``, until the run is over.
 
         ``limit`` is the maximum number of rows that are done or fail. Skipped rows do not count
         towards it, so that they never block the rows behind them.

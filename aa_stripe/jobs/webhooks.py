@@ -80,10 +80,10 @@ def preview_webhooks(
 def prune_webhooks(
     *, older_than: timedelta = KEPT_FOR, dry_run: bool = False, watcher: Watcher | None = None
 ) -> Report:
-    """Delete the events that were applied without an error and stored longer ago than that.
+    """Delete events that were applied without an error and are older than ``older_than``.
 
-    Raises ``ValueError`` for less than 31 days: Stripe may still list or redeliver younger
-    events, and they would be applied a second time.
+    The age is the time since an event was stored. Raises ``ValueError`` for less than 31 days:
+    Stripe may still list or redeliver younger events, and they would be applied a second time.
     """
     if older_than < KEPT_FOR:
         raise ValueError(f"older_than must be at least {KEPT_FOR.days} days.")
@@ -140,7 +140,7 @@ def _each(
     act: Callable[[StripeWebhook], Outcome],
     limit: int | None,
 ) -> None:
-    """Call ``act`` with each of the rows, read anew, unless it has to be skipped."""
+    """Reread each row, and call ``act`` with it unless it has to be skipped."""
 
     def decide(key: str) -> Outcome:
         webhook = rows.filter(pk=key).first()

@@ -47,7 +47,7 @@ class JobCommand(BaseCommand):
         raise NotImplementedError
 
     def conclude(self, report: Report, options: dict[str, Any]) -> None:
-        """Do what is left to do after the report is printed."""
+        """Do nothing. A subclass may act on the report here, after it is printed."""
 
     def handle(self, *args: Any, **options: Any) -> None:
         _check_options(options["limit"], options["rate"])
@@ -61,7 +61,7 @@ class JobCommand(BaseCommand):
         if report.failed:
             sys.exit(1)
         if watcher.stop_signal:
-            sys.exit(128 + watcher.stop_signal)  # as a shell reports a process that it killed
+            sys.exit(128 + watcher.stop_signal)  # as a shell reports a process that a signal ended
 
     def _print_counts(self, report: Report) -> None:
         for what, count in report.done.items():
@@ -176,7 +176,7 @@ def _stopping(watcher: _CommandWatcher) -> Iterator[None]:
     before = {
         number: signal.signal(number, stop)
         for number in STOP_SIGNALS
-        if signal.getsignal(number) is not signal.SIG_IGN  # as in a shell's background job
+        if signal.getsignal(number) is not signal.SIG_IGN  # a shell's background job ignores SIGINT
     }
 
     try:

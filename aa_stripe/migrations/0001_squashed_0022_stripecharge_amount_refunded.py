@@ -1,6 +1,6 @@
 """The schema of 0.14, which created it with 22 migrations.
 
-A site that comes from 0.14 has applied these 22, so Django skips this one. 0.14 stored JSON as
+A site that upgrades from 0.14 has applied these 22, so Django skips this one. 0.14 stored JSON as
 text.
 """
 

@@ -1,4 +1,4 @@
-"""A counter of the times that Stripe rejected the creation of a subscription."""
+"""A counter of the times that Stripe refused to create a subscription."""
 
 from django.db import migrations, models
 

@@ -22,23 +22,23 @@ COLUMNS = ("coupon_id", "created", "livemode")
 
 def fill_coupon_identity(apps: Any, schema_editor: BaseDatabaseSchemaEditor) -> None:
     coupons = rows_of(apps, "stripecoupon", schema_editor.connection.alias)
-    unnamed = coupons.filter(identity=None, is_created_at_stripe=True)
-    for batch in batches_of(unnamed, *COLUMNS):
-        name(coupons, {identity_of(*row): pk for pk, *row in batch})
+    unfilled = coupons.filter(identity=None, is_created_at_stripe=True)
+    for batch in batches_of(unfilled, *COLUMNS):
+        set_identities(coupons, {identity_of(*row): pk for pk, *row in batch})
 
 
-def name(coupons: QuerySet[Any], found: dict[str, int]) -> None:
-    """Set the identity of each row in ``found``, which maps it to the newest row of the batch."""
+def set_identities(coupons: QuerySet[Any], found: dict[str, int]) -> None:
+    """Set the identities in ``found``, which maps each to its newest row (pk) in the batch."""
     taken = dict(coupons.filter(identity__in=found).values_list("identity", "pk"))
     older = [pk for identity, pk in taken.items() if pk < found[identity]]
     if older:
         coupons.filter(pk__in=older).update(identity=None)
-    named = [
+    changed = [
         coupons.model(pk=pk, identity=identity)
         for identity, pk in found.items()
         if taken.get(identity, 0) < pk
     ]
-    coupons.bulk_update(named, ["identity"])
+    coupons.bulk_update(changed, ["identity"])
 
 
 def identity_of(coupon_id: str, created: datetime, livemode: bool) -> str:

@@ -1,4 +1,4 @@
-"""The console of a running ``migrate``. Part of the migrations, hence frozen."""
+"""The console of a running ``migrate``. Part of the migrations, so it must not change."""
 
 from __future__ import annotations
 

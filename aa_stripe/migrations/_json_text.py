@@ -1,6 +1,6 @@
-"""Convert 0.14's texts of JSON to a form that every supported database's JSON type accepts.
+"""The conversion of 0.14's JSON texts to a form that every supported database accepts as JSON.
 
-Part of migration 0024, hence frozen: it must do the same to the rows of every site.
+Part of migration 0024, so it must not change: it must do the same to the rows of every site.
 docs/upgrading.rst lists the rules.
 """
 
@@ -14,7 +14,7 @@ from typing import Any
 #: The only key of the object that replaces a text that is not JSON.
 UNREADABLE = "aa_stripe_unreadable_text"
 
-#: MariaDB before 11.7 accepts no more levels, SQLite 1000.
+#: MariaDB before 11.7 accepts no more levels; SQLite accepts 1000.
 MAX_DEPTH = 31
 
 #: Digits of a number, and its exponent. Python refuses to read longer integers; PostgreSQL holds
@@ -23,12 +23,12 @@ MAX_DIGITS = 4300
 
 EMPTY = "was empty"
 MISSING = "was missing (NULL)"
-NOT_JSON = f'is no JSON, now under "{UNREADABLE}"'
+NOT_JSON = f'is not JSON, now under "{UNREADABLE}"'
 NOT_TEXT = "was not stored as text in UTF-8"
 NOT_FINITE = "has NaN or Infinity, now strings"
 BIG_NUMBER = "has a number too large, now a string"
 BAD_CHARACTER = "has NUL or half a surrogate pair, now escaped"
-TOO_DEEP = "is nested too deep, the innermost now a string"
+TOO_DEEP = "is nested too deeply, the innermost now a string"
 
 _BAD_CHARACTER = re.compile("[\0\ud800-\udfff]")
 _TO_ESCAPE = re.compile("[\0\ud800-\udfff\\\\]")

@@ -1,7 +1,8 @@
-"""Schema operations that may be killed, or that lose no data when undone. Frozen.
+"""Schema operations that may be killed, or that lose no data when undone.
 
-MySQL and MariaDB commit each statement that changes the schema. A migration that is killed there
-stays half done and is not recorded. It skips that half when it starts again.
+Part of the migrations, so they must not change. MySQL and MariaDB commit each statement that
+changes the schema. A migration that is killed there stays half done and is not recorded. When it
+runs again, it skips the operations that are done.
 """
 
 from __future__ import annotations
@@ -64,7 +65,7 @@ class Resumable(Operation):
 
 
 class AddField(Resumable, migrations.AddField):
-    """A new column without an index, which would be created later and be missing after a kill."""
+    """A new column without an index: a later statement creates indexes, so a kill may omit one."""
 
     def is_done(self, connection: BaseDatabaseWrapper, model: type[models.Model]) -> bool:
         with connection.cursor() as cursor:
@@ -89,7 +90,7 @@ class IndexField(Resumable, migrations.AlterField):
         from_state: ProjectState,
         to_state: ProjectState,
     ) -> None:
-        # AlterField undoes itself through database_forwards(); ours would find the index done.
+        # AlterField calls database_forwards() to undo itself; ours would skip the existing index.
         if self._may_run(schema_editor, app_label, from_state, wanted=True):
             migrations.AlterField.database_forwards(
                 self, app_label, schema_editor, from_state, to_state
@@ -107,7 +108,7 @@ class AddConstraint(Resumable, migrations.AddConstraint):
 
 
 class CreateModel(migrations.CreateModel):
-    """A new table, instead of an empty one without indexes that a killed migration left."""
+    """A new table. Replaces an empty one that a killed migration left without indexes."""
 
     def database_forwards(
         self,
@@ -168,7 +169,7 @@ def _range_of(
         return -highest, highest, places
     kind = field.get_internal_type()
     named: tuple[int | None, int | None] = connection.ops.integer_field_range(kind)
-    # SQLite before Django 5 names no range: it stores any number of 64 bits.
+    # Django before 5 reports no range for SQLite, which stores any 64-bit number.
     least, most = -models.BigIntegerField.MAX_BIGINT - 1, models.BigIntegerField.MAX_BIGINT
     low, high = named
     return Decimal(least if low is None else low), Decimal(most if high is None else high), 0

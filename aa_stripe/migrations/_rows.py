@@ -1,4 +1,4 @@
-"""Batches of all rows of a table of any size. Part of the data migrations, hence frozen."""
+"""Batches of all rows of a table of any size. Part of the migrations: must not change."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ API_VERSION = "2026-08-26.dahlia"
 
 @dataclass(frozen=True)
 class Origin:
-    """The request that caused an event; empty for the Dashboard and for the passing of time."""
+    """The request that caused an event; empty if a Dashboard action or the clock caused it."""
 
     id: str | None = None
     idempotency_key: str | None = None
@@ -58,7 +58,7 @@ class Account:
         self.warned: set[str] = set()
         self.origin = Origin()
         self._objects: dict[str, dict[str, JSON]] = {}
-        self._births: dict[str, tuple[int, int]] = {}
+        self._creations: dict[str, tuple[int, int]] = {}
         self._lock = threading.RLock()
         self._stopped_at: float | None = None
         self._offset = 0.0
@@ -81,7 +81,7 @@ class Account:
         return int((time.time() if stopped_at is None else stopped_at) + self._offset)
 
     def advance(self, seconds: float) -> None:
-        """Move the clock only; ``renewal.pass_time()`` also does what falls due."""
+        """Move only the clock; ``renewal.pass_time()`` also makes the changes that fall due."""
         self._offset += seconds
 
     def add(self, kind: str, **fields: Any) -> JSON:
@@ -96,12 +96,12 @@ class Account:
 
     def _store(self, kind: str, made: JSON) -> JSON:
         self._objects.setdefault(kind, {})[made["id"]] = made
-        self._births.setdefault(made["id"], (self.now, len(self._births)))
+        self._creations.setdefault(made["id"], (self.now, len(self._creations)))
         return made
 
-    def birth(self, id: str) -> tuple[int, int]:
+    def creation(self, id: str) -> tuple[int, int]:
         """Return an object's creation time in seconds and its position in the order of creation."""
-        return self._births[id]
+        return self._creations[id]
 
     def replace(self, kind: str, replacement: JSON) -> JSON:
         """Replace the object with the same id; return ``replacement``."""

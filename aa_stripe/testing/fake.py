@@ -161,7 +161,7 @@ class FakeStripe:
         return send(url, sent, secret, client=client)
 
     def _undelivered(self) -> list[JSON]:
-        """Return the events since the last call; each event is returned once, also to threads."""
+        """Return the events since the last call. Concurrent calls never return the same event."""
         with self.account.held():
             happened = self.events
             taken, self._delivered = self._delivered, len(happened)
@@ -175,7 +175,7 @@ class FakeStripe:
         return self.account.now
 
     def advance(self, seconds: float) -> None:
-        """Advance the clock by ``seconds`` and do what falls due, each at its own time.
+        """Advance the clock by ``seconds``; make each change that falls due, at its own time.
 
         Trials end, subscriptions renew or are canceled, unpaid invoices are retried, idempotency
         keys expire. Raises ``ValueError`` if ``seconds`` is negative.

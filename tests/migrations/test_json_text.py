@@ -95,7 +95,7 @@ def test_invalid_json_is_kept_in_the_type_of_the_field(default, expected):
     stored, changes = storable("?", default)
 
     assert json.loads(stored) == expected
-    assert changes == [f'is no JSON, now under "{UNREADABLE}"']
+    assert changes == [f'is not JSON, now under "{UNREADABLE}"']
 
 
 def test_every_change_of_a_text_is_reported():

@@ -37,7 +37,9 @@ class Command(JobCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
-        parser.add_argument("--site", type=int, metavar="ID", help="Default: the first site.")
+        parser.add_argument(
+            "--site", type=int, metavar="ID", help="Site to name in the mail (default: the first)."
+        )
         parser.add_argument(
             "--since",
             type=float,

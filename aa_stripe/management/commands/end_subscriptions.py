@@ -19,7 +19,7 @@ class Command(JobCommand):
         parser.add_argument(
             "--now",
             action="store_true",
-            help="End them at once (default: at the end of the paid period).",
+            help="End the subscriptions at once (default: at the end of the paid period).",
         )
 
     def run_job(self, options: dict[str, Any], watcher: Watcher) -> Report:

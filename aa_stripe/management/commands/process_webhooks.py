@@ -43,14 +43,14 @@ class Command(JobCommand):
             "--older-than",
             type=float,
             metavar="SECONDS",
-            help="Apply only events that were stored longer ago.",
+            help="Apply only events that were stored more than SECONDS ago.",
         )
         parser.add_argument(
             "--prune",
             type=float,
             metavar="DAYS",
-            help="Afterwards delete events that were applied without an error and stored longer "
-            f"ago (at least {KEPT_FOR.days} days).",
+            help="Afterwards delete events that were applied without an error and stored more "
+            f"than DAYS ago (DAYS must be at least {KEPT_FOR.days}).",
         )
 
     def run_job(self, options: dict[str, Any], watcher: Watcher) -> Report:

@@ -10,7 +10,9 @@ from aa_stripe.management.job_command import JobCommand
 
 class Command(JobCommand):
     help = "Update the coupons from Stripe, and mark those that are deleted there. Meant for cron."
-    limit_help = "Read at most N coupons, the newest first; then no coupon is marked as deleted."
+    limit_help = (
+        "Read at most N coupons, the newest first; a run that reaches N marks none as deleted."
+    )
 
     def run_job(self, options: dict[str, Any], watcher: Watcher) -> Report:
         return refresh_coupons(

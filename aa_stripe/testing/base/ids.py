@@ -35,9 +35,9 @@ DEFAULT_LENGTH = 24
 
 def new_id(kind: str) -> str:
     """Return a new random id for an object of that ``kind``."""
-    return PREFIXES[kind] + noise(LENGTHS.get(kind, DEFAULT_LENGTH))
+    return PREFIXES[kind] + random_text(LENGTHS.get(kind, DEFAULT_LENGTH))
 
 
-def noise(length: int) -> str:
+def random_text(length: int) -> str:
     """Return ``length`` random letters and digits."""
     return "".join(secrets.choice(string.ascii_letters + string.digits) for _ in range(length))

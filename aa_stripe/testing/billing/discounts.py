@@ -129,7 +129,7 @@ def _applies(account: Account, id: str, subscription: str, moment: int) -> bool:
     """Return whether a discount still applies at ``moment``.
 
     A discount with the duration ``once`` ends with the first invoice that it reduces.
-    Unverified: Stripe lists such a discount until it makes the next invoice.
+    Unverified: that Stripe lists such a discount until the next invoice.
     """
     if account.redeemed[id]["duration"] == "once":
         return not any(

@@ -14,7 +14,9 @@ def collect(account: Account, invoice: JSON, method: JSON, *, off_session: bool)
     Return the error of a failed attempt, or ``None`` if the attempt did not fail.
     """
     _, intent = planned(account, invoice)
-    return attempt(account, intent, method, off_session=off_session, may_ask=not off_session)
+    return attempt(
+        account, intent, method, off_session=off_session, may_authenticate=not off_session
+    )
 
 
 def prepare(account: Account, invoice: JSON, method: JSON) -> None:

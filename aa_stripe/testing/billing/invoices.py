@@ -63,7 +63,7 @@ def draft(account: Account, subscription: JSON, lines: list[JSON], *, reason: st
     return invoice
 
 
-def send(account: Account, invoice: JSON) -> None:
+def finalize(account: Account, invoice: JSON) -> None:
     """Finalize an invoice. It becomes open, or paid if no amount is due.
 
     Stripe waits an hour before it finalizes the draft of a renewal; the fake does not.

@@ -18,7 +18,7 @@ from aa_stripe.testing.base.refusals import (
 )
 
 LONGEST = {"day": 3 * 365, "week": 156, "month": 36, "year": 3}
-"""Three years, in each interval."""
+"""The longest period of a price: three years, in each interval."""
 
 MAX_PLACES = 12
 

@@ -15,5 +15,5 @@ def credit_unused(account: Account, subscription: JSON) -> None:
     lines = invoice_lines.unused(account, subscription, account.now)
     final = {**subscription, "discounts": []}
     invoice = invoices.draft(account, final, lines, reason="manual")
-    invoices.send(account, invoice)
+    invoices.finalize(account, invoice)
     subscription["latest_invoice"] = invoice["id"]

@@ -37,7 +37,7 @@ def pass_time(account: Account, seconds: float) -> None:
     Raise ``ValueError`` if ``seconds`` is negative.
     """
     if seconds < 0:
-        raise ValueError("Stripe's clock does not go back.")
+        raise ValueError("seconds must not be negative.")
     end = account.now + seconds
     while True:
         due = min(_all_due(account), key=lambda item: item.at, default=None)
@@ -79,7 +79,7 @@ def _all_due(account: Account) -> Iterator[Due]:
 
 
 def _due(account: Account, subscription: JSON) -> Iterator[Due]:
-    """Yield what is due for a subscription. Of two changes at the same time the first one wins."""
+    """Yield the changes due for a subscription. If two are due at the same time, the first wins."""
     status = subscription["status"]
     if status in subscription_status.ENDED:
         return
@@ -140,7 +140,7 @@ def _bill_period(account: Account, subscription: JSON, *, at: int, status: str) 
     if status == "unpaid":
         invoice["auto_advance"] = False
         return
-    invoices.send(account, invoice)
+    invoices.finalize(account, invoice)
     if invoice["status"] == "open":
         _collect(account, subscription, invoice)
     else:

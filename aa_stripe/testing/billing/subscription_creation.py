@@ -26,7 +26,7 @@ from aa_stripe.testing.billing import (
     trials,
 )
 from aa_stripe.testing.billing.periods import next_after
-from aa_stripe.testing.payments.authentication import asks_for_authentication
+from aa_stripe.testing.payments.authentication import requires_authentication
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ def read(account: Account, params: dict[str, Any]) -> Order:
 def create(account: Account, order: Order) -> JSON:
     """Create the subscription and its first invoice, and collect the invoice if an amount is due.
 
-    The event ``customer.subscription.created`` follows the attempt to collect the invoice.
+    The event ``customer.subscription.created`` is emitted after the attempt to collect it.
     """
     id, now = new_id("subscription"), account.now
     anchor = order.trial_end or now
@@ -130,7 +130,7 @@ def create(account: Account, order: Order) -> JSON:
 def _bill(account: Account, draft: JSON, order: Order) -> JSON:
     lines = invoice_lines.of(account, draft, free=order.trial_end is not None)
     invoice = invoices.draft(account, draft, lines, reason="subscription_create")
-    invoices.send(account, invoice)
+    invoices.finalize(account, invoice)
     if invoice["status"] == "paid" or order.method is None:
         return invoice
     if order.behavior == "default_incomplete":
@@ -164,7 +164,7 @@ def _due(order: Order) -> int:
 
 def _check_card(account: Account, method: JSON, *, off_session: bool) -> None:
     card = account.cards[method["id"]]
-    if asks_for_authentication(account, card, method, off_session=off_session):
+    if requires_authentication(account, card, method, off_session=off_session):
         raise card_error(
             "Payment for this subscription requires additional user action before it can be "
             "completed successfully. Payment can be completed using the PaymentIntent associated "

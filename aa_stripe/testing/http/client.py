@@ -13,7 +13,7 @@ from aa_stripe.testing.http.request import Request
 
 
 class FakeHTTPClient(stripe.HTTPClient):
-    """Responds in place of the network. The SDK retries as usual, but without waiting."""
+    """An HTTP client that calls the offline Stripe. The SDK retries as usual, but at once."""
 
     name = "fake"
 

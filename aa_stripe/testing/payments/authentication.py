@@ -6,7 +6,7 @@ from aa_stripe.testing.account import JSON, Account
 from aa_stripe.testing.cards.card import Authentication, TestCard
 
 
-def asks_for_authentication(
+def requires_authentication(
     account: Account, card: TestCard, method: JSON, *, off_session: bool
 ) -> bool:
     """Return whether the cardholder has to authenticate before the payment."""
@@ -17,7 +17,7 @@ def asks_for_authentication(
     return card.authentication is Authentication.ALWAYS
 
 
-def ask_for_authentication(intent: JSON, method: JSON) -> None:
+def request_authentication(intent: JSON, method: JSON) -> None:
     """Set an intent (of either kind) to wait for the cardholder."""
     intent.update(
         status="requires_action",

@@ -99,7 +99,7 @@ def usable(account: Account, intent: JSON, id: str) -> JSON:
 
 
 def chosen(account: Account, kind: str, intent: JSON | None, params: dict[str, Any]) -> JSON:
-    """Return the customer and the payment method after ``params``.
+    """Return the customer and the payment method that result from ``params``.
 
     Raises a refusal if the payment method belongs to another customer.
     """

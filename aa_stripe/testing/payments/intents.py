@@ -6,7 +6,7 @@ import copy
 from typing import Any
 
 from aa_stripe.testing.account import JSON, Account
-from aa_stripe.testing.base.ids import noise
+from aa_stripe.testing.base.ids import random_text
 from aa_stripe.testing.base.refusals import Refusal
 
 OPEN = ("requires_payment_method", "requires_confirmation", "requires_action")
@@ -40,4 +40,4 @@ def unexpected_state(intent: JSON, message: str) -> Refusal:
 
 
 def _client_secret(id: str) -> str:
-    return f"{id}_secret_{noise(25)}"
+    return f"{id}_secret_{random_text(25)}"

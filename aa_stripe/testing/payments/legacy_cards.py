@@ -23,7 +23,7 @@ def of(account: Account, customer: str) -> list[JSON]:
 def create(account: Account, token: str) -> JSON:
     """Create a legacy card without a customer.
 
-    Raises a refusal if the account may not use card tokens, or if the card declines.
+    Raises a refusal if the account may not use card tokens, or if the card cannot be saved.
     """
     if not token.startswith("tok_"):
         raise no_such("source", token, param="source")

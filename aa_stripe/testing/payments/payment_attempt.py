@@ -9,26 +9,26 @@ from aa_stripe.testing.base.refusals import Refusal, card_error
 from aa_stripe.testing.cards.card import Decline
 from aa_stripe.testing.payments import charges, payment_methods
 from aa_stripe.testing.payments.authentication import (
-    ask_for_authentication,
-    asks_for_authentication,
+    request_authentication,
+    requires_authentication,
 )
 
 
 def attempt(
-    account: Account, intent: JSON, method: JSON, *, off_session: bool, may_ask: bool
+    account: Account, intent: JSON, method: JSON, *, off_session: bool, may_authenticate: bool
 ) -> Refusal | None:
     """Try to collect the payment, and update the intent with the result.
 
-    If the card requires 3-D Secure, ``may_ask`` allows it; without it the attempt fails.
+    If the card requires 3-D Secure, ``may_authenticate`` allows it; without it the attempt fails.
     Returns the refusal for the response, or ``None`` if there is none. ``None`` does not mean
     that the payment succeeded; see the intent's status.
     """
     card = account.cards[method["id"]]
-    if not asks_for_authentication(account, card, method, off_session=off_session):
+    if not requires_authentication(account, card, method, off_session=off_session):
         return pay(account, intent, method)
-    if not may_ask:
+    if not may_authenticate:
         return _fail_unauthenticated(account, intent, method)
-    ask_for_authentication(intent, method)
+    request_authentication(intent, method)
     account.emit("payment_intent.requires_action", intent)
     return None
 

@@ -26,7 +26,7 @@ def of(account: Account, customer: str, type: str | None) -> list[JSON]:
         from_legacy(account, card) for card in account.all("card") if card["customer"] == customer
     ]
     wanted = [item for item in methods if item["type"] == (type or item["type"])]
-    return sorted(wanted, key=lambda item: account.birth(item["id"]))
+    return sorted(wanted, key=lambda item: account.creation(item["id"]))
 
 
 def resolve(account: Account, id: str, *, param: str | None = "payment_method") -> JSON:
@@ -46,7 +46,8 @@ def resolve(account: Account, id: str, *, param: str | None = "payment_method") 
 def attachable(account: Account, id: str, *, param: str | None = "payment_method") -> JSON:
     """Return the payment method; raise a refusal if it cannot be attached.
 
-    It is rejected if it has a customer, was detached before, or its card declines.
+    It cannot if it has a customer, if it was used or detached before, or if saving its card is
+    declined.
     """
     method = resolve(account, id, param=param)
     if method["customer"] is not None:
@@ -77,7 +78,7 @@ def detach(account: Account, method: JSON) -> None:
 
 
 def reject_if_spent(account: Account, method: JSON) -> None:
-    """Raise a refusal if the payment method was detached and cannot be used again."""
+    """Raise a refusal if the payment method was detached, or used without a customer."""
     if method["id"] in account.spent and method["customer"] is None:
         raise invalid(
             "The provided PaymentMethod was previously used with a PaymentIntent without Customer "
@@ -104,7 +105,7 @@ def from_legacy(account: Account, card: JSON) -> JSON:
     method["card"].update(_card_fields(details))
     method.update(
         id=card["id"],
-        created=account.birth(card["id"])[0],
+        created=account.creation(card["id"])[0],
         customer=card["customer"],
         metadata=card["metadata"],
     )

@@ -9,8 +9,8 @@ from aa_stripe.testing.base.refusals import Refusal
 from aa_stripe.testing.cards.card import Authentication
 from aa_stripe.testing.payments import payment_methods
 from aa_stripe.testing.payments.authentication import (
-    ask_for_authentication,
-    asks_for_authentication,
+    request_authentication,
+    requires_authentication,
 )
 
 
@@ -22,8 +22,8 @@ def attempt(account: Account, intent: JSON, method: JSON) -> Refusal | None:
     card = account.cards[method["id"]]
     if card.decline is not None and not card.attaches:
         return fail(account, intent, method, card.decline.refusal())
-    if asks_for_authentication(account, card, method, off_session=True):
-        ask_for_authentication(intent, method)
+    if requires_authentication(account, card, method, off_session=True):
+        request_authentication(intent, method)
         account.emit("setup_intent.requires_action", intent)
         return None
     save(account, intent, method)

@@ -1,1 +1,1 @@
-"""The endpoints of the API, one family per file, each thin over payments and billing."""
+"""The endpoints of the API, one module for each resource, on top of payments and billing."""

@@ -6,7 +6,7 @@ import copy
 from typing import Any
 
 from aa_stripe.testing.account import JSON, Account
-from aa_stripe.testing.base.ids import noise
+from aa_stripe.testing.base.ids import random_text
 from aa_stripe.testing.base.metadata import merge
 from aa_stripe.testing.base.paging import page
 from aa_stripe.testing.base.refusals import Refusal, invalid, no_such
@@ -37,7 +37,7 @@ def create(account: Account, params: dict[str, Any]) -> JSON:
         raise _not_attached(default)
     card = legacy_cards.create(account, params["source"]) if "source" in params else None
 
-    customer = account.add("customer", metadata=metadata, invoice_prefix=noise(8).upper())
+    customer = account.add("customer", metadata=metadata, invoice_prefix=random_text(8).upper())
     _copy(customer, params)
     if method is not None:
         method["customer"] = customer["id"]
@@ -52,7 +52,7 @@ def create(account: Account, params: dict[str, Any]) -> JSON:
 
 
 def retrieve(account: Account, params: dict[str, Any], id: str) -> JSON:
-    """Return one customer; a deleted one has only ``deleted``."""
+    """Return one customer; a deleted one has only ``id``, ``object`` and ``deleted``."""
     customer = account.find("customer", id)
     if customer is None:
         raise no_such("customer", id)

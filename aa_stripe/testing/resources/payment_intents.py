@@ -138,8 +138,10 @@ def _confirm(account: Account, intent: JSON, params: dict[str, Any]) -> JSON:
 
     intent.update(_copied(params))
     off_session = bool(params.get("off_session"))
-    may_ask = not (off_session or params.get("error_on_requires_action"))
-    refusal = attempt(account, intent, method, off_session=off_session, may_ask=may_ask)
+    may_authenticate = not (off_session or params.get("error_on_requires_action"))
+    refusal = attempt(
+        account, intent, method, off_session=off_session, may_authenticate=may_authenticate
+    )
     if refusal is not None:
         raise refusal
     return intent

@@ -53,7 +53,7 @@ def update(account: Account, params: dict[str, Any], id: str) -> JSON:
 
 
 def attach(account: Account, params: dict[str, Any], id: str) -> JSON:
-    """Attach a payment method to a customer; raise a refusal if its card declines."""
+    """Attach a payment method to a customer; raise a refusal if its card cannot be saved."""
     if "customer" not in params:
         raise missing_parameter("customer")
     customer = account.get("customer", params["customer"], param="customer")
@@ -92,7 +92,7 @@ def list_of_customer(account: Account, params: dict[str, Any], customer: str) ->
 
 
 def retrieve_of_customer(account: Account, params: dict[str, Any], customer: str, id: str) -> JSON:
-    """Return one payment method of a customer; raise a refusal if it has another."""
+    """Return a payment method; raise a refusal if it does not belong to the customer."""
     account.get("customer", customer)
     method = payment_methods.resolve(account, id, param=None)
     if method["customer"] != customer:

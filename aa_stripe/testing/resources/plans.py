@@ -37,7 +37,7 @@ def create(account: Account, params: dict[str, Any]) -> JSON:
 
 
 def retrieve(account: Account, params: dict[str, Any], id: str) -> JSON:
-    """Return one plan, which may have been made as a price."""
+    """Return one plan, which may have been created as a price."""
     return account.get("plan", id)
 
 

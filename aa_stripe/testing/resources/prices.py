@@ -38,7 +38,7 @@ def create(account: Account, params: dict[str, Any]) -> JSON:
 
 
 def retrieve(account: Account, params: dict[str, Any], id: str) -> JSON:
-    """Return one price, which may have been made as a plan."""
+    """Return one price, which may have been created as a plan."""
     return account.get("price", id)
 
 

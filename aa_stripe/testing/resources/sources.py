@@ -38,7 +38,7 @@ def update(account: Account, params: dict[str, Any], customer: str, id: str) -> 
 
 
 def delete(account: Account, params: dict[str, Any], customer: str, id: str) -> JSON:
-    """Delete a legacy card; the newest remaining card becomes the default."""
+    """Delete a legacy card. If it was the default, the newest remaining card replaces it."""
     card = retrieve(account, {}, customer, id)
     owner = account.get("customer", customer)
     legacy_cards.remove(account, card, owner)

@@ -1,4 +1,4 @@
-"""``/v1/tokens``: cards that can be used once."""
+"""``/v1/tokens``: card tokens, which can be used once."""
 
 from __future__ import annotations
 
