@@ -234,7 +234,7 @@ def test_an_installed_model_or_none_passes(settings, label):
 
 
 @pytest.mark.parametrize(
-    "label", ["auth.Nobody", "nowhere.User", "User", "django.auth.User", ".", 42, b"auth.User"]
+    "label", ["auth.Missing", "nowhere.User", "User", "django.auth.User", ".", 42, b"auth.User"]
 )
 def test_a_user_model_that_is_not_installed_is_an_error(settings, label):
     settings.STRIPE_USER_MODEL = label
@@ -431,7 +431,7 @@ def test_a_function_or_none_passes(settings, path):
 @pytest.mark.parametrize(
     "path",
     [
-        f"{__name__}.nobody",
+        f"{__name__}.missing",
         f"{__name__}.NO_SUCH_FUNCTION",
         "no_such_module.payer",
         "payer",
@@ -462,7 +462,7 @@ def test_a_processor_that_can_be_called_passes(settings, processor):
 @pytest.mark.parametrize(
     "processor",
     [
-        f"{__name__}.nobody",
+        f"{__name__}.missing",
         f"{__name__}.NO_SUCH_FUNCTION",
         "no_such_module.enqueue",
         "Inline",

@@ -10,6 +10,7 @@ import pytest
 import aa_stripe
 
 PACKAGE = Path(aa_stripe.__file__).parent
+TESTS = Path(__file__).parent
 
 #: What each module or package directly below ``aa_stripe`` is for.
 ROOMS = {
@@ -91,12 +92,18 @@ def modules(*parts):
     return sorted(PACKAGE.joinpath(*parts).rglob("*.py"))
 
 
+def modules_and_tests():
+    tests = TESTS.rglob("*.py")
+    return [*modules(), *sorted(path for path in tests if path != Path(__file__))]
+
+
 def sources():
     return [path for path in modules() if "migrations" not in path.parts]
 
 
 def name_of(path):
-    return path.relative_to(PACKAGE).as_posix()
+    folder = PACKAGE if path.is_relative_to(PACKAGE) else TESTS.parent
+    return path.relative_to(folder).as_posix()
 
 
 def rooms_of(folder):
@@ -120,7 +127,7 @@ def test_a_module_is_short_enough_to_read(path):
     assert lines <= LONGEST_MODULE or name_of(path) in MAY_BE_LONGER
 
 
-@pytest.mark.parametrize("path", modules(), ids=name_of)
+@pytest.mark.parametrize("path", modules_and_tests(), ids=name_of)
 def test_the_words_are_plain(path):
     text = path.read_text("utf-8")
     for name in PUBLIC_NAMES:
@@ -135,7 +142,7 @@ def test_the_words_are_plain(path):
     assert found == {}
 
 
-@pytest.mark.parametrize("path", modules(), ids=name_of)
+@pytest.mark.parametrize("path", modules_and_tests(), ids=name_of)
 def test_a_docstring_begins_with_a_verb_or_a_noun(path):
     text = path.read_text("utf-8")
 

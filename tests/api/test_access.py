@@ -70,7 +70,7 @@ def test_an_anonymous_request_is_rejected(db, fake, method, path):
 
 
 def test_a_wrong_password_is_rejected(db):
-    credentials = b64encode(b"somebody:guessed").decode()
+    credentials = b64encode(b"guest:guessed").decode()
 
     response = APIClient().post(CUSTOMERS, HTTP_AUTHORIZATION=f"Basic {credentials}")
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 
 from tests.support.builders import make_charge, make_customer
-from tests.support.signals import heard_signals
+from tests.support.signals import collected_signals
 
 
 @pytest.fixture
 def sent_signals():
     """The names of the signals sent during the test, in their order."""
-    with heard_signals(lambda name, instance: name) as names:
+    with collected_signals(lambda name, instance: name) as names:
         yield names
 
 

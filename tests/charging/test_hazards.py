@@ -209,7 +209,7 @@ def test_a_refund_made_after_the_refunds_were_listed_is_counted(charged, fake, m
 
 
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.skipif(connection.vendor == "sqlite", reason="SQLite lets one write at a time")
+@pytest.mark.skipif(connection.vendor == "sqlite", reason="SQLite has one writer at a time.")
 def test_two_threads_that_refund_are_both_counted(fake):
     charge = make_charge(make_customer())
     charge.charge()

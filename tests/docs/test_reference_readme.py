@@ -37,7 +37,7 @@ from aa_stripe.signals import stripe_charge_card_exception, stripe_charge_succee
 from aa_stripe.testing import FakeStripe, event
 from tests.docs.blocks import ROOT, blocks_of
 from tests.support.builders import make_customer, make_user
-from tests.support.signals import hearing
+from tests.support.signals import connected
 
 #: A card that can be saved, and then declines every payment.
 DECLINING_CARD = "4000000000000341"
@@ -104,8 +104,8 @@ def sent_signals():
         calls.append((signal, arguments))
 
     with (
-        hearing(stripe_charge_succeeded, receive),
-        hearing(stripe_charge_card_exception, receive),
+        connected(stripe_charge_succeeded, receive),
+        connected(stripe_charge_card_exception, receive),
     ):
         yield calls
 

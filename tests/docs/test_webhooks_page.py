@@ -303,7 +303,7 @@ def test_events_of_coupons_can_be_delivered_in_any_order(fake, deliver):
 
 
 def test_an_event_of_an_object_without_a_row_is_skipped(fake, deliver):
-    stripe.Customer.create(description="Nobody of ours", payment_method="pm_card_visa")
+    stripe.Customer.create(description="A customer without a row", payment_method="pm_card_visa")
 
     assert set(deliver()) == {201}
     assert not StripeWebhook.objects.unapplied().exists()

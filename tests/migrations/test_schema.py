@@ -1,4 +1,4 @@
-"""The first migration creates the schema of 0.14; after the last, old and new sites have the same."""
+"""The first migration creates the schema of 0.14; after the last, old and new sites are equal."""
 
 from __future__ import annotations
 

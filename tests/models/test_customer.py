@@ -193,20 +193,20 @@ def test_a_customer_deleted_at_stripe_becomes_inactive(fake):
 def test_the_description_can_be_changed(fake):
     customer = make_customer()
 
-    known = customer.change_description("Somebody else")
+    known = customer.change_description("Another customer")
 
-    assert known.description == "Somebody else"
-    assert at_stripe(fake, customer)["description"] == "Somebody else"
+    assert known.description == "Another customer"
+    assert at_stripe(fake, customer)["description"] == "Another customer"
 
 
 def test_retrieving_leaves_the_row_as_it_is(fake):
     customer = make_customer()
-    stripe.Customer.modify(customer.stripe_customer_id, description="Somebody else")
+    stripe.Customer.modify(customer.stripe_customer_id, description="Another customer")
 
     known = customer.retrieve_from_stripe()
 
-    assert known.description == "Somebody else"
-    assert "Somebody else" not in str(StripeCustomer.objects.get(pk=customer.pk).stripe_response)
+    assert known.description == "Another customer"
+    assert "Another customer" not in str(StripeCustomer.objects.get(pk=customer.pk).stripe_response)
 
 
 @pytest.mark.parametrize("sources", [None, {}, "text", [None, "text", {}]])

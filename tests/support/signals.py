@@ -10,7 +10,7 @@ OF_CHARGE = ("succeeded", "card_exception", "requires_action", "refunded")
 
 
 @contextmanager
-def hearing(signal, receiver):
+def connected(signal, receiver):
     """Connect ``receiver`` for the block."""
     signal.connect(receiver)
     try:
@@ -20,7 +20,7 @@ def hearing(signal, receiver):
 
 
 @contextmanager
-def heard_signals(entry=lambda name, instance: (name, instance.pk)):
+def collected_signals(entry=lambda name, instance: (name, instance.pk)):
     """Collect an entry for each charge signal that is sent in the block, in order."""
     sent = []
     with ExitStack() as receivers:
@@ -29,5 +29,5 @@ def heard_signals(entry=lambda name, instance: (name, instance.pk)):
             def receive(sender, instance, name=name, **kwargs):
                 sent.append(entry(name, instance))
 
-            receivers.enter_context(hearing(getattr(signals, f"stripe_charge_{name}"), receive))
+            receivers.enter_context(connected(getattr(signals, f"stripe_charge_{name}"), receive))
         yield sent

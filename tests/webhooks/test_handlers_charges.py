@@ -37,7 +37,7 @@ from tests.support.payments import (
 )
 from tests.support.requests import calls
 from tests.support.rows import row_of, values_of
-from tests.support.signals import hearing
+from tests.support.signals import connected
 from tests.support.threads import InThread
 from tests.support.waiting import wait_until
 from tests.webhooks.account import (
@@ -363,7 +363,7 @@ def test_the_signal_has_the_card_error_of_stripe(declined, fake):
 
     lose_response(fake, declined)
 
-    with hearing(signals.stripe_charge_card_exception, note):
+    with connected(signals.stripe_charge_card_exception, note):
         deliver(fake, newest(fake, FAILED))
 
     [(sender, error)] = raised
@@ -796,7 +796,7 @@ def failing_receiver():
                 raise WentWrong
 
     receiver = Receiver()
-    with hearing(signals.stripe_charge_succeeded, receiver):
+    with connected(signals.stripe_charge_succeeded, receiver):
         yield receiver
 
 
@@ -842,7 +842,7 @@ def test_a_failing_receiver_of_the_decline_is_logged(declined, fake, logged):
 
     lose_response(fake, declined)
 
-    with hearing(signals.stripe_charge_card_exception, fail):
+    with connected(signals.stripe_charge_card_exception, fail):
         statuses = deliver(fake, newest(fake, FAILED))
 
     assert statuses == [NEW]
@@ -864,7 +864,7 @@ def test_receivers_are_called_after_the_success_is_committed(fake):
     lose_response(fake, charge)
     event = newest(fake, SUCCEEDED)
 
-    with hearing(signals.stripe_charge_succeeded, look):
+    with connected(signals.stripe_charge_succeeded, look):
         deliver(fake, event)
 
     assert seen == [(True, True)]
@@ -881,7 +881,7 @@ def test_receivers_are_called_after_the_decline_is_committed(fake):
     declined = make_charge(make_customer(card="tok_chargeCustomerFail"))
     lose_response(fake, declined)
 
-    with hearing(signals.stripe_charge_card_exception, look):
+    with connected(signals.stripe_charge_card_exception, look):
         deliver(fake, newest(fake, FAILED))
 
     assert seen == ["card_declined"]

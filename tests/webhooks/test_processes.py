@@ -41,7 +41,7 @@ def start(start_module):
 
 
 def run(*children):
-    """Let all processes work at once; return the output of each."""
+    """Start all processes at the same moment; return the output of each."""
     for child in children:
         assert child.stdout.readline() == "ready\n", child.stdout.read()
     for child in children:
