@@ -453,6 +453,20 @@ def test_fetching_a_coupon_wrongly_marked_as_deleted_restores_it(coupon):
     assert rows().count() == 1
 
 
+def test_a_coupon_that_cannot_be_read_can_be_fetched_again(fake):
+    stripe.Coupon.create(id="STRANGE", amount_off=500, currency="usd", duration="once")
+    fake.account.find("coupon", "STRANGE")["currency"] = "xyz"
+    coupon = StripeCoupon(coupon_id="STRANGE")
+    with pytest.raises(StripeMoneyError):
+        coupon.save(force_retrieve=True)
+    fake.account.find("coupon", "STRANGE")["currency"] = "usd"
+
+    coupon.save(force_retrieve=True)
+
+    assert rows().get() == coupon
+    assert (coupon.amount_off, coupon.is_created_at_stripe) == (5, True)
+
+
 def test_fetching_an_unknown_coupon_raises_and_stores_nothing(fake):
     with pytest.raises(stripe.InvalidRequestError, match="No such coupon"):
         StripeCoupon(coupon_id="UNKNOWN").save(force_retrieve=True)

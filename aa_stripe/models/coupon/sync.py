@@ -146,8 +146,9 @@ def _store(row: StripeCoupon, coupon: gateway.Coupon, *, may_exist: bool, **opti
     """
     options.pop("update_fields", None)
     using = options.get("using") or database_of(row)
-    row.coupon_id, row.is_created_at_stripe, row.is_deleted = coupon.id, True, False
+    row.coupon_id = coupon.id
     row.update_from_stripe_data(coupon, commit=False)
+    row.is_created_at_stripe, row.is_deleted = True, False
     row.identify()
     try:
         try:
