@@ -73,6 +73,8 @@ def why_absent(prefix: str, database: dict[str, Any], connect: Any) -> str:
 
 def run_suite(database: str, arguments: list[str]) -> int:
     print(f"\n=== The suite on {database} ===", flush=True)
+    # Without sys.monitoring (Python 3.12 and later), measuring makes a run 1.7 times as long.
+    core = {"COVERAGE_CORE": "sysmon"} if sys.version_info >= (3, 12) else {}
     measure = ["--cov", "--cov-report=", "--cov-fail-under=0"]  # checked over all runs, at the end
     options = [
         "--numprocesses=auto",
@@ -80,7 +82,8 @@ def run_suite(database: str, arguments: list[str]) -> int:
         *measure,
         *(arguments or chosen_for(database)),
     ]
-    return run("pytest", *options, TEST_DATABASE=database, COVERAGE_FILE=f".coverage.{database}")
+    data = f".coverage.{database}"
+    return run("pytest", *options, TEST_DATABASE=database, COVERAGE_FILE=data, **core)
 
 
 def chosen_for(database: str) -> list[str]:

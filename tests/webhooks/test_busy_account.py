@@ -5,7 +5,9 @@ In the end, each event is stored once and applied once, and every row matches St
 
 from __future__ import annotations
 
+import os
 import random
+import signal
 import socket
 import subprocess
 import sys
@@ -83,30 +85,31 @@ def environment(child_environment, served):
 
 
 class Site:
-    """A server that is restarted whenever it dies, by itself or by ``kill()``."""
+    """A server that starts again whenever it dies, by itself or by ``kill()``."""
 
     def __init__(self, environment):
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
-        self.deaths = 0
-        self._environment = environment
-        self._is_open = True
-        self._start()
-        self._watcher = threading.Thread(target=self._watch, daemon=True)
-        self._watcher.start()
-
-    def _start(self):
+        self._children = []
         command = [sys.executable, "-m", "tests.webhooks.busy.server", str(self.port)]
-        self._process = subprocess.Popen(
-            command, env=self._environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        self._parent = subprocess.Popen(
+            command,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            start_new_session=True,  # one group, so that close() ends the child with its parent
         )
+        self._reader = threading.Thread(target=self._read_children, daemon=True)
+        self._reader.start()
 
-    def _watch(self):
-        while self._is_open:
-            if self._process.poll() is not None:
-                self.deaths += 1
-                self._start()
-            time.sleep(0.05)
+    def _read_children(self):
+        for line in self._parent.stdout:
+            self._children.append(int(line))
+
+    @property
+    def deaths(self):
+        return len(self._children) - 1
 
     def wait(self):
         """Return when the server accepts connections."""
@@ -117,13 +120,16 @@ class Site:
             time.sleep(0.05)
 
     def kill(self):
-        self._process.kill()
+        with suppress(ProcessLookupError):  # it has just died by itself
+            os.kill(self._children[-1], signal.SIGKILL)
 
     def close(self):
-        self._is_open = False
-        self._watcher.join()
-        self._process.kill()
-        self._process.wait()
+        if self._parent.returncode is not None:
+            return
+        os.killpg(self._parent.pid, signal.SIGKILL)
+        self._reader.join()
+        self._parent.stdout.close()
+        self._parent.wait()
 
 
 @pytest.fixture

@@ -1,7 +1,12 @@
-"""``python -m tests.webhooks.busy.server PORT``: serve the site, several requests at once."""
+"""``python -m tests.webhooks.busy.server PORT``: serve the site, several requests at once.
+
+A child process serves. Whenever it dies, the parent, which has loaded the site already and never
+connects to the database, prints the process id of the next child.
+"""
 
 from __future__ import annotations
 
+import os
 import sys
 from socketserver import ThreadingMixIn
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
@@ -18,8 +23,16 @@ class QuietHandler(WSGIRequestHandler):
         """Log nothing."""
 
 
-if __name__ == "__main__":
-    application = get_wsgi_application()
-    port = int(sys.argv[1])
+def serve_forever(application, port):
     with make_server("127.0.0.1", port, application, Server, QuietHandler) as server:
         server.serve_forever(poll_interval=0.05)
+
+
+if __name__ == "__main__":
+    application = get_wsgi_application()
+    while True:
+        child = os.fork()
+        if child == 0:
+            serve_forever(application, int(sys.argv[1]))
+        print(child, flush=True)
+        os.waitpid(child, 0)
