@@ -36,6 +36,10 @@ def pytest_itemcollected(item):
         item.add_marker("slow")
 
 
+def pytest_collection_modifyitems(items):
+    items.sort(key=lambda item: item.get_closest_marker("first") is None)
+
+
 def opens_database(item):
     """Return whether the test can reach the database, as far as can be seen without running it."""
     # A test that takes ``request`` may ask for further fixtures by name.

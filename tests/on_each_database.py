@@ -78,6 +78,7 @@ def run_suite(database: str, arguments: list[str]) -> int:
     measure = ["--cov", "--cov-report=", "--cov-fail-under=0"]  # checked over all runs, at the end
     options = [
         "--numprocesses=auto",
+        "--dist=worksteal",
         "--durations=10",
         *measure,
         *(arguments or chosen_for(database)),

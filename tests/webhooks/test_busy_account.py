@@ -51,9 +51,12 @@ CARDS = [
     "pm_card_authenticationRequired",
 ]
 
-pytestmark = pytest.mark.skipif(
-    connection.vendor != "postgresql", reason="A site this busy runs on PostgreSQL."
-)
+pytestmark = [
+    pytest.mark.first,
+    pytest.mark.skipif(
+        connection.vendor != "postgresql", reason="A site this busy runs on PostgreSQL."
+    ),
+]
 
 
 @pytest.fixture
