@@ -31,7 +31,7 @@ test: $(VENV)/.ready-test-tasks
 	$(BIN)/python -m tests.on_each_database
 
 test-fast: $(VENV)/.ready-test-tasks
-	$(BIN)/python -m pytest --numprocesses=auto --dist=worksteal -m "not slow"
+	$(BIN)/python -m pytest --numprocesses=auto -m "not slow"
 
 tox-ends: $(VENV)/.ready-ci
 	$(BIN)/tox run -e py310-django42-stripe15,py313-django61-stripe16

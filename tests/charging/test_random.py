@@ -221,6 +221,7 @@ class Site(RuleBasedStateMachine):
         )
 
 
+@pytest.mark.slow
 @pytest.mark.django_db
 def test_rows_and_stripe_agree_after_any_sequence_of_events():
     run_state_machine_as_test(

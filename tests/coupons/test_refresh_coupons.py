@@ -270,6 +270,7 @@ def batches(rows_at_once, fields):
 NEW, CHANGED, SAME = "new", "changed", "same"
 
 
+@pytest.mark.slow
 def test_2000_coupons_cost_the_same_for_each_page(many, fake, monkeypatch):
     there = many(2000)
     inserts = batches(100, [it for it in StripeCoupon._meta.concrete_fields if not it.primary_key])

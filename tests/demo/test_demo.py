@@ -18,6 +18,8 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 AN_ID = re.compile(r"\b(cus|ch|re|sub)_\w+|(?<=a month, )[\w-]+|(?<=once, )\w+")
 A_DATE = re.compile(r"\d{4}-\d\d-\d\d")
 
+pytestmark = pytest.mark.slow  # each starts the demo as a process
+
 
 def run_demo(*arguments, **environment):
     """Run the demo in another process; the only key is the one in ``environment``, if any."""

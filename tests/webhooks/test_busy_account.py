@@ -33,6 +33,7 @@ from aa_stripe.models import (
 from aa_stripe.signals import stripe_charge_succeeded
 from aa_stripe.testing import Fault
 from tests.support.builders import make_charge, make_customer
+from tests.support.processes import kill_group
 from tests.webhooks.busy import tables
 
 SECRET = "whsec_test"
@@ -101,7 +102,7 @@ class Site:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,
-            start_new_session=True,  # one group, so that close() ends the child with its parent
+            start_new_session=True,  # a group of their own: close() kills parent and child
         )
         self._reader = threading.Thread(target=self._read_children, daemon=True)
         self._reader.start()
@@ -127,12 +128,9 @@ class Site:
             os.kill(self._children[-1], signal.SIGKILL)
 
     def close(self):
-        if self._parent.returncode is not None:
-            return
-        os.killpg(self._parent.pid, signal.SIGKILL)
+        kill_group(self._parent)
         self._reader.join()
         self._parent.stdout.close()
-        self._parent.wait()
 
 
 @pytest.fixture

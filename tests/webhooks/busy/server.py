@@ -1,7 +1,7 @@
 """``python -m tests.webhooks.busy.server PORT``: serve the site, several requests at once.
 
-A child process serves. Whenever it dies, the parent, which has loaded the site already and never
-connects to the database, prints the process id of the next child.
+A child process serves. When it dies, the parent starts the next one and prints its process id.
+The parent has loaded the site, so a restart takes no time. It never connects to the database.
 """
 
 from __future__ import annotations
