@@ -63,6 +63,14 @@ def test_the_workflow_runs_each_environment_with_its_python():
         assert it["tox"].startswith(f"py{major}{minor}-")
 
 
+def test_every_database_is_tested_with_the_newest_python():
+    newest = max(int(minor) for minor in re.findall(r"py3(\d+)", " ".join(tox_environments())))
+    [setup] = [it for it in workflow_jobs()["databases"]["steps"] if "setup-python" in str(it)]
+
+    assert setup["with"]["python-version"] == f"3.{newest}"
+    assert f"export PYTHON=python3.{newest}\n" in text_of(".ci/run")
+
+
 def test_the_workflow_has_each_server_that_the_suite_needs():
     job = workflow_jobs()["databases"]
 

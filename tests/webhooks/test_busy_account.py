@@ -247,7 +247,9 @@ def deliver_badly(fake, chance, site):
 
 
 def copies(chance):
-    return 0 if chance.random() < DROPPED else chance.randint(1, 3)
+    if chance.random() < DROPPED:
+        return 0
+    return chance.choices((1, 2, 3), weights=(3, 2, 1))[0]
 
 
 def apply_all(environment):
