@@ -21,6 +21,10 @@ def text_of(path):
     return (ROOT / path).read_text("utf-8")
 
 
+def lines_of(path):
+    return text_of(path).splitlines()
+
+
 def loaded(path):
     return yaml.safe_load(text_of(path))
 
@@ -64,11 +68,17 @@ def test_the_workflow_runs_each_environment_with_its_python():
 
 
 def test_every_database_is_tested_with_the_newest_python():
-    newest = max(int(minor) for minor in re.findall(r"py3(\d+)", " ".join(tox_environments())))
     [setup] = [it for it in workflow_jobs()["databases"]["steps"] if "setup-python" in str(it)]
+    version = setup["with"]["python-version"]
 
-    assert setup["with"]["python-version"] == f"3.{newest}"
-    assert f"export PYTHON=python3.{newest}\n" in text_of(".ci/run")
+    assert max(tox_environments()).startswith(f"py{version.replace('.', '')}-")
+    assert f"export PYTHON=python{version}" in lines_of(".ci/run")
+    assert "step make test" in lines_of(".ci/run")
+
+
+def test_the_suite_is_run_with_the_oldest_versions():
+    assert f"\t$(BIN)/tox run -e {min(tox_environments())}" in lines_of("Makefile")
+    assert "step make tox-oldest" in lines_of(".ci/run")
 
 
 def test_the_workflow_has_each_server_that_the_suite_needs():
