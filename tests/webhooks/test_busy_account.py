@@ -34,6 +34,7 @@ from aa_stripe.signals import stripe_charge_succeeded
 from aa_stripe.testing import Fault
 from tests.support.builders import make_charge, make_customer
 from tests.support.processes import kill_group
+from tests.support.waiting import wait_until
 from tests.webhooks.busy import tables
 
 SECRET = "whsec_test"
@@ -115,13 +116,9 @@ class Site:
     def deaths(self):
         return len(self._children) - 1
 
-    def wait(self):
-        """Return when the server accepts connections."""
-        while True:
-            with socket.socket() as client:
-                if client.connect_ex(("127.0.0.1", self.port)) == 0:
-                    return
-            time.sleep(0.05)
+    def accepts_connections(self):
+        with socket.socket() as client:
+            return client.connect_ex(("127.0.0.1", self.port)) == 0
 
     def kill(self):
         with suppress(ProcessLookupError):  # it has just died by itself
@@ -234,10 +231,11 @@ def deliver_badly(fake, chance, site):
     chance.shuffle(sent)
 
     def send(event):
-        site.wait()
+        wait_until(site.accepts_connections)
         [status] = fake.deliver(f"{site.url}/aa-stripe/webhooks", SECRET, events=[event])
         return status
 
+    wait_until(site.accepts_connections)  # a site that never starts fails here, once
     with ThreadPoolExecutor(SENDERS) as senders:
         deliveries = [senders.submit(send, event) for event in sent]
         while not all(it.done() for it in deliveries):
