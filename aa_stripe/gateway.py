@@ -55,6 +55,7 @@ from stripe.params import (
 )
 
 from aa_stripe.settings import stripe_settings
+from aa_stripe.utils import storable_json, storable_text
 
 if TYPE_CHECKING:
     from stripe import RequestOptions, StripeClient
@@ -175,15 +176,15 @@ def lacks_payment_method(error: StripeError) -> bool:
 
 
 def error_body(error: StripeError) -> dict[str, Any]:
-    """Return the body of Stripe's error response as plain JSON; ``{}`` without a JSON object."""
+    """Return the body of Stripe's error response as storable JSON; ``{}`` without a JSON object."""
     body = error.json_body
-    return without_secrets(body) if isinstance(body, dict) else {}
+    return storable_json(without_secrets(body)) if isinstance(body, dict) else {}
 
 
 def error_code(error: StripeError) -> str:
     """Return Stripe's code of the error, or its type if it has no code."""
     body = error_body(error).get("error", {})
-    return str(error.code or body.get("code") or body.get("type") or "")
+    return storable_text(str(error.code or body.get("code") or body.get("type") or ""))
 
 
 def displayable_message(error: StripeError) -> str:
@@ -248,12 +249,13 @@ def metadata_of(stripe_object: StripeObject) -> dict[str, str]:
 
 
 def to_json(stripe_object: StripeObject) -> dict[str, Any]:
-    """Convert ``stripe_object`` to plain JSON types, without client secrets.
+    """Convert ``stripe_object`` to JSON that every database stores, without client secrets.
 
     The SDK's ``to_dict()`` keeps ``Decimal``s, which a ``JSONField`` rejects; they become text.
+    ``storable_json`` escapes characters that PostgreSQL rejects.
     """
     plain = json.loads(json.dumps(stripe_object.to_dict(), default=str))
-    return cast("dict[str, Any]", without_secrets(plain))
+    return cast("dict[str, Any]", storable_json(without_secrets(plain)))
 
 
 def without_secrets(value: Any) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Context, Decimal, Inexact, InvalidOperation
+from typing import cast
 
 from aa_stripe.currencies import CURRENCIES, decimal_places, smallest_step
 
@@ -53,6 +54,23 @@ def to_major_units(minor: int, currency: str) -> Decimal:
     _require_integer(minor)
     # A division would round to the precision of the project's decimal context.
     return Decimal(f"{minor:d}e-{decimal_places(code)}")
+
+
+def whole_units(amount: object) -> int:
+    """Return ``amount``, which is in the smallest unit, as an integer; never cut or round it.
+
+    Raises ``StripeMoneyError`` if it is not a whole number: 99.99 dollars are 9999.
+    """
+    try:
+        number = int(amount)  # type: ignore[call-overload]
+    except (TypeError, ValueError, OverflowError):
+        number = None
+    if number is None or (not isinstance(amount, str) and number != amount):
+        raise StripeMoneyError(
+            f"{_cut(str(amount))} is not a whole number of the currency's smallest unit (cents): "
+            "to_minor_units() of aa_stripe.money converts an amount in dollars or euros."
+        )
+    return cast("int", number)
 
 
 def check_minor_units(minor: int, currency: str) -> None:

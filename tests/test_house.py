@@ -41,6 +41,7 @@ ROOMS = {
 
 #: What each module or room directly below ``aa_stripe.models`` is for.
 MODEL_ROOMS = {
+    "amount": "A field for an amount in the smallest unit.",
     "base": "Behaviour that several models share.",
     "charge": "A charge and its refunds.",
     "coupon": "A coupon, the same here and at Stripe.",

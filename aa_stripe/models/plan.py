@@ -8,7 +8,9 @@ from model_utils import Choices
 
 from aa_stripe import gateway
 from aa_stripe.exceptions import StripeMethodNotAllowed
+from aa_stripe.models.amount import SmallestUnitField
 from aa_stripe.models.base import StripeBasicModel
+from aa_stripe.money import whole_units
 
 
 class StripeSubscriptionPlan(StripeBasicModel):
@@ -29,7 +31,7 @@ class StripeSubscriptionPlan(StripeBasicModel):
     #: The plan's id at Stripe. 0.14 gave Stripe the row's primary key.
     stripe_plan_id = models.CharField(max_length=255, blank=True, db_index=True)
     source = models.JSONField(default=dict, blank=True)
-    amount = models.BigIntegerField(help_text=_("In the currency's smallest unit (cents)."))
+    amount = SmallestUnitField(help_text=_("In the currency's smallest unit (cents)."))
     currency = models.CharField(max_length=3, default="USD")
     name = models.CharField(max_length=255)
     interval = models.CharField(max_length=10, choices=INTERVAL_CHOICES)
@@ -75,7 +77,7 @@ class StripeSubscriptionPlan(StripeBasicModel):
     def _params(self) -> gateway.PlanCreateParams:
         params: gateway.PlanCreateParams = {
             "id": str(self.uuid),
-            "amount": self.amount,
+            "amount": whole_units(self.amount),
             "currency": self.currency.lower(),
             "interval": self.interval,
             "interval_count": self.interval_count,

@@ -18,6 +18,9 @@ M = TypeVar("M", bound=models.Model)
 SQLSTATES = frozenset({"40001", "40P01"})
 MYSQL_ERRORS = frozenset({1205, 1213, 1020})
 
+#: The package that the app's own models are in.
+APP = "aa_stripe."
+
 #: The number of rows that one statement reads.
 CHUNK_SIZE = 500
 
@@ -33,6 +36,16 @@ def database_of(row: models.Model | type[models.Model]) -> str:
     if isinstance(row, models.Model):
         return router.db_for_write(type(row), instance=row)
     return router.db_for_write(row)
+
+
+def root_model(row: models.Model) -> type[models.Model]:
+    """Return the app's own model of the row, also if a site has derived a model from it.
+
+    A proxy, or a subclass with a table of its own, is still a row of that model.
+    """
+    bases = reversed(type(row).__mro__)  # the derived model is the last
+    own = (it for it in bases if issubclass(it, models.Model) and it.__module__.startswith(APP))
+    return next(it for it in own if not it._meta.abstract)
 
 
 def stored(model: type[M]) -> models.QuerySet[M]:
@@ -94,7 +107,10 @@ def write_if(row: models.Model, expected: dict[str, Any], values: dict[str, Any]
     with transaction.atomic(using=using):
         if connections[using].features.has_select_for_update:
             _lock(row, using)
-        rows = type(row)._base_manager.using(using).filter(pk=row.pk, **expected)
+        # On a subclass with a table of its own, Django would first read and then write.
+        model = root_model(row)
+        key = model._meta.pk.attname  # the subclass may have another primary key
+        rows = model._base_manager.using(using).filter(pk=getattr(row, key), **expected)
         return rows.update(**values) == 1
 
 

@@ -650,3 +650,30 @@ def test_a_signal_that_another_worker_has_sent_is_not_sent_again(
         row.send_due_signals()
 
     assert sent_signals == ["succeeded"]
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("character", ["\0", "\ud800"], ids=["NUL", "half a surrogate pair"])
+@pytest.mark.parametrize("card", ["tok_visa", "tok_chargeCustomerFail"])
+def test_text_from_stripe_that_a_database_rejects_is_stored_escaped(fake, card, character):
+    charge = make_charge(make_customer(card=card))
+    for payment_method in fake.account.all("payment_method"):
+        payment_method["billing_details"]["name"] = f"Jane{character}Doe"
+
+    charge.charge()
+
+    stored = StripeCharge.objects.get(pk=charge.pk)
+    assert (stored.is_charged, stored.charge_attempt_failed) == (
+        card == "tok_visa",
+        card != "tok_visa",
+    )
+    assert f"Jane\\u{ord(character):04x}Doe" in texts_in(stored.stripe_response)
+
+
+def texts_in(value):
+    """Return all texts in JSON data, at any depth."""
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, list):
+        return [text for item in value for text in texts_in(item)]
+    return [value]

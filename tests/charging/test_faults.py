@@ -302,6 +302,22 @@ def test_a_charge_with_a_changed_currency_is_paid_once_when_a_request_fails(
     assert sum(intent["status"] != "canceled" for intent in intents(fake)) == 1
 
 
+@with_each_pause
+@pytest.mark.parametrize("text", ["description", "statement_descriptor"])
+def test_a_charge_whose_text_was_emptied_after_a_failed_try_is_collected(charge, fake, text, pause):
+    StripeCharge.objects.filter(pk=charge.pk).update(**{text: "ORDER"})
+    fake.fail_next(CONFIRM, Fault.REQUEST_LOST)
+    run(charge)
+    StripeCharge.objects.filter(pk=charge.pk).update(**{text: ""})
+
+    run_until_settled(charge, fake, pause)
+
+    assert_paid_once(charge, fake)
+    intent = intent_of(fake, charge)
+    assert (intent["description"], intent["statement_descriptor_suffix"]) == (None, None)
+    assert all("" not in request.params.values() for request in fake.requests)
+
+
 def test_a_payment_that_succeeds_just_before_it_is_canceled_is_adopted(charge, fake):
     fake.fail_next(CONFIRM, Fault.REQUEST_LOST)
     run(charge)

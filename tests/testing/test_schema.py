@@ -113,7 +113,9 @@ def test_an_invalid_decimal_number_is_refused():
     assert error["message"] == "Invalid decimal: half"
 
 
-@pytest.mark.parametrize("sent", [{"customer": ""}, {"amount": ""}])
+@pytest.mark.parametrize(
+    "sent", [{"customer": ""}, {"amount": ""}, {"statement_descriptor_suffix": ""}]
+)
 def test_an_empty_value_is_refused_if_the_parameter_cannot_be_unset(sent):
     error = error_of("PaymentIntentUpdateParams", sent)
 

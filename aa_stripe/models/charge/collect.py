@@ -24,7 +24,7 @@ from aa_stripe.models.charge.intent import (
     required_amount,
 )
 from aa_stripe.models.customer import StripeCustomer
-from aa_stripe.models.rows import locked, reread, write_if
+from aa_stripe.models.rows import locked, reread, root_model, write_if
 from aa_stripe.signals import stripe_charge_card_exception, stripe_charge_requires_action
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ def _attempt(
     charge: StripeCharge, metadata: dict[str, str], *, look_first: bool
 ) -> gateway.PaymentIntent:
     paid = None
-    while paid is None:  # until the currency stays the same between the two requests
+    while paid is None:  # until the row stays the same between the two requests
         intent = get_or_create_intent(charge, metadata, look_first=look_first)
         if intent.status == "succeeded" or intent.status in WAITING:
             return intent
@@ -156,7 +156,7 @@ def write_failure(charge: StripeCharge, error: gateway.StripeError) -> bool:
 
 def announce_failure(charge: StripeCharge, error: gateway.StripeError) -> None:
     """Send the signals of a failed charge, the second even if a receiver of the first raises."""
-    arguments = {"sender": type(charge), "instance": charge, "exception": error}
+    arguments = {"sender": root_model(charge), "instance": charge, "exception": error}
     try:
         stripe_charge_card_exception.send(**arguments)
     finally:

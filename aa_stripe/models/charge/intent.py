@@ -45,7 +45,7 @@ def get_or_create_intent(
     with locked(charge):
         reject_charged(charge)
         intent = _find(charge, look_first=look_first)
-        if intent is not None and _has_other_currency(charge, intent):
+        if intent is not None and _has_to_be_replaced(charge, intent):
             intent = _withdraw(intent)
         while intent is None or _may_be_replaced(charge, intent):
             intent = _create(charge, metadata, intent)
@@ -61,11 +61,11 @@ def confirm_intent(
 ) -> gateway.PaymentIntent | None:
     """Confirm the intent with the row's current values; return it as it is then.
 
-    Returns ``None`` if the currency of the row has changed: that of an intent cannot be changed.
+    Returns ``None`` if the row has changed so that the intent has to be replaced.
     """
     with locked(charge):
         reject_charged(charge)
-        if _has_other_currency(charge, intent):
+        if _has_to_be_replaced(charge, intent):
             return None
         payment_method = _customer(charge).payment_method_params()
         changes = _changes(charge, intent)
@@ -111,9 +111,10 @@ def reject_charged(charge: StripeCharge) -> None:
 
 
 def required_amount(charge: StripeCharge) -> int:
-    if charge.amount is None:
+    amount: int | None = charge.amount
+    if amount is None:
         raise StripeMethodNotAllowed("The charge has no amount.")
-    return charge.amount
+    return amount
 
 
 def _customer(charge: StripeCharge) -> StripeCustomer:
@@ -196,10 +197,18 @@ def _key(charge: StripeCharge, replaced: gateway.PaymentIntent | None) -> str:
     return str(charge.uuid) if replaced is None else f"{charge.uuid}-{replaced.id}"
 
 
-def _has_other_currency(charge: StripeCharge, intent: gateway.PaymentIntent) -> bool:
-    """Return whether the intent can still be paid, but in another currency than the row's."""
-    is_open = intent.status not in {"succeeded", "canceled", *WAITING}
-    return is_open and intent.currency != charge.currency.lower()
+def _has_to_be_replaced(charge: StripeCharge, intent: gateway.PaymentIntent) -> bool:
+    """Return whether the intent can still be paid, but cannot be changed to what the row says.
+
+    The currency of an intent cannot be changed, and its texts cannot be removed: Stripe rejects
+    an empty one. https://docs.stripe.com/api/payment_intents/update
+    """
+    if intent.status in {"succeeded", "canceled", *WAITING}:
+        return False
+    loses_text = (intent.description and not charge.description) or (
+        intent.statement_descriptor_suffix and not charge.statement_descriptor
+    )
+    return bool(loses_text) or intent.currency != charge.currency.lower()
 
 
 def _withdraw(intent: gateway.PaymentIntent) -> gateway.PaymentIntent:

@@ -13,6 +13,7 @@ from django.utils.translation import gettext_lazy as _
 from model_utils import FieldTracker
 
 from aa_stripe import gateway
+from aa_stripe.models.amount import SmallestUnitField
 from aa_stripe.models.base import USER_MODEL, SavesOnlyChanges, StripeBasicModel
 from aa_stripe.models.charge.collect import announce_failure, collect
 from aa_stripe.models.charge.intent import UUID_KEY
@@ -50,11 +51,11 @@ class StripeCharge(SavesOnlyChanges, StripeBasicModel):
 
     user = models.ForeignKey(USER_MODEL, on_delete=models.CASCADE, related_name="stripe_charges")
     customer = models.ForeignKey(StripeCustomer, on_delete=models.SET_NULL, blank=True, null=True)
-    amount = models.BigIntegerField(
+    amount = SmallestUnitField(
         blank=True, null=True, help_text=_("In the currency's smallest unit (cents).")
     )
     currency = models.CharField(max_length=3, default=default_currency)
-    amount_refunded = models.BigIntegerField(
+    amount_refunded = SmallestUnitField(
         blank=True, null=True, default=0, help_text=_("In the currency's smallest unit (cents).")
     )
     is_charged = models.BooleanField(default=False)
@@ -159,7 +160,8 @@ class StripeCharge(SavesOnlyChanges, StripeBasicModel):
         ``retry_on_error`` is accepted for compatibility with 0.14 and has no effect.
 
         Raises ``StripeMethodNotAllowed`` if the row is not charged, everything is refunded, or
-        the amount is not positive or more than is left; ``StripeInternalError`` if Stripe sent
+        the amount is not positive or more than is left; ``StripeMoneyError`` if the amount is not
+        a whole number; ``StripeInternalError`` if Stripe sent
         no usable response (check ``refunds`` before a retry); the SDK's error if Stripe refuses it.
         """
         return refund(self, amount_to_refund)
@@ -206,7 +208,7 @@ class StripeCharge(SavesOnlyChanges, StripeBasicModel):
         try:
             with transaction.atomic(using=database_of(self)):
                 for name in self._take_due_signals():
-                    DUE_SIGNALS[name].send(sender=type(self), instance=self)
+                    DUE_SIGNALS[name].send(sender=StripeCharge, instance=self)
         except BaseException:
             self.signal_due = due  # the rollback has restored it in the row
             self.tracker.set_saved_fields(fields=["signal_due"])

@@ -6,6 +6,7 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 from model_utils import Choices
 
+from aa_stripe.models.amount import SmallestUnitField
 from aa_stripe.models.base import StripeBasicModel
 
 
@@ -36,7 +37,7 @@ class StripeRefund(StripeBasicModel):
     charge = models.ForeignKey(
         "aa_stripe.StripeCharge", on_delete=models.CASCADE, related_name="refunds"
     )
-    amount = models.BigIntegerField(help_text=_("In the currency's smallest unit (cents)."))
+    amount = SmallestUnitField(help_text=_("In the currency's smallest unit (cents)."))
     stripe_refund_id = models.CharField(max_length=255, blank=True, db_index=True)
     status = models.CharField(
         max_length=32, choices=STATUS_CHOICES, default=STATUS_UNKNOWN, db_index=True

@@ -21,6 +21,7 @@ from aa_stripe.exceptions import StripeInternalError, StripeMethodNotAllowed
 from aa_stripe.gateway import Meaning
 from aa_stripe.models.charge.refund import StripeRefund
 from aa_stripe.models.rows import database_of, locked, reread, write_if
+from aa_stripe.money import whole_units
 from aa_stripe.utils import uuid_in
 
 if TYPE_CHECKING:
@@ -43,6 +44,8 @@ Known: TypeAlias = dict[str, gateway.Refund]
 
 def refund(charge: StripeCharge, amount: int | None) -> gateway.Refund:
     """See ``StripeCharge.refund``."""
+    if amount is not None:
+        amount = whole_units(amount)
     reread(charge)
     if not charge.is_charged:
         raise StripeMethodNotAllowed("Cannot refund not charged transaction.")

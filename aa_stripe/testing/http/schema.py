@@ -21,8 +21,17 @@ _NAMESPACE = {"Mapping": Mapping, "StripeContext": object}
 _UNIONS = (Union, types.UnionType)
 _INTEGER = re.compile(r"-?\d+")
 
-CANNOT_BE_UNSET = {"charge", "currency", "customer", "payment_intent", "payment_method", "source"}
-# Unverified: which plain strings may be empty. Ids may not.
+# Unverified: which plain strings may be empty. Ids and statement descriptors may not.
+CANNOT_BE_UNSET = {
+    "charge",
+    "currency",
+    "customer",
+    "payment_intent",
+    "payment_method",
+    "source",
+    "statement_descriptor",
+    "statement_descriptor_suffix",
+}
 
 
 def read(name: str, sent: dict[str, Any]) -> dict[str, Any]:
