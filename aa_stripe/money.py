@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from decimal import Context, Decimal, Inexact, InvalidOperation
-from typing import cast
+from typing import Any
 
 from aa_stripe.currencies import CURRENCIES, decimal_places, smallest_step
 
@@ -61,16 +61,13 @@ def whole_units(amount: object) -> int:
 
     Raises ``StripeMoneyError`` if it is not a whole number: 99.99 dollars are 9999.
     """
-    try:
-        number = int(amount)  # type: ignore[call-overload]
-    except (TypeError, ValueError, OverflowError):
-        number = None
-    if number is None or (not isinstance(amount, str) and number != amount):
+    number = _as_integer(amount)
+    if number is None:
         raise StripeMoneyError(
             f"{_cut(str(amount))} is not a whole number of the currency's smallest unit (cents): "
             "to_minor_units() of aa_stripe.money converts an amount in dollars or euros."
         )
-    return cast("int", number)
+    return number
 
 
 def check_minor_units(minor: int, currency: str) -> None:
@@ -119,6 +116,17 @@ def _scaled(number: Decimal, places: int) -> int | None:
         return int(number.scaleb(places, exactly).to_integral_exact(context=exactly))
     except Inexact:
         return None
+
+
+def _as_integer(amount: Any) -> int | None:
+    """Return ``amount`` as an integer of any size; ``None`` if it is not a whole number."""
+    if isinstance(amount, Decimal):
+        return _scaled(amount, 0) if amount.is_finite() else None
+    try:
+        number = int(amount)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return number if isinstance(amount, str) or number == amount else None
 
 
 def _require_integer(minor: int) -> None:

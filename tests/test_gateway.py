@@ -140,6 +140,12 @@ def test_the_body_of_an_error_without_one_is_empty():
     assert gateway.error_body(stripe.APIConnectionError("gone")) == {}
 
 
+def test_an_error_code_that_a_database_rejects_is_escaped():
+    error = stripe.CardError("declined", None, "a\0b")
+
+    assert gateway.error_code(error) == "a\\u0000b"
+
+
 def test_client_secrets_are_removed_at_every_level():
     value = {"a": [{"client_secret": "cs", "id": "pi_1"}], "client_secret": "cs"}
 

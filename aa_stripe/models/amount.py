@@ -23,7 +23,7 @@ class SmallestUnitField(models.BigIntegerField):  # type: ignore[type-arg]  # as
         return name, "django.db.models.BigIntegerField", args, kwargs
 
     def get_db_prep_save(self, value: Any, connection: BaseDatabaseWrapper) -> Any:
-        is_expression = hasattr(value, "as_sql") or hasattr(value, "resolve_expression")
+        is_expression = hasattr(value, "as_sql")
         if value is not None and not is_expression:
             value = whole_units(value)
         return super().get_db_prep_save(value, connection)

@@ -107,11 +107,7 @@ def write_if(row: models.Model, expected: dict[str, Any], values: dict[str, Any]
     with transaction.atomic(using=using):
         if connections[using].features.has_select_for_update:
             _lock(row, using)
-        # On a subclass with a table of its own, Django would first read and then write.
-        model = root_model(row)
-        key = model._meta.pk.attname  # the subclass may have another primary key
-        rows = model._base_manager.using(using).filter(pk=getattr(row, key), **expected)
-        return rows.update(**values) == 1
+        return _own(row, using).filter(**expected).update(**values) == 1
 
 
 def write_unchanged(
@@ -146,8 +142,18 @@ def is_conflict(error: BaseException) -> bool:
 
 
 def _lock(row: models.Model, using: str) -> None:
-    rows = type(row)._base_manager.using(using).select_for_update()
-    rows.values_list("pk").filter(pk=row.pk).first()
+    _own(row, using).select_for_update().values_list("pk").first()
+
+
+def _own(row: models.Model, using: str) -> models.QuerySet[Any]:
+    """Return the row in the table of the app's own model.
+
+    If Django updated a subclass with a table of its own, it would first read and then write. Such
+    a subclass may have another primary key.
+    """
+    model = root_model(row)
+    key = model._meta.pk.attname
+    return model._base_manager.using(using).filter(pk=getattr(row, key))
 
 
 # Iteration over a table of any size

@@ -7,6 +7,7 @@ from decimal import Decimal
 
 import pytest
 from django.db import transaction
+from django.db.models import F, Value
 
 from aa_stripe.models import StripeCharge, StripeSubscriptionPlan
 from aa_stripe.money import StripeMoneyError, whole_units
@@ -99,6 +100,19 @@ def test_amounts_are_compared_with_fractions():
     make_charge(amount=100)
 
     assert StripeCharge.objects.filter(amount__gt=99.99).exists()
+
+
+def test_an_amount_may_be_an_expression():
+    charge = make_charge(amount=Value(100))
+
+    StripeCharge.objects.update(amount=F("amount") * 2)
+
+    assert StripeCharge.objects.get(pk=charge.pk).amount == 200
+
+
+def test_a_decimal_that_would_fill_the_memory_is_refused():
+    with pytest.raises(StripeMoneyError, match="too large"):
+        whole_units(Decimal("1e999999999"))
 
 
 def test_the_message_is_short_for_a_long_text():

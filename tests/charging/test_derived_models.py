@@ -8,10 +8,9 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext, isolate_apps
 from django.utils import timezone
 
-from aa_stripe import signals
 from aa_stripe.models import StripeCharge
 from tests.support.builders import make_customer
-from tests.support.signals import OF_CHARGE
+from tests.support.signals import collected_signals
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("fake")]
 
@@ -41,18 +40,8 @@ def derived(request):
 @pytest.fixture
 def heard():
     """The signals that receivers with ``sender=StripeCharge`` hear."""
-    names = []
-    receivers = []
-    for name in OF_CHARGE:
-
-        def receive(sender, instance, name=name, **kwargs):
-            names.append(name)
-
-        receivers.append(receive)
-        getattr(signals, f"stripe_charge_{name}").connect(receive, sender=StripeCharge)
-    yield names
-    for name, receive in zip(OF_CHARGE, receivers, strict=True):
-        getattr(signals, f"stripe_charge_{name}").disconnect(receive, sender=StripeCharge)
+    with collected_signals(lambda name, instance: name, sender=StripeCharge) as names:
+        yield names
 
 
 def of(derived, card="tok_visa"):

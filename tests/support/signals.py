@@ -10,17 +10,17 @@ OF_CHARGE = ("succeeded", "card_exception", "requires_action", "refunded")
 
 
 @contextmanager
-def connected(signal, receiver):
-    """Connect ``receiver`` for the block."""
-    signal.connect(receiver)
+def connected(signal, receiver, sender=None):
+    """Connect ``receiver`` for the block, to the signals of ``sender`` only if it is given."""
+    signal.connect(receiver, sender=sender)
     try:
         yield
     finally:
-        signal.disconnect(receiver)
+        signal.disconnect(receiver, sender=sender)
 
 
 @contextmanager
-def collected_signals(entry=lambda name, instance: (name, instance.pk)):
+def collected_signals(entry=lambda name, instance: (name, instance.pk), sender=None):
     """Collect an entry for each charge signal that is sent in the block, in order."""
     sent = []
     with ExitStack() as receivers:
@@ -29,5 +29,6 @@ def collected_signals(entry=lambda name, instance: (name, instance.pk)):
             def receive(sender, instance, name=name, **kwargs):
                 sent.append(entry(name, instance))
 
-            receivers.enter_context(connected(getattr(signals, f"stripe_charge_{name}"), receive))
+            signal = getattr(signals, f"stripe_charge_{name}")
+            receivers.enter_context(connected(signal, receive, sender))
         yield sent

@@ -198,10 +198,10 @@ def _key(charge: StripeCharge, replaced: gateway.PaymentIntent | None) -> str:
 
 
 def _has_to_be_replaced(charge: StripeCharge, intent: gateway.PaymentIntent) -> bool:
-    """Return whether the intent can still be paid, but cannot be changed to what the row says.
+    """Return whether the intent can still be paid, but an update cannot make it match the row.
 
-    The currency of an intent cannot be changed, and its texts cannot be removed: Stripe rejects
-    an empty one. https://docs.stripe.com/api/payment_intents/update
+    Stripe rejects an empty statement descriptor. Unverified: that it also rejects an empty
+    description, and a change of the currency.
     """
     if intent.status in {"succeeded", "canceled", *WAITING}:
         return False

@@ -161,8 +161,8 @@ class StripeCharge(SavesOnlyChanges, StripeBasicModel):
 
         Raises ``StripeMethodNotAllowed`` if the row is not charged, everything is refunded, or
         the amount is not positive or more than is left; ``StripeMoneyError`` if the amount is not
-        a whole number; ``StripeInternalError`` if Stripe sent
-        no usable response (check ``refunds`` before a retry); the SDK's error if Stripe refuses it.
+        a whole number; ``StripeInternalError`` if Stripe sent no usable response (check ``refunds``
+        before a retry); the SDK's error if Stripe refuses it.
         """
         return refund(self, amount_to_refund)
 
