@@ -26,7 +26,14 @@ from rest_framework.settings import api_settings
 from rest_framework.throttling import ScopedRateThrottle
 
 from aa_stripe.currencies import CURRENCIES, RETIRED
-from aa_stripe.settings import PROCESSOR_PATHS, PROCESSORS, THROTTLE_SCOPE, stripe_settings
+from aa_stripe.settings import (
+    ALLOW,
+    FORBID,
+    PROCESSOR_PATHS,
+    PROCESSORS,
+    THROTTLE_SCOPE,
+    stripe_settings,
+)
 from aa_stripe.webhooks import is_event_type
 
 TAG = "aa_stripe"
@@ -239,6 +246,16 @@ def subscription_payment_behavior_is_valid() -> Iterator[CheckMessage]:
         )
 
 
+def transactions_setting_is_valid() -> Iterator[CheckMessage]:
+    transactions = stripe_settings.TRANSACTIONS
+    if transactions not in (FORBID, ALLOW):
+        yield Error(
+            f"STRIPE_TRANSACTIONS is {_shown(transactions)}.",
+            hint=f'Use "{ALLOW}", or remove the setting to use "{FORBID}".',
+            id="aa_stripe.E023",
+        )
+
+
 def payer_from_request_can_be_called() -> Iterator[CheckMessage]:
     path = stripe_settings.PAYER_FROM_REQUEST
     if not path:
@@ -331,6 +348,7 @@ CHECKS: tuple[Callable[[], Iterator[CheckMessage]], ...] = (
     scoped_throttle_has_a_rate,
     default_currency_is_supported,
     subscription_payment_behavior_is_valid,
+    transactions_setting_is_valid,
     payer_from_request_can_be_called,
     api_version_is_valid,
     api_base_is_safe_to_send_a_key_to,

@@ -46,6 +46,29 @@ class StripeInternalError(StripeError):
     details = _("Temporary Stripe API error")
 
 
+class StripeWrongAccount(StripeError):
+    """Stripe knows neither the object that a request named nor its customer.
+
+    The API key belongs to another account, or to another mode (live or test), than the one that
+    created them. Nothing is recorded on the row.
+    """
+
+    details = _("The API key belongs to another Stripe account or mode than the customer.")
+
+
+class StripeInTransaction(StripeError):
+    """A payment was requested inside a transaction, whose rollback would lose the record of it.
+
+    Nothing was sent to Stripe. See the setting ``STRIPE_TRANSACTIONS``.
+    """
+
+    details = _(
+        "A payment cannot be requested inside a database transaction: if the transaction is rolled "
+        "back, the money has moved and nothing says so. Call transaction.on_commit(charge.charge) "
+        "instead, or the same with another method."
+    )
+
+
 class StripeCouponAlreadyExists(StripeError):
     """A coupon with that id and creation time is already stored."""
 

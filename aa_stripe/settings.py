@@ -18,6 +18,7 @@ DEFAULTS: dict[str, Any] = {
     "REQUESTS_PER_SECOND": 20,
     "SUBSCRIPTION_PAYMENT_BEHAVIOR": "allow_incomplete",
     "TIMEOUT": 80,
+    "TRANSACTIONS": "forbid",
     "USER_MODEL": None,
     "WEBHOOK_ENDPOINT_SECRET": "",
     "WEBHOOK_EVENT_TYPES": None,
@@ -41,6 +42,11 @@ PROCESSOR_PATHS = {
     "celery": "aa_stripe.contrib.celery.enqueue",
     "django_tasks": "aa_stripe.contrib.django_tasks.enqueue",
 }
+
+
+#: The values of ``STRIPE_TRANSACTIONS``: whether a payment may be requested in a transaction.
+FORBID = "forbid"
+ALLOW = "allow"
 
 
 #: The ``throttle_scope`` of our views.

@@ -389,6 +389,22 @@ def test_a_retired_default_currency_is_a_warning(settings):
 # Subscriptions
 
 
+@pytest.mark.parametrize("transactions", ["forbid", "allow"])
+def test_payments_in_transactions_can_be_allowed(settings, transactions):
+    settings.STRIPE_TRANSACTIONS = transactions
+
+    assert ids() == []
+
+
+@pytest.mark.parametrize("transactions", ["deny", "ALLOW", "", None, True, ["allow"]])
+def test_another_value_for_transactions_is_an_error(settings, transactions):
+    settings.STRIPE_TRANSACTIONS = transactions
+
+    assert ids() == ["E023"]
+    assert repr(transactions) in found()[0].msg
+    assert '"allow"' in found()[0].hint
+
+
 @pytest.mark.parametrize(
     "behavior", ["allow_incomplete", "default_incomplete", "error_if_incomplete"]
 )
@@ -717,7 +733,7 @@ def ids_in_the_code():
 
 
 def test_the_ids_do_not_change():
-    errors = {f"aa_stripe.E{number:03}" for number in range(1, 23)}
+    errors = {f"aa_stripe.E{number:03}" for number in range(1, 24)}
     warnings = {f"aa_stripe.W{number:03}" for number in range(1, 5)}
 
     assert ids_in_the_code() == errors | warnings

@@ -11,7 +11,7 @@ from aa_stripe.jobs.pace import at_rate
 from aa_stripe.jobs.report import SETTLED_MEANWHILE, Outcome, Report
 from aa_stripe.jobs.run import Run, Watcher
 from aa_stripe.models import StripeCharge, StripeChargeQuerySet, StripeCustomer
-from aa_stripe.models.rows import in_order, stored
+from aa_stripe.models.rows import in_order, reject_open_transaction, stored
 
 # Actions in the report.
 COLLECTED = "collected"
@@ -38,8 +38,10 @@ def charge_pending(
     number of charges to try; skipped rows do not count. ``rate`` is the maximum number of
     requests to Stripe per second; ``None`` means ``STRIPE_REQUESTS_PER_SECOND``.
 
-    Two runs at the same time are safe. Raises ``ValueError`` if the rate is not above 0.
+    Two runs at the same time are safe. Raises ``ValueError`` if the rate is not above 0, and
+    ``StripeInTransaction`` inside a transaction.
     """
+    reject_open_transaction(StripeCharge)
     run = Run(watcher)
     with at_rate(rate):
         run.each("Signals", "Charge", _charges().with_signal_due(), _send_signals)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import traceback
 from collections import Counter
 from dataclasses import dataclass, field
-
-#: Number of failures that keep their traceback; later ones keep their message only. When Stripe
-#: is down, every row of 100,000 fails. The log has all tracebacks.
-TRACEBACKS_KEPT = 100
+from typing import TypeAlias
 
 #: Why a row is skipped that was pending when it was listed and no longer is.
 SETTLED_MEANWHILE = "already settled by another process"
+
+#: The type and the place of an error and of each of its causes.
+Kind: TypeAlias = tuple[tuple[type[BaseException], object], ...]
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,8 @@ class Outcome:
 class Failure:
     """A row that failed: its ``label``, the error's message and its traceback.
 
-    ``traceback`` is ``""`` after the first ``TRACEBACKS_KEPT`` failures.
+    ``traceback`` is ``""`` if the run had an error of that kind before: the same exceptions, raised
+    at the same place. When Stripe is down, every row of 100,000 fails in the same way.
     """
 
     label: str
@@ -56,24 +57,41 @@ class Report:
     failed: list[Failure] = field(default_factory=list)
     amounts: Counter[tuple[str, str]] = field(default_factory=Counter)
     stopped: str = ""
+    _kinds: set[Kind] = field(default_factory=set, repr=False, compare=False)
 
-    def add(self, label: str, outcome: Outcome) -> None:
+    def add(self, label: str, outcome: Outcome) -> Failure | None:
+        """Count the outcome of the row named ``label``; return its failure if it has an error."""
         if outcome.done:
             self.done[outcome.done] += 1
         if outcome.skipped:
             self.skipped[outcome.skipped] += 1
         if outcome.amount is not None:
             self.amounts[outcome.done, outcome.currency] += outcome.amount
-        if outcome.error is not None:
-            self._add_failure(label, outcome.error)
+        if outcome.error is None:
+            return None
+        failure = self._failure(label, outcome.error)
+        self.failed.append(failure)
+        return failure
 
-    def _add_failure(self, label: str, error: Exception) -> None:
+    def _failure(self, label: str, error: Exception) -> Failure:
         # Only texts are kept: the exception would keep its frames, and all their objects, alive.
-        keeps_traceback = len(self.failed) < TRACEBACKS_KEPT
-        self.failed.append(
-            Failure(
-                label,
-                error="".join(traceback.format_exception_only(error)).strip(),
-                traceback="".join(traceback.format_exception(error)) if keeps_traceback else "",
-            )
+        kind = _kind_of(error)
+        is_known = kind in self._kinds
+        self._kinds.add(kind)
+        return Failure(
+            label,
+            error="".join(traceback.format_exception_only(error)).strip(),
+            traceback="" if is_known else "".join(traceback.format_exception(error)),
         )
+
+
+def _kind_of(error: BaseException) -> Kind:
+    """Return the type and the place of the error and of its causes."""
+    kind = []
+    cause: BaseException | None = error
+    while cause is not None:
+        frames = traceback.extract_tb(cause.__traceback__, limit=-1)
+        place = (frames[0].filename, frames[0].lineno) if frames else None
+        kind.append((type(cause), place))
+        cause = cause.__cause__
+    return tuple(kind)

@@ -10,12 +10,17 @@ from typing import Any, TypeVar
 from django.db import connections, models
 
 from aa_stripe import gateway
+from aa_stripe.exceptions import StripeInternalError, StripeWrongAccount
 from aa_stripe.jobs.report import Outcome, Report
 from aa_stripe.models.rows import in_order
 
 T = TypeVar("T")
 
 logger = logging.getLogger("aa-stripe")
+
+#: Number of consecutive rows without a usable response from Stripe after which a run stops: Stripe
+#: cannot be reached.
+UNREACHABLE_IN_A_ROW = 10
 
 #: Number of consecutive errors about the API key after which a run stops: every further row would
 #: fail in the same way. More than one, so that a single row never blocks the rows behind it.
@@ -50,6 +55,7 @@ class Run:
         self.report = Report()
         self.watcher = watcher or Watcher()
         self._key_errors = 0
+        self._unreachable = 0
 
     def each(
         self,
@@ -98,18 +104,33 @@ class Run:
             self.report.stopped = (
                 f"Stripe rejected the API key or its permissions {self._key_errors} times in a row"
             )
+        elif self._unreachable >= UNREACHABLE_IN_A_ROW:
+            self.report.stopped = (
+                f"Stripe gave no usable response {self._unreachable} times in a row"
+            )
         return bool(self.report.stopped)
 
     def note(self, label: str, outcome: Outcome) -> None:
-        """Count the outcome of a row. Log an error with its exception, for error trackers."""
-        self.report.add(label, outcome)
-        if outcome.error is not None:
+        """Count the outcome of a row and log its error.
+
+        The first error of a kind is logged with its exception, for error trackers; later ones with
+        their message only. If Stripe is down, all tracebacks of the run are the same.
+        """
+        failure = self.report.add(label, outcome)
+        if failure is not None and failure.traceback:
             logger.error("Exception happened. %s", label, exc_info=outcome.error)
+        elif failure is not None:
+            logger.error("Exception happened. %s: %s", label, failure.error)
+        self._count_in_a_row(outcome)
+        self.watcher.saw(label, outcome)
+
+    def _count_in_a_row(self, outcome: Outcome) -> None:
+        if outcome.done:
+            self._key_errors = self._unreachable = 0
         if _is_about_the_key(outcome.error):
             self._key_errors += 1
-        elif outcome.done:
-            self._key_errors = 0
-        self.watcher.saw(label, outcome)
+        elif _is_unreachable(outcome.error):
+            self._unreachable += 1
 
 
 def attempt(act: Callable[[T], Outcome], subject: T) -> Outcome:
@@ -133,7 +154,21 @@ def close_broken_connections() -> None:
 
 
 def _is_about_the_key(error: Exception | None) -> bool:
-    return (
+    return isinstance(error, StripeWrongAccount) or (
         isinstance(error, gateway.StripeError)
         and gateway.meaning_of(error) is gateway.Meaning.MISCONFIGURED
+    )
+
+
+def _is_unreachable(error: BaseException | None) -> bool:
+    """Return whether Stripe gave no usable response.
+
+    Not if it has repeated a response that it keeps for a day: that concerns this row only.
+    """
+    if isinstance(error, StripeInternalError):
+        error = error.__cause__
+    return (
+        isinstance(error, gateway.StripeError)
+        and gateway.meaning_of(error) is gateway.Meaning.UNKNOWN
+        and not gateway.was_replayed(error)
     )

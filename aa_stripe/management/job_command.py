@@ -76,8 +76,10 @@ class JobCommand(BaseCommand):
 
     def _print_failures(self, report: Report) -> None:
         for failure in report.failed:
-            self.stdout.write(f"Exception happened\n{failure.label}")
-            self.stdout.write(failure.traceback or failure.error)
+            if failure.traceback:
+                self.stdout.write(f"Exception happened\n{failure.label}\n{failure.traceback}")
+            else:
+                self.stdout.write(f"Exception happened. {failure.label}: {failure.error}")
         if report.failed:
             self.stdout.write(f"failed: {len(report.failed)}")
 

@@ -10,6 +10,9 @@ from typing import Any, TypeVar
 from django.db import DatabaseError, connections, models, router, transaction
 from django.utils import timezone
 
+from aa_stripe.exceptions import StripeInTransaction
+from aa_stripe.settings import ALLOW, stripe_settings
+
 M = TypeVar("M", bound=models.Model)
 
 #: A conflict with another transaction, so a retry may succeed. PostgreSQL's
@@ -56,6 +59,23 @@ def stored(model: type[M]) -> models.QuerySet[M]:
 def reread(row: models.Model) -> None:
     """Refresh the object from the database that the row is written to."""
     row.refresh_from_db(using=database_of(row))
+
+
+def reject_open_transaction(row: models.Model | type[models.Model]) -> None:
+    """Raise ``StripeInTransaction`` if what is written now could still be rolled back.
+
+    The transaction that a ``TestCase`` opens around each test does not count. Django offers no
+    public way to recognize it; ``atomic(durable=True)`` does it in this way, too.
+    """
+    if stripe_settings.TRANSACTIONS == ALLOW:
+        return
+    connection = connections[database_of(row)]
+    if connection.in_atomic_block:
+        is_open = not connection.atomic_blocks[-1]._from_testcase  # type: ignore[attr-defined]
+    else:
+        is_open = not connection.get_autocommit()
+    if is_open:
+        raise StripeInTransaction
 
 
 # Locks and conditional writes

@@ -20,10 +20,14 @@ NOT_WHOLE = [99.99, 19.99 * 100, Decimal("20.50"), "20.50", float("nan"), float(
 on_each_amount = pytest.mark.parametrize("amount", NOT_WHOLE, ids=repr)
 
 
-@contextmanager
 def refused():
+    return pytest.raises(StripeMoneyError, match="smallest unit")
+
+
+@contextmanager
+def not_saved():
     """Expect the block to be refused; roll back what it has written."""
-    with pytest.raises(StripeMoneyError, match="smallest unit"), transaction.atomic():
+    with refused(), transaction.atomic():
         yield
 
 
@@ -31,7 +35,7 @@ def refused():
 def test_a_charge_is_not_saved_with_an_amount_that_is_not_whole(amount):
     customer = make_customer()
 
-    with refused():
+    with not_saved():
         make_charge(customer, amount=amount)
 
     assert not StripeCharge.objects.exists()
@@ -55,9 +59,9 @@ def test_a_bulk_change_to_an_amount_that_is_not_whole_is_refused(amount):
     charge = make_charge()
     charge.amount = amount
 
-    with refused():
+    with not_saved():
         StripeCharge.objects.update(amount=amount)
-    with refused():
+    with not_saved():
         StripeCharge.objects.bulk_update([charge], ["amount"])
 
     assert StripeCharge.objects.get().amount == 1000

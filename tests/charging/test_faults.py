@@ -6,12 +6,10 @@ the runs: a day, after which Stripe has discarded its idempotency keys, and none
 
 from __future__ import annotations
 
-import contextlib
 from datetime import timedelta
 
 import pytest
 import stripe
-from django.db import transaction
 
 from aa_stripe.exceptions import StripeInternalError
 from aa_stripe.models import StripeCharge
@@ -32,6 +30,7 @@ from tests.support.payments import (
     paid,
     refunds_of,
 )
+from tests.support.transactions import rolled_back
 
 FAULTS = [fault for fault in Fault if fault is not Fault.SLOW]
 DAY = timedelta(hours=25)
@@ -149,17 +148,10 @@ def test_a_failed_row_is_pending_when_its_retry_gets_no_response(declined, fake)
 # A surrounding transaction that rolls back
 
 
-class RolledBack(Exception):
-    pass
-
-
 def run_and_roll_back(charge):
-    try:
-        with transaction.atomic():
-            run(charge)
-            raise RolledBack
-    except RolledBack:
-        return StripeCharge.objects.get(pk=charge.pk)
+    with rolled_back():
+        run(charge)
+    return StripeCharge.objects.get(pk=charge.pk)
 
 
 @with_each_pause
@@ -415,9 +407,8 @@ def test_a_refund_is_made_once_when_finishing_it_fails_too(charged, fake, first,
 
 @with_each_pause
 def test_a_refund_that_was_rolled_back_reduces_what_is_left(charged, fake, pause):
-    with contextlib.suppress(RolledBack), transaction.atomic():
+    with rolled_back():
         charged.refund(400)
-        raise RolledBack
     let_pass(fake, pause)
     charged.refresh_from_db()
 

@@ -11,7 +11,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from aa_stripe.exceptions import StripeMethodNotAllowed, StripeNoActiveCustomer
-from aa_stripe.jobs import charge_pending, charges, report
+from aa_stripe.jobs import charge_pending, charges
 from aa_stripe.models import StripeCharge, StripeCustomer, StripeRefund
 from aa_stripe.signals import (
     stripe_charge_card_exception,
@@ -243,21 +243,6 @@ def test_an_unknown_method_not_allowed_error_is_a_failure(customer, run, monkeyp
 
     assert ran.status == 1
     assert "Not on a Sunday." in ran.stdout
-
-
-def test_all_failures_are_listed_and_only_the_first_in_full(customer, fake, run, monkeypatch):
-    monkeypatch.setattr(report, "TRACEBACKS_KEPT", 2)
-    charges = [make_charge(customer) for _ in range(4)]
-    fake.fail_next(CREATE, Fault.REQUEST_LOST, times=None)
-
-    ran = run("charge_stripe")
-
-    for charge in charges:
-        assert f"Exception happened\nCharge id: {charge.pk}\n" in ran.stdout
-    assert ran.stdout.count("Temporary Stripe API error") == 4
-    assert ran.stdout.count(f"Charge id: {charges[1].pk}\nTraceback") == 1
-    assert ran.stdout.count(f"Charge id: {charges[2].pk}\nTraceback") == 0
-    assert ran.stdout.endswith("failed: 4\n")
 
 
 @pytest.mark.parametrize("key", ["sk_wrong", "pk_test_publishable", ""])

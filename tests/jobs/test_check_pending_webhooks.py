@@ -580,8 +580,12 @@ def test_an_event_whose_handler_fails_is_reported_and_no_longer_missing(
     assert mailoutbox == []
     assert stored_ids() == set(found)
     assert unapplied() == set(found[:3])
-    assert [it.getMessage() for it in caplog.records if it.exc_info] == [
-        f"Exception happened. Webhook id: {id}" for id in found[:3]
+    assert [it.getMessage() for it in caplog.records if it.name == "aa-stripe"] == [
+        f"Exception happened. Webhook id: {found[0]}",
+        *(
+            f"Exception happened. Webhook id: {id}: RuntimeError: {id} cannot be handled."
+            for id in found[1:3]
+        ),
     ]
 
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 import logging
 import time
 import uuid
-from contextlib import suppress
 from functools import partial
 
 import pytest
 import stripe
-from django.db import connection, transaction
+from django.db import connection
 
 from aa_stripe import signals
 from aa_stripe.exceptions import (
@@ -39,6 +38,7 @@ from tests.support.requests import calls
 from tests.support.rows import row_of, values_of
 from tests.support.signals import connected
 from tests.support.threads import InThread
+from tests.support.transactions import RolledBack, allowed_transaction
 from tests.support.waiting import wait_until
 from tests.webhooks.account import (
     NEW,
@@ -1009,23 +1009,17 @@ def test_simultaneous_deliveries_and_a_charge_make_one_payment(transactional_db,
     assert sorted(sent) == [("refunded", charge.pk), ("succeeded", charge.pk)]
 
 
-class RolledBack(Exception):
-    pass
-
-
 @on_servers
 @pytest.mark.parametrize("error", [None, RolledBack])
 def test_a_webhook_waits_for_the_transaction_around_charge(transactional_db, fake, sent, error):
     charge = make_charge()
 
-    with suppress(RolledBack), transaction.atomic():
+    with allowed_transaction(error):
         charge.charge()
         delivery = InThread(lambda: deliver(fake, newest(fake, SUCCEEDED)))
         wait_until(StripeWebhook.objects.exists)
         time.sleep(0.2)
         assert delivery.is_alive()
-        if error is not None:
-            raise error
 
     assert delivery.join() == [NEW]
     assert error_of(newest(fake, SUCCEEDED)) == ""

@@ -24,7 +24,7 @@ from aa_stripe.models.charge.intent import (
     required_amount,
 )
 from aa_stripe.models.customer import StripeCustomer
-from aa_stripe.models.rows import locked, reread, root_model, write_if
+from aa_stripe.models.rows import locked, reject_open_transaction, reread, root_model, write_if
 from aa_stripe.signals import stripe_charge_card_exception, stripe_charge_requires_action
 
 if TYPE_CHECKING:
@@ -39,10 +39,11 @@ def collect(
     With ``only_pending``, skip a row that has failed or become manual since it was read.
 
     Raises ``StripeMethodNotAllowed`` if the row is charged or has no amount,
-    ``StripeNoActiveCustomer`` if the user has no active customer, ``StripeInternalError`` if
-    Stripe sent no usable response (the outcome stays unknown), and the SDK's own error if
-    Stripe rejects the API key.
+    ``StripeNoActiveCustomer`` if the user has no active customer, ``StripeInTransaction`` inside a
+    transaction, ``StripeInternalError`` if Stripe sent no usable response (the outcome stays
+    unknown), and the SDK's own error if Stripe rejects the API key.
     """
+    reject_open_transaction(charge)
     _save_changes(charge)
     if not _begin(charge, only_pending):
         return None

@@ -15,6 +15,7 @@ from aa_stripe.exceptions import (
     StripeInternalError,
     StripeMethodNotAllowed,
     StripeNoActiveCustomer,
+    StripeWrongAccount,
 )
 from aa_stripe.models.customer import StripeCustomer
 from aa_stripe.models.rows import locked
@@ -129,7 +130,7 @@ def _customer(charge: StripeCharge) -> StripeCustomer:
 
 def _find(charge: StripeCharge, *, look_first: bool) -> gateway.PaymentIntent | None:
     intent = None
-    with _reading():
+    with _reading(charge):
         if charge.stripe_payment_intent_id:
             intent = gateway.retrieve_payment_intent(charge.stripe_payment_intent_id)
         if look_first and (intent is None or intent.status == "canceled"):
@@ -138,12 +139,27 @@ def _find(charge: StripeCharge, *, look_first: bool) -> gateway.PaymentIntent | 
 
 
 @contextmanager
-def _reading() -> Iterator[None]:
+def _reading(charge: StripeCharge) -> Iterator[None]:
     """Raise ``StripeInternalError`` for a failed read: it does not mean a failed payment."""
     try:
         yield
     except gateway.InvalidRequestError as error:
+        if gateway.meaning_of(error) is gateway.Meaning.MISCONFIGURED:
+            raise
+        _reject_other_account(charge, error)
         raise StripeInternalError from error
+
+
+def _reject_other_account(charge: StripeCharge, error: gateway.StripeError) -> None:
+    """Raise ``StripeWrongAccount`` if Stripe does not know the customer of the charge either."""
+    if error.code != "resource_missing" or charge.customer is None:
+        return
+    customer_id = charge.customer.stripe_customer_id
+    if gateway.find_customer(customer_id) is None:
+        raise StripeWrongAccount(
+            f"Stripe does not know the customer {customer_id}: the API key belongs to another "
+            "account or mode (live or test) than the one that created it."
+        ) from error
 
 
 def _search(charge: StripeCharge) -> gateway.PaymentIntent | None:
@@ -182,13 +198,17 @@ def _create(
     charge: StripeCharge, metadata: dict[str, str], replaced: gateway.PaymentIntent | None
 ) -> gateway.PaymentIntent:
     """Create an intent; if Stripe replays one that was canceled, return its successor if any."""
-    created = gateway.create_payment_intent(
-        _create_params(charge, metadata), idempotency_key=_key(charge, replaced)
-    )
+    try:
+        created = gateway.create_payment_intent(
+            _create_params(charge, metadata), idempotency_key=_key(charge, replaced)
+        )
+    except gateway.InvalidRequestError as error:
+        _reject_other_account(charge, error)
+        raise
     if created.status != "canceled":
         return created
     # An earlier attempt created and canceled it, and the row has lost the id of its successor.
-    with _reading():
+    with _reading(charge):
         found = _search(charge)
     return created if found is None or found.status == "canceled" else found
 

@@ -138,6 +138,7 @@ class StripeCharge(SavesOnlyChanges, StripeBasicModel):
 
         Raises ``StripeMethodNotAllowed`` if the row is charged already or has no amount, its
         subclass ``StripeNoActiveCustomer`` if the user has no active customer,
+        ``StripeInTransaction`` inside a transaction (see ``STRIPE_TRANSACTIONS``),
         ``StripeInternalError`` if Stripe sent no usable response (the row stays pending; calling
         again is safe), and the SDK's ``AuthenticationError`` or ``PermissionError`` if Stripe
         rejects the API key. An exception of a signal's receiver is raised too; the money is
@@ -161,8 +162,9 @@ class StripeCharge(SavesOnlyChanges, StripeBasicModel):
 
         Raises ``StripeMethodNotAllowed`` if the row is not charged, everything is refunded, or
         the amount is not positive or more than is left; ``StripeMoneyError`` if the amount is not
-        a whole number; ``StripeInternalError`` if Stripe sent no usable response (check ``refunds``
-        before a retry); the SDK's error if Stripe refuses it.
+        a whole number; ``StripeInTransaction`` inside a transaction; ``StripeInternalError`` if
+        Stripe sent no usable response (check ``refunds`` before a retry); the SDK's error if Stripe
+        refuses it.
         """
         return refund(self, amount_to_refund)
 

@@ -20,7 +20,7 @@ from aa_stripe import gateway
 from aa_stripe.exceptions import StripeInternalError, StripeMethodNotAllowed
 from aa_stripe.gateway import Meaning
 from aa_stripe.models.charge.refund import StripeRefund
-from aa_stripe.models.rows import database_of, locked, reread, write_if
+from aa_stripe.models.rows import database_of, locked, reject_open_transaction, reread, write_if
 from aa_stripe.money import whole_units
 from aa_stripe.utils import uuid_in
 
@@ -44,6 +44,7 @@ Known: TypeAlias = dict[str, gateway.Refund]
 
 def refund(charge: StripeCharge, amount: int | None) -> gateway.Refund:
     """See ``StripeCharge.refund``."""
+    reject_open_transaction(charge)
     if amount is not None:
         amount = whole_units(amount)
     reread(charge)

@@ -116,8 +116,9 @@ class StripeSubscription(SavesOnlyChanges, StripeBasicModel):
         declined; by default the subscription is created with the status ``incomplete``.
 
         Raises ``StripeMethodNotAllowed`` if the subscription already exists at Stripe or the plan
-        does not, its subclass ``StripeNoActiveCustomer`` if the user has no active customer, and
-        the SDK's errors. If the outcome is unknown, calling again creates no second subscription.
+        does not, its subclass ``StripeNoActiveCustomer`` if the user has no active customer,
+        ``StripeInTransaction`` inside a transaction (see ``STRIPE_TRANSACTIONS``), and the SDK's
+        errors. If the outcome is unknown, calling again creates no second subscription.
         """
         return subscribe(self)
 

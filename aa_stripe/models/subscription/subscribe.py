@@ -15,7 +15,7 @@ from aa_stripe import gateway
 from aa_stripe.exceptions import StripeMethodNotAllowed, StripeNoActiveCustomer
 from aa_stripe.gateway import Meaning
 from aa_stripe.models.customer import StripeCustomer
-from aa_stripe.models.rows import locked, write_if
+from aa_stripe.models.rows import locked, reject_open_transaction, write_if
 from aa_stripe.settings import stripe_settings
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ TAX_KEY = "aa_stripe_tax_percent"
 
 def subscribe(row: StripeSubscription) -> gateway.Subscription:
     """See ``StripeSubscription.create_at_stripe``."""
+    reject_open_transaction(row)
     if row._state.adding or row.changed_fields():
         row.save()
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 
@@ -15,6 +16,9 @@ from aa_stripe.testing.http.response import Response
 from aa_stripe.testing.http.routes import Route
 
 BeforeRequest = Callable[[Request], None]
+# Previews and betas follow the version: 2026-08-26.preview; feature_beta=v1
+_VERSION = re.compile(r"\d{4}-\d{2}-\d{2}(?![^.;])")
+
 AfterRequest = Callable[[Request, Response], None]
 
 
@@ -50,6 +54,7 @@ class Api:
             if stopped is not None:
                 return stopped
         keys.check(self.account, request, route, ids)
+        _check_version(request)
         return self._keys.respond(request, lambda: self._perform(request, route, ids))
 
     def _perform(
@@ -94,6 +99,19 @@ class Api:
             response = faults.garbage(response)
         request.status = response.status
         return response
+
+
+def _check_version(request: Request) -> None:
+    """Raise ``Refusal`` if the version of the API does not look like one of Stripe's.
+
+    Unverified: the status and the type of Stripe's error. Only its message is known.
+    https://github.com/stripe/stripe-java/issues/682
+    """
+    version = request.headers.get("stripe-version")
+    if version is not None and not _VERSION.match(version):
+        raise Refusal(
+            400, "invalid_request_error", f"Invalid Stripe API version: {version}", kept=False
+        )
 
 
 def _stop(plan: Plan, request: Request) -> Response | None:

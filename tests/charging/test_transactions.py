@@ -1,0 +1,150 @@
+"""A payment is not requested inside a transaction, whose rollback would lose the record of it."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import pytest
+from django.db import connection, transaction
+
+from aa_stripe import signals
+from aa_stripe.exceptions import StripeInTransaction, StripeMethodNotAllowed
+from aa_stripe.jobs import charge_pending
+from aa_stripe.models import StripeCharge
+from tests.support.builders import make_charge, make_subscription
+from tests.support.payments import paid, refunds_of
+from tests.support.rows import row_of, values_of
+from tests.support.signals import connected
+from tests.support.transactions import rolled_back
+
+pytestmark = pytest.mark.django_db
+
+#: Each is called with a pending charge, one that is paid, and a subscription.
+REQUESTS = {
+    "charge": lambda charge, charged, subscription: charge.charge(),
+    "charge_if_pending": lambda charge, charged, subscription: charge.charge_if_pending(),
+    "an unsaved charge": lambda charge, charged, subscription: unsaved(charge).charge(),
+    "refund": lambda charge, charged, subscription: charged.refund(300),
+    "refund of everything": lambda charge, charged, subscription: charged.refund(),
+    "subscription": lambda charge, charged, subscription: subscription.create_at_stripe(),
+    "charge_pending": lambda charge, charged, subscription: charge_pending(),
+}
+
+
+def unsaved(charge):
+    return StripeCharge(user=charge.user, amount=500)
+
+
+@pytest.fixture(params=REQUESTS.values(), ids=REQUESTS.keys())
+def request_payment(request, charge, fake):
+    charged = make_charge(charge.user.stripe_customers.get())
+    charged.charge()
+    subscription = make_subscription()
+    fake.requests.clear()
+    return partial(request.param, charge, charged, subscription)
+
+
+def test_a_payment_in_a_transaction_is_refused_before_the_first_request(request_payment, fake):
+    before = [values_of(row) for row in StripeCharge.objects.order_by("pk")]
+
+    with transaction.atomic(), pytest.raises(StripeInTransaction, match=r"on_commit\("):
+        request_payment()
+
+    assert fake.requests == []
+    assert [values_of(row) for row in StripeCharge.objects.order_by("pk")] == before
+
+
+def test_a_payment_in_a_savepoint_is_refused(request_payment, fake):
+    with transaction.atomic(), transaction.atomic(), pytest.raises(StripeInTransaction):
+        request_payment()
+
+    assert fake.requests == []
+
+
+def test_a_site_may_allow_payments_in_transactions(request_payment, fake, settings):
+    settings.STRIPE_TRANSACTIONS = "allow"
+
+    with transaction.atomic():
+        request_payment()
+
+    assert fake.requests != []
+
+
+def test_the_refusal_is_not_taken_for_a_charge_that_is_paid_already():
+    assert not issubclass(StripeInTransaction, StripeMethodNotAllowed)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_charge_after_the_commit_is_collected(fake):
+    with transaction.atomic():
+        charge = make_charge()
+        transaction.on_commit(charge.charge)
+
+    assert row_of(charge).is_charged
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_charge_with_autocommit_off_is_refused(fake):
+    charge = make_charge()
+    fake.requests.clear()
+    transaction.set_autocommit(False)
+    try:
+        with pytest.raises(StripeInTransaction):
+            charge.charge()
+    finally:
+        connection.rollback()
+        transaction.set_autocommit(True)
+
+    assert fake.requests == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_view_with_atomic_requests_is_refused_and_changes_nothing(
+    fake, client, monkeypatch, settings
+):
+    charge = make_charge()
+    monkeypatch.setitem(connection.settings_dict, "ATOMIC_REQUESTS", True)
+    settings.ROOT_URLCONF = "tests.charging.urls"
+    fake.requests.clear()
+
+    with pytest.raises(StripeInTransaction):
+        client.post(f"/pay/{charge.pk}/")
+
+    assert fake.requests == []
+    assert not row_of(charge).is_charged
+
+
+def test_a_receiver_cannot_refund_in_the_transaction_of_its_signal(charge, fake):
+    with (
+        connected(signals.stripe_charge_succeeded, lambda instance, **kwargs: instance.refund(100)),
+        pytest.raises(StripeInTransaction),
+    ):
+        charge.charge()
+
+    assert refunds_of(fake, row_of(charge)) == []
+    assert row_of(charge).signal_due == "succeeded"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_receiver_refunds_after_the_commit(fake):
+    charge = make_charge()
+
+    def refund_later(instance, **kwargs):
+        transaction.on_commit(partial(instance.refund, 100))
+
+    with connected(signals.stripe_charge_succeeded, refund_later):
+        charge.charge()
+
+    assert [made["amount"] for made in refunds_of(fake, row_of(charge))] == [100]
+    assert row_of(charge).amount_refunded == 100
+
+
+def test_what_was_allowed_and_rolled_back_is_found_again_at_once(charge, fake):
+    with rolled_back():
+        charge.charge()
+    assert not row_of(charge).is_charged
+
+    row_of(charge).charge()
+
+    assert len(paid(fake)) == 1
+    assert row_of(charge).is_charged

@@ -1,0 +1,213 @@
+"""Runs against a Stripe that is away, or that is another account than the one of the rows."""
+
+from __future__ import annotations
+
+import pytest
+
+from aa_stripe.models import StripeCharge, StripeCustomer
+from aa_stripe.testing import FakeStripe, Fault
+from tests.support.builders import make_charge, make_customer
+from tests.support.payments import CONFIRM, CREATE, RETRIEVE, paid
+from tests.support.requests import calls, requests_to
+from tests.support.rows import values_of
+from tests.support.signals import collected_signals
+
+pytestmark = pytest.mark.django_db
+
+RETRIEVE_CUSTOMER = "GET /v1/customers/*"
+
+
+@pytest.fixture
+def sent():
+    with collected_signals() as sent:
+        yield sent
+
+
+@pytest.fixture
+def backlog(customer):
+    """Six pending charges; the first one has a payment whose confirmation got no response."""
+    return [make_charge(customer) for _ in range(6)]
+
+
+def lose_confirmation(charge, fake):
+    fake.fail_next(CONFIRM, Fault.REQUEST_LOST)
+    with pytest.raises(Exception, match="Temporary"):
+        charge.charge()
+    charge.refresh_from_db()
+
+
+def states():
+    rows = StripeCharge.objects.order_by("pk")
+    return list(rows.values_list("is_charged", "charge_attempt_failed", "failure_code"))
+
+
+# Another account, another mode, another version
+
+
+def test_a_run_with_the_key_of_another_account_concludes_nothing(backlog, run, sent):
+    before = states()
+
+    with FakeStripe():
+        ran = run("charge_stripe")
+
+    assert ran.status == 1
+    assert "Stopped early: Stripe rejected the API key" in ran.stdout
+    assert ran.stdout.endswith("failed: 3\n")
+    assert "another account or mode" in ran.stdout
+    assert backlog[0].user.stripe_customers.get().stripe_customer_id in ran.stdout
+    assert (states(), sent) == (before, [])
+
+
+def test_the_right_key_collects_after_a_run_with_the_wrong_one(backlog, fake, run):
+    with FakeStripe():
+        run("charge_stripe")
+
+    ran = run("charge_stripe")
+
+    assert ran.status == 0
+    assert len(paid(fake)) == len(backlog)
+
+
+def test_a_payment_that_another_account_does_not_know_is_not_created_again(
+    backlog, fake, run, sent
+):
+    for charge in backlog:
+        lose_confirmation(charge, fake)
+    before = [values_of(charge) for charge in backlog]
+
+    with FakeStripe() as other:
+        ran = run("charge_stripe")
+
+    assert calls(other) == [RETRIEVE, RETRIEVE_CUSTOMER] * 3
+    assert ran.stdout.endswith("failed: 3\n")
+    assert "another account or mode" in ran.stdout
+    assert [row["stripe_payment_intent_id"] for row in map(values_of, backlog)] == [
+        row["stripe_payment_intent_id"] for row in before
+    ]
+    assert sent == []
+
+
+@pytest.mark.parametrize("version", ["2019-2-19", "latest", "2026-08-26dahlia"])
+def test_a_version_of_the_api_that_stripe_does_not_know_concludes_nothing(
+    backlog, run, sent, settings, version
+):
+    before = states()
+    settings.STRIPE_API_VERSION = version
+
+    ran = run("charge_stripe")
+
+    assert ran.status == 1
+    assert ran.stdout.endswith("failed: 3\n")
+    assert f"Invalid Stripe API version: {version}" in ran.stdout
+    assert (states(), sent) == (before, [])
+
+
+def test_a_customer_unknown_to_stripe_does_not_stop_the_others(backlog, fake, run):
+    stranger = StripeCustomer.objects.create(
+        user=make_customer().user, stripe_customer_id="cus_of_another_account"
+    )
+    charge = make_charge(stranger)
+
+    ran = run("charge_stripe")
+
+    assert ran.stdout.endswith("failed: 1\n")
+    assert f"Charge id: {charge.pk}\n" in ran.stdout
+    assert len(paid(fake)) == len(backlog)
+    charge.refresh_from_db()
+    assert (charge.charge_attempt_failed, charge.failure_code) == (False, "")
+
+
+@pytest.mark.parametrize("fault", [Fault.REQUEST_LOST, Fault.ERROR_500_BEFORE])
+def test_without_a_response_about_the_customer_nothing_is_concluded(
+    backlog, fake, run, sent, fault
+):
+    StripeCustomer.objects.update(stripe_customer_id="cus_of_another_account")
+    fake.fail_next(RETRIEVE_CUSTOMER, fault, times=None)
+    before = states()
+
+    ran = run("charge_stripe")
+
+    assert ran.status == 1
+    assert ran.stdout.count("Temporary Stripe API error") == len(backlog)
+    assert (states(), sent) == (before, [])
+
+
+# Stripe is away
+
+
+def test_an_outage_prints_one_traceback_and_one_line_for_each_further_row(
+    backlog, fake, run, caplog
+):
+    fake.fail_next(CREATE, Fault.REQUEST_LOST, times=None)
+
+    ran = run("charge_stripe")
+
+    assert ran.stdout.count("Temporary Stripe API error") == len(backlog)
+    assert ran.stdout.count(f"Exception happened\nCharge id: {backlog[0].pk}\nTraceback") == 1
+    for charge in backlog[1:]:
+        assert f"\nException happened. Charge id: {charge.pk}: " in ran.stdout
+    assert [bool(record.exc_info) for record in caplog.records] == [True] + [False] * 5
+    assert all("Charge id: " in message for message in caplog.messages)
+
+
+def test_errors_of_different_kinds_have_a_traceback_each(backlog, fake, run, caplog):
+    for fault in [Fault.REQUEST_LOST, Fault.ERROR_500_BEFORE, Fault.REQUEST_LOST]:
+        fake.fail_next(CREATE, fault)
+
+    ran = run("charge_stripe")
+
+    assert ran.stdout.endswith("failed: 3\n")
+    assert [bool(record.exc_info) for record in caplog.records] == [True, True, False]
+
+
+@pytest.mark.parametrize(
+    "fault", [Fault.REQUEST_LOST, Fault.ERROR_500_BEFORE, Fault.RATE_LIMITED, Fault.GARBAGE]
+)
+def test_a_run_ends_after_ten_rows_in_a_row_without_a_usable_response(customer, fake, run, fault):
+    for _ in range(12):
+        make_charge(customer)
+    fake.fail_next(CREATE, fault, times=None)
+
+    ran = run("charge_stripe")
+
+    assert ran.status == 1
+    assert "Stopped early: Stripe gave no usable response 10 times in a row.\n" in ran.stdout
+    assert ran.stdout.endswith("failed: 10\n")
+    assert len(requests_to(fake, CREATE)) == 10
+
+
+def test_a_success_in_between_lets_the_run_go_on(customer, fake, run):
+    for _ in range(20):
+        make_charge(customer)
+    fake.fail_next(CONFIRM, Fault.REQUEST_LOST, times=9)
+    creations = []
+
+    def succeed_once(request):
+        if request.path == "/v1/payment_intents":
+            creations.append(request)
+            if len(creations) == 11:
+                fake.fail_next(CONFIRM, Fault.REQUEST_LOST, times=9)
+
+    fake.before_request.append(succeed_once)
+
+    ran = run("charge_stripe")
+
+    assert "Stopped early" not in ran.stdout
+    assert ran.stdout.endswith("failed: 18\n")
+    assert len(paid(fake)) == 2
+
+
+def test_rows_whose_stored_error_is_repeated_do_not_end_the_run(customer, fake, run):
+    """Stripe repeats a 500 for a day, which says nothing about the rows behind these."""
+    for _ in range(10):
+        make_charge(customer)
+    good = make_charge(customer)
+    fake.fail_next(CREATE, Fault.ERROR_500_BEFORE, times=10)
+    run("charge_stripe")
+
+    ran = run("charge_stripe")
+
+    good.refresh_from_db()
+    assert good.is_charged
+    assert "Stopped early" not in ran.stdout
+    assert ran.stdout.endswith("failed: 10\n")
