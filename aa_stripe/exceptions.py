@@ -87,6 +87,12 @@ class StripeWebhookParseError(StripeError):
     details = _("Unable to parse webhook")
 
 
+class StripeWebhookRowMissing(StripeError):
+    """The row of an event does not exist (yet); the event is applied again later."""
+
+    details = _("The row of this event does not exist yet.")
+
+
 class StripeWebhookRefused(StripeError):
     """The delivered body is not an event that Stripe has signed for us; nothing was stored."""
 

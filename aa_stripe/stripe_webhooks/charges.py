@@ -6,16 +6,22 @@ https://docs.stripe.com/payments/payment-intents/verifying-status
 from __future__ import annotations
 
 import logging
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
-from aa_stripe.exceptions import StripeWebhookParseError
+from django.utils import timezone
+
+from aa_stripe.exceptions import StripeWebhookParseError, StripeWebhookRowMissing
 from aa_stripe.models import StripeCharge, StripeWebhook
 from aa_stripe.settings import stripe_settings
 from aa_stripe.stripe_webhooks.base import errors_translated, object_of
 from aa_stripe.webhooks import on
 
 logger = logging.getLogger("aa-stripe")
+
+#: How long after the arrival of an event the transaction that creates its row may still be open.
+TIME_TO_COMMIT = timedelta(hours=1)
 
 
 @on(
@@ -32,7 +38,7 @@ def settle_charge(webhook: StripeWebhook) -> None:
     for charge in charges:
         settle(charge, intent["id"], webhook)
     if not charges and webhook.event_type == "payment_intent.succeeded":
-        _reject_payment_without_row(intent)
+        _reject_payment_without_row(intent, webhook)
 
 
 def settle(charge: StripeCharge, intent_id: str, webhook: StripeWebhook) -> None:
@@ -44,11 +50,19 @@ def settle(charge: StripeCharge, intent_id: str, webhook: StripeWebhook) -> None
     webhook.after_commit(charge.send_due_signals)
 
 
-def _reject_payment_without_row(intent: dict[str, Any]) -> None:
-    """Raise ``StripeWebhookParseError`` if the payment was made for a row that does not exist."""
+def _reject_payment_without_row(intent: dict[str, Any], webhook: StripeWebhook) -> None:
+    """Raise an error if the payment was made for a row that does not exist.
+
+    ``StripeWebhookRowMissing`` while the transaction that creates the row may still be open, then
+    ``StripeWebhookParseError``.
+    """
     uuid = StripeCharge.uuid_of_intent(intent)
     if uuid is None or _is_of_another_site(intent):
         return
+    if timezone.now() - webhook.created < TIME_TO_COMMIT:
+        raise StripeWebhookRowMissing(
+            f"{intent['id']} was paid for the charge {uuid}, which is not committed yet."
+        )
     message = (
         f"{intent['id']} was paid for the charge {uuid}, which does not exist: the transaction "
         "that created it was rolled back, or it was deleted."

@@ -9,6 +9,12 @@ from tests.support.requests import endpoint_of, when_done
 from tests.support.rows import row_of
 
 
+@pytest.fixture(autouse=True)
+def one_connection(settings):
+    """The other process of a test shares our connection, and so its open transaction."""
+    settings.STRIPE_TRANSACTIONS = "allow"
+
+
 @pytest.mark.parametrize("endpoint", [CREATE, CONFIRM])
 def test_a_charge_that_another_worker_adopts_sends_one_signal(charge, fake, sent_signals, endpoint):
     when_done(fake, endpoint, lambda: row_of(charge).charge())

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 from django.db import IntegrityError, transaction
+from django.test.utils import isolate_apps
 from django.utils import timezone
 
 from aa_stripe.exceptions import (
@@ -15,7 +16,9 @@ from aa_stripe.exceptions import (
 )
 from aa_stripe.jobs import apply_webhook
 from aa_stripe.models import StripeWebhook
+from aa_stripe.signals import webhook_pre_parse
 from tests.support.rows import row_of
+from tests.support.signals import connected
 from tests.webhooks.effects import (
     PAYOUT,
     TYPE,
@@ -385,3 +388,25 @@ def test_a_worker_counts_a_rejected_event_as_applied(db, on):
     assert apply_webhook(webhook.pk) is True
 
     assert row_of(webhook).parse_error == "Unable to parse webhook"
+
+
+# Models that a site derives
+
+
+@isolate_apps("aa_stripe")
+def test_a_receiver_of_our_model_hears_the_event_of_a_proxy(db):
+    class Delivery(StripeWebhook):
+        class Meta:
+            app_label = "aa_stripe"
+            proxy = True
+
+    heard = []
+
+    def receive(sender, instance, **kwargs):
+        heard.append((sender, instance))
+
+    webhook = Delivery(id="evt_1", raw_data={"type": "payout.paid", "data": {"object": {}}})
+    with connected(webhook_pre_parse, receive, sender=StripeWebhook):
+        webhook.save()
+
+    assert heard == [(StripeWebhook, webhook)]

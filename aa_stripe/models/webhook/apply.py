@@ -25,7 +25,7 @@ from aa_stripe.exceptions import (
     StripeWebhookAlreadyParsed,
     StripeWebhookParseError,
 )
-from aa_stripe.models.rows import database_of, is_conflict
+from aa_stripe.models.rows import database_of, is_conflict, root_model
 from aa_stripe.signals import webhook_pre_parse
 from aa_stripe.utils import storable_text
 from aa_stripe.webhooks import Handler, registry
@@ -204,15 +204,14 @@ def _handle(webhook: StripeWebhook, using: str) -> Iterator[str]:
 def _handlers_of(webhook: StripeWebhook) -> list[Handler]:
     """Return the signal's receivers as one handler, followed by the registered handlers."""
     handlers = registry.handlers_of(webhook.event_type)
-    return (
-        [_send_pre_parse, *handlers] if webhook_pre_parse.has_listeners(type(webhook)) else handlers
-    )
+    has_receivers = webhook_pre_parse.has_listeners(root_model(webhook))
+    return [_send_pre_parse, *handlers] if has_receivers else handlers
 
 
 def _send_pre_parse(webhook: StripeWebhook) -> None:
     model, separator, action = webhook.event_type.rpartition(".")
     webhook_pre_parse.send(
-        sender=type(webhook),
+        sender=root_model(webhook),
         instance=webhook,
         event_type=webhook.event_type,
         event_model=model if separator else None,
