@@ -45,6 +45,7 @@ from stripe.params import (
     PaymentIntentConfirmParams,
     PaymentIntentCreateParams,
     PaymentIntentListParams,
+    PaymentIntentSearchParams,
     PaymentIntentUpdateParams,
     PlanCreateParams,
     RefundCreateParams,
@@ -349,6 +350,20 @@ def payment_intents(customer_id: str, created_since: int) -> Iterator[PaymentInt
         "expand": ["data.latest_charge"],
     }
     return _client().v1.payment_intents.list(params).auto_paging_iter()
+
+
+def search_payment_intents(metadata_key: str, value: str) -> Iterator[str]:
+    """Yield the ids of the intents of all customers with ``value`` in their metadata.
+
+    The search finds a new intent after about a minute, and shows its status as it was then.
+    https://docs.stripe.com/search#data-freshness
+    """
+    params: PaymentIntentSearchParams = {
+        "query": f"metadata['{metadata_key}']:'{value}'",
+        "limit": PAGE_SIZE,
+    }
+    for found in _client().v1.payment_intents.search(params).auto_paging_iter():
+        yield found.id
 
 
 # Charges and refunds: https://docs.stripe.com/api/refunds

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from datetime import timedelta
 from functools import partial
 
 import pytest
+import stripe
 from django.db import connection, transaction
 
-from aa_stripe import signals
-from aa_stripe.exceptions import StripeInTransaction, StripeMethodNotAllowed
+from aa_stripe import gateway, signals
+from aa_stripe.exceptions import StripeInternalError, StripeInTransaction, StripeMethodNotAllowed
 from aa_stripe.jobs import charge_pending
-from aa_stripe.models import StripeCharge
-from tests.support.builders import make_charge, make_subscription
-from tests.support.payments import paid, refunds_of
+from aa_stripe.models import StripeCharge, StripeCustomer
+from tests.support.builders import make_charge, make_customer, make_subscription
+from tests.support.clock import let_pass
+from tests.support.payments import intents, paid, refunds_of
 from tests.support.rows import row_of, values_of
 from tests.support.signals import connected
 from tests.support.transactions import rolled_back
@@ -148,3 +152,82 @@ def test_what_was_allowed_and_rolled_back_is_found_again_at_once(charge, fake):
 
     assert len(paid(fake)) == 1
     assert row_of(charge).is_charged
+
+
+# What was allowed and rolled back, and found again
+
+
+def delete_customer(charge):
+    """Delete the payer at Stripe; the user gets a new customer."""
+    for customer in charge.user.stripe_customers.all():
+        stripe.Customer.delete(customer.stripe_customer_id)
+        StripeCustomer.objects.filter(pk=customer.pk).update(is_active=False)
+    make_customer(charge.user)
+
+
+def change_user(charge):
+    StripeCharge.objects.filter(pk=charge.pk).update(user=make_customer().user)
+
+
+def delete_customer_and_row(charge):
+    delete_customer(charge)
+    StripeCustomer.objects.filter(is_active=False).delete()
+
+
+on_each_change = pytest.mark.parametrize(
+    "change", [delete_customer, change_user, delete_customer_and_row]
+)
+
+
+@on_each_change
+@pytest.mark.parametrize("hours", [0, 12, 25])
+@pytest.mark.parametrize("transactions", ["allow", "forbid"])
+def test_a_payment_that_was_rolled_back_is_found_though_another_customer_would_pay_now(
+    charge, fake, settings, change, hours, transactions
+):
+    with rolled_back():
+        charge.charge()
+    change(charge)
+    settings.STRIPE_TRANSACTIONS = transactions
+    let_pass(fake, timedelta(hours=hours))
+
+    with suppress(StripeInternalError):  # the search does not find it in its first minute
+        row_of(charge).charge()
+    let_pass(fake, timedelta(hours=25))
+    if not row_of(charge).is_charged:
+        row_of(charge).charge()
+
+    [intent] = paid(fake)
+    row = row_of(charge)
+    assert row.is_charged
+    assert (row.amount, row.stripe_charge_id) == (1000, intent["latest_charge"])
+
+
+@on_each_change
+def test_the_customer_of_a_found_payment_is_not_the_one_of_today(charge, fake, change):
+    with rolled_back():
+        charge.charge()
+    payer = paid(fake)[0]["customer"]
+    change(charge)
+    let_pass(fake, timedelta(hours=25))
+
+    row_of(charge).charge()
+
+    known = StripeCustomer.objects.filter(stripe_customer_id=payer).first()
+    assert known is None or row_of(charge).customer == known
+
+
+def test_without_a_search_and_with_a_refused_list_nothing_is_created(charge, fake, monkeypatch):
+    with rolled_back():
+        charge.charge()
+    delete_customer(charge)
+    let_pass(fake, timedelta(hours=25))
+
+    def refuse(key, value):
+        raise stripe.InvalidRequestError("Not in India.", param=None, http_status=400)
+
+    monkeypatch.setattr(gateway, "search_payment_intents", refuse)
+    with pytest.raises(StripeInternalError):
+        row_of(charge).charge()
+
+    assert len(intents(fake)) == 1

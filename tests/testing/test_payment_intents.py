@@ -380,10 +380,14 @@ def test_a_listed_intent_has_its_metadata(api):
     assert api.payment_intents.list().data[0].metadata["uuid"] == "1"
 
 
-def test_the_intents_of_a_deleted_customer_are_still_listed(api, intent, customer):
+def test_the_intents_of_a_deleted_customer_are_not_listed_by_customer(api, intent, customer):
     api.customers.delete(customer.id)
 
-    assert [each.id for each in api.payment_intents.list({"customer": customer.id})] == [intent.id]
+    with pytest.raises(stripe.InvalidRequestError) as raised:
+        api.payment_intents.list({"customer": customer.id})
+
+    assert (raised.value.http_status, raised.value.code) == (400, "resource_missing")
+    assert [each.id for each in api.payment_intents.list()] == [intent.id]
 
 
 def test_listing_the_intents_of_an_unknown_customer_is_refused(api):

@@ -6,7 +6,7 @@ import pytest
 
 from aa_stripe.exceptions import StripeInternalError
 from aa_stripe.models import StripeCharge
-from aa_stripe.models.charge.intent import UUID_KEY
+from aa_stripe.models.charge.search import UUID_KEY
 from aa_stripe.testing import Fault
 from tests.support.payments import CONFIRM, paid
 from tests.support.rows import row_of

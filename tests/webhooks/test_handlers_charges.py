@@ -21,7 +21,7 @@ from aa_stripe.exceptions import (
 )
 from aa_stripe.jobs import charge_pending, process_webhooks
 from aa_stripe.models import StripeCharge, StripeWebhook
-from aa_stripe.models.charge.intent import UUID_KEY
+from aa_stripe.models.charge.search import UUID_KEY
 from aa_stripe.stripe_webhooks import charges as handlers
 from aa_stripe.testing import Fault
 from aa_stripe.testing.webhooks import event as make_event

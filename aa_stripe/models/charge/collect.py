@@ -24,7 +24,15 @@ from aa_stripe.models.charge.intent import (
     required_amount,
 )
 from aa_stripe.models.customer import StripeCustomer
-from aa_stripe.models.rows import locked, reject_open_transaction, reread, root_model, write_if
+from aa_stripe.models.rows import (
+    locked,
+    reject_open_transaction,
+    reread,
+    root_model,
+    stored,
+    write_if,
+)
+from aa_stripe.settings import ALLOW, stripe_settings
 from aa_stripe.signals import stripe_charge_card_exception, stripe_charge_requires_action
 
 if TYPE_CHECKING:
@@ -90,12 +98,17 @@ def _begin(charge: StripeCharge, only_pending: bool) -> bool:
 def _pay(charge: StripeCharge, metadata: dict[str, str]) -> gateway.PaymentIntent:
     """Return the row's intent, which is paid or in a ``WAITING`` state; raise Stripe's error."""
     try:
-        return _attempt(charge, metadata, look_first=charge.key_may_be_forgotten())
+        return _attempt(charge, metadata, look_first=_may_have_lost_an_intent(charge))
     except gateway.StripeError as error:
         if gateway.meaning_of(error) is not Meaning.OUTDATED:
             raise
     # Another worker was faster, or an earlier attempt used the key with other parameters.
     return _attempt(charge, metadata, look_first=True)
+
+
+def _may_have_lost_an_intent(charge: StripeCharge) -> bool:
+    """Return whether the row may have an intent at Stripe that its idempotency key cannot find."""
+    return charge.key_may_be_forgotten() or stripe_settings.TRANSACTIONS == ALLOW
 
 
 def _attempt(
@@ -199,8 +212,7 @@ def _customer_of(charge: StripeCharge, intent: gateway.PaymentIntent) -> StripeC
     """Return the intent's customer, which need not be the user's latest any more."""
     if charge.customer is not None and charge.customer.stripe_customer_id == intent.customer:
         return charge.customer
-    known = StripeCustomer.objects.filter(user_id=charge.user_id)
-    return known.filter(stripe_customer_id=intent.customer).last()
+    return stored(StripeCustomer).filter(stripe_customer_id=intent.customer).last()
 
 
 def _write(charge: StripeCharge, expected: dict[str, Any], values: dict[str, Any]) -> bool:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, cast
 
 from aa_stripe import gateway
@@ -17,17 +16,12 @@ from aa_stripe.exceptions import (
     StripeNoActiveCustomer,
     StripeWrongAccount,
 )
+from aa_stripe.models.charge.search import UUID_KEY, search
 from aa_stripe.models.customer import StripeCustomer
 from aa_stripe.models.rows import locked
 
 if TYPE_CHECKING:
     from aa_stripe.models.charge.model import StripeCharge
-
-#: How far Stripe's clock and ours may differ.
-CLOCK_SKEW = timedelta(hours=1)
-
-#: In the metadata of every intent: the ``uuid`` of the charge that it pays.
-UUID_KEY = "aa_stripe_charge_uuid"
 
 #: In the metadata of an intent that we cancel in order to replace it.
 REPLACED_KEY = "aa_stripe_replaced"
@@ -134,7 +128,7 @@ def _find(charge: StripeCharge, *, look_first: bool) -> gateway.PaymentIntent | 
         if charge.stripe_payment_intent_id:
             intent = gateway.retrieve_payment_intent(charge.stripe_payment_intent_id)
         if look_first and (intent is None or intent.status == "canceled"):
-            return _search(charge) or intent
+            return search(charge) or intent
     return intent
 
 
@@ -162,35 +156,6 @@ def _reject_other_account(charge: StripeCharge, error: gateway.StripeError) -> N
         ) from error
 
 
-def _search(charge: StripeCharge) -> gateway.PaymentIntent | None:
-    """Return the intent with the row's ``uuid`` in its metadata.
-
-    Of several, prefer one that is paid, then one that can still be paid.
-    """
-    found = [
-        intent
-        for customer_id in StripeCustomer.stripe_ids_of(charge.user_id)
-        for intent in _intents_of(customer_id, since=charge.created - CLOCK_SKEW)
-        if gateway.metadata_of(intent).get(UUID_KEY) == str(charge.uuid)
-    ]
-    return min(found, key=_rank, default=None)
-
-
-def _intents_of(customer_id: str, since: datetime) -> Iterator[gateway.PaymentIntent]:
-    """Yield the customer's intents; none if it belongs to another account or mode."""
-    try:
-        yield from gateway.payment_intents(customer_id, int(since.timestamp()))
-    except gateway.InvalidRequestError as error:
-        if error.code != "resource_missing":
-            raise
-
-
-def _rank(intent: gateway.PaymentIntent) -> int:
-    if intent.status == "succeeded":
-        return 0
-    return 2 if intent.status == "canceled" else 1
-
-
 # Creating and replacing it
 
 
@@ -209,7 +174,7 @@ def _create(
         return created
     # An earlier attempt created and canceled it, and the row has lost the id of its successor.
     with _reading(charge):
-        found = _search(charge)
+        found = search(charge)
     return created if found is None or found.status == "canceled" else found
 
 

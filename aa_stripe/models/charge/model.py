@@ -16,8 +16,8 @@ from aa_stripe import gateway
 from aa_stripe.models.amount import SmallestUnitField
 from aa_stripe.models.base import USER_MODEL, SavesOnlyChanges, StripeBasicModel
 from aa_stripe.models.charge.collect import announce_failure, collect
-from aa_stripe.models.charge.intent import UUID_KEY
 from aa_stripe.models.charge.refunds import refund, settle_refunds, take_over_refunds
+from aa_stripe.models.charge.search import UUID_KEY
 from aa_stripe.models.charge.settle import settle
 from aa_stripe.models.customer import StripeCustomer
 from aa_stripe.models.rows import database_of, reread, stored, write_if

@@ -116,6 +116,11 @@ ROUTES = (
     Route("GET /v1/payment_intents", payment_intents.list_all, "PaymentIntentListParams"),
     Route("POST /v1/payment_intents", payment_intents.create, "PaymentIntentCreateParams"),
     Route(
+        "GET /v1/payment_intents/search",
+        payment_intents.search,
+        "PaymentIntentSearchParams",
+    ),
+    Route(
         "GET /v1/payment_intents/*", payment_intents.retrieve, "PaymentIntentRetrieveParams", True
     ),
     Route("POST /v1/payment_intents/*", payment_intents.update, "PaymentIntentUpdateParams"),
