@@ -61,6 +61,20 @@ def reread(row: models.Model) -> None:
     row.refresh_from_db(using=database_of(row))
 
 
+def related(row: models.Model, name: str) -> Any:
+    """Return the object that the foreign key ``name`` refers to; ``None`` if there is none.
+
+    Plain attribute access may read it from a replica. Like that, it is read once and then kept.
+    """
+    field: Any = row._meta.get_field(name)
+    key = getattr(row, field.attname)
+    if key is not None and not field.is_cached(row):
+        model = field.related_model
+        found = model._base_manager.using(database_of(model)).filter(pk=key).first()
+        field.set_cached_value(row, found)
+    return getattr(row, name)
+
+
 def reject_open_transaction(row: models.Model | type[models.Model]) -> None:
     """Raise ``StripeInTransaction`` if what is written now could still be rolled back.
 

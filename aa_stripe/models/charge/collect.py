@@ -27,6 +27,7 @@ from aa_stripe.models.customer import StripeCustomer
 from aa_stripe.models.rows import (
     locked,
     reject_open_transaction,
+    related,
     reread,
     root_model,
     stored,
@@ -88,7 +89,7 @@ def _begin(charge: StripeCharge, only_pending: bool) -> bool:
         customer = StripeCustomer.latest_active(charge.user_id)
         if customer is None and not charge.stripe_payment_intent_id:
             raise StripeNoActiveCustomer
-        charge.customer = customer or charge.customer
+        charge.customer = customer or related(charge, "customer")
         charge.charge_attempt_failed = False
         if charge.changed_fields():
             charge.save()
@@ -210,8 +211,9 @@ def write_success(charge: StripeCharge, intent: gateway.PaymentIntent) -> gatewa
 
 def _customer_of(charge: StripeCharge, intent: gateway.PaymentIntent) -> StripeCustomer | None:
     """Return the intent's customer, which need not be the user's latest any more."""
-    if charge.customer is not None and charge.customer.stripe_customer_id == intent.customer:
-        return charge.customer
+    customer: StripeCustomer | None = related(charge, "customer")
+    if customer is not None and customer.stripe_customer_id == intent.customer:
+        return customer
     return stored(StripeCustomer).filter(stripe_customer_id=intent.customer).last()
 
 

@@ -18,7 +18,7 @@ from aa_stripe.exceptions import (
 )
 from aa_stripe.models.charge.search import UUID_KEY, search
 from aa_stripe.models.customer import StripeCustomer
-from aa_stripe.models.rows import locked
+from aa_stripe.models.rows import locked, related
 
 if TYPE_CHECKING:
     from aa_stripe.models.charge.model import StripeCharge
@@ -114,9 +114,10 @@ def required_amount(charge: StripeCharge) -> int:
 
 def _customer(charge: StripeCharge) -> StripeCustomer:
     """Return the customer chosen when collecting began; raise if it is no longer active."""
-    if charge.customer is None or not charge.customer.is_active:
+    customer: StripeCustomer | None = related(charge, "customer")
+    if customer is None or not customer.is_active:
         raise StripeNoActiveCustomer
-    return charge.customer
+    return customer
 
 
 # Finding the intent
@@ -146,9 +147,10 @@ def _reading(charge: StripeCharge) -> Iterator[None]:
 
 def _reject_other_account(charge: StripeCharge, error: gateway.StripeError) -> None:
     """Raise ``StripeWrongAccount`` if Stripe does not know the customer of the charge either."""
-    if error.code != "resource_missing" or charge.customer is None:
+    customer = related(charge, "customer")
+    if error.code != "resource_missing" or customer is None:
         return
-    customer_id = charge.customer.stripe_customer_id
+    customer_id = customer.stripe_customer_id
     if gateway.find_customer(customer_id) is None:
         raise StripeWrongAccount(
             f"Stripe does not know the customer {customer_id}: the API key belongs to another "

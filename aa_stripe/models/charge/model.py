@@ -20,7 +20,7 @@ from aa_stripe.models.charge.refunds import refund, settle_refunds, take_over_re
 from aa_stripe.models.charge.search import UUID_KEY
 from aa_stripe.models.charge.settle import settle
 from aa_stripe.models.customer import StripeCustomer
-from aa_stripe.models.rows import database_of, reread, stored, write_if
+from aa_stripe.models.rows import database_of, related, reread, stored, write_if
 from aa_stripe.settings import default_currency, stripe_settings
 from aa_stripe.signals import stripe_charge_refunded, stripe_charge_succeeded
 from aa_stripe.utils import uuid_in
@@ -231,7 +231,7 @@ class StripeCharge(SavesOnlyChanges, StripeBasicModel):
             "object_id": self.object_id,
             "content_type_id": self.content_type_id,
             "origin": stripe_settings.PAYMENT_ORIGIN,
-            "member_uuid": getattr(self.user, "uuid", None),
+            "member_uuid": getattr(related(self, "user"), "uuid", None),
             "payment_uuid": payment_uuid,
             "idempotency_key": idempotency_key,
         }

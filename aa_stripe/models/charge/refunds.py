@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeAlias
 
-from django.db import transaction
+from django.db import models, transaction
 from django.utils import timezone
 
 from aa_stripe import gateway
@@ -83,7 +83,7 @@ def take_over_refunds(charge: StripeCharge) -> None:
     """See ``StripeCharge.take_over_refunds``."""
     known = sync_refunds(charge)
     _restore(charge, known)
-    for row in charge.refunds.filter(status=StripeRefund.STATUS_UNKNOWN):
+    for row in _orders(charge).filter(status=StripeRefund.STATUS_UNKNOWN):
         made = _found(row, known)
         if made is not None:
             _record(row, made)
@@ -119,6 +119,10 @@ def _usable_responses() -> Iterator[None]:
         raise
 
 
+def _orders(charge: StripeCharge) -> models.QuerySet[StripeRefund]:
+    return charge.refunds.db_manager(database_of(charge)).all()
+
+
 # Recording the sum and the refunds
 
 
@@ -140,7 +144,7 @@ def _write(charge: StripeCharge, known: Known, **others: str) -> bool:
     }
     if not write_if(charge, as_read, {**values, **others}):
         return False
-    for row in charge.refunds.exclude(stripe_refund_id=""):
+    for row in _orders(charge).exclude(stripe_refund_id=""):
         made = known.get(row.stripe_refund_id)
         if made is not None and made.status != row.status:
             _record(row, made)
@@ -164,7 +168,7 @@ def _record(row: StripeRefund, made: gateway.Refund) -> None:
 def _finish(charge: StripeCharge, known: Known) -> list[tuple[StripeRefund, gateway.Refund]]:
     """Finish the refunds whose outcome is unknown; return those that Stripe made."""
     finished = []
-    for row in charge.refunds.filter(status=StripeRefund.STATUS_UNKNOWN):
+    for row in _orders(charge).filter(status=StripeRefund.STATUS_UNKNOWN):
         try:
             finished.append((row, _send(row, known)))
         except gateway.InvalidRequestError:
@@ -189,7 +193,7 @@ def _repeated(
 def _restore(charge: StripeCharge, known: Known) -> list[tuple[StripeRefund, gateway.Refund]]:
     """Recreate the rows of refunds that were lost in a rollback; return them."""
     restored = []
-    uuids = set(charge.refunds.values_list("uuid", flat=True))
+    uuids = set(_orders(charge).values_list("uuid", flat=True))
     for made in known.values():
         uuid = uuid_in(gateway.metadata_of(made), UUID_KEY)
         if uuid is None or uuid in uuids:
@@ -263,10 +267,8 @@ def _record_with_sum(row: StripeRefund, made: gateway.Refund, known: Known) -> b
 
 
 def _found(row: StripeRefund, known: Known) -> gateway.Refund | None:
-    for made in known.values():
-        if uuid_in(gateway.metadata_of(made), UUID_KEY) == row.uuid:
-            return made
-    return None
+    ours = (it for it in known.values() if uuid_in(gateway.metadata_of(it), UUID_KEY) == row.uuid)
+    return next(ours, None)
 
 
 def _recount(charge: StripeCharge) -> None:

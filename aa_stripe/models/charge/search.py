@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from aa_stripe import gateway
 from aa_stripe.exceptions import StripeInternalError
 from aa_stripe.models.customer import StripeCustomer
+from aa_stripe.models.rows import related
 
 if TYPE_CHECKING:
     from aa_stripe.models.charge.model import StripeCharge
@@ -46,8 +47,9 @@ def search(charge: StripeCharge) -> gateway.PaymentIntent | None:
 def _customer_ids(charge: StripeCharge) -> Iterable[str]:
     """Return Stripe's ids of the row's customer and of all that its user has ever had."""
     ids = dict.fromkeys(StripeCustomer.stripe_ids_of(charge.user_id))
-    if charge.customer is not None and charge.customer.stripe_customer_id:
-        ids[charge.customer.stripe_customer_id] = None
+    customer = related(charge, "customer")
+    if customer is not None and customer.stripe_customer_id:
+        ids[customer.stripe_customer_id] = None
     return ids
 
 

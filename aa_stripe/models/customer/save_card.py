@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy as _
 
 from aa_stripe import gateway
 from aa_stripe.exceptions import StripeMethodNotAllowed
+from aa_stripe.models.rows import related
 
 if TYPE_CHECKING:
     from aa_stripe.models.customer.model import StripeCustomer
@@ -22,7 +23,8 @@ UUID_KEY = "aa_stripe_customer_uuid"
 def create_with_card(customer: StripeCustomer, description: str | None = None) -> None:
     """Create the customer at Stripe with its card and save the id; nothing else is read yet."""
     if description is None:
-        description = f"{customer.user} id: {customer.user.pk}"
+        user = related(customer, "user")
+        description = f"{user} id: {user.pk}"
     params: gateway.CustomerCreateParams = {
         "description": description,
         "metadata": {UUID_KEY: str(customer.uuid)},

@@ -15,7 +15,7 @@ from aa_stripe import gateway
 from aa_stripe.exceptions import StripeMethodNotAllowed, StripeNoActiveCustomer
 from aa_stripe.gateway import Meaning
 from aa_stripe.models.customer import StripeCustomer
-from aa_stripe.models.rows import locked, reject_open_transaction, write_if
+from aa_stripe.models.rows import locked, reject_open_transaction, related, reread, write_if
 from aa_stripe.settings import stripe_settings
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def subscribe(row: StripeSubscription) -> gateway.Subscription:
     except gateway.StripeError as error:
         if gateway.meaning_of(error) in {Meaning.DECLINED, Meaning.REFUSED}:
             write_if(row, {"refusals": row.refusals}, {"refusals": row.refusals + 1})
-            row.refresh_from_db()
+            reread(row)
         raise
     return subscription
 
@@ -50,7 +50,7 @@ def subscribe(row: StripeSubscription) -> gateway.Subscription:
 def _reject_created(row: StripeSubscription) -> None:
     if row.is_created_at_stripe:
         raise StripeMethodNotAllowed
-    if not row.plan.stripe_plan_id:
+    if not related(row, "plan").stripe_plan_id:
         raise StripeMethodNotAllowed("The plan is not created at Stripe.")
 
 
@@ -90,17 +90,18 @@ def _search(row: StripeSubscription) -> gateway.Subscription | None:
 
 
 def _params(row: StripeSubscription, customer: StripeCustomer) -> gateway.SubscriptionCreateParams:
+    plan, coupon = related(row, "plan"), related(row, "coupon")
     params: gateway.SubscriptionCreateParams = {
         "customer": customer.stripe_customer_id,
-        "items": [{"price": row.plan.stripe_plan_id}],
+        "items": [{"price": plan.stripe_plan_id}],
         "metadata": {**row.metadata, UUID_KEY: str(row.uuid)},
         "off_session": True,
         "payment_behavior": stripe_settings.SUBSCRIPTION_PAYMENT_BEHAVIOR,
     }
-    if row.plan.trial_period_days:
+    if plan.trial_period_days:
         params["trial_from_plan"] = True
-    if row.coupon is not None:
-        params["discounts"] = [{"coupon": row.coupon.coupon_id}]
+    if coupon is not None:
+        params["discounts"] = [{"coupon": coupon.coupon_id}]
     if row.tax_percent:
         params["default_tax_rates"] = [_tax_rate(row.tax_percent).id]
     return params
