@@ -141,7 +141,7 @@ def write_if(row: models.Model, expected: dict[str, Any], values: dict[str, Any]
     with transaction.atomic(using=using):
         if connections[using].features.has_select_for_update:
             _lock(row, using)
-        return _own(row, using).filter(**expected).update(**values) == 1
+        return own_row(row, using).filter(**expected).update(**values) == 1
 
 
 def write_unchanged(
@@ -176,18 +176,18 @@ def is_conflict(error: BaseException) -> bool:
 
 
 def _lock(row: models.Model, using: str) -> None:
-    _own(row, using).select_for_update().values_list("pk").first()
+    own_row(row, using).select_for_update().values_list("pk").first()
 
 
-def _own(row: models.Model, using: str) -> models.QuerySet[Any]:
-    """Return the row in the table of the app's own model.
+def own_row(row: models.Model, using: str | None = None) -> models.QuerySet[Any]:
+    """Return the row in the table of the app's own model, by default where it is written to.
 
     If Django updated a subclass with a table of its own, it would first read and then write. Such
     a subclass may have another primary key.
     """
     model = root_model(row)
     key = model._meta.pk.attname
-    return model._base_manager.using(using).filter(pk=getattr(row, key))
+    return model._base_manager.using(using or database_of(row)).filter(pk=getattr(row, key))
 
 
 # Iteration over a table of any size

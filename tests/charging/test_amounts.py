@@ -42,6 +42,20 @@ def test_a_charge_is_not_saved_with_an_amount_that_is_not_whole(amount):
 
 
 @on_each_amount
+@pytest.mark.parametrize("is_charged", [False, True])
+def test_an_existing_charge_is_not_saved_with_an_amount_that_is_not_whole(amount, is_charged):
+    charge = make_charge()
+    if is_charged:
+        charge.charge()
+    charge.amount = amount
+
+    with not_saved():
+        charge.save()
+
+    assert StripeCharge.objects.get().amount == 1000
+
+
+@on_each_amount
 def test_nothing_is_collected_for_an_amount_that_is_not_whole(fake, amount):
     charge = make_charge()
     charge.amount = amount

@@ -8,11 +8,13 @@ from uuid import UUID
 
 from django.contrib.contenttypes.fields import GenericForeignKey
 from django.contrib.contenttypes.models import ContentType
-from django.db import models, transaction
+from django.db import connections, models, transaction
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from model_utils import FieldTracker
 
 from aa_stripe import gateway
+from aa_stripe.exceptions import StripeMethodNotAllowed
 from aa_stripe.models.amount import SmallestUnitField
 from aa_stripe.models.base import USER_MODEL, SavesOnlyChanges, StripeBasicModel
 from aa_stripe.models.charge.collect import announce_failure, collect
@@ -20,13 +22,21 @@ from aa_stripe.models.charge.refunds import refund, settle_refunds, take_over_re
 from aa_stripe.models.charge.search import UUID_KEY
 from aa_stripe.models.charge.settle import settle
 from aa_stripe.models.customer import StripeCustomer
-from aa_stripe.models.rows import database_of, related, reread, stored, write_if
+from aa_stripe.models.rows import database_of, own_row, related, reread, stored, write_if
 from aa_stripe.settings import default_currency, stripe_settings
 from aa_stripe.signals import stripe_charge_refunded, stripe_charge_succeeded
 from aa_stripe.utils import uuid_in
 
 #: The signals that ``signal_due`` may name, in the order in which they are sent.
 DUE_SIGNALS = {"succeeded": stripe_charge_succeeded, "refunded": stripe_charge_refunded}
+
+#: The fields, with their columns, that do not change any more once the money is collected.
+TERMS = {
+    "amount": "amount",
+    "currency": "currency",
+    "customer": "customer_id",
+    "user": "user_id",
+}
 
 
 class StripeChargeQuerySet(models.QuerySet["StripeCharge"]):
@@ -103,6 +113,40 @@ class StripeCharge(SavesOnlyChanges, StripeBasicModel):
         if "token" in kwargs:
             kwargs["customer"] = kwargs.pop("token")
         super().__init__(*args, **kwargs)
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Save the row; of an existing row, only the changed fields.
+
+        Raises ``StripeMethodNotAllowed``, and writes nothing, if the row is charged and its amount,
+        currency, customer or user would change. The object may have been read before the payment.
+        """
+        written = self.written_fields(*args, **kwargs)
+        columns = [column for name, column in TERMS.items() if written & {name, column}]
+        if not columns:
+            super().save(*args, **kwargs)
+            return
+        using = kwargs.get("using") or database_of(self)
+        with transaction.atomic(using=using):
+            self._reject_other_terms(columns, using)
+            super().save(*args, **kwargs)
+
+    def _reject_other_terms(self, columns: list[str], using: str) -> None:
+        """Raise ``StripeMethodNotAllowed`` if the row is charged on other terms.
+
+        The UPDATE also locks the row, so that it is not charged before it is saved.
+        """
+        as_it_is = models.Q(**{column: self._as_saved(column, using) for column in columns})
+        row = own_row(self, using)
+        may_be_saved = row.filter(models.Q(is_charged=False) | as_it_is)
+        if not may_be_saved.update(updated=timezone.now()) and row.exists():
+            raise StripeMethodNotAllowed(
+                f"The charge is collected: its {', '.join(columns)} cannot change any more."
+            )
+
+    def _as_saved(self, column: str, using: str) -> Any:
+        """Return the value that ``save()`` writes. Raises ``StripeMoneyError`` as it does."""
+        field: Any = self._meta.get_field(column)
+        return field.get_db_prep_save(getattr(self, column), connections[using])
 
     @property
     def token(self) -> StripeCustomer | None:
