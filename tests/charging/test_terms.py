@@ -82,6 +82,14 @@ def test_other_fields_of_a_charged_row_can_be_saved(charged):
     assert (row.comment, row.description, row.amount) == ("Thank you", "For stuff", 1000)
 
 
+def test_the_fields_to_save_may_be_named_by_a_generator(charge):
+    charge.amount, charge.comment = 1500, "edited"
+
+    charge.save(update_fields=(name for name in ["amount", "comment"]))
+
+    assert (row_of(charge).amount, row_of(charge).comment) == (1500, "edited")
+
+
 def test_the_terms_can_be_changed_before_the_payment(charge, fake):
     charge.amount, charge.currency = 1500, "eur"
     charge.save()

@@ -120,6 +120,8 @@ class StripeCharge(SavesOnlyChanges, StripeBasicModel):
         Raises ``StripeMethodNotAllowed``, and writes nothing, if the row is charged and its amount,
         currency, customer or user would change. The object may have been read before the payment.
         """
+        if kwargs.get("update_fields") is not None:
+            kwargs["update_fields"] = frozenset(kwargs["update_fields"])  # read twice
         written = self.written_fields(*args, **kwargs)
         columns = [column for name, column in TERMS.items() if written & {name, column}]
         if not columns:
