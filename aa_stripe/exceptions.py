@@ -46,12 +46,17 @@ class StripeInternalError(StripeError):
     details = _("Temporary Stripe API error")
 
 
-class StripeWrongAccount(StripeError):
-    """Stripe knows neither the object that a request named nor its customer.
+class StripeUnknownCustomer(StripeError):
+    """Stripe does not know the customer of a row; nothing is recorded on the row.
 
-    The API key belongs to another account, or to another mode (live or test), than the one that
-    created them. Nothing is recorded on the row.
+    The customer belongs to another account, or to another mode (live or test), than the API key.
     """
+
+    details = _("Stripe does not know the customer.")
+
+
+class StripeWrongAccount(StripeUnknownCustomer):
+    """Stripe does not know the site's newest other customer either: the API key is wrong."""
 
     details = _("The API key belongs to another Stripe account or mode than the customer.")
 

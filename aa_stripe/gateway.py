@@ -199,11 +199,6 @@ def _is_about_our_account(error: InvalidRequestError) -> bool:
     return str(error.user_message or "").startswith("Invalid Stripe API version")
 
 
-def was_replayed(error: StripeError) -> bool:
-    """Return whether the error is the stored response of an earlier request with the same key."""
-    return _says_replayed(error.headers or {})
-
-
 def is_unexpected_state(error: StripeError) -> bool:
     """Return whether Stripe rejected the request because of the payment intent's state."""
     return error.code == "payment_intent_unexpected_state"
@@ -630,10 +625,7 @@ def _found(retrieve: Callable[[str], T], id: str) -> T | None:
 
 def _is_replayed(response: StripeObject) -> bool:
     """Return whether Stripe has replayed the stored response of the same idempotency key."""
-    return _says_replayed(response.last_response.headers if response.last_response else {})
-
-
-def _says_replayed(headers: Mapping[str, str]) -> bool:
+    headers = response.last_response.headers if response.last_response else {}
     return {name.lower(): value for name, value in headers.items()}.get(
         "idempotent-replayed"
     ) == "true"

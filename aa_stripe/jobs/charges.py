@@ -8,7 +8,7 @@ from django.db.models import Exists, OuterRef, QuerySet
 
 from aa_stripe.exceptions import StripeMethodNotAllowed, StripeNoActiveCustomer
 from aa_stripe.jobs.pace import at_rate
-from aa_stripe.jobs.report import SETTLED_MEANWHILE, Outcome, Report
+from aa_stripe.jobs.report import SETTLED_MEANWHILE, WAITING, Outcome, Report
 from aa_stripe.jobs.run import Run, Watcher
 from aa_stripe.models import StripeCharge, StripeChargeQuerySet, StripeCustomer
 from aa_stripe.models.rows import in_order, reject_open_transaction, stored
@@ -25,7 +25,6 @@ WOULD_SETTLE_REFUNDS = "refunds of an earlier run would be settled"
 # Reasons in the report why a charge is skipped.
 NO_AMOUNT = "no amount"
 NO_CUSTOMER = "no active customer"
-WAITING = "waiting for the bank or for its capture"
 
 
 def charge_pending(

@@ -10,8 +10,14 @@ from typing import TypeAlias
 #: Why a row is skipped that was pending when it was listed and no longer is.
 SETTLED_MEANWHILE = "already settled by another process"
 
-#: The type and the place of an error and of each of its causes.
-Kind: TypeAlias = tuple[tuple[type[BaseException], object], ...]
+#: The type of an error and the lines that it went through, and those of each of its causes.
+Kind: TypeAlias = tuple[tuple[str, tuple[tuple[str, int], ...]], ...]
+
+#: An error may be among its own causes.
+MAX_CAUSES = 10
+
+#: Why a row is skipped whose payment Stripe has not concluded.
+WAITING = "waiting for the bank or for its capture"
 
 
 @dataclass(frozen=True)
@@ -34,8 +40,8 @@ class Outcome:
 class Failure:
     """A row that failed: its ``label``, the error's message and its traceback.
 
-    ``traceback`` is ``""`` if the run had an error of that kind before: the same exceptions, raised
-    at the same place. When Stripe is down, every row of 100,000 fails in the same way.
+    ``traceback`` is ``""`` if the run had an error of that kind before: the same exceptions, from
+    the same lines. When Stripe is down, every row of 100,000 fails in the same way.
     """
 
     label: str
@@ -86,12 +92,14 @@ class Report:
 
 
 def _kind_of(error: BaseException) -> Kind:
-    """Return the type and the place of the error and of its causes."""
-    kind = []
+    """Return the types of the error and of its causes, and the lines that they went through."""
+    kind: list[tuple[str, tuple[tuple[str, int], ...]]] = []
     cause: BaseException | None = error
-    while cause is not None:
-        frames = traceback.extract_tb(cause.__traceback__, limit=-1)
-        place = (frames[0].filename, frames[0].lineno) if frames else None
-        kind.append((type(cause), place))
+    while cause is not None and len(kind) < MAX_CAUSES:
+        lines = tuple(
+            (frame.f_code.co_filename, number)
+            for frame, number in traceback.walk_tb(cause.__traceback__)
+        )
+        kind.append((type(cause).__qualname__, lines))
         cause = cause.__cause__
     return tuple(kind)

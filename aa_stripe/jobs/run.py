@@ -11,15 +11,17 @@ from django.db import connections, models
 
 from aa_stripe import gateway
 from aa_stripe.exceptions import StripeInternalError, StripeWrongAccount
-from aa_stripe.jobs.report import Outcome, Report
+from aa_stripe.jobs.report import WAITING, Outcome, Report
 from aa_stripe.models.rows import in_order
 
 T = TypeVar("T")
 
 logger = logging.getLogger("aa-stripe")
 
-#: Number of consecutive rows without a usable response from Stripe after which a run stops: Stripe
-#: cannot be reached.
+#: Statuses of responses that say nothing about the request; ``None`` is no response.
+UNREACHABLE = frozenset({None, 429, 502, 503, 504})
+
+#: Number of consecutive rows without any other response after which a run stops.
 UNREACHABLE_IN_A_ROW = 10
 
 #: Number of consecutive errors about the API key after which a run stops: every further row would
@@ -105,9 +107,7 @@ class Run:
                 f"Stripe rejected the API key or its permissions {self._key_errors} times in a row"
             )
         elif self._unreachable >= UNREACHABLE_IN_A_ROW:
-            self.report.stopped = (
-                f"Stripe gave no usable response {self._unreachable} times in a row"
-            )
+            self.report.stopped = f"Stripe could not be reached {self._unreachable} times in a row"
         return bool(self.report.stopped)
 
     def note(self, label: str, outcome: Outcome) -> None:
@@ -125,7 +125,7 @@ class Run:
         self.watcher.saw(label, outcome)
 
     def _count_in_a_row(self, outcome: Outcome) -> None:
-        if outcome.done:
+        if outcome.done or outcome.skipped == WAITING:
             self._key_errors = self._unreachable = 0
         if _is_about_the_key(outcome.error):
             self._key_errors += 1
@@ -161,14 +161,13 @@ def _is_about_the_key(error: Exception | None) -> bool:
 
 
 def _is_unreachable(error: BaseException | None) -> bool:
-    """Return whether Stripe gave no usable response.
+    """Return whether Stripe did not respond at all, or only to say that it cannot.
 
-    Not if it has repeated a response that it keeps for a day: that concerns this row only.
+    Not if it responded with 500: it may do so for one row each time.
     """
     if isinstance(error, StripeInternalError):
         error = error.__cause__
-    return (
-        isinstance(error, gateway.StripeError)
-        and gateway.meaning_of(error) is gateway.Meaning.UNKNOWN
-        and not gateway.was_replayed(error)
-    )
+    if not isinstance(error, gateway.StripeError):
+        return False
+    is_unknown = gateway.meaning_of(error) is gateway.Meaning.UNKNOWN
+    return is_unknown and error.http_status in UNREACHABLE

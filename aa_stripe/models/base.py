@@ -64,21 +64,9 @@ class SavesOnlyChanges(models.Model):
         abstract = True
 
     def save(self, *args: Any, **kwargs: Any) -> None:
-        if self._saves_only_changes(*args, **kwargs):
+        if not args and not self._state.adding and not _is_explicit(kwargs):
             kwargs["update_fields"] = self.changed_fields() | {"updated"}
         super().save(*args, **kwargs)
-
-    def written_fields(self, *args: Any, **kwargs: Any) -> set[str]:
-        """Return the names of the fields of an existing row that ``save()`` would write."""
-        if self._saves_only_changes(*args, **kwargs):
-            return self.changed_fields()
-        if self._state.adding or kwargs.get("force_insert"):
-            return set()
-        named = kwargs.get("update_fields")
-        return {field.name for field in self._meta.concrete_fields} if named is None else set(named)
-
-    def _saves_only_changes(self, *args: Any, **kwargs: Any) -> bool:
-        return not args and not self._state.adding and not _is_explicit(kwargs)
 
     def changed_fields(self) -> set[str]:
         """Return the names of the fields that were changed since the row was read or saved."""

@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from aa_stripe.exceptions import StripeWebhookParseError, StripeWebhookRowMissing
 from aa_stripe.models import StripeCharge, StripeWebhook
-from aa_stripe.settings import stripe_settings
+from aa_stripe.settings import ALLOW, stripe_settings
 from aa_stripe.stripe_webhooks.base import errors_translated, object_of
 from aa_stripe.webhooks import on
 
@@ -53,13 +53,14 @@ def settle(charge: StripeCharge, intent_id: str, webhook: StripeWebhook) -> None
 def _reject_payment_without_row(intent: dict[str, Any], webhook: StripeWebhook) -> None:
     """Raise an error if the payment was made for a row that does not exist.
 
-    ``StripeWebhookRowMissing`` while the transaction that creates the row may still be open, then
-    ``StripeWebhookParseError``.
+    ``StripeWebhookRowMissing`` while the transaction that creates the row may still be open, which
+    takes ``STRIPE_TRANSACTIONS = "allow"``; else ``StripeWebhookParseError``.
     """
     uuid = StripeCharge.uuid_of_intent(intent)
     if uuid is None or _is_of_another_site(intent):
         return
-    if timezone.now() - webhook.created < TIME_TO_COMMIT:
+    is_young = timezone.now() - webhook.created < TIME_TO_COMMIT
+    if is_young and stripe_settings.TRANSACTIONS == ALLOW:
         raise StripeWebhookRowMissing(
             f"{intent['id']} was paid for the charge {uuid}, which is not committed yet."
         )

@@ -68,7 +68,7 @@ def test_a_charge_costs_a_known_number_of_statements(charge):
 
     statements = [it["sql"] for it in captured if not TRANSACTION_CONTROL.match(it["sql"])]
     locks = [it for it in statements if "FOR UPDATE" in it]
-    assert len(statements) - len(locks) == 14
+    assert len(statements) - len(locks) == 13
     assert len(locks) == (5 if connection.features.has_select_for_update else 0)
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 import stripe
 
+from aa_stripe import gateway
 from aa_stripe.exceptions import StripeInternalError, StripeMethodNotAllowed
+from aa_stripe.jobs import charge_pending
 from aa_stripe.models import StripeCharge, StripeRefund
 from aa_stripe.testing import Fault
 from tests.support.builders import make_charge, make_customer
@@ -236,3 +238,23 @@ def test_a_stale_object_does_not_revert_a_refund(charged):
     row = StripeCharge.objects.get(pk=charged.pk)
     assert row.is_refunded
     assert row.amount_refunded == 1000
+
+
+def test_an_error_about_our_account_does_not_let_a_lost_refund_be_made_twice(
+    charged, fake, monkeypatch
+):
+    fake.fail_next(REFUND, Fault.REQUEST_LOST)
+    with pytest.raises(StripeInternalError):
+        charged.refund(300)
+
+    def refuse(params, *, idempotency_key):
+        raise stripe.InvalidRequestError("No.", None, code="account_invalid", http_status=400)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(gateway, "create_refund", refuse)
+        with pytest.raises(stripe.InvalidRequestError):
+            charged.refund(300)
+    report = charge_pending()
+
+    assert report.failed == []
+    assert [made["amount"] for made in refunds_of(fake, charged)] == [300]

@@ -14,9 +14,10 @@ from aa_stripe import gateway, signals
 from aa_stripe.exceptions import StripeInternalError, StripeInTransaction, StripeMethodNotAllowed
 from aa_stripe.jobs import charge_pending
 from aa_stripe.models import StripeCharge, StripeCustomer
+from aa_stripe.testing import Fault
 from tests.support.builders import make_charge, make_customer, make_subscription
 from tests.support.clock import let_pass
-from tests.support.payments import intents, paid, refunds_of
+from tests.support.payments import CONFIRM, intents, paid, refunds_of
 from tests.support.rows import row_of, values_of
 from tests.support.signals import connected
 from tests.support.transactions import rolled_back
@@ -231,3 +232,18 @@ def test_without_a_search_and_with_a_refused_list_nothing_is_created(charge, fak
         row_of(charge).charge()
 
     assert len(intents(fake)) == 1
+
+
+def test_a_found_payment_is_of_the_user_where_two_share_a_customer(charge, fake):
+    mine = charge.user.stripe_customers.get()
+    fake.fail_next(CONFIRM, Fault.ANSWER_LOST)
+    with suppress(StripeInternalError):
+        charge.charge()
+    StripeCustomer.objects.create(
+        user=make_customer().user, stripe_customer_id=mine.stripe_customer_id
+    )
+    make_customer(charge.user)
+
+    row_of(charge).charge()
+
+    assert row_of(charge).customer == mine

@@ -593,7 +593,7 @@ def test_a_charge_costs_two_requests_and_few_queries(customer, fake):
         "confirm",
     ]
     locks = 5 if connection.features.has_select_for_update else 0
-    assert len(statements(captured)) <= 18 + locks
+    assert len(statements(captured)) <= 17 + locks
 
 
 def test_a_run_adds_four_queries_to_those_of_a_charge(customer):

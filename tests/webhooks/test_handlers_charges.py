@@ -22,7 +22,6 @@ from aa_stripe.exceptions import (
 from aa_stripe.jobs import charge_pending, process_webhooks
 from aa_stripe.models import StripeCharge, StripeWebhook
 from aa_stripe.models.charge.search import UUID_KEY
-from aa_stripe.stripe_webhooks import charges as handlers
 from aa_stripe.testing import Fault
 from aa_stripe.testing.webhooks import event as make_event
 from tests.support.builders import make_charge, make_customer
@@ -685,19 +684,14 @@ def test_a_refund_of_a_second_payment_is_not_counted(charged, fake, sent):
     assert sent == []
 
 
-@pytest.fixture
-def late(monkeypatch):
-    """Events arrive when no transaction that creates their row can be open any more."""
-    monkeypatch.setattr(handlers, "TIME_TO_COMMIT", timedelta(0))
-
-
 def make_older(event, age):
     StripeWebhook.objects.filter(pk=event["id"]).update(
         created=timezone.now() - age, retry_at=timezone.now()
     )
 
 
-def test_a_payment_before_the_commit_of_its_row_is_settled_after_it(charge, fake, sent):
+def test_a_payment_before_the_commit_of_its_row_is_settled_after_it(charge, fake, sent, settings):
+    settings.STRIPE_TRANSACTIONS = "allow"
     lose_response(fake, charge)
     event, row = newest(fake, SUCCEEDED), StripeCharge.objects.get()
     StripeCharge.objects.all().delete()
@@ -716,7 +710,10 @@ def test_a_payment_before_the_commit_of_its_row_is_settled_after_it(charge, fake
 @pytest.mark.parametrize(
     ("age", "is_applied"), [(timedelta(minutes=59), False), (timedelta(minutes=61), True)]
 )
-def test_a_payment_without_a_row_is_tried_again_for_an_hour(charge, fake, sent, age, is_applied):
+def test_a_payment_without_a_row_is_tried_again_for_an_hour(
+    charge, fake, settings, age, is_applied
+):
+    settings.STRIPE_TRANSACTIONS = "allow"
     lose_response(fake, charge)
     event = newest(fake, SUCCEEDED)
     StripeCharge.objects.all().delete()
@@ -731,7 +728,6 @@ def test_a_payment_without_a_row_is_tried_again_for_an_hour(charge, fake, sent, 
     assert ("which does not exist" in webhook.parse_error) is is_applied
 
 
-@pytest.mark.usefixtures("late")
 def test_a_payment_for_a_deleted_row_is_reported(charge, fake, sent, logged):
     lose_response(fake, charge)
     event = newest(fake, SUCCEEDED)
@@ -747,7 +743,6 @@ def test_a_payment_for_a_deleted_row_is_reported(charge, fake, sent, logged):
     assert sent == []
 
 
-@pytest.mark.usefixtures("late")
 def test_a_reported_payment_is_settled_by_a_retry_after_its_row_is_restored(charge, fake, sent):
     lose_response(fake, charge)
     event, row = newest(fake, SUCCEEDED), StripeCharge.objects.get()
@@ -762,7 +757,6 @@ def test_a_reported_payment_is_settled_by_a_retry_after_its_row_is_restored(char
     assert sent == [("succeeded", charge.pk)]
 
 
-@pytest.mark.usefixtures("late")
 @pytest.mark.parametrize("origin", [None, "", "shop.example"])
 def test_a_payment_of_this_site_without_a_row_is_reported(fake, settings, origin):
     settings.PAYMENT_ORIGIN = origin

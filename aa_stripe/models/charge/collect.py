@@ -214,7 +214,8 @@ def _customer_of(charge: StripeCharge, intent: gateway.PaymentIntent) -> StripeC
     customer: StripeCustomer | None = related(charge, "customer")
     if customer is not None and customer.stripe_customer_id == intent.customer:
         return customer
-    return stored(StripeCustomer).filter(stripe_customer_id=intent.customer).last()
+    known = stored(StripeCustomer).filter(stripe_customer_id=intent.customer)
+    return known.filter(user_id=charge.user_id).last() or known.last()
 
 
 def _write(charge: StripeCharge, expected: dict[str, Any], values: dict[str, Any]) -> bool:

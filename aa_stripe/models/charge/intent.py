@@ -14,6 +14,7 @@ from aa_stripe.exceptions import (
     StripeInternalError,
     StripeMethodNotAllowed,
     StripeNoActiveCustomer,
+    StripeUnknownCustomer,
     StripeWrongAccount,
 )
 from aa_stripe.models.charge.search import UUID_KEY, search
@@ -141,21 +142,29 @@ def _reading(charge: StripeCharge) -> Iterator[None]:
     except gateway.InvalidRequestError as error:
         if gateway.meaning_of(error) is gateway.Meaning.MISCONFIGURED:
             raise
-        _reject_other_account(charge, error)
+        _reject_unknown_customer(charge, error)
         raise StripeInternalError from error
 
 
-def _reject_other_account(charge: StripeCharge, error: gateway.StripeError) -> None:
-    """Raise ``StripeWrongAccount`` if Stripe does not know the customer of the charge either."""
-    customer = related(charge, "customer")
+def _reject_unknown_customer(charge: StripeCharge, error: gateway.StripeError) -> None:
+    """Raise ``StripeUnknownCustomer`` if Stripe does not know the customer of the charge either.
+
+    If it does not know the newest other customer, the API key is wrong: ``StripeWrongAccount``.
+    """
+    customer: StripeCustomer | None = related(charge, "customer")
     if error.code != "resource_missing" or customer is None:
         return
-    customer_id = customer.stripe_customer_id
-    if gateway.find_customer(customer_id) is None:
-        raise StripeWrongAccount(
-            f"Stripe does not know the customer {customer_id}: the API key belongs to another "
-            "account or mode (live or test) than the one that created it."
+    if gateway.find_customer(customer.stripe_customer_id) is not None:
+        return
+    newest = StripeCustomer.newest_other_than(customer)
+    if newest is not None and gateway.find_customer(newest.stripe_customer_id) is not None:
+        raise StripeUnknownCustomer(
+            f"Stripe does not know the customer {customer}, but it knows {newest}."
         ) from error
+    raise StripeWrongAccount(
+        f"Stripe does not know the customer {customer}: the API key belongs to another account or "
+        "mode (live or test) than the one that created it."
+    ) from error
 
 
 # Creating and replacing it
@@ -170,7 +179,7 @@ def _create(
             _create_params(charge, metadata), idempotency_key=_key(charge, replaced)
         )
     except gateway.InvalidRequestError as error:
-        _reject_other_account(charge, error)
+        _reject_unknown_customer(charge, error)
         raise
     if created.status != "canceled":
         return created

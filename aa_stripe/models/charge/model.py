@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 from uuid import UUID
 
 from django.contrib.contenttypes.fields import GenericForeignKey
 from django.contrib.contenttypes.models import ContentType
 from django.db import connections, models, transaction
-from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from model_utils import FieldTracker
 
@@ -30,13 +29,8 @@ from aa_stripe.utils import uuid_in
 #: The signals that ``signal_due`` may name, in the order in which they are sent.
 DUE_SIGNALS = {"succeeded": stripe_charge_succeeded, "refunded": stripe_charge_refunded}
 
-#: The fields, with their columns, that do not change any more once the money is collected.
-TERMS = {
-    "amount": "amount",
-    "currency": "currency",
-    "customer": "customer_id",
-    "user": "user_id",
-}
+#: What a payment was made for; it does not change any more once the money is collected.
+TERMS = frozenset({"amount", "currency", "customer", "user"})
 
 
 class StripeChargeQuerySet(models.QuerySet["StripeCharge"]):
@@ -114,41 +108,28 @@ class StripeCharge(SavesOnlyChanges, StripeBasicModel):
             kwargs["customer"] = kwargs.pop("token")
         super().__init__(*args, **kwargs)
 
-    def save(self, *args: Any, **kwargs: Any) -> None:
-        """Save the row; of an existing row, only the changed fields.
+    def _do_update(  # type: ignore[override]  # the signature depends on Django's version
+        self,
+        base_qs: models.QuerySet[Any],
+        using: str,
+        pk_val: Any,
+        values: Any,
+        *options: Any,
+    ) -> Any:
+        """Update the row as ``save()`` does, unless that changes the terms of a collected charge.
 
-        Raises ``StripeMethodNotAllowed``, and writes nothing, if the row is charged and its amount,
-        currency, customer or user would change. The object may have been read before the payment.
+        Overrides Django's method that has the statement of ``save()``: a check before it would need
+        a transaction, or the row might be charged between the two. Raises
+        ``StripeMethodNotAllowed``, and writes nothing, if the row is charged on other terms.
         """
-        if kwargs.get("update_fields") is not None:
-            kwargs["update_fields"] = frozenset(kwargs["update_fields"])  # read twice
-        written = self.written_fields(*args, **kwargs)
-        columns = [column for name, column in TERMS.items() if written & {name, column}]
-        if not columns:
-            super().save(*args, **kwargs)
-            return
-        using = kwargs.get("using") or database_of(self)
-        with transaction.atomic(using=using):
-            self._reject_other_terms(columns, using)
-            super().save(*args, **kwargs)
-
-    def _reject_other_terms(self, columns: list[str], using: str) -> None:
-        """Raise ``StripeMethodNotAllowed`` if the row is charged on other terms.
-
-        The UPDATE also locks the row, so that it is not charged before it is saved.
-        """
-        as_it_is = models.Q(**{column: self._as_saved(column, using) for column in columns})
-        row = own_row(self, using)
-        may_be_saved = row.filter(models.Q(is_charged=False) | as_it_is)
-        if not may_be_saved.update(updated=timezone.now()) and row.exists():
-            raise StripeMethodNotAllowed(
-                f"The charge is collected: its {', '.join(columns)} cannot change any more."
-            )
-
-    def _as_saved(self, column: str, using: str) -> Any:
-        """Return the value that ``save()`` writes. Raises ``StripeMoneyError`` as it does."""
-        field: Any = self._meta.get_field(column)
-        return field.get_db_prep_save(getattr(self, column), connections[using])
+        terms = _terms(values, using) if base_qs.model is StripeCharge else {}
+        if terms:
+            base_qs = base_qs.filter(models.Q(is_charged=False) | models.Q(**terms))
+        updated = super()._do_update(base_qs, using, pk_val, values, *options)
+        if terms and not updated and own_row(self, using).exists():
+            names = ", ".join(sorted(TERMS))
+            raise StripeMethodNotAllowed(f"The charge is collected: its {names} cannot change.")
+        return updated
 
     @property
     def token(self) -> StripeCustomer | None:
@@ -185,10 +166,10 @@ class StripeCharge(SavesOnlyChanges, StripeBasicModel):
         Raises ``StripeMethodNotAllowed`` if the row is charged already or has no amount, its
         subclass ``StripeNoActiveCustomer`` if the user has no active customer,
         ``StripeInTransaction`` inside a transaction (see ``STRIPE_TRANSACTIONS``),
-        ``StripeInternalError`` if Stripe sent no usable response (the row stays pending; calling
-        again is safe), and the SDK's ``AuthenticationError`` or ``PermissionError`` if Stripe
-        rejects the API key. An exception of a signal's receiver is raised too; the money is
-        collected by then.
+        ``StripeUnknownCustomer`` if Stripe does not know the customer, ``StripeInternalError`` if
+        Stripe sent no usable response (the row stays pending; calling again is safe), and the SDK's
+        ``AuthenticationError`` or ``PermissionError`` if Stripe rejects the API key. An exception
+        of a signal's receiver is raised too; the money is collected by then.
         """
         return collect(self, self._metadata(idempotency_key, payment_uuid))
 
@@ -282,3 +263,16 @@ class StripeCharge(SavesOnlyChanges, StripeBasicModel):
             "idempotency_key": idempotency_key,
         }
         return {name: str(value) for name, value in named.items() if value is not None}
+
+
+def _terms(values: Iterable[tuple[models.Field[Any, Any], Any, Any]], using: str) -> dict[str, Any]:
+    """Return the lookups of a row with the terms among the ``values`` of an UPDATE."""
+    connection = connections[using]
+    return {
+        # Stripe writes "usd" for what was created as "USD".
+        f"{field.name}__iexact" if field.name == "currency" else field.attname: (
+            field.get_db_prep_save(value, connection)
+        )
+        for field, _model, value in values
+        if field.name in TERMS
+    }

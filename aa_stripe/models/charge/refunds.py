@@ -37,7 +37,6 @@ VOID = frozenset({"failed", "canceled"})
 
 #: Maximum number of recounts when another process changes the row.
 ROUNDS = 5
-
 #: A charge's refunds at Stripe, by id.
 Known: TypeAlias = dict[str, gateway.Refund]
 
@@ -171,8 +170,9 @@ def _finish(charge: StripeCharge, known: Known) -> list[tuple[StripeRefund, gate
     for row in _orders(charge).filter(status=StripeRefund.STATUS_UNKNOWN):
         try:
             finished.append((row, _send(row, known)))
-        except gateway.InvalidRequestError:
-            continue  # refused by Stripe, and recorded as such
+        except gateway.InvalidRequestError as error:
+            if gateway.meaning_of(error) is not Meaning.REFUSED:  # which is recorded
+                raise
     return finished
 
 

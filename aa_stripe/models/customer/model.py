@@ -72,6 +72,12 @@ class StripeCustomer(SavesOnlyChanges, StripeBasicModel):
         return known.order_by("-id").first()
 
     @classmethod
+    def newest_other_than(cls, customer: StripeCustomer) -> StripeCustomer | None:
+        """Return the newest other customer at Stripe, of any user; ``None`` if there is none."""
+        others = cls._known().exclude(stripe_customer_id=customer.stripe_customer_id)
+        return others.filter(is_active=True).order_by("-id").first()
+
+    @classmethod
     def stripe_ids_of(cls, user_id: Any) -> Iterable[str]:
         """Return Stripe's ids of all customers that the user has ever had."""
         known = cls._known().filter(user_id=user_id)
