@@ -69,8 +69,8 @@ class StripeInTransaction(StripeError):
 
     details = _(
         "A payment cannot be requested inside a database transaction: if the transaction is rolled "
-        "back, the money has moved and nothing says so. Call transaction.on_commit(charge.charge) "
-        "instead, or the same with another method."
+        "back, the money has moved and nothing says so. Call the method after the commit, as in "
+        "transaction.on_commit(charge.charge)."
     )
 
 

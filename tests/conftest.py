@@ -16,6 +16,7 @@ from django.db import connection
 
 from aa_stripe.testing import FakeStripe
 from aa_stripe.webhooks import registry
+from tests.support.signals import collected_signals
 
 #: Fixtures that open the database for a test. Without one, pytest-django blocks it.
 OPEN_THE_DATABASE = {"db", "transactional_db", "unblocked"}
@@ -116,6 +117,13 @@ def served(fake):
     with fake.serve() as url:
         fake.url = url
         yield fake
+
+
+@pytest.fixture
+def sent():
+    """The charge signals that were sent, each as ``(name, primary key)``."""
+    with collected_signals() as signals:
+        yield signals
 
 
 @pytest.fixture

@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import traceback
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import TypeAlias
 
 #: Why a row is skipped that was pending when it was listed and no longer is.
 SETTLED_MEANWHILE = "already settled by another process"
 
-#: The type of an error and the lines that it went through, and those of each of its causes.
-Kind: TypeAlias = tuple[tuple[str, tuple[tuple[str, int], ...]], ...]
-
-#: An error may be among its own causes.
-MAX_CAUSES = 10
-
 #: Why a row is skipped whose payment Stripe has not concluded.
 WAITING = "waiting for the bank or for its capture"
+
+#: The type of an error, and the lines that it went through.
+Step: TypeAlias = tuple[str, tuple[tuple[str, int], ...]]
+
+#: An error and its causes.
+Kind: TypeAlias = tuple[Step, ...]
+
+#: How many causes of an error are compared: it may be among its own.
+MAX_CAUSES = 10
 
 
 @dataclass(frozen=True)
@@ -92,14 +97,12 @@ class Report:
 
 
 def _kind_of(error: BaseException) -> Kind:
-    """Return the types of the error and of its causes, and the lines that they went through."""
-    kind: list[tuple[str, tuple[tuple[str, int], ...]]] = []
-    cause: BaseException | None = error
-    while cause is not None and len(kind) < MAX_CAUSES:
-        lines = tuple(
-            (frame.f_code.co_filename, number)
-            for frame, number in traceback.walk_tb(cause.__traceback__)
-        )
-        kind.append((type(cause).__qualname__, lines))
-        cause = cause.__cause__
-    return tuple(kind)
+    return tuple(islice(_steps(error), MAX_CAUSES))
+
+
+def _steps(error: BaseException | None) -> Iterator[Step]:
+    while error is not None:
+        frames = traceback.walk_tb(error.__traceback__)
+        lines = tuple((frame.f_code.co_filename, number) for frame, number in frames)
+        yield type(error).__qualname__, lines
+        error = error.__cause__

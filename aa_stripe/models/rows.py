@@ -179,15 +179,15 @@ def _lock(row: models.Model, using: str) -> None:
     own_row(row, using).select_for_update().values_list("pk").first()
 
 
-def own_row(row: models.Model, using: str | None = None) -> models.QuerySet[Any]:
-    """Return the row in the table of the app's own model, by default where it is written to.
+def own_row(row: models.Model, using: str) -> models.QuerySet[Any]:
+    """Return the row in the table of the app's own model.
 
     If Django updated a subclass with a table of its own, it would first read and then write. Such
     a subclass may have another primary key.
     """
     model = root_model(row)
     key = model._meta.pk.attname
-    return model._base_manager.using(using or database_of(row)).filter(pk=getattr(row, key))
+    return model._base_manager.using(using).filter(pk=getattr(row, key))
 
 
 # Iteration over a table of any size

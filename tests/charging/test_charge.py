@@ -18,7 +18,15 @@ from aa_stripe.exceptions import (
 from aa_stripe.models import StripeCharge, StripeCustomer
 from aa_stripe.testing import Fault
 from tests.support.builders import make_charge, make_customer, make_user
-from tests.support.payments import CONFIRM, CREATE, RETRIEVE, UPDATE, authenticate, intent_of
+from tests.support.payments import (
+    CONFIRM,
+    CREATE,
+    RETRIEVE,
+    UPDATE,
+    authenticate,
+    intent_of,
+    lose_response,
+)
 from tests.support.requests import calls
 
 TRANSACTION_CONTROL = re.compile(r"BEGIN|COMMIT|SAVEPOINT|RELEASE", re.IGNORECASE)
@@ -467,9 +475,7 @@ def test_a_refused_api_key_raises_and_leaves_the_row_pending(charge, settings, f
 
 
 def lose_the_response(charge, fake, fault=Fault.REQUEST_LOST):
-    fake.fail_next(CONFIRM, fault)
-    with pytest.raises(StripeInternalError):
-        charge.charge()
+    lose_response(fake, charge, fault)
     fake.requests.clear()
 
 

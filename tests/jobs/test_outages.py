@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 
 import pytest
 
 from aa_stripe.jobs import Outcome, Report
+from aa_stripe.jobs.run import attempt
 from aa_stripe.models import StripeCharge, StripeCustomer
 from aa_stripe.testing import FakeStripe, Fault
 from tests.support.builders import make_charge, make_customer, make_user
-from tests.support.payments import CONFIRM, CREATE, RETRIEVE, paid
+from tests.support.payments import CONFIRM, CREATE, RETRIEVE, lose_response, paid
 from tests.support.requests import calls, requests_to
 from tests.support.rows import values_of
-from tests.support.signals import collected_signals
 
 pytestmark = pytest.mark.django_db
 
@@ -21,22 +22,9 @@ RETRIEVE_CUSTOMER = "GET /v1/customers/*"
 
 
 @pytest.fixture
-def sent():
-    with collected_signals() as sent:
-        yield sent
-
-
-@pytest.fixture
 def backlog(customer):
-    """Six pending charges; the first one has a payment whose confirmation got no response."""
+    """Six pending charges."""
     return [make_charge(customer) for _ in range(6)]
-
-
-def lose_confirmation(charge, fake):
-    fake.fail_next(CONFIRM, Fault.REQUEST_LOST)
-    with pytest.raises(Exception, match="Temporary"):
-        charge.charge()
-    charge.refresh_from_db()
 
 
 def states():
@@ -75,7 +63,7 @@ def test_a_payment_that_another_account_does_not_know_is_not_created_again(
     backlog, fake, run, sent
 ):
     for charge in backlog:
-        lose_confirmation(charge, fake)
+        lose_response(fake, charge, Fault.REQUEST_LOST)
     before = [values_of(charge) for charge in backlog]
 
     with FakeStripe() as other:
@@ -224,16 +212,8 @@ def test_payments_that_wait_for_the_bank_let_the_run_go_on(fake, run):
     for number in range(22):
         charge = make_charge(waiting)
         if number % 2:
-            lose_confirmation(charge, fake)
-    retrievals = []
-
-    def lose(request):
-        if request.method == "GET" and request.path.startswith("/v1/payment_intents/"):
-            retrievals.append(request)
-            fake.fail_next(RETRIEVE, Fault.REQUEST_LOST)
-
-    fake.before_request.append(lose)
-    fake.fail_next(RETRIEVE, Fault.REQUEST_LOST)
+            lose_response(fake, charge, Fault.REQUEST_LOST)
+    fake.fail_next(RETRIEVE, Fault.REQUEST_LOST, times=None)
 
     ran = run("charge_stripe")
 
@@ -252,19 +232,18 @@ def test_an_error_among_its_own_causes_has_a_traceback():
     assert "ValueError: again" in failure.traceback
 
 
-def test_errors_of_one_library_function_called_from_two_lines_are_of_two_kinds():
-    report = Report()
-    for key in ("a", "b"):
-        try:
-            {}[key]
-        except KeyError as error:
-            report.add(key, Outcome(error=error))
-    try:
-        int("c")
-    except ValueError as error:
-        report.add("c", Outcome(error=error))
+def test_the_errors_of_two_functions_in_one_library_function_are_of_two_kinds():
+    def read():
+        json.loads("{")
 
-    assert [bool(failure.traceback) for failure in report.failed] == [True, False, True]
+    def read_elsewhere():
+        json.loads("{")
+
+    report = Report()
+    for act in (read, read_elsewhere, read):
+        report.add("Charge id: 1", attempt(lambda _, act=act: act(), None))
+
+    assert [bool(failure.traceback) for failure in report.failed] == [True, True, False]
 
 
 def test_a_report_can_be_pickled():

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
 import stripe
 
+from aa_stripe.exceptions import StripeInternalError
 from aa_stripe.models.charge import collect
+from aa_stripe.testing import Fault
 
 CREATE = "POST /v1/payment_intents"
 CONFIRM = "POST /v1/payment_intents/*/confirm"
@@ -32,6 +35,13 @@ def paid(fake):
 def refunds_of(fake, charge):
     """Return the refunds of the charge, oldest first."""
     return [it for it in fake.account.all("refund") if it["charge"] == charge.stripe_charge_id]
+
+
+def lose_response(fake, charge, fault=Fault.ANSWER_LOST):
+    """Charge, but lose Stripe's response to the confirmation: the row stays unsettled."""
+    fake.fail_next(CONFIRM, fault)
+    with pytest.raises(StripeInternalError):
+        charge.charge()
 
 
 def authenticate(fake, charge):

@@ -6,14 +6,6 @@ import pytest
 
 from aa_stripe.signals import webhook_pre_parse
 from tests.support.builders import make_charge
-from tests.support.signals import collected_signals
-
-
-@pytest.fixture
-def sent():
-    """The charge signals that were sent, each as ``(name, primary key)``."""
-    with collected_signals() as signals:
-        yield signals
 
 
 @pytest.fixture

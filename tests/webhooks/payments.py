@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import pytest
-
-from aa_stripe.exceptions import StripeInternalError
 from aa_stripe.models import StripeCharge
 from aa_stripe.models.charge.search import UUID_KEY
-from aa_stripe.testing import Fault
-from tests.support.payments import CONFIRM, paid
+from tests.support.payments import paid
 from tests.support.rows import row_of
 
 SUCCEEDED = "payment_intent.succeeded"
@@ -26,13 +22,6 @@ OF_REFUND = (
     "refund.updated",
     "refund.failed",
 )
-
-
-def lose_response(fake, charge):
-    """Make the payment, but lose Stripe's response: the row stays unsettled."""
-    fake.fail_next(CONFIRM, Fault.ANSWER_LOST)
-    with pytest.raises(StripeInternalError):
-        charge.charge()
 
 
 def lose_id(charge):

@@ -34,6 +34,7 @@ from tests.support.payments import (
     before_it_is_written,
     intent_of,
     intents,
+    lose_response,
     paid,
 )
 from tests.support.requests import calls
@@ -63,7 +64,6 @@ from tests.webhooks.payments import (
     SUCCEEDED,
     assert_matches_stripe,
     lose_id,
-    lose_response,
 )
 
 on_servers = pytest.mark.skipif(

@@ -13,7 +13,15 @@ from aa_stripe.models import StripeCharge, StripeRefund
 from aa_stripe.models.charge.refunds import UUID_KEY
 from aa_stripe.testing import Fault
 from tests.support.builders import make_charge, make_customer
-from tests.support.payments import REFUND, REFUNDS, RETRIEVE, authenticate, intent_of, refunds_of
+from tests.support.payments import (
+    REFUND,
+    REFUNDS,
+    RETRIEVE,
+    authenticate,
+    intent_of,
+    lose_response,
+    refunds_of,
+)
 from tests.support.requests import calls, endpoint_of
 from tests.support.rows import row_of, values_of
 from tests.webhooks.account import (
@@ -35,7 +43,6 @@ from tests.webhooks.payments import (
     SUCCEEDED,
     assert_matches_stripe,
     lose_id,
-    lose_response,
 )
 
 pytestmark = pytest.mark.django_db

@@ -48,9 +48,10 @@ def collect(
     With ``only_pending``, skip a row that has failed or become manual since it was read.
 
     Raises ``StripeMethodNotAllowed`` if the row is charged or has no amount,
-    ``StripeNoActiveCustomer`` if the user has no active customer, ``StripeInTransaction`` inside a
-    transaction, ``StripeInternalError`` if Stripe sent no usable response (the outcome stays
-    unknown), and the SDK's own error if Stripe rejects the API key.
+    ``StripeNoActiveCustomer`` if the user has no active customer, ``StripeUnknownCustomer`` if
+    Stripe does not know the customer, ``StripeInTransaction`` inside a transaction,
+    ``StripeInternalError`` if Stripe sent no usable response (the outcome stays unknown), and the
+    SDK's own error if Stripe rejects the API key.
     """
     reject_open_transaction(charge)
     _save_changes(charge)

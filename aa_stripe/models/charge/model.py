@@ -267,12 +267,10 @@ class StripeCharge(SavesOnlyChanges, StripeBasicModel):
 
 def _terms(values: Iterable[tuple[models.Field[Any, Any], Any, Any]], using: str) -> dict[str, Any]:
     """Return the lookups of a row with the terms among the ``values`` of an UPDATE."""
-    connection = connections[using]
-    return {
-        # Stripe writes "usd" for what was created as "USD".
-        f"{field.name}__iexact" if field.name == "currency" else field.attname: (
-            field.get_db_prep_save(value, connection)
-        )
-        for field, _model, value in values
-        if field.name in TERMS
-    }
+    terms = {}
+    for field, _model, value in values:
+        if field.name in TERMS:
+            # Stripe writes "usd" for what was created as "USD".
+            lookup = "currency__iexact" if field.name == "currency" else field.attname
+            terms[lookup] = field.get_db_prep_save(value, connections[using])
+    return terms

@@ -37,6 +37,7 @@ VOID = frozenset({"failed", "canceled"})
 
 #: Maximum number of recounts when another process changes the row.
 ROUNDS = 5
+
 #: A charge's refunds at Stripe, by id.
 Known: TypeAlias = dict[str, gateway.Refund]
 
@@ -171,7 +172,7 @@ def _finish(charge: StripeCharge, known: Known) -> list[tuple[StripeRefund, gate
         try:
             finished.append((row, _send(row, known)))
         except gateway.InvalidRequestError as error:
-            if gateway.meaning_of(error) is not Meaning.REFUSED:  # which is recorded
+            if gateway.meaning_of(error) is not Meaning.REFUSED:  # a refusal is recorded
                 raise
     return finished
 

@@ -16,10 +16,10 @@ from aa_stripe.testing.http.response import Response
 from aa_stripe.testing.http.routes import Route
 
 BeforeRequest = Callable[[Request], None]
-# Previews and betas follow the version: 2026-08-26.preview; feature_beta=v1
-_VERSION = re.compile(r"\d{4}-\d{2}-\d{2}(?![^.;])")
-
 AfterRequest = Callable[[Request, Response], None]
+
+# A name and betas may follow the date: 2026-08-26.preview; feature_beta=v1
+_VERSION = re.compile(r"\d{4}-\d{2}-\d{2}([.;].*)?")
 
 
 class Api:
@@ -108,7 +108,7 @@ def _check_version(request: Request) -> None:
     https://github.com/stripe/stripe-java/issues/682
     """
     version = request.headers.get("stripe-version")
-    if version is not None and not _VERSION.match(version):
+    if version is not None and not _VERSION.fullmatch(version):
         raise Refusal(
             400, "invalid_request_error", f"Invalid Stripe API version: {version}", kept=False
         )
