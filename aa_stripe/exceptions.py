@@ -46,6 +46,12 @@ class StripeInternalError(StripeError):
     details = _("Temporary Stripe API error")
 
 
+class StripeChargeInProgress(StripeInternalError):
+    """Another process is collecting the charge; nothing was sent to Stripe. A retry is safe."""
+
+    details = _("Another process is collecting the charge.")
+
+
 class StripeUnknownCustomer(StripeError):
     """Stripe does not know the customer of a row; nothing is recorded on the row.
 

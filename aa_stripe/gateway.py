@@ -133,6 +133,9 @@ _LIVE_KEY = re.compile(r"(sk|rk)_(org_)?live_")
 #: Called before each request of this context, by ``before_each_request``.
 _wait: ContextVar[Callable[[], None] | None] = ContextVar("aa_stripe_wait", default=None)
 
+#: Our own header in the response to a request that was sent before and may have taken effect.
+_REPEATED = "aa-stripe-repeated"
+
 #: A client secret allows paying or confirming as the customer, so it is never stored. The URLs
 #: in ``next_action`` may contain one.
 SECRET_KEYS = frozenset({"client_secret", "next_action"})
@@ -171,10 +174,14 @@ class Meaning(enum.Enum):
 def meaning_of(error: StripeError) -> Meaning:
     """Return the meaning of ``error``; an unrecognized error is ``UNKNOWN``.
 
+    So is an error in response to a repeated request whose first copy may have taken effect.
+
     https://docs.stripe.com/error-low-level
     """
     if isinstance(error, stripe.CardError):
         return Meaning.DECLINED
+    if _REPEATED in (error.headers or {}):
+        return Meaning.UNKNOWN
     if isinstance(error, (stripe.AuthenticationError, stripe.PermissionError)):
         return Meaning.MISCONFIGURED
     if isinstance(error, stripe.IdempotencyError):
@@ -322,14 +329,17 @@ def update_payment_intent(intent_id: str, params: PaymentIntentUpdateParams) -> 
     return _client().v1.payment_intents.update(intent_id, params)
 
 
-def confirm_payment_intent(intent_id: str, params: PaymentIntentConfirmParams) -> PaymentIntent:
-    """Confirm off session; return the intent with its latest charge expanded."""
+def confirm_payment_intent(
+    intent_id: str, params: PaymentIntentConfirmParams, *, idempotency_key: str
+) -> PaymentIntent:
+    """Confirm off session; return the intent with its latest charge expanded, as it is now."""
     confirmation: PaymentIntentConfirmParams = {
         "off_session": True,
         "expand": ["latest_charge"],
         **params,
     }
-    return _client().v1.payment_intents.confirm(intent_id, confirmation)
+    intent = _client().v1.payment_intents.confirm(intent_id, confirmation, _key(idempotency_key))
+    return retrieve_payment_intent(intent_id) if _is_replayed(intent) else intent
 
 
 def cancel_payment_intent(intent_id: str) -> PaymentIntent:
@@ -572,9 +582,11 @@ def before_each_request(wait: Callable[[], None]) -> Iterator[None]:
     """Call ``wait()`` before each request to Stripe within the block.
 
     Each page of a list and each of the SDK's retries is a request. A thread started inside the
-    block is not affected, unless it runs in a copy of the context.
+    block is not affected, unless it runs in a copy of the context. In a block within another one,
+    the outer function is called first.
     """
-    token = _wait.set(wait)
+    outer = _wait.get()
+    token = _wait.set(wait if outer is None else functools.partial(_call_both, outer, wait))
     try:
         yield
     finally:
@@ -590,7 +602,7 @@ def _client() -> StripeClient:
     options: dict[str, Any] = {
         "stripe_version": stripe_settings.API_VERSION,
         "max_network_retries": stripe_settings.MAX_NETWORK_RETRIES,
-        "http_client": _after(wait, sender) if wait else sender,
+        "http_client": _marking_repetitions(_after(wait, sender) if wait else sender),
     }
     if stripe_settings.API_BASE:
         options["base_addresses"] = {"api": stripe_settings.API_BASE}
@@ -605,13 +617,45 @@ def _requests_client(timeout: float) -> stripe.RequestsClient:
 def _after(wait: Callable[[], None], sender: stripe.HTTPClient) -> stripe.HTTPClient:
     """Return a copy of ``sender``, sharing its connections, that first calls ``wait()``."""
 
-    def request(*args: Any, **options: Any) -> tuple[str, int, Mapping[str, str]]:
+    def request(*args: Any, **options: Any) -> tuple[Any, int, Mapping[str, str]]:
         wait()
         return sender.request(*args, **options)
 
-    waiting = copy.copy(sender)
-    waiting.request = request  # type: ignore[method-assign]
-    return waiting
+    return _with_request(sender, request)
+
+
+def _call_both(first: Callable[[], None], second: Callable[[], None]) -> None:
+    first()
+    second()
+
+
+def _marking_repetitions(sender: stripe.HTTPClient) -> stripe.HTTPClient:
+    """Return a copy of ``sender`` for one call, which marks the responses that prove nothing.
+
+    The SDK repeats a request that had no usable response, and the first copy may have taken effect
+    nevertheless. If the repeated one is then refused, the refusal says nothing about the first;
+    unless Stripe replays what it has stored for the idempotency key.
+    """
+    may_have_arrived = False
+
+    def request(method: str, *args: Any) -> tuple[Any, int, Mapping[str, str]]:
+        nonlocal may_have_arrived
+        was_sent, may_have_arrived = may_have_arrived, True
+        body, status, headers = sender.request(method, *args)
+        may_have_arrived = was_sent or status >= 500
+        if was_sent and method.lower() != "get" and not _is_replay(headers):
+            headers = {**headers, _REPEATED: "true"}
+        return body, status, headers
+
+    return _with_request(sender, request)
+
+
+def _with_request(
+    sender: stripe.HTTPClient, request: Callable[..., tuple[Any, int, Mapping[str, str]]]
+) -> stripe.HTTPClient:
+    sending = copy.copy(sender)
+    sending.request = request  # type: ignore[method-assign]
+    return sending
 
 
 def _found(retrieve: Callable[[str], T], id: str) -> T | None:
@@ -625,10 +669,12 @@ def _found(retrieve: Callable[[str], T], id: str) -> T | None:
 
 def _is_replayed(response: StripeObject) -> bool:
     """Return whether Stripe has replayed the stored response of the same idempotency key."""
-    headers = response.last_response.headers if response.last_response else {}
-    return {name.lower(): value for name, value in headers.items()}.get(
-        "idempotent-replayed"
-    ) == "true"
+    return response.last_response is not None and _is_replay(response.last_response.headers)
+
+
+def _is_replay(headers: Mapping[str, str]) -> bool:
+    named = {name.lower(): value for name, value in headers.items()}
+    return named.get("idempotent-replayed") == "true"
 
 
 def _key(idempotency_key: str) -> RequestOptions:

@@ -11,6 +11,7 @@ DEFAULTS: dict[str, Any] = {
     "API_KEY": "",
     "API_BASE": None,
     "API_VERSION": "2026-08-26.dahlia",
+    "CLAIM_LEASE": 300,
     "DEFAULT_CURRENCY": "usd",
     "MAX_NETWORK_RETRIES": 2,
     "PAYER_FROM_REQUEST": None,

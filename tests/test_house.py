@@ -44,6 +44,7 @@ MODEL_ROOMS = {
     "amount": "A field for an amount in the smallest unit.",
     "base": "Behaviour that several models share.",
     "charge": "A charge and its refunds.",
+    "claims": "Which process works on a row.",
     "coupon": "A coupon, the same here and at Stripe.",
     "customer": "A customer and its payment methods.",
     "plan": "A plan.",

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from typing import cast
+from collections.abc import Iterator
+from functools import partial
+from heapq import merge
+from typing import Any, cast
 
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 
-from aa_stripe.exceptions import StripeMethodNotAllowed, StripeNoActiveCustomer
+from aa_stripe.exceptions import (
+    StripeChargeInProgress,
+    StripeMethodNotAllowed,
+    StripeNoActiveCustomer,
+)
 from aa_stripe.jobs.pace import at_rate
-from aa_stripe.jobs.report import SETTLED_MEANWHILE, WAITING, Outcome, Report
+from aa_stripe.jobs.report import SETTLED_MEANWHILE, STILL_UNPAID, WAITING, Outcome, Report
 from aa_stripe.jobs.run import Run, Watcher
 from aa_stripe.models import StripeCharge, StripeChargeQuerySet, StripeCustomer
-from aa_stripe.models.rows import in_order, reject_open_transaction, stored
+from aa_stripe.models.claims import DatabaseNow, is_due, is_free
+from aa_stripe.models.rows import in_order, in_order_of, reject_open_transaction, stored
 
 # Actions in the report.
 COLLECTED = "collected"
@@ -20,6 +28,7 @@ SIGNALS_SENT = "signals of an earlier run sent"
 REFUNDS_SETTLED = "refunds of an earlier run settled"
 WOULD_COLLECT = "would be collected"
 WOULD_SEND_SIGNALS = "signals of an earlier run would be sent"
+WOULD_SETTLE_PAYMENTS = "payments of an earlier attempt would be settled"
 WOULD_SETTLE_REFUNDS = "refunds of an earlier run would be settled"
 
 # Reasons in the report why a charge is skipped.
@@ -30,10 +39,12 @@ NO_CUSTOMER = "no active customer"
 def charge_pending(
     *, limit: int | None = None, rate: float | None = None, watcher: Watcher | None = None
 ) -> Report:
-    """Collect every pending charge, one after the other, in the order of their ids.
+    """Collect every pending charge, one after the other; those with the fewest attempts first.
 
-    Signals and refunds that a crash interrupted come first. A row that fails does not stop the
-    others, unless Stripe rejects the API key several times in a row. ``limit`` is the maximum
+    Signals and refunds that a crash interrupted come first. Unsettled charges are compared with
+    Stripe, also failed and manual ones. A row that fails does not stop the others, and waits before
+    it is tried again. If Stripe rejects the API key, or cannot be reached, several times in a row,
+    the run stops. ``limit`` is the maximum
     number of charges to try; skipped rows do not count. ``rate`` is the maximum number of
     requests to Stripe per second; ``None`` means ``STRIPE_REQUESTS_PER_SECOND``.
 
@@ -45,7 +56,9 @@ def charge_pending(
     with at_rate(rate):
         run.each("Signals", "Charge", _charges().with_signal_due(), _send_signals)
         run.each("Refunds", "Charge", _charges().with_unknown_refund(), _settle_refunds)
-        run.each("Charges", "Charge", _charges().pending(), _collect, limit=limit)
+        newest, now = _newest()
+        candidates = partial(_candidates, newest, now)
+        run.each("Charges", "Charge", _open(now), _collect, limit=limit, order=candidates)
     return run.report
 
 
@@ -54,7 +67,8 @@ def preview_pending(*, limit: int | None = None, watcher: Watcher | None = None)
     run = Run(watcher)
     run.report.done[WOULD_SEND_SIGNALS] = _charges().with_signal_due().count()
     run.report.done[WOULD_SETTLE_REFUNDS] = _charges().with_unknown_refund().count()
-    pending = _charges().pending().annotate(has_payer=Exists(_payers()))
+    run.report.done[WOULD_SETTLE_PAYMENTS] = _open(DatabaseNow()).unsettled().count()
+    pending = _to_pay(DatabaseNow()).annotate(has_payer=Exists(_payers()))
     with run.series("Charges", pending):
         for key, *values in in_order(pending, "amount", "currency", "has_payer"):
             if run.is_over() or run.report.done[WOULD_COLLECT] == limit:
@@ -65,6 +79,35 @@ def preview_pending(*, limit: int | None = None, watcher: Watcher | None = None)
 
 def _charges() -> StripeChargeQuerySet:
     return cast("StripeChargeQuerySet", stored(StripeCharge))
+
+
+def _newest() -> tuple[int, Any]:
+    """Return the primary key of the newest row, and the time by the database's clock."""
+    clock = _charges().annotate(now=DatabaseNow()).order_by("-pk")
+    return clock.values_list("pk", "now").first() or (0, DatabaseNow())
+
+
+def _open(now: Any) -> StripeChargeQuerySet:
+    """Return the charges to work on: due at the time ``now``, and free."""
+    is_open = Q(charge_attempt_failed=False, is_manual_charge=False) | Q(is_unsettled=True)
+    return _charges().filter(is_open, is_due(now), is_free(), is_charged=False)
+
+
+def _to_pay(now: Any) -> QuerySet[StripeCharge]:
+    """Return those whose payment Stripe need not be asked about first."""
+    return _charges().pending().filter(is_due(now), is_free(), is_unsettled=False)
+
+
+def _candidates(newest: int, now: Any, rows: QuerySet[StripeCharge]) -> Iterator[tuple[Any, ...]]:
+    """Yield the primary keys of ``rows``, those with the fewest attempts first.
+
+    Two queries, so that each can use the index. Rows added after the start are not yielded; a row
+    that fails meanwhile is not due any more at the time ``now``.
+    """
+    halves = [_to_pay(now), rows.filter(is_unsettled=True)]
+    ordered = [in_order_of(each.filter(pk__lte=newest), "attempts") for each in halves]
+    for _attempts, key in merge(*ordered):
+        yield (key,)
 
 
 def _payers() -> QuerySet[StripeCustomer]:
@@ -100,44 +143,42 @@ def _settle_refunds(key: int) -> Outcome:
     return Outcome(done=REFUNDS_SETTLED)
 
 
-def _collect(key: int) -> Outcome:
-    # Each row is read again: it may have been charged since its chunk was listed.
-    charge = _charges().pending().select_related("user").filter(pk=key).first()
+def _collect(key: int) -> Outcome | None:
+    # Each row is read again: another process may have worked on it since its chunk was listed.
+    charge = _open(DatabaseNow()).select_related("user").filter(pk=key).first()
     if charge is None:
-        return Outcome(skipped=SETTLED_MEANWHILE)
+        return None
+    had_failed = charge.charge_attempt_failed
     try:
         paid = charge.charge_if_pending()
+    except StripeChargeInProgress:
+        return None
     except Exception as error:  # noqa: BLE001 (the caller logs it)
-        return _failed(charge, error)
+        return _failed(charge, error, had_failed)
     if paid is not None:
         return _collected(charge)
     if charge.is_charged:
-        return Outcome(skipped=SETTLED_MEANWHILE)
-    return Outcome(done=DECLINED) if charge.charge_attempt_failed else Outcome(skipped=WAITING)
+        return None
+    if charge.charge_attempt_failed:
+        return Outcome(skipped=STILL_UNPAID) if had_failed else Outcome(done=DECLINED)
+    return Outcome(skipped=WAITING if charge.is_unsettled else STILL_UNPAID)
 
 
-def _failed(charge: StripeCharge, error: Exception) -> Outcome:
+def _failed(charge: StripeCharge, error: Exception, had_failed: bool) -> Outcome | None:
     """Return the outcome of a row whose ``charge()`` raised ``error``.
 
     A receiver may have raised it after the charge was settled.
     """
-    reason = _reason_to_skip(charge, error)
-    if reason:
-        return Outcome(skipped=reason)
     if charge.is_charged:
-        return _collected(charge, error)
-    return Outcome(done=DECLINED if charge.charge_attempt_failed else "", error=error)
-
-
-def _reason_to_skip(charge: StripeCharge, error: Exception) -> str:
-    """Return why there was nothing to collect; ``""`` if ``error`` is a failure."""
-    if not isinstance(error, StripeMethodNotAllowed) or charge.charge_attempt_failed:
-        return ""
-    if isinstance(error, StripeNoActiveCustomer):
-        return "" if charge.is_charged else NO_CUSTOMER
-    if charge.is_charged:
-        return SETTLED_MEANWHILE
-    return NO_AMOUNT if charge.amount is None else ""
+        is_late = type(error) is StripeMethodNotAllowed  # another process was faster
+        return None if is_late else _collected(charge, error)
+    is_declined = charge.charge_attempt_failed and not had_failed
+    if isinstance(error, StripeMethodNotAllowed) and not is_declined:
+        if isinstance(error, StripeNoActiveCustomer):
+            return Outcome(skipped=NO_CUSTOMER)
+        if charge.amount is None:
+            return Outcome(skipped=NO_AMOUNT)
+    return Outcome(done=DECLINED if is_declined else "", error=error)
 
 
 def _collected(charge: StripeCharge, error: Exception | None = None) -> Outcome:

@@ -15,6 +15,9 @@ SETTLED_MEANWHILE = "already settled by another process"
 #: Why a row is skipped whose payment Stripe has not concluded.
 WAITING = "waiting for the bank or for its capture"
 
+#: Why a row is skipped whose payment was looked up, is not paid, and is not to be paid now.
+STILL_UNPAID = "still not paid"
+
 #: The type of an error, and the lines that it went through.
 Step: TypeAlias = tuple[str, tuple[tuple[str, int], ...]]
 

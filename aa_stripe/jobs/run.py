@@ -15,13 +15,11 @@ from aa_stripe.jobs.report import WAITING, Outcome, Report
 from aa_stripe.models.rows import in_order
 
 T = TypeVar("T")
+Result = TypeVar("Result", bound="Outcome | None")
 
 logger = logging.getLogger("aa-stripe")
 
-#: Statuses of responses that say nothing about the request; ``None`` is no response.
-UNREACHABLE = frozenset({None, 429, 502, 503, 504})
-
-#: Number of consecutive rows without any other response after which a run stops.
+#: Number of consecutive rows without a usable response after which a run stops.
 UNREACHABLE_IN_A_ROW = 10
 
 #: Number of consecutive errors about the API key after which a run stops: every further row would
@@ -64,13 +62,15 @@ class Run:
         title: str,
         noun: str,
         rows: models.QuerySet[Any],
-        act: Callable[[Any], Outcome],
+        act: Callable[[Any], Outcome | None],
         *,
         limit: int | None = None,
         order: Callable[[models.QuerySet[Any]], Iterator[tuple[Any, ...]]] = in_order,
     ) -> None:
         """Call ``act`` with each row's primary key, in the given ``order``, until the run is over.
 
+        It returns ``None`` for a row that another process has settled or works on: that process
+        reports it.
         ``limit`` is the maximum number of rows that are done or fail. Skipped rows do not count
         towards it, so that they never block the rows behind them.
         """
@@ -79,6 +79,8 @@ class Run:
                 if limit == 0 or self.is_over():
                     break
                 outcome = attempt(act, key)
+                if outcome is None:
+                    continue
                 self.note(f"{noun} id: {key}", outcome)
                 if limit is not None and not outcome.skipped:
                     limit -= 1
@@ -133,16 +135,17 @@ class Run:
             self._unreachable += 1
 
 
-def attempt(act: Callable[[T], Outcome], subject: T) -> Outcome:
+def attempt(act: Callable[[T], Result], subject: T) -> Result | Outcome:
     """Return the outcome of ``act(subject)``, with the exception if it raises one.
 
     After an error, broken database connections are closed; the next row opens a new one.
     """
+    outcome: Result | Outcome
     try:
         outcome = act(subject)
     except Exception as error:  # noqa: BLE001 (one bad row must not stop the others; it is logged)
         outcome = Outcome(error=error)
-    if outcome.error is not None:
+    if outcome is not None and outcome.error is not None:
         close_broken_connections()
     return outcome
 
@@ -161,13 +164,10 @@ def _is_about_the_key(error: Exception | None) -> bool:
 
 
 def _is_unreachable(error: BaseException | None) -> bool:
-    """Return whether Stripe did not respond at all, or only to say that it cannot.
-
-    Not if it responded with 500: it may do so for one row each time.
-    """
+    """Return whether Stripe did not respond, or sent a response that says nothing."""
     if isinstance(error, StripeInternalError):
         error = error.__cause__
-    if not isinstance(error, gateway.StripeError):
-        return False
-    is_unknown = gateway.meaning_of(error) is gateway.Meaning.UNKNOWN
-    return is_unknown and error.http_status in UNREACHABLE
+    return (
+        isinstance(error, gateway.StripeError)
+        and gateway.meaning_of(error) is gateway.Meaning.UNKNOWN
+    )

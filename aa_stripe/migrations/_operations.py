@@ -102,6 +102,42 @@ class AddIndex(Resumable, migrations.AddIndex):
         return self.index.name in _constraints(connection, model)
 
 
+class RemoveIndex(Resumable, migrations.RemoveIndex):
+    def is_done(self, connection: BaseDatabaseWrapper, model: type[models.Model]) -> bool:
+        return self.name not in _constraints(connection, model)
+
+
+class AddColumn(AddField):
+    """A new column with a default in the database, so that old code can still insert rows.
+
+    Old processes run for a while after the migration. Django 4.2 drops the default of a new column.
+    SQLite cannot change a default; there all processes are replaced at once.
+    """
+
+    def __init__(self, *args: Any, default: str, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.database_default = default
+
+    def database_forwards(
+        self,
+        app_label: str,
+        schema_editor: BaseDatabaseSchemaEditor,
+        from_state: ProjectState,
+        to_state: ProjectState,
+    ) -> None:
+        super().database_forwards(app_label, schema_editor, from_state, to_state)
+        model = to_state.apps.get_model(app_label, self.model_name)
+        connection = schema_editor.connection
+        if connection.vendor == "sqlite":
+            return
+        if self.allow_migrate_model(connection.alias, model):
+            quote = connection.ops.quote_name
+            table, column = quote(model._meta.db_table), quote(_column(model, self.name))
+            schema_editor.execute(
+                f"ALTER TABLE {table} ALTER COLUMN {column} SET DEFAULT {self.database_default}"
+            )
+
+
 class AddConstraint(Resumable, migrations.AddConstraint):
     def is_done(self, connection: BaseDatabaseWrapper, model: type[models.Model]) -> bool:
         return self.constraint.name in _constraints(connection, model)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import random
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from copy import copy
+from functools import partial
 from typing import Any, TypeVar
 
 from django.db import DatabaseError, connections, models, router, transaction
@@ -14,12 +17,17 @@ from aa_stripe.exceptions import StripeInTransaction
 from aa_stripe.settings import ALLOW, stripe_settings
 
 M = TypeVar("M", bound=models.Model)
+T = TypeVar("T")
 
 #: A conflict with another transaction, so a retry may succeed. PostgreSQL's
 #: serialization_failure and deadlock_detected; MariaDB's lock wait timeout, deadlock, and row
 #: changed since the transaction began (``innodb_snapshot_isolation``).
 SQLSTATES = frozenset({"40001", "40P01"})
 MYSQL_ERRORS = frozenset({1205, 1213, 1020})
+
+#: Maximum number of tries of a statement or transaction, and the longest pause in seconds.
+TRIES = 3
+PAUSE = 0.1
 
 #: The package that the app's own models are in.
 APP = "aa_stripe."
@@ -133,15 +141,23 @@ def lockable(using: str) -> AbstractContextManager[object]:
 def write_if(row: models.Model, expected: dict[str, Any], values: dict[str, Any]) -> bool:
     """Conditionally update the row in one statement; return whether it was updated.
 
-    The object itself does not change. The row is locked by its primary key first: on MariaDB an
-    UPDATE that finds the row by another index takes its locks in another order and could deadlock
-    with the holders of the row's lock.
+    The object itself does not change.
     """
     using = database_of(row)
-    with transaction.atomic(using=using):
-        if connections[using].features.has_select_for_update:
-            _lock(row, using)
-        return own_row(row, using).filter(**expected).update(**values) == 1
+    rows = own_row(row, using).filter(**expected)
+    return retry_on_conflict(using, partial(rows.update, **values)) == 1
+
+
+def set_as_stored(row: Any, values: dict[str, Any]) -> None:
+    """Set values that the row has already, so that the tracker does not see them as changes.
+
+    Values that the database computes are skipped.
+    """
+    plain = {name: it for name, it in values.items() if not hasattr(it, "resolve_expression")}
+    for name, value in plain.items():
+        setattr(row, name, value)
+    columns = [row._meta.get_field(name).attname for name in plain]
+    row.tracker.set_saved_fields(fields=columns)
 
 
 def write_unchanged(
@@ -173,6 +189,24 @@ def is_conflict(error: BaseException) -> bool:
         error.__cause__, "pgcode", None
     )
     return sqlstate in SQLSTATES or (bool(error.args) and error.args[0] in MYSQL_ERRORS)
+
+
+def retry_on_conflict(using: str, act: Callable[[], T]) -> T:
+    """Return ``act()``; retry it after a conflict with another transaction.
+
+    Inside a transaction it is not retried: the whole transaction would have to be.
+    """
+    is_inside = connections[using].in_atomic_block
+    tries = 0
+    while True:
+        tries += 1
+        try:
+            return act()
+        except DatabaseError as error:
+            if tries == TRIES or is_inside or not is_conflict(error):
+                raise
+        # Random, so that two processes do not collide again.
+        time.sleep(random.uniform(PAUSE / 2, PAUSE))  # noqa: S311
 
 
 def _lock(row: models.Model, using: str) -> None:
@@ -212,18 +246,26 @@ def in_order(rows: models.QuerySet[Any], *fields: str) -> Iterator[tuple[Any, ..
 
 def oldest_first(rows: models.QuerySet[Any]) -> Iterator[tuple[Any, ...]]:
     """Yield each row's primary key in the order of ``created``; otherwise like ``in_order``."""
-    newest = rows.order_by("-created", "-pk").values_list("pk", "created").first()
-    if newest is None:
+    for _created, key in in_order_of(rows, "created"):
+        yield (key,)
+
+
+def in_order_of(rows: models.QuerySet[Any], field: str) -> Iterator[tuple[Any, Any]]:
+    """Yield each row's value of ``field`` and its primary key, in that order, like ``in_order``.
+
+    A row whose value grows meanwhile may be yielded again.
+    """
+    last = rows.order_by(f"-{field}", "-pk").values_list(field, "pk").first()
+    if last is None:
         return
-    ahead = rows.filter(created__lte=newest[1]).order_by("created", "pk")
-    ahead = ahead.values_list("pk", "created")
+    ahead = rows.filter(**{f"{field}__lte": last[0]}).order_by(field, "pk")
+    ahead = ahead.values_list(field, "pk")
     chunk = list(ahead[:SORTED_CHUNK_SIZE])
     while chunk:
-        for key, _created in chunk:
-            yield (key,)
-        key, created = chunk[-1]
-        after = models.Q(created__gt=created) | models.Q(created=created, pk__gt=key)
-        chunk = list(ahead.filter(after)[:SORTED_CHUNK_SIZE]) if chunk[-1] != newest else []
+        yield from chunk
+        value, key = chunk[-1]
+        after = models.Q(**{f"{field}__gt": value}) | models.Q(**{field: value, "pk__gt": key})
+        chunk = list(ahead.filter(after)[:SORTED_CHUNK_SIZE]) if chunk[-1] != last else []
 
 
 class Keys:

@@ -15,9 +15,10 @@ from aa_stripe import gateway, signals
 from aa_stripe.exceptions import StripeInternalError, StripeMethodNotAllowed
 from aa_stripe.jobs import charge_pending
 from aa_stripe.models import StripeCharge, StripeCustomer
-from aa_stripe.models.charge import collect, refunds
+from aa_stripe.models.charge import refunds
 from aa_stripe.testing import Fault
 from tests.support.builders import make_charge, make_customer
+from tests.support.clock import make_due
 from tests.support.payments import (
     CONFIRM,
     CREATE,
@@ -252,26 +253,6 @@ def test_a_payment_that_another_worker_just_made_is_not_marked_as_failed(charge,
     assert not row_of(charge).charge_attempt_failed
 
 
-def test_an_old_decline_does_not_overwrite_a_newer_attempt(declined, fake, monkeypatch):
-    write = collect._write
-
-    def write_late(*arguments):
-        monkeypatch.setattr(collect, "_write", write)
-        row_of(declined).charge()  # records the decline
-        declined.customer.add_new_source("pm_card_fakeProcessing")
-        row_of(declined).charge()
-        return write(*arguments)
-
-    monkeypatch.setattr(collect, "_write", write_late)
-
-    declined.charge()
-
-    assert not row_of(declined).charge_attempt_failed
-    fake.settle(row_of(declined).stripe_payment_intent_id)
-    charge_pending()
-    assert row_of(declined).is_charged
-
-
 # Receivers that raise
 
 
@@ -361,6 +342,7 @@ def test_an_adopted_payment_and_its_refund_in_the_dashboard_both_send_signals(
         charge.charge()
     fake.dashboard_refund(paid(fake)[0]["latest_charge"], 300)
     fake.fail_next(REFUNDS, Fault.REQUEST_LOST)
+    make_due()
 
     charge_pending()
 

@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from aa_stripe.exceptions import StripeChargeInProgress, StripeInternalError
+from aa_stripe.jobs import charge_pending
+from aa_stripe.models.charge import collect
+from tests.support.claims import end_lease
+from tests.support.clock import make_due
 from tests.support.payments import CONFIRM, CREATE, REFUND, before_it_is_written, paid, refunds_of
 from tests.support.requests import endpoint_of, when_done
 from tests.support.rows import row_of
@@ -15,49 +20,86 @@ def one_connection(settings):
     settings.STRIPE_TRANSACTIONS = "allow"
 
 
+@pytest.fixture
+def impatient(monkeypatch):
+    monkeypatch.setattr(collect, "PATIENCE", 0)
+
+
 @pytest.mark.parametrize("endpoint", [CREATE, CONFIRM])
-def test_a_charge_that_another_worker_adopts_sends_one_signal(charge, fake, sent_signals, endpoint):
-    when_done(fake, endpoint, lambda: row_of(charge).charge())
+def test_a_charge_that_another_worker_tries_too_is_paid_once(
+    charge, fake, sent_signals, impatient, endpoint
+):
+    refused = []
 
-    if endpoint == CREATE:  # the other worker finishes before we confirm
-        with pytest.raises(Exception, match="Already charged"):
-            charge.charge()
-    else:
-        charge.charge()
+    def try_too():
+        with pytest.raises(StripeChargeInProgress) as raised:
+            row_of(charge).charge()
+        refused.append(raised.value)
 
+    when_done(fake, endpoint, try_too)
+
+    charge.charge()
+
+    assert len(refused) == 1
     assert len(paid(fake)) == 1
     assert row_of(charge).is_charged
     assert sent_signals == ["succeeded"]
 
 
-def test_a_decline_that_another_worker_records_sends_one_signal(
+def test_a_decline_that_another_worker_records_after_the_lease_sends_one_signal(
     declined, fake, sent_signals, monkeypatch
 ):
-    before_it_is_written(monkeypatch, lambda: row_of(declined).charge())
+    def record_it_too():
+        end_lease(declined)
+        assert row_of(declined).charge() is None
 
-    assert declined.charge() is None
+    before_it_is_written(monkeypatch, record_it_too)
+
+    with pytest.raises(StripeInternalError):
+        declined.charge()
 
     assert declined.charge_attempt_failed
     assert len(fake.account.all("charge")) == 1
     assert sent_signals == ["card_exception"]
 
 
-def test_a_decline_does_not_overwrite_a_success_in_between(
+def test_a_decline_does_not_overwrite_a_success_after_the_lease(
     declined, fake, sent_signals, monkeypatch
 ):
     def pay_with_another_card():
+        end_lease(declined)
         declined.customer.add_new_source("tok_visa")
-        row = row_of(declined)
-        row.charge()  # records the decline
-        row.charge()
+        row_of(declined).charge()
 
     before_it_is_written(monkeypatch, pay_with_another_card)
 
-    declined.charge()
+    assert declined.charge() is None
 
     row = row_of(declined)
     assert (row.is_charged, row.charge_attempt_failed) == (True, False)
-    assert sent_signals == ["card_exception", "succeeded"]
+    assert sent_signals == ["succeeded"]
+
+
+def test_a_decline_does_not_overwrite_a_payment_that_waits_for_the_bank(
+    declined, fake, sent_signals, monkeypatch
+):
+    def wait_for_the_bank():
+        end_lease(declined)
+        declined.customer.add_new_source("pm_card_fakeProcessing")
+        row_of(declined).charge()
+
+    before_it_is_written(monkeypatch, wait_for_the_bank)
+
+    with pytest.raises(StripeInternalError):
+        declined.charge()
+
+    row = row_of(declined)
+    assert not row.charge_attempt_failed
+    fake.settle(row.stripe_payment_intent_id)
+    make_due()
+    charge_pending()
+    assert row_of(declined).is_charged
+    assert sent_signals == ["succeeded"]
 
 
 def test_a_refund_that_another_worker_counts_sends_one_signal(charge, fake, sent_signals):

@@ -5,6 +5,9 @@ from __future__ import annotations
 from django.db.models import F
 
 from aa_stripe.models import StripeCharge, StripeRefund, StripeSubscription
+from aa_stripe.models.claims import Claimable
+
+TIMES_OF_CLAIMS = ("claimed_until", "retry_at", "sent_at")
 
 WITH_KEYS = (StripeCharge, StripeRefund, StripeSubscription)
 
@@ -16,3 +19,10 @@ def let_pass(fake, pause):
     fake.advance(pause.total_seconds())
     for model in WITH_KEYS:
         model.objects.update(created=F("created") - pause)
+        if issubclass(model, Claimable):
+            model.objects.update(**{name: F(name) - pause for name in TIMES_OF_CLAIMS})
+
+
+def make_due():
+    """End the delay of every charge that had no outcome."""
+    StripeCharge.objects.update(retry_at=None)

@@ -52,12 +52,17 @@ def authenticate(fake, charge):
 
 
 def before_it_is_written(monkeypatch, act):
-    """Call ``act()`` once, after Stripe's response and before it is recorded."""
-    write = collect._write
+    """Call ``act()`` once, after Stripe's response and before the outcome is recorded."""
+    writes = {name: getattr(collect, name) for name in ("write_success", "write_failure")}
 
-    def be_slow(*arguments):
-        monkeypatch.setattr(collect, "_write", write)
-        act()
-        return write(*arguments)
+    def slow(name):
+        def be_slow(*arguments):
+            for each, write in writes.items():
+                monkeypatch.setattr(collect, each, write)
+            act()
+            return writes[name](*arguments)
 
-    monkeypatch.setattr(collect, "_write", be_slow)
+        return be_slow
+
+    for name in writes:
+        monkeypatch.setattr(collect, name, slow(name))

@@ -23,6 +23,7 @@ from django.utils import timezone
 from aa_stripe.exceptions import StripeWebhookAlreadyParsed, StripeWebhookParseError
 from aa_stripe.jobs import apply_webhook, receive
 from aa_stripe.models import StripeWebhook
+from aa_stripe.models import rows as rows_module
 from aa_stripe.models.rows import is_conflict
 from aa_stripe.models.webhook import apply as apply_module
 from aa_stripe.models.webhook.apply import SwallowedDatabaseError, delay_after
@@ -73,7 +74,7 @@ def repeatable_read(transactional_db):
 
 @pytest.fixture
 def no_pause(monkeypatch):
-    monkeypatch.setattr(apply_module, "PAUSE", 0)
+    monkeypatch.setattr(rows_module, "PAUSE", 0)
 
 
 def execute(*statements):
@@ -584,7 +585,7 @@ def test_an_event_is_restarted_after_a_conflict(transactional_db, on, no_pause):
         tries.append(webhook)
         webhook.after_commit(lambda: called.append("action"))
         write_effect(webhook)
-        if len(tries) < apply_module.TRIES:
+        if len(tries) < rows_module.TRIES:
             raise_conflict()
 
     webhook.parse()

@@ -2,42 +2,54 @@
 
 A row has at most one payment intent that can still be paid. An unconfirmed intent moves no money,
 and a confirmed one succeeds only once. So the intent's id is committed before the intent is
-confirmed, and every later run reads that intent from Stripe before it does anything else.
+confirmed, and a row whose outcome is not known is first compared with Stripe. Only the process that
+holds the row's claim works on it.
 https://docs.stripe.com/payments/paymentintents/lifecycle
 """
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any, cast
 
-from django.utils import timezone
+from django.db import connections
 
 from aa_stripe import gateway
-from aa_stripe.exceptions import StripeInternalError, StripeNoActiveCustomer
+from aa_stripe.exceptions import (
+    StripeChargeInProgress,
+    StripeInternalError,
+    StripeMethodNotAllowed,
+)
 from aa_stripe.gateway import Meaning
+from aa_stripe.models.charge.attempt import Attempt, RowChanged, reject_charged
 from aa_stripe.models.charge.intent import (
     WAITING,
+    card_of,
     confirm_intent,
-    get_or_create_intent,
-    is_new_failure,
-    reject_charged,
-    required_amount,
+    failure_of,
+    find_intent,
+    prepare_intent,
 )
-from aa_stripe.models.customer import StripeCustomer
-from aa_stripe.models.rows import (
-    locked,
-    reject_open_transaction,
-    related,
-    reread,
-    root_model,
-    stored,
-    write_if,
+from aa_stripe.models.charge.record import (
+    announce_failure,
+    leave_unknown,
+    leave_unpaid,
+    leave_waiting,
+    write_failure,
+    write_success,
 )
+from aa_stripe.models.claims import Claim, checked_requests, take
+from aa_stripe.models.rows import database_of, reject_open_transaction, reread, write_if
 from aa_stripe.settings import ALLOW, stripe_settings
-from aa_stripe.signals import stripe_charge_card_exception, stripe_charge_requires_action
 
 if TYPE_CHECKING:
+    from django.db.models import Field
+
     from aa_stripe.models.charge.model import StripeCharge
+
+#: How long an explicit ``charge()`` waits for the process that holds the claim, in seconds.
+PATIENCE = 10.0
+PAUSE = 0.1
 
 
 def collect(
@@ -45,24 +57,25 @@ def collect(
 ) -> gateway.Charge | None:
     """Collect ``charge``; return Stripe's charge, or ``None`` if no money has moved (yet).
 
-    With ``only_pending``, skip a row that has failed or become manual since it was read.
+    With ``only_pending``, a row that has failed or is manual is not paid, but its outcome is
+    recorded if Stripe knows one.
 
     Raises ``StripeMethodNotAllowed`` if the row is charged or has no amount,
     ``StripeNoActiveCustomer`` if the user has no active customer, ``StripeUnknownCustomer`` if
     Stripe does not know the customer, ``StripeInTransaction`` inside a transaction,
-    ``StripeInternalError`` if Stripe sent no usable response (the outcome stays unknown), and the
-    SDK's own error if Stripe rejects the API key.
+    ``StripeChargeInProgress`` if another process holds the claim, ``StripeInternalError`` if Stripe
+    sent no usable response (the outcome stays unknown), and the SDK's own error if Stripe rejects
+    the API key.
     """
     reject_open_transaction(charge)
     _save_changes(charge)
-    if not _begin(charge, only_pending):
+    claim, is_declined = _claim(charge, patience=0 if only_pending else PATIENCE)
+    look_first = charge.key_may_be_forgotten() or stripe_settings.TRANSACTIONS == ALLOW
+    attempt = Attempt(charge, claim, metadata, only_pending, look_first)
+    if is_declined and _is_as_declined(attempt):
+        claim.give_back()
         return None
-    try:
-        intent = _pay(charge, metadata)
-    except gateway.StripeError as error:
-        _conclude(charge, error)
-        return None
-    return _record_success(charge, intent) if intent.status == "succeeded" else None
+    return _conclude(attempt)
 
 
 def _save_changes(charge: StripeCharge) -> None:
@@ -72,155 +85,164 @@ def _save_changes(charge: StripeCharge) -> None:
     changed = charge.changed_fields()
     if not changed:
         return
-    values = {name: getattr(charge, name) for name in changed}
-    if not _write(charge, {"is_charged": False}, values):
+    values = {name: _checked(charge, name) for name in changed}
+    if not write_if(charge, {"is_charged": False}, values):
+        reread(charge)
         reject_charged(charge)
 
 
-def _begin(charge: StripeCharge, only_pending: bool) -> bool:
-    """Choose the customer and make the row pending; return whether to collect it.
+def _checked(charge: StripeCharge, name: str) -> Any:
+    """Return the field's value; raise here if it is not valid.
 
-    A failed row is committed as pending again, so that the command retries it after a crash.
+    If the statement raised it, a transaction around the call would be unusable.
     """
-    with locked(charge):
+    value, field = getattr(charge, name), cast("Field[Any, Any]", charge._meta.get_field(name))
+    field.get_db_prep_save(value, connections[database_of(charge)])
+    return value
+
+
+# The claim
+
+
+def _claim(charge: StripeCharge, patience: float) -> tuple[Claim, bool]:
+    """Claim the row and read it; return the claim, and whether its last holder was declined.
+
+    Waits up to ``patience`` seconds for another process that holds the claim.
+    """
+    until = time.monotonic() + patience
+    number_before: int | None = None
+    while True:
+        claim = take(charge, is_charged=False)
+        reread(charge)
+        if claim is not None:
+            return claim, number_before not in {None, charge.key_number}
         reject_charged(charge)
-        required_amount(charge)
-        if only_pending and (charge.charge_attempt_failed or charge.is_manual_charge):
-            return False
-        customer = StripeCustomer.latest_active(charge.user_id)
-        if customer is None and not charge.stripe_payment_intent_id:
-            raise StripeNoActiveCustomer
-        charge.customer = customer or related(charge, "customer")
-        charge.charge_attempt_failed = False
-        if charge.changed_fields():
-            charge.save()
+        if time.monotonic() >= until:
+            raise StripeChargeInProgress
+        if number_before is None:
+            number_before = charge.key_number
+        time.sleep(PAUSE)
+
+
+def _is_as_declined(attempt: Attempt) -> bool:
+    """Return whether the row's failure was that of today's card and terms."""
+    charge = attempt.charge
+    failure = charge.stripe_response.get("error", {})
+    intent = failure.get("payment_intent") or {}
+    return (
+        charge.charge_attempt_failed
+        and (intent.get("amount"), intent.get("currency"))
+        == (charge.amount, charge.currency.lower())
+        and bool(attempt.card())
+        and attempt.card() == card_of(failure)
+    )
+
+
+# The payment
+
+
+def _pay(attempt: Attempt) -> gateway.PaymentIntent | None:
+    """Return the row's intent as it is in the end; ``None`` if it has none and gets none.
+
+    Raises Stripe's error if the payment fails.
+    """
+    while True:
+        try:
+            return _pay_once(attempt)
+        except RowChanged:
+            attempt.read_again()
+        except gateway.StripeError as error:
+            if not _may_go_on(attempt, error):
+                raise
+            attempt.use_up_key()
+            attempt.read_again()
+
+
+def _pay_once(attempt: Attempt) -> gateway.PaymentIntent | None:
+    if not attempt.is_wanted() and not attempt.charge.is_unsettled:
+        return None
+    intent = find_intent(attempt)
+    _raise_lost_failure(attempt, intent)
+    if _is_concluded(intent) or not attempt.is_wanted():
+        return intent
+    attempt.amount()  # before anything is created at Stripe
+    attempt.payer()
+    intent = prepare_intent(attempt, intent)
+    _raise_lost_failure(attempt, intent)
+    return intent if _is_concluded(intent) else confirm_intent(attempt, intent)
+
+
+def _is_concluded(intent: gateway.PaymentIntent | None) -> bool:
+    """Return whether the intent is paid, or waits for a bank or a manual capture."""
+    return intent is not None and intent.status in {"succeeded", *WAITING}
+
+
+def _raise_lost_failure(attempt: Attempt, intent: gateway.PaymentIntent | None) -> None:
+    """Raise the failure of the intent if it is not recorded: its response was lost.
+
+    If another card is to be charged now, that one is tried instead.
+    """
+    failure = failure_of(attempt.charge, intent) if intent is not None else None
+    if failure is None:
+        return
+    failed, card = card_of(gateway.error_body(failure).get("error", {})), attempt.card()
+    if attempt.is_wanted() and failed and card and failed != card:
+        return
+    raise failure
+
+
+def _may_go_on(attempt: Attempt, error: gateway.StripeError) -> bool:
+    """Return whether the payment may succeed once the row, or its payer, is read again."""
+    if attempt.has_other_payer(error) or attempt.has_other_card(error):
+        return True
+    is_outdated = gateway.meaning_of(error) is Meaning.OUTDATED
+    if attempt.is_outdated or not is_outdated or gateway.lacks_payment_method(error):
+        return False
+    # Another process was faster, or an earlier attempt used the key with other parameters.
+    attempt.is_outdated = attempt.look_first = True
     return True
 
 
-def _pay(charge: StripeCharge, metadata: dict[str, str]) -> gateway.PaymentIntent:
-    """Return the row's intent, which is paid or in a ``WAITING`` state; raise Stripe's error."""
+# The outcome
+
+
+def _conclude(attempt: Attempt) -> gateway.Charge | None:
+    """Try to collect the row, and record the outcome; the claim ends in any case."""
     try:
-        return _attempt(charge, metadata, look_first=_may_have_lost_an_intent(charge))
+        with checked_requests(attempt.claim):
+            intent = _pay(attempt)
     except gateway.StripeError as error:
-        if gateway.meaning_of(error) is not Meaning.OUTDATED:
-            raise
-    # Another worker was faster, or an earlier attempt used the key with other parameters.
-    return _attempt(charge, metadata, look_first=True)
+        _record_error(attempt, error)
+        return None
+    except StripeMethodNotAllowed:
+        leave_unpaid(attempt, None)
+        raise
+    except BaseException as error:
+        leave_unknown(attempt, error)
+        raise
+    if intent is None or not _is_concluded(intent):
+        leave_unpaid(attempt, intent)
+        return None
+    if intent.status in WAITING:
+        leave_waiting(attempt, intent)
+        return None
+    collected = write_success(attempt.charge, intent)
+    attempt.charge.send_due_signals()
+    return collected
 
 
-def _may_have_lost_an_intent(charge: StripeCharge) -> bool:
-    """Return whether the row may have an intent at Stripe that its idempotency key cannot find."""
-    return charge.key_may_be_forgotten() or stripe_settings.TRANSACTIONS == ALLOW
-
-
-def _attempt(
-    charge: StripeCharge, metadata: dict[str, str], *, look_first: bool
-) -> gateway.PaymentIntent:
-    paid = None
-    while paid is None:  # until the row stays the same between the two requests
-        intent = get_or_create_intent(charge, metadata, look_first=look_first)
-        if intent.status == "succeeded" or intent.status in WAITING:
-            return intent
-        if intent.status == "canceled":
-            raise gateway.canceled_at_stripe(intent)
-        failure = intent.last_payment_error
-        if failure is not None and is_new_failure(charge, failure):
-            raise gateway.declined_as(failure)
-        paid = confirm_intent(charge, intent)
-    return paid
-
-
-# Recording the outcome
-
-
-def _conclude(charge: StripeCharge, error: gateway.StripeError) -> None:
+def _record_error(attempt: Attempt, error: gateway.StripeError) -> None:
     """Record a refusal by Stripe; raise any error that leaves the outcome unknown."""
-    meaning = gateway.meaning_of(error)
+    charge, meaning = attempt.charge, gateway.meaning_of(error)
     if meaning is Meaning.MISCONFIGURED:
+        leave_unknown(attempt, error)
         raise error
     if meaning in {Meaning.DECLINED, Meaning.REFUSED} or gateway.lacks_payment_method(error):
-        _record_failure(charge, error)
-        return
+        if write_failure(charge, error, attempt.claim):
+            announce_failure(charge, error)
+            return
+        if charge.is_charged:
+            return
+    else:
+        leave_unknown(attempt, error)
     raise StripeInternalError from error
-
-
-def _record_failure(charge: StripeCharge, error: gateway.StripeError) -> None:
-    """Mark the row as failed and send the signals once, unless it was charged meanwhile."""
-    if write_failure(charge, error):
-        announce_failure(charge, error)
-
-
-def write_failure(charge: StripeCharge, error: gateway.StripeError) -> bool:
-    """Mark the row as failed unless it has changed; return whether it was marked."""
-    body = gateway.error_body(error)
-    failed = {
-        "charge_attempt_failed": True,
-        "failure_code": gateway.error_code(error),
-        "stripe_response": body,
-    }
-    failed_charge = body.get("error", {}).get("charge")
-    if failed_charge:
-        failed["stripe_charge_id"] = failed_charge
-    as_tried = {
-        "is_charged": False,
-        "charge_attempt_failed": False,
-        "failure_code": charge.failure_code,
-        "stripe_charge_id": charge.stripe_charge_id,
-    }
-    return _write(charge, as_tried, failed)
-
-
-def announce_failure(charge: StripeCharge, error: gateway.StripeError) -> None:
-    """Send the signals of a failed charge, the second even if a receiver of the first raises."""
-    arguments = {"sender": root_model(charge), "instance": charge, "exception": error}
-    try:
-        stripe_charge_card_exception.send(**arguments)
-    finally:
-        if gateway.error_code(error) == "authentication_required":
-            stripe_charge_requires_action.send(**arguments)
-
-
-def _record_success(charge: StripeCharge, intent: gateway.PaymentIntent) -> gateway.Charge:
-    """Mark the row as charged and send the signals, each once across all processes."""
-    collected = write_success(charge, intent)
-    charge.send_due_signals()
-    return collected
-
-
-def write_success(charge: StripeCharge, intent: gateway.PaymentIntent) -> gateway.Charge:
-    """Mark the row as charged, once; the signals become due, but are not sent."""
-    collected = cast("gateway.Charge", intent.latest_charge)
-    charged = {
-        "is_charged": True,
-        "charge_attempt_failed": False,
-        "failure_code": "",
-        "amount": intent.amount_received,
-        "currency": intent.currency,
-        "stripe_payment_intent_id": intent.id,
-        "stripe_charge_id": collected.id,
-        "stripe_response": gateway.to_json(collected),
-        "amount_refunded": collected.amount_refunded,
-        "is_refunded": collected.refunded,
-        "signal_due": "refunded succeeded" if collected.amount_refunded else "succeeded",
-    }
-    customer = _customer_of(charge, intent)
-    if customer is not None:
-        charged["customer"] = customer
-    _write(charge, {"is_charged": False}, charged)
-    return collected
-
-
-def _customer_of(charge: StripeCharge, intent: gateway.PaymentIntent) -> StripeCustomer | None:
-    """Return the intent's customer, which need not be the user's latest any more."""
-    customer: StripeCustomer | None = related(charge, "customer")
-    if customer is not None and customer.stripe_customer_id == intent.customer:
-        return customer
-    known = stored(StripeCustomer).filter(stripe_customer_id=intent.customer)
-    return known.filter(user_id=charge.user_id).last() or known.last()
-
-
-def _write(charge: StripeCharge, expected: dict[str, Any], values: dict[str, Any]) -> bool:
-    """Update the row as ``write_if`` does, then refresh the object."""
-    is_written = write_if(charge, expected, {**values, "updated": timezone.now()})
-    reread(charge)
-    return is_written

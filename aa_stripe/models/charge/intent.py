@@ -10,16 +10,10 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
 from aa_stripe import gateway
-from aa_stripe.exceptions import (
-    StripeInternalError,
-    StripeMethodNotAllowed,
-    StripeNoActiveCustomer,
-    StripeUnknownCustomer,
-    StripeWrongAccount,
-)
+from aa_stripe.exceptions import StripeInternalError
+from aa_stripe.models.charge.attempt import Attempt
 from aa_stripe.models.charge.search import UUID_KEY, search
-from aa_stripe.models.customer import StripeCustomer
-from aa_stripe.models.rows import locked, related
+from aa_stripe.models.claims import is_late
 
 if TYPE_CHECKING:
     from aa_stripe.models.charge.model import StripeCharge
@@ -30,47 +24,57 @@ REPLACED_KEY = "aa_stripe_replaced"
 #: In these states an intent waits for a bank, or for a manual capture.
 WAITING = frozenset({"processing", "requires_capture"})
 
+#: In these states an update or a confirmation has no effect.
+FIXED = frozenset({"succeeded", "canceled", *WAITING})
 
-def get_or_create_intent(
-    charge: StripeCharge, metadata: dict[str, str], *, look_first: bool
-) -> gateway.PaymentIntent:
-    """Return the charge's intent, its id committed to the row before it can be paid.
 
-    With ``look_first``, also search Stripe for an intent whose id the row has lost.
+def find_intent(attempt: Attempt) -> gateway.PaymentIntent | None:
+    """Return the row's intent as it is at Stripe; ``None`` if the row has none."""
+    charge = attempt.charge
+    intent = None
+    with _reading(attempt):
+        if charge.stripe_payment_intent_id:
+            intent = gateway.retrieve_payment_intent(charge.stripe_payment_intent_id)
+        if attempt.look_first and (intent is None or intent.status == "canceled"):
+            return search(charge) or intent
+    return intent
+
+
+def prepare_intent(attempt: Attempt, intent: gateway.PaymentIntent | None) -> gateway.PaymentIntent:
+    """Return the intent to confirm, its id committed to the row.
+
+    It is created if there is none, and replaced if it was canceled or cannot be made to match the
+    row.
     """
-    with locked(charge):
-        reject_charged(charge)
-        intent = _find(charge, look_first=look_first)
-        if intent is not None and _has_to_be_replaced(charge, intent):
-            intent = _withdraw(intent)
-        while intent is None or _may_be_replaced(charge, intent):
-            intent = _create(charge, metadata, intent)
-        if charge.stripe_payment_intent_id != intent.id:
-            charge.stripe_payment_intent_id = intent.id
-            charge.failure_code = ""  # of the previous intent
-            charge.save()
-        return intent
+    charge = attempt.charge
+    known: str = charge.stripe_payment_intent_id
+    if intent is not None and _has_to_be_replaced(charge, intent):
+        intent = _withdraw(intent)
+    while intent is None or _may_be_replaced(charge, intent):
+        intent = _create(attempt, intent)
+    if intent.id != known:
+        found = {"stripe_payment_intent_id": intent.id, "key_number": attempt.key_number}
+        # The failure was that of the previous intent.
+        attempt.write({**found, "failure_code": ""}, stripe_payment_intent_id=known)
+    return intent
 
 
-def confirm_intent(
-    charge: StripeCharge, intent: gateway.PaymentIntent
-) -> gateway.PaymentIntent | None:
+def confirm_intent(attempt: Attempt, intent: gateway.PaymentIntent) -> gateway.PaymentIntent:
     """Confirm the intent with the row's current values; return it as it is then.
 
-    Returns ``None`` if the row has changed so that the intent has to be replaced.
+    The claim is renewed just before: if another process holds it by now, or the row has changed
+    since it was read, ``RowChanged`` is raised and nothing is confirmed.
     """
-    with locked(charge):
-        reject_charged(charge)
-        if _has_to_be_replaced(charge, intent):
-            return None
-        payment_method = _customer(charge).payment_method_params()
-        changes = _changes(charge, intent)
-        if "customer" in changes:
-            # An intent in requires_action keeps the old customer's card: send the new one's too.
-            changes |= payment_method  # type: ignore[typeddict-item]
-        if changes:
-            gateway.update_payment_intent(intent.id, changes)
-        intent = gateway.confirm_payment_intent(intent.id, payment_method)
+    payment_method = attempt.payer().payment_method_params()
+    changes = _changes(attempt, intent)
+    if "customer" in changes:
+        # An intent in requires_action keeps the old customer's card: send the new one's too.
+        changes |= payment_method  # type: ignore[typeddict-item]
+    if changes:
+        gateway.update_payment_intent(intent.id, changes)
+    attempt.renew()
+    key = f"{_creation_key(attempt)}-confirm"
+    intent = gateway.confirm_payment_intent(intent.id, payment_method, idempotency_key=key)
     if intent.status == "requires_action":
         raise gateway.needs_authentication(intent)
     return intent
@@ -81,7 +85,23 @@ def is_replaced(intent: gateway.PaymentIntent) -> bool:
     return REPLACED_KEY in gateway.metadata_of(intent)
 
 
-def is_new_failure(charge: StripeCharge, failure: gateway.StripeObject) -> bool:
+# Failures that an intent shows
+
+
+def failure_of(charge: StripeCharge, intent: gateway.PaymentIntent) -> gateway.StripeError | None:
+    """Return the intent's failure; ``None`` if it is recorded or the payment may still succeed."""
+    if intent.status == "canceled":
+        is_recorded = is_replaced(intent) or charge.failure_code == "canceled"
+        return None if is_recorded else gateway.canceled_at_stripe(intent)
+    if intent.status == "requires_action":
+        return None if charge.charge_attempt_failed else gateway.needs_authentication(intent)
+    failure = intent.last_payment_error
+    if intent.status != "requires_payment_method" or failure is None:
+        return None
+    return gateway.declined_as(failure) if _is_new_failure(charge, failure) else None
+
+
+def _is_new_failure(charge: StripeCharge, failure: gateway.StripeObject) -> bool:
     """Return whether ``failure``, the last of an intent, is not yet recorded on the row.
 
     A declined payment is identified by its failed charge. A payment that lacks authentication
@@ -95,102 +115,77 @@ def is_new_failure(charge: StripeCharge, failure: gateway.StripeObject) -> bool:
 
 
 def _cause(failure: dict[str, Any]) -> tuple[str | None, str | None]:
-    return failure.get("code"), (failure.get("payment_method") or {}).get("id")
+    return failure.get("code"), card_of(failure)
 
 
-# What a row needs to be collected
-
-
-def reject_charged(charge: StripeCharge) -> None:
-    if charge.is_charged:
-        raise StripeMethodNotAllowed("Already charged.")
-
-
-def required_amount(charge: StripeCharge) -> int:
-    amount: int | None = charge.amount
-    if amount is None:
-        raise StripeMethodNotAllowed("The charge has no amount.")
-    return amount
-
-
-def _customer(charge: StripeCharge) -> StripeCustomer:
-    """Return the customer chosen when collecting began; raise if it is no longer active."""
-    customer: StripeCustomer | None = related(charge, "customer")
-    if customer is None or not customer.is_active:
-        raise StripeNoActiveCustomer
-    return customer
+def card_of(failure: dict[str, Any]) -> str | None:
+    """Return the id of the payment method that failed, ``None`` if it is not known."""
+    card: str | None = (failure.get("payment_method") or {}).get("id")
+    return card
 
 
 # Finding the intent
 
 
-def _find(charge: StripeCharge, *, look_first: bool) -> gateway.PaymentIntent | None:
-    intent = None
-    with _reading(charge):
-        if charge.stripe_payment_intent_id:
-            intent = gateway.retrieve_payment_intent(charge.stripe_payment_intent_id)
-        if look_first and (intent is None or intent.status == "canceled"):
-            return search(charge) or intent
-    return intent
-
-
 @contextmanager
-def _reading(charge: StripeCharge) -> Iterator[None]:
+def _reading(attempt: Attempt) -> Iterator[None]:
     """Raise ``StripeInternalError`` for a failed read: it does not mean a failed payment."""
     try:
         yield
     except gateway.InvalidRequestError as error:
         if gateway.meaning_of(error) is gateway.Meaning.MISCONFIGURED:
             raise
-        _reject_unknown_customer(charge, error)
+        attempt.reject_unknown_customer(error)
         raise StripeInternalError from error
-
-
-def _reject_unknown_customer(charge: StripeCharge, error: gateway.StripeError) -> None:
-    """Raise ``StripeUnknownCustomer`` if Stripe does not know the customer of the charge either.
-
-    If it does not know the newest other customer, the API key is wrong: ``StripeWrongAccount``.
-    """
-    customer: StripeCustomer | None = related(charge, "customer")
-    if error.code != "resource_missing" or customer is None:
-        return
-    if gateway.find_customer(customer.stripe_customer_id) is not None:
-        return
-    newest = StripeCustomer.newest_other_than(customer)
-    if newest is not None and gateway.find_customer(newest.stripe_customer_id) is not None:
-        raise StripeUnknownCustomer(
-            f"Stripe does not know the customer {customer}, but it knows {newest}."
-        ) from error
-    raise StripeWrongAccount(
-        f"Stripe does not know the customer {customer}: the API key belongs to another account or "
-        "mode (live or test) than the one that created it."
-    ) from error
 
 
 # Creating and replacing it
 
 
-def _create(
-    charge: StripeCharge, metadata: dict[str, str], replaced: gateway.PaymentIntent | None
-) -> gateway.PaymentIntent:
+def _create(attempt: Attempt, replaced: gateway.PaymentIntent | None) -> gateway.PaymentIntent:
     """Create an intent; if Stripe replays one that was canceled, return its successor if any."""
-    try:
-        created = gateway.create_payment_intent(
-            _create_params(charge, metadata), idempotency_key=_key(charge, replaced)
-        )
-    except gateway.InvalidRequestError as error:
-        _reject_unknown_customer(charge, error)
-        raise
+    charge = attempt.charge
+    if replaced is not None:
+        attempt.key_number += 1
+    created = _created(attempt)
     if created.status != "canceled":
         return created
     # An earlier attempt created and canceled it, and the row has lost the id of its successor.
-    with _reading(charge):
+    with _reading(attempt):
         found = search(charge)
     return created if found is None or found.status == "canceled" else found
 
 
-def _key(charge: StripeCharge, replaced: gateway.PaymentIntent | None) -> str:
-    return str(charge.uuid) if replaced is None else f"{charge.uuid}-{replaced.id}"
+def _created(attempt: Attempt) -> gateway.PaymentIntent:
+    """Create an intent, or find that of an earlier attempt with other parameters.
+
+    Stripe keeps the parameters of a key for a day. If nothing is found and no request can be on
+    its way any more, other keys are used: an unconfirmed intent moves no money.
+    """
+    try:
+        return _send(attempt)
+    except gateway.IdempotencyError as error:
+        with _reading(attempt):
+            found = search(attempt.charge)
+        if found is not None:
+            return found
+        next_number = attempt.key_number + 1
+        if not attempt.claim.write({"key_number": next_number}, is_late()):
+            raise StripeInternalError from error
+    attempt.key_number = next_number
+    return _send(attempt)
+
+
+def _send(attempt: Attempt) -> gateway.PaymentIntent:
+    return gateway.create_payment_intent(
+        _create_params(attempt), idempotency_key=_creation_key(attempt)
+    )
+
+
+def _creation_key(attempt: Attempt) -> str:
+    """Return the key that creates the intent; the first is that of earlier versions of this app."""
+    uuid, number = attempt.charge.uuid, attempt.key_number
+    return f"{uuid}-{number}" if number else str(uuid)
 
 
 def _has_to_be_replaced(charge: StripeCharge, intent: gateway.PaymentIntent) -> bool:
@@ -199,7 +194,7 @@ def _has_to_be_replaced(charge: StripeCharge, intent: gateway.PaymentIntent) -> 
     Stripe rejects an empty statement descriptor. Unverified: that it also rejects an empty
     description, and a change of the currency.
     """
-    if intent.status in {"succeeded", "canceled", *WAITING}:
+    if intent.status in FIXED:
         return False
     loses_text = (intent.description and not charge.description) or (
         intent.statement_descriptor_suffix and not charge.statement_descriptor
@@ -227,14 +222,13 @@ def _may_be_replaced(charge: StripeCharge, intent: gateway.PaymentIntent) -> boo
 # The intent's parameters
 
 
-def _create_params(
-    charge: StripeCharge, metadata: dict[str, str]
-) -> gateway.PaymentIntentCreateParams:
+def _create_params(attempt: Attempt) -> gateway.PaymentIntentCreateParams:
+    charge = attempt.charge
     params: gateway.PaymentIntentCreateParams = {
-        "amount": required_amount(charge),
+        "amount": attempt.amount(),
         "currency": charge.currency.lower(),
-        "customer": _customer(charge).stripe_customer_id,
-        "metadata": {**metadata, UUID_KEY: str(charge.uuid)},
+        "customer": attempt.payer().stripe_customer_id,
+        "metadata": {**attempt.metadata, UUID_KEY: str(charge.uuid)},
         # Off session there is no page to return to, so redirecting methods cannot be confirmed.
         # https://docs.stripe.com/api/payment_intents/create
         "automatic_payment_methods": {"enabled": True, "allow_redirects": "never"},
@@ -246,28 +240,26 @@ def _create_params(
     return params
 
 
-def _update_params(charge: StripeCharge) -> gateway.PaymentIntentUpdateParams:
+def _update_params(attempt: Attempt) -> gateway.PaymentIntentUpdateParams:
     """Return everything that can be changed while the intent is unpaid.
 
     Stripe rejects the full statement descriptor for cards; only the suffix can be chosen.
     https://docs.stripe.com/get-started/account/statement-descriptors
     """
     return {
-        "amount": required_amount(charge),
-        "customer": _customer(charge).stripe_customer_id,
-        "description": charge.description,
-        "statement_descriptor_suffix": charge.statement_descriptor,
+        "amount": attempt.amount(),
+        "customer": attempt.payer().stripe_customer_id,
+        "description": attempt.charge.description,
+        "statement_descriptor_suffix": attempt.charge.statement_descriptor,
     }
 
 
-def _changes(
-    charge: StripeCharge, intent: gateway.PaymentIntent
-) -> gateway.PaymentIntentUpdateParams:
+def _changes(attempt: Attempt, intent: gateway.PaymentIntent) -> gateway.PaymentIntentUpdateParams:
     """Return the parameters in which the row differs from the intent."""
     known = gateway.to_json(intent)
     changes: Any = {
         name: value
-        for name, value in _update_params(charge).items()
+        for name, value in _update_params(attempt).items()
         if (known.get(name) or "") != value
     }
     if is_replaced(intent):

@@ -16,10 +16,12 @@ from aa_stripe import gateway
 from aa_stripe.exceptions import StripeMethodNotAllowed
 from aa_stripe.models.amount import SmallestUnitField
 from aa_stripe.models.base import USER_MODEL, SavesOnlyChanges, StripeBasicModel
-from aa_stripe.models.charge.collect import announce_failure, collect
+from aa_stripe.models.charge.collect import collect
+from aa_stripe.models.charge.record import announce_failure
 from aa_stripe.models.charge.refunds import refund, settle_refunds, take_over_refunds
 from aa_stripe.models.charge.search import UUID_KEY
 from aa_stripe.models.charge.settle import settle
+from aa_stripe.models.claims import Claimable
 from aa_stripe.models.customer import StripeCustomer
 from aa_stripe.models.rows import database_of, own_row, related, reread, stored, write_if
 from aa_stripe.settings import default_currency, stripe_settings
@@ -38,6 +40,10 @@ class StripeChargeQuerySet(models.QuerySet["StripeCharge"]):
         """Return the rows that ``charge_stripe`` collects: not charged, not failed, not manual."""
         return self.filter(is_charged=False, charge_attempt_failed=False, is_manual_charge=False)
 
+    def unsettled(self) -> StripeChargeQuerySet:
+        """Return the unpaid rows with a payment whose outcome is not recorded yet."""
+        return self.filter(is_charged=False, is_unsettled=True)
+
     def with_signal_due(self) -> StripeChargeQuerySet:
         """Return the rows with a signal that was not sent, after a crash or a receiver's error."""
         return self.filter(signal_due__gt="")
@@ -47,7 +53,7 @@ class StripeChargeQuerySet(models.QuerySet["StripeCharge"]):
         return self.filter(refunds__status="unknown").distinct()
 
 
-class StripeCharge(SavesOnlyChanges, StripeBasicModel):
+class StripeCharge(SavesOnlyChanges, Claimable, StripeBasicModel):
     """An amount to collect.
 
     ``StripeCharge(token=...)`` and ``charge.token`` are ``customer``, as in 0.14's README.
@@ -85,6 +91,9 @@ class StripeCharge(SavesOnlyChanges, StripeBasicModel):
     #: The signals of the row's last change that are not sent yet, separated by spaces.
     signal_due = models.CharField(max_length=32, blank=True, editable=False)
 
+    #: The number in the idempotency keys. It grows when Stripe has stored a response for the last.
+    key_number = models.PositiveIntegerField(default=0, editable=False)
+
     tracker = FieldTracker()
 
     objects = StripeChargeQuerySet.as_manager()
@@ -92,8 +101,15 @@ class StripeCharge(SavesOnlyChanges, StripeBasicModel):
     class Meta:
         indexes = [
             models.Index(
-                fields=["is_charged", "charge_attempt_failed", "is_manual_charge", "id"],
-                name="aa_stripe_charge_pending",
+                fields=[
+                    "is_charged",
+                    "is_unsettled",
+                    "charge_attempt_failed",
+                    "is_manual_charge",
+                    "attempts",
+                    "id",
+                ],
+                name="aa_stripe_charge_open",
             ),
             models.Index(fields=["signal_due"], name="aa_stripe_charge_signal_due"),
         ]
@@ -234,6 +250,8 @@ class StripeCharge(SavesOnlyChanges, StripeBasicModel):
         raises, the signals stay due, and what the receivers wrote is rolled back.
         """
         due = self.signal_due
+        if not due:
+            return
         try:
             with transaction.atomic(using=database_of(self)):
                 for name in self._take_due_signals():
@@ -245,8 +263,6 @@ class StripeCharge(SavesOnlyChanges, StripeBasicModel):
 
     def _take_due_signals(self) -> list[str]:
         due = self.signal_due.split()
-        if not due:
-            return []
         is_ours = write_if(self, {"signal_due": self.signal_due}, {"signal_due": ""})
         reread(self)
         return [name for name in DUE_SIGNALS if is_ours and name in due]

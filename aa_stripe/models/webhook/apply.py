@@ -7,15 +7,13 @@ one statement locks the row and fails if another process has marked it, on every
 from __future__ import annotations
 
 import logging
-import random
-import time
 import traceback
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
-from django.db import DatabaseError, Error, connections, transaction
+from django.db import Error, transaction
 from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
@@ -25,7 +23,7 @@ from aa_stripe.exceptions import (
     StripeWebhookAlreadyParsed,
     StripeWebhookParseError,
 )
-from aa_stripe.models.rows import database_of, is_conflict, root_model
+from aa_stripe.models.rows import database_of, retry_on_conflict, root_model, set_as_stored
 from aa_stripe.signals import webhook_pre_parse
 from aa_stripe.utils import storable_text
 from aa_stripe.webhooks import Handler, registry
@@ -33,17 +31,11 @@ from aa_stripe.webhooks import Handler, registry
 if TYPE_CHECKING:
     from aa_stripe.models.webhook.model import StripeWebhook
 
-T = TypeVar("T")
-
 logger = logging.getLogger("aa-stripe")
 
 #: The delay after the first attempt. It doubles with each further attempt, up to the limit.
 FIRST_DELAY = timedelta(minutes=1)
 LONGEST_DELAY = timedelta(hours=6)
-
-#: Maximum number of transactions if they conflict with others, and the longest pause in seconds.
-TRIES = 3
-PAUSE = 0.1
 
 
 class SwallowedDatabaseError(RuntimeError):
@@ -111,46 +103,32 @@ def count_attempt(
         rows = rows.filter(attempts=webhook.attempts)
     retry_at = delay_after(webhook.attempts + 1)
     count = partial(rows.update, attempts=F("attempts") + 1, retry_at=retry_at)
-    is_counted = _retry_on_conflict(webhook, count) == 1
+    is_counted = retry_on_conflict(database_of(webhook), count) == 1
     if is_counted:
-        _set_as_stored(webhook, attempts=webhook.attempts + 1, retry_at=retry_at)
+        set_as_stored(webhook, {"attempts": webhook.attempts + 1, "retry_at": retry_at})
     return is_counted
 
 
 def _attempt(webhook: StripeWebhook, even_if_parsed: bool) -> bool:
     was_parsed = webhook.is_parsed
-    _set_as_stored(webhook, is_parsed=False)  # receivers check it
+    set_as_stored(webhook, {"is_parsed": False})  # receivers check it
     try:
-        parse_error = _retry_on_conflict(webhook, partial(_apply, webhook, even_if_parsed))
+        parse_error = retry_on_conflict(
+            database_of(webhook), partial(_apply, webhook, even_if_parsed)
+        )
     except StripeWebhookAlreadyParsed:
-        _set_as_stored(webhook, is_parsed=True)
+        set_as_stored(webhook, {"is_parsed": True})
         logger.info("Event %s was already applied by another process.", webhook)
         return False
     except Exception as error:
-        _set_as_stored(webhook, is_parsed=was_parsed)
+        set_as_stored(webhook, {"is_parsed": was_parsed})
         _record_failure(webhook, error, even_if_parsed)
         raise
-    _set_as_stored(
-        webhook, is_parsed=True, is_wrong_mode=False, parse_error=parse_error, retry_at=None
-    )
+    applied = {"is_parsed": True, "is_wrong_mode": False, "parse_error": parse_error}
+    set_as_stored(webhook, {**applied, "retry_at": None})
     for action in webhook.actions_after_commit:
         _call(action, webhook)
     return True
-
-
-def _retry_on_conflict(webhook: StripeWebhook, act: Callable[[], T]) -> T:
-    """Return ``act()``; retry it after a conflict with another transaction."""
-    is_inside = connections[database_of(webhook)].in_atomic_block
-    tries = 0
-    while True:
-        tries += 1
-        try:
-            return act()
-        except DatabaseError as error:
-            if tries == TRIES or is_inside or not is_conflict(error):
-                raise
-        # Random, so that two processes do not collide again.
-        time.sleep(random.uniform(PAUSE / 2, PAUSE))  # noqa: S311
 
 
 def _apply(webhook: StripeWebhook, even_if_parsed: bool) -> str:
@@ -242,7 +220,7 @@ def _record_failure(webhook: StripeWebhook, error: Exception, even_if_parsed: bo
         logger.exception("The failure of event %s could not be recorded.", webhook)
         return
     if is_recorded:
-        _set_as_stored(webhook, **values)
+        set_as_stored(webhook, values)
 
 
 def _call(action: Callable[[], object], webhook: StripeWebhook) -> None:
@@ -262,10 +240,3 @@ def _unapplied_row(webhook: StripeWebhook, even_if_parsed: bool) -> QuerySet[Str
 
 def _row(webhook: StripeWebhook) -> QuerySet[StripeWebhook]:
     return type(webhook)._base_manager.using(database_of(webhook)).filter(pk=webhook.pk)
-
-
-def _set_as_stored(webhook: StripeWebhook, **values: object) -> None:
-    """Set values that the row has already, so that the tracker does not see them as changes."""
-    for name, value in values.items():
-        setattr(webhook, name, value)
-    webhook.tracker.set_saved_fields(fields=list(values))

@@ -1,0 +1,188 @@
+"""One attempt to collect a charge: the claimed row, its payer, and whether to pay at all."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from aa_stripe import gateway
+from aa_stripe.exceptions import (
+    StripeInternalError,
+    StripeMethodNotAllowed,
+    StripeNoActiveCustomer,
+    StripeUnknownCustomer,
+    StripeWrongAccount,
+)
+from aa_stripe.models.claims import Claim
+from aa_stripe.models.customer import StripeCustomer
+from aa_stripe.models.rows import related, reread
+
+if TYPE_CHECKING:
+    from aa_stripe.models.charge.model import StripeCharge
+
+logger = logging.getLogger("aa-stripe")
+
+#: What was read before the confirmation must still be stored when it is sent.
+AS_READ = (
+    "amount",
+    "currency",
+    "customer_id",
+    "user_id",
+    "is_charged",
+    "is_manual_charge",
+    "charge_attempt_failed",
+    "stripe_payment_intent_id",
+)
+
+
+class RowChanged(Exception):
+    """The row is not as it was read: read it again before anything is paid."""
+
+
+@dataclass
+class Attempt:
+    """A row that this process has claimed in order to collect it.
+
+    With ``only_pending``, a failed or manual row is not paid, but the payment that it may already
+    have is recorded.
+    """
+
+    charge: StripeCharge
+    claim: Claim
+    metadata: dict[str, str]
+    only_pending: bool
+    #: Whether to look for a payment whose id the row has lost.
+    look_first: bool
+    #: The number in the idempotency keys; committed together with the intent that it creates.
+    key_number: int = field(init=False)
+    #: Whether the row did not fit the state at Stripe and has been read again.
+    is_outdated: bool = field(default=False, init=False)
+    _payer: StripeCustomer | None = field(default=None, init=False)
+    _is_refreshed: bool = field(default=False, init=False)
+
+    def __post_init__(self) -> None:
+        self.key_number = self.charge.key_number
+
+    def is_wanted(self) -> bool:
+        """Return whether the row is to be paid now."""
+        charge = self.charge
+        return not (self.only_pending and (charge.charge_attempt_failed or charge.is_manual_charge))
+
+    def amount(self) -> int:
+        """Return the amount in the smallest unit; raise if the row has none."""
+        amount: int | None = self.charge.amount
+        if amount is None:
+            raise StripeMethodNotAllowed("The charge has no amount.")
+        return amount
+
+    def payer(self) -> StripeCustomer:
+        """Return the user's latest active customer; raise if there is none."""
+        if self._payer is None:
+            self._payer = StripeCustomer.latest_active(self.charge.user_id)
+        if self._payer is None:
+            raise StripeNoActiveCustomer
+        return self._payer
+
+    def card(self) -> str:
+        """Return the id of the PaymentMethod that would be charged now, ``""`` if not known."""
+        payer = self._payer or StripeCustomer.latest_active(self.charge.user_id)
+        return payer.default_source if payer is not None else ""
+
+    def read_again(self) -> None:
+        """Read the row and its payer again, after a change by another process.
+
+        Raises ``StripeMethodNotAllowed`` if the row is charged by now, ``StripeInternalError`` if
+        another process holds its claim.
+        """
+        reread(self.charge)
+        self._payer, self.key_number = None, self.charge.key_number
+        reject_charged(self.charge)
+        if self.charge.claim != self.claim.token:
+            raise StripeInternalError("The claim of the charge has ended.")
+
+    def write(self, values: dict[str, Any], **expected: Any) -> None:
+        """Write to the row; raise ``StripeInternalError`` if it is not as expected any more."""
+        if not self.claim.write(values, **expected):
+            raise StripeInternalError("Another process has changed the charge.")
+
+    def use_up_key(self) -> None:
+        """Use other idempotency keys from now on: Stripe has stored a response for these."""
+        self.key_number += 1
+        self.write({"key_number": self.key_number})
+
+    def renew(self) -> None:
+        """Renew the claim, and make a failed row pending; raise ``RowChanged`` if it has changed.
+
+        From here on a crash leaves a row that the command collects.
+        """
+        as_read = {name: getattr(self.charge, name) for name in AS_READ}
+        values = {"customer": self.payer(), "charge_attempt_failed": False}
+        if not self.claim.renew(values, **as_read):
+            raise RowChanged
+
+    # Errors that say something about the payer
+
+    def has_other_payer(self, error: gateway.StripeError) -> bool:
+        """Return whether the error was about a deleted customer, and the user has another one.
+
+        The deleted one becomes inactive. Raises ``StripeNoActiveCustomer`` if it was the last, and
+        ``StripeUnknownCustomer`` if Stripe does not know the customer at all.
+        """
+        if not _is_missing(error, "customer"):
+            return False
+        payer = self.payer()
+        if not _reject_unknown(payer, error):
+            return False
+        logger.warning("Customer %s was deleted at Stripe.", payer)
+        payer.is_active = False
+        payer.save()
+        self._payer = None
+        self.payer()
+        return True
+
+    def has_other_card(self, error: gateway.StripeError) -> bool:
+        """Return whether the error was about a missing payment method, and there may be another.
+
+        The customer is refreshed once.
+        """
+        if self._is_refreshed or not _is_missing(error, "payment_method"):
+            return False
+        self._is_refreshed = True
+        self.payer().refresh_from_stripe()
+        return True
+
+    def reject_unknown_customer(self, error: gateway.StripeError) -> None:
+        """Raise ``StripeUnknownCustomer`` if Stripe does not know the row's customer either."""
+        customer = related(self.charge, "customer")
+        if error.code == "resource_missing" and customer is not None:
+            _reject_unknown(customer, error)
+
+
+def reject_charged(charge: StripeCharge) -> None:
+    if charge.is_charged:
+        raise StripeMethodNotAllowed("Already charged.")
+
+
+def _is_missing(error: gateway.StripeError, param: str) -> bool:
+    return error.code == "resource_missing" and getattr(error, "param", None) == param
+
+
+def _reject_unknown(customer: StripeCustomer, error: gateway.StripeError) -> bool:
+    """Raise if Stripe does not know the customer; return whether it was deleted there.
+
+    If Stripe does not know the newest other customer, the API key is wrong: the error is
+    ``StripeWrongAccount``, else ``StripeUnknownCustomer``.
+    """
+    found = gateway.find_customer(customer.stripe_customer_id)
+    if found is not None:
+        return bool(gateway.to_json(found).get("deleted"))
+    newest = StripeCustomer.newest_other_than(customer)
+    if newest is not None and gateway.find_customer(newest.stripe_customer_id) is not None:
+        raise StripeUnknownCustomer(
+            f"Stripe does not know the customer {customer}, but it knows {newest}."
+        ) from error
+    raise StripeWrongAccount(
+        f"Stripe does not know the customer {customer}: the API key belongs to another account or "
+        "mode (live or test) than the one that created it."
+    ) from error

@@ -1,0 +1,215 @@
+"""Recording the outcome of a charge's payment, and the signals of a failure."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any, cast
+
+from django.db.models import F
+from django.db.models.functions import Coalesce
+from django.utils import timezone
+
+from aa_stripe import gateway
+from aa_stripe.exceptions import StripeWrongAccount
+from aa_stripe.gateway import Meaning
+from aa_stripe.models.charge.attempt import Attempt
+from aa_stripe.models.claims import (
+    FREE,
+    SETTLED,
+    Claim,
+    DatabaseNow,
+    after,
+    is_free,
+    is_late,
+    update,
+)
+from aa_stripe.models.customer import StripeCustomer
+from aa_stripe.models.rows import related, reread, root_model, set_as_stored, stored
+from aa_stripe.signals import (
+    stripe_charge_card_exception,
+    stripe_charge_refunded,
+    stripe_charge_requires_action,
+    stripe_charge_succeeded,
+)
+
+if TYPE_CHECKING:
+    from aa_stripe.models.charge.model import StripeCharge
+
+logger = logging.getLogger("aa-stripe")
+
+#: No response, or one that Stripe does not store under the idempotency key.
+#: https://docs.stripe.com/api/idempotent_requests
+NOT_STORED = frozenset({None, 409, 429})
+
+#: The code of a payment that the customer may still complete in a browser.
+NEEDS_AUTHENTICATION = "authentication_required"
+
+
+def write_success(charge: StripeCharge, intent: gateway.PaymentIntent) -> gateway.Charge:
+    """Mark the row as charged, once, whichever process finds it; return Stripe's charge.
+
+    The signals become due, but are not sent.
+    """
+    collected = cast("gateway.Charge", intent.latest_charge)
+    charged: dict[str, Any] = {
+        **SETTLED,
+        "is_charged": True,
+        "charge_attempt_failed": False,
+        "failure_code": "",
+        "amount": intent.amount_received,
+        "currency": intent.currency,
+        "stripe_payment_intent_id": intent.id,
+        "stripe_charge_id": collected.id,
+        "stripe_response": gateway.to_json(collected),
+        "amount_refunded": collected.amount_refunded,
+        "is_refunded": collected.refunded,
+        "signal_due": _due(charge, collected),
+        "updated": timezone.now(),
+    }
+    customer = _customer_of(charge, intent)
+    if customer is not None:
+        charged["customer"] = customer
+    if update(charge, charged, is_charged=False):
+        set_as_stored(charge, charged)
+    else:
+        reread(charge)
+    return collected
+
+
+def _due(charge: StripeCharge, collected: gateway.Charge) -> str:
+    """Return the names of the signals to send; none is due if it has no receiver."""
+    due = {"succeeded": stripe_charge_succeeded}
+    if collected.amount_refunded:
+        due["refunded"] = stripe_charge_refunded
+    sender = root_model(charge)
+    return " ".join(sorted(name for name, it in due.items() if it.has_listeners(sender)))
+
+
+def _customer_of(charge: StripeCharge, intent: gateway.PaymentIntent) -> StripeCustomer | None:
+    """Return the intent's customer, which need not be the user's latest any more."""
+    customer: StripeCustomer | None = related(charge, "customer")
+    if customer is not None and customer.stripe_customer_id == intent.customer:
+        return customer
+    known = stored(StripeCustomer).filter(stripe_customer_id=intent.customer)
+    return known.filter(user_id=charge.user_id).last() or known.last()
+
+
+def write_failure(
+    charge: StripeCharge, error: gateway.StripeError, claim: Claim | None = None
+) -> bool:
+    """Mark the row as failed; return whether it was marked.
+
+    Without a ``claim`` it is marked only if no process holds one: the holder's outcome is newer.
+    A payment that a customer may still complete in a browser stays unsettled.
+    """
+    failed = _failed(charge, error)
+    if claim is not None:
+        is_written = claim.write(failed, is_charged=False)
+    else:
+        as_read = {
+            "is_charged": False,
+            "charge_attempt_failed": False,
+            "failure_code": charge.failure_code,
+            "stripe_charge_id": charge.stripe_charge_id,
+        }
+        is_written = update(charge, failed, is_free(), **as_read)
+    if is_written:
+        set_as_stored(charge, failed)
+    else:
+        reread(charge)
+    return is_written
+
+
+def _failed(charge: StripeCharge, error: gateway.StripeError) -> dict[str, Any]:
+    body = gateway.error_body(error)
+    code = gateway.error_code(error)
+    failed: dict[str, Any] = {
+        **SETTLED,
+        "charge_attempt_failed": True,
+        "failure_code": code,
+        "stripe_response": body,
+        "key_number": F("key_number") + 1,  # Stripe has stored a response for this one
+        "updated": timezone.now(),
+    }
+    failed_charge = body.get("error", {}).get("charge")
+    if failed_charge:
+        failed["stripe_charge_id"] = failed_charge
+    if code == NEEDS_AUTHENTICATION:
+        failed |= {"is_unsettled": True, "retry_at": after(charge.attempts, slow=True)}
+    return failed
+
+
+def announce_failure(charge: StripeCharge, error: gateway.StripeError) -> None:
+    """Send the signals of a failed charge, the second even if a receiver of the first raises."""
+    arguments = {"sender": root_model(charge), "instance": charge, "exception": error}
+    try:
+        stripe_charge_card_exception.send(**arguments)
+    finally:
+        if gateway.error_code(error) == NEEDS_AUTHENTICATION:
+            stripe_charge_requires_action.send(**arguments)
+
+
+# The end of a claim without an outcome
+
+
+def leave_unknown(attempt: Attempt, error: BaseException) -> None:
+    """End the claim without an outcome: Stripe is asked before anything else is done.
+
+    An error here is logged, so that the cause is raised. The lease then ends by itself.
+    """
+    try:
+        _write_unknown(attempt, error)
+    except Exception:
+        logger.exception("The claim of %r could not be given back.", attempt.charge)
+
+
+def _write_unknown(attempt: Attempt, error: BaseException) -> None:
+    charge = attempt.charge
+    cause = error if isinstance(error, gateway.StripeError) else error.__cause__
+    values: dict[str, Any] = {
+        "is_unsettled": charge.is_unsettled or bool(charge.stripe_payment_intent_id),
+        "sent_at": DatabaseNow(),
+    }
+    if attempt.is_wanted():
+        values["charge_attempt_failed"] = False
+    if isinstance(cause, gateway.IdempotencyError):  # Stripe has carried out nothing now
+        values["sent_at"] = Coalesce("sent_at", DatabaseNow())
+    elif isinstance(cause, gateway.StripeError) and cause.http_status not in NOT_STORED:
+        values["key_number"] = attempt.key_number + 1
+    if _is_no_fault_of_the_row(error):
+        attempt.claim.write({**values, **FREE})
+    else:
+        attempt.claim.postpone(values)
+
+
+def _is_no_fault_of_the_row(error: BaseException) -> bool:
+    """Return whether the row is tried again at once: another row would have failed as well."""
+    if isinstance(error, gateway.StripeError):
+        return gateway.meaning_of(error) is Meaning.MISCONFIGURED
+    return isinstance(error, StripeWrongAccount) or not isinstance(error, Exception)
+
+
+def leave_waiting(attempt: Attempt, intent: gateway.PaymentIntent) -> None:
+    known = {"stripe_payment_intent_id": intent.id, "is_unsettled": True}
+    attempt.claim.postpone({**known, "sent_at": DatabaseNow()}, slow=True)
+
+
+def leave_unpaid(attempt: Attempt, intent: gateway.PaymentIntent | None) -> None:
+    """End the claim of a row that is not paid, and is not to be paid now.
+
+    Stripe is asked again while a customer may still complete the payment in a browser, or an
+    earlier request may still be carried out.
+    """
+    charge, claim = attempt.charge, attempt.claim
+    known = {"stripe_payment_intent_id": intent.id} if intent is not None else {}
+    if not charge.is_unsettled:
+        claim.give_back()
+        return
+    may_be_completed = (
+        charge.charge_attempt_failed
+        and charge.failure_code == NEEDS_AUTHENTICATION
+        and (intent is None or intent.status != "canceled")
+    )
+    is_settled = not may_be_completed and claim.conclude(known, is_late())
+    if not is_settled:
+        claim.postpone(known, slow=True)

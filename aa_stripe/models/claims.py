@@ -1,0 +1,206 @@
+"""Claims: which process works on a row, so that no other does, and so that a crash is noticed.
+
+A claim is a token and a lease. The lease ends by the database's clock, which all processes share;
+the holder measures its own time with a monotonic clock. No lock is held while Stripe is asked. A
+token that is still there after its lease means that its holder died: the row becomes unsettled.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
+from uuid import uuid4
+
+from django.conf import settings
+from django.db import models
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models import Case, F, Q, Value, When
+from django.db.models.expressions import Combinable
+
+from aa_stripe import gateway
+from aa_stripe.exceptions import StripeInternalError
+from aa_stripe.models.rows import database_of, own_row, retry_on_conflict, set_as_stored
+from aa_stripe.settings import stripe_settings
+
+#: The delay after the first attempt without an outcome. It doubles with each further attempt.
+FIRST_DELAY = timedelta(minutes=1)
+LONGEST_DELAY = timedelta(hours=6)
+
+#: The same while a bank or a customer decides, which takes days; webhooks report it sooner.
+FIRST_SLOW_DELAY = timedelta(hours=1)
+LONGEST_SLOW_DELAY = timedelta(days=7)
+
+#: More doublings would overflow a timedelta.
+MOST_DOUBLINGS = 20
+
+#: How long after the last request Stripe may still carry it out.
+LATE = timedelta(hours=1)
+
+
+class DatabaseNow(models.Func):
+    """The time of the database's clock, in UTC.
+
+    Unlike Django's ``Now()``, it is in UTC on MySQL, and with ``USE_TZ = False``: a lease must not
+    change its length when the clocks change.
+    """
+
+    output_field: models.Field[Any, Any] = models.DateTimeField()
+
+    def as_sql(  # type: ignore[override]
+        self, compiler: Any, connection: BaseDatabaseWrapper, **_: Any
+    ) -> Any:
+        return _NOW[connection.vendor], []
+
+    def as_postgresql(self, compiler: Any, connection: BaseDatabaseWrapper, **_: Any) -> Any:
+        now = "STATEMENT_TIMESTAMP()"
+        return (now if settings.USE_TZ else f"({now} AT TIME ZONE 'UTC')"), []
+
+
+#: SQLite's time has the form of the stored times. MariaDB's vendor is "mysql".
+_NOW = {
+    "sqlite": "STRFTIME('%%Y-%%m-%%d %%H:%%M:%%f', 'NOW')",
+    "mysql": "UTC_TIMESTAMP(6)",
+}
+
+
+class Claimable(models.Model):
+    """A model whose rows are claimed before Stripe is asked about them.
+
+    The times are the database's, in UTC, and are compared in SQL only.
+    """
+
+    #: The token of the process that works on the row, or that died while it did.
+    claim = models.CharField(max_length=32, blank=True, default="", editable=False)
+    claimed_until = models.DateTimeField(null=True, blank=True, editable=False)
+    #: Whether something may have happened at Stripe that is not recorded on the row.
+    is_unsettled = models.BooleanField(default=False, editable=False)
+    #: When a job tries the row again; ``None`` means now.
+    retry_at = models.DateTimeField(null=True, blank=True, editable=False)
+    #: The number of attempts without an outcome since the last one with an outcome.
+    attempts = models.PositiveIntegerField(default=0, editable=False)
+    #: The latest time at which a request whose outcome is unknown may have been sent.
+    sent_at = models.DateTimeField(null=True, blank=True, editable=False)
+
+    class Meta:
+        abstract = True
+
+
+#: The values of a row without a claim.
+FREE = {"claim": "", "claimed_until": None}
+
+#: The values of a row about which Stripe has nothing more to say.
+SETTLED = {**FREE, "is_unsettled": False, "retry_at": None, "attempts": 0}
+
+
+def is_free() -> Q:
+    """Return the condition that no process holds the claim of a row."""
+    return Q(claimed_until=None) | Q(claimed_until__lte=DatabaseNow())
+
+
+def is_due(now: object) -> Q:
+    """Return the condition that a job may try a row at the time ``now``."""
+    return Q(retry_at=None) | Q(retry_at__lte=now)
+
+
+def after(attempts: int, *, slow: bool = False) -> Combinable:
+    """Return the time of the next attempt, for a row with that many attempts."""
+    first, longest = (
+        (FIRST_SLOW_DELAY, LONGEST_SLOW_DELAY) if slow else (FIRST_DELAY, LONGEST_DELAY)
+    )
+    delay: timedelta = min(first * 2 ** min(attempts, MOST_DOUBLINGS), longest)
+    return DatabaseNow() + delay
+
+
+class Claim:
+    """The claim of ``row``, which this process holds; every write requires that it still does."""
+
+    def __init__(self, row: models.Model, token: str, taken_at: float) -> None:
+        self.row = row
+        self.token = token
+        self._ends = taken_at + stripe_settings.CLAIM_LEASE
+
+    def check(self) -> None:
+        """Raise ``StripeInternalError`` if the lease may end before a request does.
+
+        Connecting and reading may each take ``STRIPE_TIMEOUT``.
+        """
+        if time.monotonic() + 2 * stripe_settings.TIMEOUT > self._ends:
+            raise StripeInternalError("Stripe took so long that the claim of the row has ended.")
+
+    def write(self, values: dict[str, Any], *conditions: Q, **expected: Any) -> bool:
+        """Update the row and the object, if the row is as ``expected``; return whether it is."""
+        is_written = update(self.row, values, *conditions, claim=self.token, **expected)
+        if is_written:
+            set_as_stored(self.row, values)
+        return is_written
+
+    def renew(self, values: dict[str, Any], **expected: Any) -> bool:
+        """Write the values as ``write`` does and begin the lease anew, before money moves."""
+        taken_at = time.monotonic()
+        lease = {"claimed_until": _lease_end(), "sent_at": DatabaseNow()}
+        is_renewed = self.write({**values, **lease}, **expected)
+        if is_renewed:
+            self._ends = taken_at + stripe_settings.CLAIM_LEASE
+        return is_renewed
+
+    def conclude(self, values: dict[str, Any], *conditions: Q) -> bool:
+        """Write the outcome and end the claim: Stripe has nothing more to say."""
+        return self.write({**SETTLED, **values}, *conditions)
+
+    def give_back(self) -> bool:
+        """End the claim of a row about which Stripe was not asked to do anything."""
+        return self.write(FREE)
+
+    def postpone(self, values: dict[str, Any], *, slow: bool = False) -> bool:
+        """End the claim without an outcome; a job tries the row again later."""
+        attempts: int = self.row.attempts  # type: ignore[attr-defined]
+        later = {"attempts": attempts + 1, "retry_at": after(attempts, slow=slow)}
+        return self.write({**later, **values, **FREE})
+
+
+def take(row: models.Model, *conditions: Q, **expected: Any) -> Claim | None:
+    """Claim the row if it is free and as ``expected``; return ``None`` otherwise.
+
+    A claim whose holder died makes the row unsettled. MySQL assigns the values one by one, so the
+    claim itself comes last.
+    """
+    token, taken_at = uuid4().hex, time.monotonic()
+    was_held = When(claim__gt="", then=Value(True))
+    until_then = When(claim__gt="", then=F("claimed_until"))
+    values = {
+        "is_unsettled": Case(was_held, default=F("is_unsettled")),
+        "sent_at": Case(until_then, default=F("sent_at")),
+        "claim": token,
+        "claimed_until": _lease_end(),
+    }
+    is_taken = update(row, values, is_free(), *conditions, **expected)
+    return Claim(row, token, taken_at) if is_taken else None
+
+
+def update(row: models.Model, values: dict[str, Any], *conditions: Q, **expected: Any) -> bool:
+    """Update the row in one statement if it is as ``expected``; return whether it was updated.
+
+    The object does not change.
+    """
+    using = database_of(row)
+    rows = own_row(row, using).filter(*conditions, **expected)
+    return retry_on_conflict(using, lambda: rows.update(**values)) == 1
+
+
+def is_late() -> Q:
+    """Return the condition that Stripe will not carry out any earlier request for the row."""
+    return Q(sent_at__lte=DatabaseNow() - LATE)
+
+
+@contextmanager
+def checked_requests(claim: Claim) -> Iterator[None]:
+    """Check the lease before each request to Stripe within the block."""
+    with gateway.before_each_request(claim.check):
+        yield
+
+
+def _lease_end() -> Combinable:
+    return DatabaseNow() + timedelta(seconds=stripe_settings.CLAIM_LEASE)
