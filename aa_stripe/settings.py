@@ -74,6 +74,15 @@ class StripeSettings:
         label: str = self.USER_MODEL or settings.AUTH_USER_MODEL
         return label
 
+    @property
+    def claim_lease(self) -> float:
+        """Return how long a process may work on a row, in seconds.
+
+        At least the time of one request: each of connecting and reading may take the timeout.
+        """
+        lease: float = max(self.CLAIM_LEASE, 3 * self.TIMEOUT)
+        return lease
+
 
 stripe_settings = StripeSettings()
 

@@ -120,7 +120,7 @@ class Claim:
     def __init__(self, row: models.Model, token: str, taken_at: float) -> None:
         self.row = row
         self.token = token
-        self._ends = taken_at + stripe_settings.CLAIM_LEASE
+        self._ends = taken_at + stripe_settings.claim_lease
 
     def check(self) -> None:
         """Raise ``StripeInternalError`` if the lease may end before a request does.
@@ -143,7 +143,7 @@ class Claim:
         lease = {"claimed_until": _lease_end(), "sent_at": DatabaseNow()}
         is_renewed = self.write({**values, **lease}, **expected)
         if is_renewed:
-            self._ends = taken_at + stripe_settings.CLAIM_LEASE
+            self._ends = taken_at + stripe_settings.claim_lease
         return is_renewed
 
     def conclude(self, values: dict[str, Any], *conditions: Q) -> bool:
@@ -203,4 +203,4 @@ def checked_requests(claim: Claim) -> Iterator[None]:
 
 
 def _lease_end() -> Combinable:
-    return DatabaseNow() + timedelta(seconds=stripe_settings.CLAIM_LEASE)
+    return DatabaseNow() + timedelta(seconds=stripe_settings.claim_lease)

@@ -69,6 +69,11 @@ class Attempt:
         charge = self.charge
         return not (self.only_pending and (charge.charge_attempt_failed or charge.is_manual_charge))
 
+    def require_terms(self) -> None:
+        """Raise ``StripeMethodNotAllowed`` if the row has no amount, or its user no customer."""
+        self.amount()
+        self.payer()
+
     def amount(self) -> int:
         """Return the amount in the smallest unit; raise if the row has none."""
         amount: int | None = self.charge.amount
@@ -129,7 +134,7 @@ class Attempt:
         The deleted one becomes inactive. Raises ``StripeNoActiveCustomer`` if it was the last, and
         ``StripeUnknownCustomer`` if Stripe does not know the customer at all.
         """
-        if not _is_missing(error, "customer"):
+        if error.code != "resource_missing" or getattr(error, "param", None) != "customer":
             return False
         payer = self.payer()
         if not _reject_unknown(payer, error):
@@ -138,18 +143,25 @@ class Attempt:
         payer.is_active = False
         payer.save()
         self._payer = None
+        self.use_up_key()
         self.payer()
         return True
 
     def has_other_card(self, error: gateway.StripeError) -> bool:
-        """Return whether the error was about a missing payment method, and there may be another.
+        """Return whether Stripe refused a payment method that is not the default any more.
 
-        The customer is refreshed once.
+        The error need not name it, so the customer is refreshed after any refusal, once.
         """
-        if self._is_refreshed or not _is_missing(error, "payment_method"):
+        payer = self._payer
+        is_refused = gateway.meaning_of(error) is gateway.Meaning.REFUSED
+        if self._is_refreshed or not is_refused or payer is None:
             return False
         self._is_refreshed = True
-        self.payer().refresh_from_stripe()
+        card = payer.default_source
+        payer.refresh_from_stripe()
+        if payer.default_source == card or not payer.is_active:
+            return False
+        self.use_up_key()
         return True
 
     def reject_unknown_customer(self, error: gateway.StripeError) -> None:
@@ -162,10 +174,6 @@ class Attempt:
 def reject_charged(charge: StripeCharge) -> None:
     if charge.is_charged:
         raise StripeMethodNotAllowed("Already charged.")
-
-
-def _is_missing(error: gateway.StripeError, param: str) -> bool:
-    return error.code == "resource_missing" and getattr(error, "param", None) == param
 
 
 def _reject_unknown(customer: StripeCustomer, error: gateway.StripeError) -> bool:

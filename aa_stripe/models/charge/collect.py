@@ -154,19 +154,19 @@ def _pay(attempt: Attempt) -> gateway.PaymentIntent | None:
         except gateway.StripeError as error:
             if not _may_go_on(attempt, error):
                 raise
-            attempt.use_up_key()
             attempt.read_again()
 
 
 def _pay_once(attempt: Attempt) -> gateway.PaymentIntent | None:
-    if not attempt.is_wanted() and not attempt.charge.is_unsettled:
-        return None
+    if not attempt.charge.is_unsettled:  # Stripe need not be asked about a row without terms
+        if not attempt.is_wanted():
+            return None
+        attempt.require_terms()
     intent = find_intent(attempt)
     _raise_lost_failure(attempt, intent)
     if _is_concluded(intent) or not attempt.is_wanted():
         return intent
-    attempt.amount()  # before anything is created at Stripe
-    attempt.payer()
+    attempt.require_terms()
     intent = prepare_intent(attempt, intent)
     _raise_lost_failure(attempt, intent)
     return intent if _is_concluded(intent) else confirm_intent(attempt, intent)
@@ -200,6 +200,7 @@ def _may_go_on(attempt: Attempt, error: gateway.StripeError) -> bool:
         return False
     # Another process was faster, or an earlier attempt used the key with other parameters.
     attempt.is_outdated = attempt.look_first = True
+    attempt.use_up_key()
     return True
 
 
