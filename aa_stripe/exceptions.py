@@ -46,10 +46,13 @@ class StripeInternalError(StripeError):
     details = _("Temporary Stripe API error")
 
 
-class StripeChargeInProgress(StripeInternalError):
-    """Another process is collecting the charge; nothing was sent to Stripe. A retry is safe."""
+class StripeInProgress(StripeInternalError):
+    """Another process works on the same charge or refund; this call sent nothing for it.
 
-    details = _("Another process is collecting the charge.")
+    A retry is safe.
+    """
+
+    details = _("Another process is working on this payment.")
 
 
 class StripeUnknownCustomer(StripeError):

@@ -211,6 +211,11 @@ def is_unexpected_state(error: StripeError) -> bool:
     return error.code == "payment_intent_unexpected_state"
 
 
+def is_replayed(error: StripeError) -> bool:
+    """Return whether the error is what Stripe has stored for the idempotency key."""
+    return _is_replay(error.headers or {})
+
+
 def lacks_payment_method(error: StripeError) -> bool:
     """Return whether Stripe rejected the request because the intent has no payment method."""
     intent = error_body(error).get("error", {}).get("payment_intent") or {}

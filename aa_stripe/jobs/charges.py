@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
-from heapq import merge
+from itertools import zip_longest
 from typing import Any, cast
 
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from aa_stripe.exceptions import (
-    StripeChargeInProgress,
+    StripeInProgress,
     StripeMethodNotAllowed,
     StripeNoActiveCustomer,
 )
 from aa_stripe.jobs.pace import at_rate
 from aa_stripe.jobs.report import SETTLED_MEANWHILE, STILL_UNPAID, WAITING, Outcome, Report
 from aa_stripe.jobs.run import Run, Watcher
-from aa_stripe.models import StripeCharge, StripeChargeQuerySet, StripeCustomer
+from aa_stripe.models import StripeCharge, StripeChargeQuerySet, StripeCustomer, StripeRefund
 from aa_stripe.models.claims import DatabaseNow, is_due, is_free
 from aa_stripe.models.rows import in_order, in_order_of, reject_open_transaction, stored
 
@@ -55,7 +55,7 @@ def charge_pending(
     run = Run(watcher)
     with at_rate(rate):
         run.each("Signals", "Charge", _charges().with_signal_due(), _send_signals)
-        run.each("Refunds", "Charge", _charges().with_unknown_refund(), _settle_refunds)
+        run.each("Refunds", "Charge", _with_open_refund(), _settle_refunds)
         newest, now = _newest()
         candidates = partial(_candidates, newest, now)
         run.each("Charges", "Charge", _open(now), _collect, limit=limit, order=candidates)
@@ -66,7 +66,7 @@ def preview_pending(*, limit: int | None = None, watcher: Watcher | None = None)
     """Return what ``charge_pending`` would do now; write nothing, do not call Stripe."""
     run = Run(watcher)
     run.report.done[WOULD_SEND_SIGNALS] = _charges().with_signal_due().count()
-    run.report.done[WOULD_SETTLE_REFUNDS] = _charges().with_unknown_refund().count()
+    run.report.done[WOULD_SETTLE_REFUNDS] = _with_open_refund().count()
     run.report.done[WOULD_SETTLE_PAYMENTS] = _open(DatabaseNow()).unsettled().count()
     pending = _to_pay(DatabaseNow()).annotate(has_payer=Exists(_payers()))
     with run.series("Charges", pending):
@@ -79,6 +79,13 @@ def preview_pending(*, limit: int | None = None, watcher: Watcher | None = None)
 
 def _charges() -> StripeChargeQuerySet:
     return cast("StripeChargeQuerySet", stored(StripeCharge))
+
+
+def _with_open_refund() -> StripeChargeQuerySet:
+    """Return the charges with a refund to finish: its outcome is unknown, and it is due."""
+    unknown = stored(StripeRefund).filter(status=StripeRefund.STATUS_UNKNOWN)
+    due = unknown.filter(is_due(DatabaseNow()), is_free())
+    return _charges().filter(Exists(due.filter(charge_id=OuterRef("pk"))))
 
 
 def _newest() -> tuple[int, Any]:
@@ -101,13 +108,16 @@ def _to_pay(now: Any) -> QuerySet[StripeCharge]:
 def _candidates(newest: int, now: Any, rows: QuerySet[StripeCharge]) -> Iterator[tuple[Any, ...]]:
     """Yield the primary keys of ``rows``, those with the fewest attempts first.
 
-    Two queries, so that each can use the index. Rows added after the start are not yielded; a row
+    Unsettled rows and the others take turns, so that neither keep the other waiting when a limit
+    ends each run; each query can use the index. Rows added after the start are not yielded; a row
     that fails meanwhile is not due any more at the time ``now``.
     """
-    halves = [_to_pay(now), rows.filter(is_unsettled=True)]
+    halves = [rows.filter(is_unsettled=True), _to_pay(now)]
     ordered = [in_order_of(each.filter(pk__lte=newest), "attempts") for each in halves]
-    for _attempts, key in merge(*ordered):
-        yield (key,)
+    for pair in zip_longest(*ordered):
+        for entry in pair:
+            if entry is not None:
+                yield (entry[1],)
 
 
 def _payers() -> QuerySet[StripeCustomer]:
@@ -136,7 +146,7 @@ def _send_signals(key: int) -> Outcome:
 
 
 def _settle_refunds(key: int) -> Outcome:
-    charge = _charges().with_unknown_refund().filter(pk=key).first()
+    charge = _with_open_refund().filter(pk=key).first()
     if charge is None:
         return Outcome(skipped=SETTLED_MEANWHILE)
     charge.refresh_from_stripe()
@@ -148,37 +158,39 @@ def _collect(key: int) -> Outcome | None:
     charge = _open(DatabaseNow()).select_related("user").filter(pk=key).first()
     if charge is None:
         return None
-    had_failed = charge.charge_attempt_failed
     try:
-        paid = charge.charge_if_pending()
-    except StripeChargeInProgress:
+        charge.charge_if_pending()
+    except StripeInProgress:
         return None
     except Exception as error:  # noqa: BLE001 (the caller logs it)
-        return _failed(charge, error, had_failed)
-    if paid is not None:
-        return _collected(charge)
-    if charge.is_charged:
-        return None
-    if charge.charge_attempt_failed:
-        return Outcome(skipped=STILL_UNPAID) if had_failed else Outcome(done=DECLINED)
-    return Outcome(skipped=WAITING if charge.is_unsettled else STILL_UNPAID)
+        return _failed(charge, error)
+    return _recorded(charge)
 
 
-def _failed(charge: StripeCharge, error: Exception, had_failed: bool) -> Outcome | None:
+def _recorded(charge: StripeCharge, error: Exception | None = None) -> Outcome | None:
+    """Return the outcome that this process has recorded, ``None`` if another one has."""
+    if charge.outcome == "collected":
+        return _collected(charge, error)
+    if charge.outcome == "declined":
+        return Outcome(done=DECLINED, error=error)
+    skipped = {"waits": WAITING, "unpaid": STILL_UNPAID}.get(charge.outcome)
+    return Outcome(skipped=skipped) if skipped else None
+
+
+def _failed(charge: StripeCharge, error: Exception) -> Outcome | None:
     """Return the outcome of a row whose ``charge()`` raised ``error``.
 
     A receiver may have raised it after the charge was settled.
     """
-    if charge.is_charged:
-        is_late = type(error) is StripeMethodNotAllowed  # another process was faster
-        return None if is_late else _collected(charge, error)
-    is_declined = charge.charge_attempt_failed and not had_failed
-    if isinstance(error, StripeMethodNotAllowed) and not is_declined:
-        if isinstance(error, StripeNoActiveCustomer):
-            return Outcome(skipped=NO_CUSTOMER)
-        if charge.amount is None:
-            return Outcome(skipped=NO_AMOUNT)
-    return Outcome(done=DECLINED if is_declined else "", error=error)
+    if charge.outcome:
+        return _recorded(charge, error)
+    if not isinstance(error, StripeMethodNotAllowed):
+        return Outcome(error=error)
+    if isinstance(error, StripeNoActiveCustomer):
+        return Outcome(skipped=NO_CUSTOMER)
+    if charge.is_charged:  # another process was faster
+        return None
+    return Outcome(skipped=NO_AMOUNT) if charge.amount is None else Outcome(error=error)
 
 
 def _collected(charge: StripeCharge, error: Exception | None = None) -> Outcome:

@@ -11,7 +11,7 @@ from django.db import connections, models
 
 from aa_stripe import gateway
 from aa_stripe.exceptions import StripeInternalError, StripeWrongAccount
-from aa_stripe.jobs.report import WAITING, Outcome, Report
+from aa_stripe.jobs.report import STILL_UNPAID, WAITING, Outcome, Report
 from aa_stripe.models.rows import in_order
 
 T = TypeVar("T")
@@ -127,7 +127,7 @@ class Run:
         self.watcher.saw(label, outcome)
 
     def _count_in_a_row(self, outcome: Outcome) -> None:
-        if outcome.done or outcome.skipped == WAITING:
+        if outcome.done or outcome.skipped in {WAITING, STILL_UNPAID}:
             self._key_errors = self._unreachable = 0
         if _is_about_the_key(outcome.error):
             self._key_errors += 1
@@ -164,8 +164,10 @@ def _is_about_the_key(error: Exception | None) -> bool:
 
 
 def _is_unreachable(error: BaseException | None) -> bool:
-    """Return whether Stripe did not respond, or sent a response that says nothing."""
+    """Return whether Stripe did not respond, or too late, or with a response that says nothing."""
     if isinstance(error, StripeInternalError):
+        if error.__cause__ is None:
+            return True
         error = error.__cause__
     return (
         isinstance(error, gateway.StripeError)

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.conf import settings
 from django.db import migrations, models
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.base.schema import BaseDatabaseSchemaEditor
@@ -19,31 +18,33 @@ from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 from aa_stripe.migrations._rows import rows_of
 
 
-class UtcNow(models.Func):
-    """The time of the database's clock, in UTC also if ``USE_TZ`` is ``False``."""
+class DatabaseNow(models.Func):
+    """The time of the database's clock; in UTC where the database stores no time zone."""
 
     output_field = models.DateTimeField()
 
     def as_sql(  # type: ignore[override]
         self, compiler: Any, connection: BaseDatabaseWrapper, **_: Any
     ) -> Any:
-        if connection.vendor == "sqlite":
-            return "STRFTIME('%%Y-%%m-%%d %%H:%%M:%%f', 'NOW')", []
-        if connection.vendor == "postgresql":
-            now = "STATEMENT_TIMESTAMP()"
-            return (now if settings.USE_TZ else f"({now} AT TIME ZONE 'UTC')"), []
-        return "UTC_TIMESTAMP(6)", []
+        return NOW[connection.vendor], []
+
+
+NOW = {
+    "sqlite": "STRFTIME('%%Y-%%m-%%d %%H:%%M:%%f', 'NOW')",
+    "mysql": "UTC_TIMESTAMP(6)",
+    "postgresql": "STATEMENT_TIMESTAMP()",
+}
 
 
 def mark(apps: Any, schema_editor: BaseDatabaseSchemaEditor) -> None:
     charges = rows_of(apps, "stripecharge", schema_editor.connection.alias)
     unpaid = charges.filter(is_charged=False, is_unsettled=False)
-    unpaid.exclude(stripe_payment_intent_id="").update(is_unsettled=True, sent_at=UtcNow())
+    unpaid.exclude(stripe_payment_intent_id="").update(is_unsettled=True, sent_at=DatabaseNow())
 
 
 class Migration(migrations.Migration):
     atomic = False
 
-    dependencies = [("aa_stripe", "0034_claims_of_charges")]
+    dependencies = [("aa_stripe", "0034_claims")]
 
     operations = [migrations.RunPython(mark, migrations.RunPython.noop)]

@@ -14,7 +14,6 @@ from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
-from django.conf import settings
 from django.db import models
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import Case, F, Q, Value, When
@@ -31,7 +30,15 @@ LONGEST_DELAY = timedelta(hours=6)
 
 #: The same while a bank or a customer decides, which takes days; webhooks report it sooner.
 FIRST_SLOW_DELAY = timedelta(hours=1)
-LONGEST_SLOW_DELAY = timedelta(days=7)
+LONGEST_SLOW_DELAY = timedelta(days=1)
+
+#: How long a call waits for the process that holds the claim, in seconds.
+PATIENCE = 10.0
+PAUSE = 0.1
+
+#: Statuses of errors that Stripe stores under the idempotency key.
+#: https://docs.stripe.com/api/idempotent_requests
+STORED = frozenset({400, 402, 404, 500})
 
 #: More doublings would overflow a timedelta.
 MOST_DOUBLINGS = 20
@@ -41,10 +48,10 @@ LATE = timedelta(hours=1)
 
 
 class DatabaseNow(models.Func):
-    """The time of the database's clock, in UTC.
+    """The time of the database's clock.
 
-    Unlike Django's ``Now()``, it is in UTC on MySQL, and with ``USE_TZ = False``: a lease must not
-    change its length when the clocks change.
+    Unlike Django's ``Now()``, it is in UTC on MySQL, whatever the time zone of the connection is: a
+    lease must not change its length when the clocks change. PostgreSQL stores points in time.
     """
 
     output_field: models.Field[Any, Any] = models.DateTimeField()
@@ -54,22 +61,19 @@ class DatabaseNow(models.Func):
     ) -> Any:
         return _NOW[connection.vendor], []
 
-    def as_postgresql(self, compiler: Any, connection: BaseDatabaseWrapper, **_: Any) -> Any:
-        now = "STATEMENT_TIMESTAMP()"
-        return (now if settings.USE_TZ else f"({now} AT TIME ZONE 'UTC')"), []
-
 
 #: SQLite's time has the form of the stored times. MariaDB's vendor is "mysql".
 _NOW = {
     "sqlite": "STRFTIME('%%Y-%%m-%%d %%H:%%M:%%f', 'NOW')",
     "mysql": "UTC_TIMESTAMP(6)",
+    "postgresql": "STATEMENT_TIMESTAMP()",
 }
 
 
 class Claimable(models.Model):
     """A model whose rows are claimed before Stripe is asked about them.
 
-    The times are the database's, in UTC, and are compared in SQL only.
+    The times are those of ``DatabaseNow`` and are compared in SQL only.
     """
 
     #: The token of the process that works on the row, or that died while it did.
@@ -83,6 +87,8 @@ class Claimable(models.Model):
     attempts = models.PositiveIntegerField(default=0, editable=False)
     #: The latest time at which a request whose outcome is unknown may have been sent.
     sent_at = models.DateTimeField(null=True, blank=True, editable=False)
+    #: The number in the idempotency keys. It grows when Stripe has stored a response for the last.
+    key_number = models.PositiveIntegerField(default=0, editable=False)
 
     class Meta:
         abstract = True
@@ -137,11 +143,16 @@ class Claim:
             set_as_stored(self.row, values)
         return is_written
 
-    def renew(self, values: dict[str, Any], **expected: Any) -> bool:
+    def renew(self, values: dict[str, Any], *conditions: Q, **expected: Any) -> bool:
         """Write the values as ``write`` does and begin the lease anew, before money moves."""
         taken_at = time.monotonic()
-        lease = {"claimed_until": _lease_end(), "sent_at": DatabaseNow()}
-        is_renewed = self.write({**values, **lease}, **expected)
+        # If this process dies now, money may move that the row does not say.
+        lease = {
+            "is_unsettled": True,
+            "claimed_until": _lease_end(),
+            "sent_at": DatabaseNow(),
+        }
+        is_renewed = self.write({**values, **lease}, *conditions, **expected)
         if is_renewed:
             self._ends = taken_at + stripe_settings.claim_lease
         return is_renewed
@@ -164,15 +175,17 @@ class Claim:
 def take(row: models.Model, *conditions: Q, **expected: Any) -> Claim | None:
     """Claim the row if it is free and as ``expected``; return ``None`` otherwise.
 
-    A claim whose holder died makes the row unsettled. MySQL assigns the values one by one, so the
-    claim itself comes last.
+    A claim whose holder died makes the row unsettled, and counts as an attempt: the row may have
+    killed it. MySQL assigns the values one by one, so the claim itself comes last.
     """
     token, taken_at = uuid4().hex, time.monotonic()
     was_held = When(claim__gt="", then=Value(True))
     until_then = When(claim__gt="", then=F("claimed_until"))
+    one_more = When(claim__gt="", then=F("attempts") + 1)
     values = {
         "is_unsettled": Case(was_held, default=F("is_unsettled")),
         "sent_at": Case(until_then, default=F("sent_at")),
+        "attempts": Case(one_more, default=F("attempts"), output_field=models.IntegerField()),
         "claim": token,
         "claimed_until": _lease_end(),
     }

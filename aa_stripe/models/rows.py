@@ -157,7 +157,8 @@ def set_as_stored(row: Any, values: dict[str, Any]) -> None:
     for name, value in plain.items():
         setattr(row, name, value)
     columns = [row._meta.get_field(name).attname for name in plain]
-    row.tracker.set_saved_fields(fields=columns)
+    if hasattr(row, "tracker"):
+        row.tracker.set_saved_fields(fields=columns)
 
 
 def write_unchanged(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 import stripe
 from django.db import connection
@@ -16,7 +18,9 @@ from aa_stripe.exceptions import (
 from aa_stripe.models import StripeCharge, StripeCustomer
 from aa_stripe.testing import Fault
 from tests.support.builders import make_charge, make_customer, make_user
+from tests.support.clock import let_pass
 from tests.support.payments import (
+    CANCEL,
     CONFIRM,
     CREATE,
     RETRIEVE,
@@ -26,6 +30,7 @@ from tests.support.payments import (
     lose_response,
 )
 from tests.support.requests import calls
+from tests.support.rows import row_of
 
 # Succeeded
 
@@ -482,6 +487,19 @@ def test_the_changed_amount_is_collected(charge, fake):
 
     assert collected.amount == 1500
     assert collected.description == "More stuff"
+    # An update from before might still arrive, so the intent is not updated but replaced.
+    assert calls(fake) == [RETRIEVE, UPDATE, CANCEL, CREATE, CONFIRM]
+
+
+def test_an_amount_changed_later_is_sent_by_an_update(charge, fake):
+    lose_the_response(charge, fake)
+    let_pass(fake, timedelta(hours=2))
+    row = row_of(charge)
+    row.amount = 1500
+    row.save()
+
+    assert row.charge().amount == 1500
+
     assert calls(fake) == [RETRIEVE, UPDATE, CONFIRM]
 
 

@@ -13,7 +13,7 @@ from django.test import override_settings
 
 from aa_stripe import gateway
 from aa_stripe.exceptions import (
-    StripeChargeInProgress,
+    StripeInProgress,
     StripeInternalError,
     StripeMethodNotAllowed,
     StripeNoActiveCustomer,
@@ -116,11 +116,11 @@ def test_an_explicit_charge_of_a_claimed_row_gives_up_after_a_while(charge, fake
     hold(charge)
     fake.requests.clear()
 
-    with pytest.raises(StripeChargeInProgress, match="Another process is collecting the charge"):
+    with pytest.raises(StripeInProgress, match="Another process is working on this payment"):
         charge.charge()
 
     assert fake.requests == []
-    assert isinstance(StripeChargeInProgress(), StripeInternalError)
+    assert isinstance(StripeInProgress(), StripeInternalError)
 
 
 def test_a_charge_is_free_again_after_it_was_collected_declined_or_refused(charge, declined):

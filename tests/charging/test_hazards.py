@@ -15,7 +15,7 @@ from aa_stripe import gateway, signals
 from aa_stripe.exceptions import StripeInternalError, StripeMethodNotAllowed
 from aa_stripe.jobs import charge_pending
 from aa_stripe.models import StripeCharge, StripeCustomer
-from aa_stripe.models.charge import refunds
+from aa_stripe.models.charge import refunding, refunds
 from aa_stripe.testing import Fault
 from tests.support.builders import make_charge, make_customer
 from tests.support.clock import make_due
@@ -189,14 +189,14 @@ def test_a_receiver_refunds_once_though_another_one_raises(charge, fake, setting
 
 
 def test_a_refund_made_after_the_refunds_were_listed_is_counted(charged, fake, monkeypatch):
-    commit_row = refunds._commit_row
+    commit_order = refunding._commit_order
 
-    def commit_second(charge, amount):
-        monkeypatch.setattr(refunds, "_commit_row", commit_row)
+    def commit_second(charge, *arguments):
+        monkeypatch.setattr(refunding, "_commit_order", commit_order)
         row_of(charge).refund(600)
-        return commit_row(charge, amount)
+        return commit_order(charge, *arguments)
 
-    monkeypatch.setattr(refunds, "_commit_row", commit_second)
+    monkeypatch.setattr(refunding, "_commit_order", commit_second)
 
     charged.refund(400)
 

@@ -12,7 +12,7 @@ from aa_stripe.jobs import charge_pending
 from aa_stripe.models import StripeCharge, StripeCustomer
 from aa_stripe.testing import Fault
 from tests.support.builders import make_charge, make_customer, make_subscription, make_user
-from tests.support.clock import let_pass
+from tests.support.clock import let_pass, make_due
 from tests.support.payments import CONFIRM, CREATE, REFUND, lose_response, paid, refunds_of
 from tests.support.replica import lagging_replica
 from tests.support.rows import row_of
@@ -94,6 +94,7 @@ def test_a_run_collects_and_completes_earlier_refunds(charged, fake):
     with pytest.raises(StripeInternalError):
         charged.refund(300)
     pending = make_charge(make_customer())
+    make_due()
 
     with lagging_replica():
         report = charge_pending()

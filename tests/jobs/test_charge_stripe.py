@@ -62,6 +62,7 @@ def make_unknown_refund(fake, charge):
     with pytest.raises(Exception, match="Temporary Stripe API error"):
         charge.refund(400)
     assert StripeRefund.objects.get().status == "unknown"
+    make_due()
 
 
 # Collecting

@@ -24,5 +24,6 @@ def let_pass(fake, pause):
 
 
 def make_due():
-    """End the delay of every charge that had no outcome."""
-    StripeCharge.objects.update(retry_at=None)
+    """End the delay of every charge and refund that had no outcome."""
+    for model in (StripeCharge, StripeRefund):
+        model.objects.update(retry_at=None)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -14,14 +16,17 @@ from aa_stripe.exceptions import (
     StripeUnknownCustomer,
     StripeWrongAccount,
 )
-from aa_stripe.models.claims import Claim
+from aa_stripe.models.claims import STORED, Claim, is_late
 from aa_stripe.models.customer import StripeCustomer
-from aa_stripe.models.rows import related, reread
+from aa_stripe.models.rows import database_of, own_row, related, reread
 
 if TYPE_CHECKING:
     from aa_stripe.models.charge.model import StripeCharge
 
 logger = logging.getLogger("aa-stripe")
+
+#: The code of a payment that the customer may still complete in a browser.
+NEEDS_AUTHENTICATION = "authentication_required"
 
 #: What was read before the confirmation must still be stored when it is sent.
 AS_READ = (
@@ -58,6 +63,11 @@ class Attempt:
     key_number: int = field(init=False)
     #: Whether the row did not fit the state at Stripe and has been read again.
     is_outdated: bool = field(default=False, init=False)
+    #: Whether Stripe has stored a response for the key.
+    is_key_used: bool = field(default=False, init=False)
+    #: Whether this attempt has requested a change at Stripe.
+    has_sent: bool = field(default=False, init=False)
+    _may_arrive: bool | None = field(default=None, init=False)
     _payer: StripeCustomer | None = field(default=None, init=False)
     _is_refreshed: bool = field(default=False, init=False)
 
@@ -111,9 +121,34 @@ class Attempt:
         if not self.claim.write(values, **expected):
             raise StripeInternalError("Another process has changed the charge.")
 
+    def may_arrive(self) -> bool:
+        """Return whether Stripe may still carry out a request of an earlier attempt."""
+        if self._may_arrive is None:
+            row = own_row(self.charge, database_of(self.charge))
+            is_over = not self.charge.is_unsettled or row.filter(is_late()).exists()
+            self._may_arrive = not is_over
+        return self._may_arrive
+
+    @contextmanager
+    def changing(self) -> Iterator[None]:
+        """Note that the block requests a change at Stripe."""
+        self.has_sent = True
+        yield
+
+    @contextmanager
+    def using_key(self) -> Iterator[None]:
+        """Note that the block sends a request with the key, and whether its error is stored."""
+        self.has_sent = True
+        try:
+            yield
+        except gateway.StripeError as error:
+            self.is_key_used = error.http_status in STORED
+            raise
+
     def use_up_key(self) -> None:
         """Use other idempotency keys from now on: Stripe has stored a response for these."""
         self.key_number += 1
+        self.is_key_used = False
         self.write({"key_number": self.key_number})
 
     def renew(self) -> None:
@@ -121,6 +156,7 @@ class Attempt:
 
         From here on a crash leaves a row that the command collects.
         """
+        self.may_arrive()  # before this attempt may leave something unknown as well
         as_read = {name: getattr(self.charge, name) for name in AS_READ}
         values = {"customer": self.payer(), "charge_attempt_failed": False}
         if not self.claim.renew(values, **as_read):

@@ -16,7 +16,7 @@ from django.db import connections
 
 from aa_stripe import gateway
 from aa_stripe.exceptions import (
-    StripeChargeInProgress,
+    StripeInProgress,
     StripeInternalError,
     StripeMethodNotAllowed,
 )
@@ -38,18 +38,17 @@ from aa_stripe.models.charge.record import (
     write_failure,
     write_success,
 )
-from aa_stripe.models.claims import Claim, checked_requests, take
+from aa_stripe.models.claims import PATIENCE, PAUSE, Claim, checked_requests, take
 from aa_stripe.models.rows import database_of, reject_open_transaction, reread, write_if
 from aa_stripe.settings import ALLOW, stripe_settings
+
+#: What a call of ``charge()`` has recorded.
+COLLECTED, DECLINED, WAITS, UNPAID = "collected", "declined", "waits", "unpaid"
 
 if TYPE_CHECKING:
     from django.db.models import Field
 
     from aa_stripe.models.charge.model import StripeCharge
-
-#: How long an explicit ``charge()`` waits for the process that holds the claim, in seconds.
-PATIENCE = 10.0
-PAUSE = 0.1
 
 
 def collect(
@@ -63,11 +62,12 @@ def collect(
     Raises ``StripeMethodNotAllowed`` if the row is charged or has no amount,
     ``StripeNoActiveCustomer`` if the user has no active customer, ``StripeUnknownCustomer`` if
     Stripe does not know the customer, ``StripeInTransaction`` inside a transaction,
-    ``StripeChargeInProgress`` if another process holds the claim, ``StripeInternalError`` if Stripe
+    ``StripeInProgress`` if another process holds the claim, ``StripeInternalError`` if Stripe
     sent no usable response (the outcome stays unknown), and the SDK's own error if Stripe rejects
     the API key.
     """
     reject_open_transaction(charge)
+    charge.outcome = ""
     _save_changes(charge)
     claim, is_declined = _claim(charge, patience=0 if only_pending else PATIENCE)
     look_first = charge.key_may_be_forgotten() or stripe_settings.TRANSACTIONS == ALLOW
@@ -115,10 +115,11 @@ def _claim(charge: StripeCharge, patience: float) -> tuple[Claim, bool]:
         claim = take(charge, is_charged=False)
         reread(charge)
         if claim is not None:
-            return claim, number_before not in {None, charge.key_number}
+            is_concluded = charge.attempts == 0 and charge.key_number != number_before
+            return claim, number_before is not None and is_concluded
         reject_charged(charge)
         if time.monotonic() >= until:
-            raise StripeChargeInProgress
+            raise StripeInProgress
         if number_before is None:
             number_before = charge.key_number
         time.sleep(PAUSE)
@@ -180,23 +181,41 @@ def _is_concluded(intent: gateway.PaymentIntent | None) -> bool:
 def _raise_lost_failure(attempt: Attempt, intent: gateway.PaymentIntent | None) -> None:
     """Raise the failure of the intent if it is not recorded: its response was lost.
 
-    If another card is to be charged now, that one is tried instead.
+    If the row is to be paid by another card or on other terms now, these are tried instead.
     """
-    failure = failure_of(attempt.charge, intent) if intent is not None else None
-    if failure is None:
+    charge = attempt.charge
+    failure = failure_of(charge, intent) if intent is not None else None
+    if intent is None or failure is None:
         return
-    failed, card = card_of(gateway.error_body(failure).get("error", {})), attempt.card()
-    if attempt.is_wanted() and failed and card and failed != card:
+    if intent.status == "canceled":
+        if charge.charge_attempt_failed and not attempt.is_wanted():
+            return  # it has failed already
+        raise failure
+    if attempt.is_wanted() and not _is_of_today(attempt, intent, failure):
         return
     raise failure
 
 
+def _is_of_today(
+    attempt: Attempt, intent: gateway.PaymentIntent, failure: gateway.StripeError
+) -> bool:
+    """Return whether the failure was that of today's amount, currency and card."""
+    charge = attempt.charge
+    if (intent.amount, intent.currency) != (charge.amount, charge.currency.lower()):
+        return False
+    failed = card_of(gateway.error_body(failure).get("error", {})) or intent.payment_method
+    return not failed or not attempt.card() or failed == attempt.card()
+
+
 def _may_go_on(attempt: Attempt, error: gateway.StripeError) -> bool:
     """Return whether the payment may succeed once the row, or its payer, is read again."""
+    meaning = gateway.meaning_of(error)
+    if meaning in {Meaning.UNKNOWN, Meaning.MISCONFIGURED}:
+        return False
     if attempt.has_other_payer(error) or attempt.has_other_card(error):
         return True
-    is_outdated = gateway.meaning_of(error) is Meaning.OUTDATED
-    if attempt.is_outdated or not is_outdated or gateway.lacks_payment_method(error):
+    is_outdated = meaning is Meaning.OUTDATED and not gateway.lacks_payment_method(error)
+    if attempt.is_outdated or not is_outdated:
         return False
     # Another process was faster, or an earlier attempt used the key with other parameters.
     attempt.is_outdated = attempt.look_first = True
@@ -221,15 +240,23 @@ def _conclude(attempt: Attempt) -> gateway.Charge | None:
     except BaseException as error:
         leave_unknown(attempt, error)
         raise
+    return _record(attempt, intent)
+
+
+def _record(attempt: Attempt, intent: gateway.PaymentIntent | None) -> gateway.Charge | None:
+    charge = attempt.charge
     if intent is None or not _is_concluded(intent):
+        charge.outcome = UNPAID
         leave_unpaid(attempt, intent)
         return None
     if intent.status in WAITING:
+        charge.outcome = WAITS
         leave_waiting(attempt, intent)
         return None
-    collected = write_success(attempt.charge, intent)
-    attempt.charge.send_due_signals()
-    return collected
+    if write_success(charge, intent):
+        charge.outcome = COLLECTED
+    charge.send_due_signals()
+    return cast("gateway.Charge", intent.latest_charge)
 
 
 def _record_error(attempt: Attempt, error: gateway.StripeError) -> None:
@@ -238,8 +265,9 @@ def _record_error(attempt: Attempt, error: gateway.StripeError) -> None:
     if meaning is Meaning.MISCONFIGURED:
         leave_unknown(attempt, error)
         raise error
-    if meaning in {Meaning.DECLINED, Meaning.REFUSED} or gateway.lacks_payment_method(error):
-        if write_failure(charge, error, attempt.claim):
+    if _is_final(attempt, error):
+        if write_failure(charge, error, attempt):
+            charge.outcome = DECLINED
             announce_failure(charge, error)
             return
         if charge.is_charged:
@@ -247,3 +275,17 @@ def _record_error(attempt: Attempt, error: gateway.StripeError) -> None:
     else:
         leave_unknown(attempt, error)
     raise StripeInternalError from error
+
+
+def _is_final(attempt: Attempt, error: gateway.StripeError) -> bool:
+    """Return whether the payment has failed.
+
+    A refusal of a request that an earlier attempt may have sent as well says nothing about that
+    one, unless Stripe repeats what it has stored.
+    """
+    meaning = gateway.meaning_of(error)
+    if meaning is Meaning.DECLINED:
+        return True
+    if meaning is not Meaning.REFUSED and not gateway.lacks_payment_method(error):
+        return False
+    return gateway.is_replayed(error) or not (attempt.has_sent and attempt.may_arrive())

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from aa_stripe import gateway
 from aa_stripe.exceptions import StripeInternalError
-from aa_stripe.models.charge.attempt import Attempt
+from aa_stripe.models.charge.attempt import NEEDS_AUTHENTICATION, Attempt
 from aa_stripe.models.charge.search import UUID_KEY, search
 from aa_stripe.models.claims import is_late
 
@@ -48,8 +48,8 @@ def prepare_intent(attempt: Attempt, intent: gateway.PaymentIntent | None) -> ga
     """
     charge = attempt.charge
     known: str = charge.stripe_payment_intent_id
-    if intent is not None and _has_to_be_replaced(charge, intent):
-        intent = _withdraw(intent)
+    if intent is not None and _has_to_be_replaced(attempt, intent):
+        intent = _withdraw(attempt, intent)
     while intent is None or _may_be_replaced(charge, intent):
         intent = _create(attempt, intent)
     if intent.id != known:
@@ -71,10 +71,12 @@ def confirm_intent(attempt: Attempt, intent: gateway.PaymentIntent) -> gateway.P
         # An intent in requires_action keeps the old customer's card: send the new one's too.
         changes |= payment_method  # type: ignore[typeddict-item]
     if changes:
-        gateway.update_payment_intent(intent.id, changes)
+        with attempt.changing():
+            gateway.update_payment_intent(intent.id, changes)
     attempt.renew()
     key = f"{_creation_key(attempt)}-confirm"
-    intent = gateway.confirm_payment_intent(intent.id, payment_method, idempotency_key=key)
+    with attempt.using_key():
+        intent = gateway.confirm_payment_intent(intent.id, payment_method, idempotency_key=key)
     if intent.status == "requires_action":
         raise gateway.needs_authentication(intent)
     return intent
@@ -94,7 +96,8 @@ def failure_of(charge: StripeCharge, intent: gateway.PaymentIntent) -> gateway.S
         is_recorded = is_replaced(intent) or charge.failure_code == "canceled"
         return None if is_recorded else gateway.canceled_at_stripe(intent)
     if intent.status == "requires_action":
-        return None if charge.charge_attempt_failed else gateway.needs_authentication(intent)
+        is_recorded = charge.charge_attempt_failed or charge.failure_code == NEEDS_AUTHENTICATION
+        return None if is_recorded else gateway.needs_authentication(intent)
     failure = intent.last_payment_error
     if intent.status != "requires_payment_method" or failure is None:
         return None
@@ -177,9 +180,9 @@ def _created(attempt: Attempt) -> gateway.PaymentIntent:
 
 
 def _send(attempt: Attempt) -> gateway.PaymentIntent:
-    return gateway.create_payment_intent(
-        _create_params(attempt), idempotency_key=_creation_key(attempt)
-    )
+    params, key = _create_params(attempt), _creation_key(attempt)
+    with attempt.using_key():
+        return gateway.create_payment_intent(params, idempotency_key=key)
 
 
 def _creation_key(attempt: Attempt) -> str:
@@ -188,24 +191,30 @@ def _creation_key(attempt: Attempt) -> str:
     return f"{uuid}-{number}" if number else str(uuid)
 
 
-def _has_to_be_replaced(charge: StripeCharge, intent: gateway.PaymentIntent) -> bool:
+def _has_to_be_replaced(attempt: Attempt, intent: gateway.PaymentIntent) -> bool:
     """Return whether the intent can still be paid, but an update cannot make it match the row.
+
+    An update has no idempotency key. If an earlier one may still arrive, it could undo this one.
 
     Stripe rejects an empty statement descriptor. Unverified: that it also rejects an empty
     description, and a change of the currency.
     """
+    charge = attempt.charge
     if intent.status in FIXED:
         return False
+    if attempt.may_arrive() and _changes(attempt, intent):
+        return True
     loses_text = (intent.description and not charge.description) or (
         intent.statement_descriptor_suffix and not charge.statement_descriptor
     )
     return bool(loses_text) or intent.currency != charge.currency.lower()
 
 
-def _withdraw(intent: gateway.PaymentIntent) -> gateway.PaymentIntent:
+def _withdraw(attempt: Attempt, intent: gateway.PaymentIntent) -> gateway.PaymentIntent:
     """Cancel the intent, after marking it so that a later run knows that we canceled it."""
-    gateway.update_payment_intent(intent.id, {"metadata": {REPLACED_KEY: "true"}})
-    return gateway.cancel_payment_intent(intent.id)
+    with attempt.changing():
+        gateway.update_payment_intent(intent.id, {"metadata": {REPLACED_KEY: "true"}})
+        return gateway.cancel_payment_intent(intent.id)
 
 
 def _may_be_replaced(charge: StripeCharge, intent: gateway.PaymentIntent) -> bool:

@@ -18,7 +18,8 @@ from aa_stripe.models.amount import SmallestUnitField
 from aa_stripe.models.base import USER_MODEL, SavesOnlyChanges, StripeBasicModel
 from aa_stripe.models.charge.collect import collect
 from aa_stripe.models.charge.record import announce_failure
-from aa_stripe.models.charge.refunds import refund, settle_refunds, take_over_refunds
+from aa_stripe.models.charge.refunding import refund, settle_refunds
+from aa_stripe.models.charge.refunds import take_over_refunds
 from aa_stripe.models.charge.search import UUID_KEY
 from aa_stripe.models.charge.settle import settle
 from aa_stripe.models.claims import Claimable
@@ -91,8 +92,9 @@ class StripeCharge(SavesOnlyChanges, Claimable, StripeBasicModel):
     #: The signals of the row's last change that are not sent yet, separated by spaces.
     signal_due = models.CharField(max_length=32, blank=True, editable=False)
 
-    #: The number in the idempotency keys. It grows when Stripe has stored a response for the last.
-    key_number = models.PositiveIntegerField(default=0, editable=False)
+    #: What the last call of this object has recorded: "collected", "declined", "waits" (for the
+    #: bank) or "unpaid"; "" if nothing, or if another process has.
+    outcome = ""
 
     tracker = FieldTracker()
 
@@ -201,7 +203,8 @@ class StripeCharge(SavesOnlyChanges, Claimable, StripeBasicModel):
         Returns Stripe's refund, which may still be pending. ``amount_refunded`` becomes the sum
         of all refunds at Stripe, those made in the Dashboard included. A refund whose response
         was lost is finished first; a call for the same amount then returns that refund.
-        ``retry_on_error`` is accepted for compatibility with 0.14 and has no effect.
+        If the amount does not fit any more because of a refund in the Dashboard that the row did
+        not know of, what is left is refunded; with ``retry_on_error=False`` that is an error.
 
         Raises ``StripeMethodNotAllowed`` if the row is not charged, everything is refunded, or
         the amount is not positive or more than is left; ``StripeMoneyError`` if the amount is not
@@ -209,7 +212,7 @@ class StripeCharge(SavesOnlyChanges, Claimable, StripeBasicModel):
         Stripe sent no usable response (check ``refunds`` before a retry); the SDK's error if Stripe
         refuses it.
         """
-        return refund(self, amount_to_refund)
+        return refund(self, amount_to_refund, or_less=retry_on_error)
 
     def refresh_from_stripe(self) -> None:
         """Update the refunds from Stripe; finish those whose outcome is unknown.

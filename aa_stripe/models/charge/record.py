@@ -5,18 +5,17 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any, cast
 
-from django.db.models import F
+from django.db.models import F, Q
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from aa_stripe import gateway
 from aa_stripe.exceptions import StripeWrongAccount
 from aa_stripe.gateway import Meaning
-from aa_stripe.models.charge.attempt import Attempt
+from aa_stripe.models.charge.attempt import NEEDS_AUTHENTICATION, Attempt
 from aa_stripe.models.claims import (
     FREE,
     SETTLED,
-    Claim,
     DatabaseNow,
     after,
     is_free,
@@ -37,16 +36,12 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("aa-stripe")
 
-#: No response, or one that Stripe does not store under the idempotency key.
-#: https://docs.stripe.com/api/idempotent_requests
-NOT_STORED = frozenset({None, 409, 429})
-
-#: The code of a payment that the customer may still complete in a browser.
-NEEDS_AUTHENTICATION = "authentication_required"
+#: The values of a failed row that a job compares with Stripe again.
+STILL_OPEN = {"is_unsettled": True, "attempts": 1, "retry_at": after(0, slow=True)}
 
 
-def write_success(charge: StripeCharge, intent: gateway.PaymentIntent) -> gateway.Charge:
-    """Mark the row as charged, once, whichever process finds it; return Stripe's charge.
+def write_success(charge: StripeCharge, intent: gateway.PaymentIntent) -> bool:
+    """Mark the row as charged, once, whichever process finds it; return whether it was marked.
 
     The signals become due, but are not sent.
     """
@@ -69,11 +64,12 @@ def write_success(charge: StripeCharge, intent: gateway.PaymentIntent) -> gatewa
     customer = _customer_of(charge, intent)
     if customer is not None:
         charged["customer"] = customer
-    if update(charge, charged, is_charged=False):
+    is_written = update(charge, charged, is_charged=False)
+    if is_written:
         set_as_stored(charge, charged)
     else:
         reread(charge)
-    return collected
+    return is_written
 
 
 def _due(charge: StripeCharge, collected: gateway.Charge) -> str:
@@ -95,16 +91,19 @@ def _customer_of(charge: StripeCharge, intent: gateway.PaymentIntent) -> StripeC
 
 
 def write_failure(
-    charge: StripeCharge, error: gateway.StripeError, claim: Claim | None = None
+    charge: StripeCharge, error: gateway.StripeError, attempt: Attempt | None = None
 ) -> bool:
     """Mark the row as failed; return whether it was marked.
 
-    Without a ``claim`` it is marked only if no process holds one: the holder's outcome is newer.
-    A payment that a customer may still complete in a browser stays unsettled.
+    Without an ``attempt`` it is marked only if no process holds the claim: the holder's outcome is
+    newer. The row stays unsettled if the customer may still complete the payment in a browser, or
+    if Stripe may still carry out an earlier request.
     """
     failed = _failed(charge, error)
-    if claim is not None:
-        is_written = claim.write(failed, is_charged=False)
+    if attempt is not None:
+        if attempt.may_arrive():
+            failed |= STILL_OPEN
+        is_written = attempt.claim.write(failed, is_charged=False)
     else:
         as_read = {
             "is_charged": False,
@@ -135,7 +134,7 @@ def _failed(charge: StripeCharge, error: gateway.StripeError) -> dict[str, Any]:
     if failed_charge:
         failed["stripe_charge_id"] = failed_charge
     if code == NEEDS_AUTHENTICATION:
-        failed |= {"is_unsettled": True, "retry_at": after(charge.attempts, slow=True)}
+        failed |= STILL_OPEN
     return failed
 
 
@@ -153,7 +152,7 @@ def announce_failure(charge: StripeCharge, error: gateway.StripeError) -> None:
 
 
 def leave_unknown(attempt: Attempt, error: BaseException) -> None:
-    """End the claim without an outcome: Stripe is asked before anything else is done.
+    """End the claim without an outcome. A payment that may have been made stays unsettled.
 
     An error here is logged, so that the cause is raised. The lease then ends by itself.
     """
@@ -164,34 +163,37 @@ def leave_unknown(attempt: Attempt, error: BaseException) -> None:
 
 
 def _write_unknown(attempt: Attempt, error: BaseException) -> None:
-    charge = attempt.charge
-    cause = error if isinstance(error, gateway.StripeError) else error.__cause__
-    values: dict[str, Any] = {
-        "is_unsettled": charge.is_unsettled or bool(charge.stripe_payment_intent_id),
-        "sent_at": DatabaseNow(),
-    }
-    if attempt.is_wanted():
-        values["charge_attempt_failed"] = False
-    if isinstance(cause, gateway.IdempotencyError):  # Stripe has carried out nothing now
+    charge, claim = attempt.charge, attempt.claim
+    values: dict[str, Any] = {}
+    if isinstance(error.__cause__, gateway.IdempotencyError):  # Stripe has carried out nothing now
         values["sent_at"] = Coalesce("sent_at", DatabaseNow())
-    elif isinstance(cause, gateway.StripeError) and cause.http_status not in NOT_STORED:
+    elif attempt.has_sent:
+        values["is_unsettled"] = charge.is_unsettled or bool(charge.stripe_payment_intent_id)
+        values["sent_at"] = DatabaseNow()
+    if attempt.is_key_used:
         values["key_number"] = attempt.key_number + 1
-    if _is_no_fault_of_the_row(error):
-        attempt.claim.write({**values, **FREE})
+    if not isinstance(error, Exception):  # interrupted: the next run goes on at once
+        claim.write({**values, **FREE})
+    elif _is_about_the_key(error):  # so is that of other rows, which are tried first next time
+        claim.write({**values, **FREE, "attempts": charge.attempts + 1})
     else:
-        attempt.claim.postpone(values)
+        if charge.charge_attempt_failed and not attempt.only_pending:
+            values["charge_attempt_failed"] = False  # its owner wants it to be tried again
+        claim.postpone(values)
 
 
-def _is_no_fault_of_the_row(error: BaseException) -> bool:
-    """Return whether the row is tried again at once: another row would have failed as well."""
-    if isinstance(error, gateway.StripeError):
-        return gateway.meaning_of(error) is Meaning.MISCONFIGURED
-    return isinstance(error, StripeWrongAccount) or not isinstance(error, Exception)
+def _is_about_the_key(error: Exception) -> bool:
+    return isinstance(error, StripeWrongAccount) or (
+        isinstance(error, gateway.StripeError)
+        and gateway.meaning_of(error) is Meaning.MISCONFIGURED
+    )
 
 
 def leave_waiting(attempt: Attempt, intent: gateway.PaymentIntent) -> None:
+    """End the claim of a payment that a bank decides, or that is captured later."""
     known = {"stripe_payment_intent_id": intent.id, "is_unsettled": True}
-    attempt.claim.postpone({**known, "sent_at": DatabaseNow()}, slow=True)
+    sent_at = Coalesce("sent_at", DatabaseNow())
+    attempt.claim.postpone({**known, "sent_at": sent_at}, slow=True)
 
 
 def leave_unpaid(attempt: Attempt, intent: gateway.PaymentIntent | None) -> None:
@@ -204,12 +206,9 @@ def leave_unpaid(attempt: Attempt, intent: gateway.PaymentIntent | None) -> None
     known = {"stripe_payment_intent_id": intent.id} if intent is not None else {}
     if not charge.is_unsettled:
         claim.give_back()
-        return
-    may_be_completed = (
-        charge.charge_attempt_failed
-        and charge.failure_code == NEEDS_AUTHENTICATION
-        and (intent is None or intent.status != "canceled")
-    )
-    is_settled = not may_be_completed and claim.conclude(known, is_late())
-    if not is_settled:
+    elif intent is not None and intent.status == "canceled":
+        claim.conclude(known)
+    elif charge.charge_attempt_failed and charge.failure_code == NEEDS_AUTHENTICATION:
         claim.postpone(known, slow=True)
+    elif not claim.conclude(known, Q(sent_at=None) | is_late()):
+        claim.write({**known, **FREE, "retry_at": after(0, slow=True)})

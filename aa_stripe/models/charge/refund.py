@@ -8,13 +8,15 @@ from model_utils import Choices
 
 from aa_stripe.models.amount import SmallestUnitField
 from aa_stripe.models.base import StripeBasicModel
+from aa_stripe.models.claims import Claimable
 
 
-class StripeRefund(StripeBasicModel):
+class StripeRefund(Claimable, StripeBasicModel):
     """One row per requested refund; its ``uuid`` is the idempotency key at Stripe.
 
     ``status`` is Stripe's, with two more values: ``unknown`` until Stripe has responded, and
-    ``refused`` if Stripe rejected the request.
+    ``refused`` if Stripe rejected the request. ``stripe_response`` of an ``unknown`` one is
+    an error that leaves the outcome open.
     """
 
     STATUS_UNKNOWN = "unknown"

@@ -1,8 +1,7 @@
-"""Refunding a charge exactly once, even if the process crashes in between.
+"""The refunds of a charge at Stripe: their sum on the charge's row, and their state on our orders.
 
-A refund is committed as a row before it is requested at Stripe. The row's ``uuid`` is the
-idempotency key. It is also in the refund's metadata, so that a later run can find the refund of a
-row whose outcome is unknown.
+Every order has a row whose ``uuid`` is in the refund's metadata, so that its refund is found
+whatever happened to the response.
 https://docs.stripe.com/api/refunds
 """
 
@@ -12,16 +11,17 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeAlias
+from uuid import UUID
 
 from django.db import models, transaction
 from django.utils import timezone
 
 from aa_stripe import gateway
-from aa_stripe.exceptions import StripeInternalError, StripeMethodNotAllowed
+from aa_stripe.exceptions import StripeInternalError
 from aa_stripe.gateway import Meaning
 from aa_stripe.models.charge.refund import StripeRefund
-from aa_stripe.models.rows import database_of, locked, reject_open_transaction, reread, write_if
-from aa_stripe.money import whole_units
+from aa_stripe.models.claims import SETTLED, update
+from aa_stripe.models.rows import database_of, reread, set_as_stored, write_if
 from aa_stripe.utils import uuid_in
 
 if TYPE_CHECKING:
@@ -42,75 +42,40 @@ ROUNDS = 5
 Known: TypeAlias = dict[str, gateway.Refund]
 
 
-def refund(charge: StripeCharge, amount: int | None) -> gateway.Refund:
-    """See ``StripeCharge.refund``."""
-    reject_open_transaction(charge)
-    if amount is not None:
-        amount = whole_units(amount)
-    reread(charge)
-    if not charge.is_charged:
-        raise StripeMethodNotAllowed("Cannot refund not charged transaction.")
-    try:
-        known = sync_refunds(charge)
-        finished = [*_restore(charge, known), *_finish(charge, known)]
-        return _repeated(charge, finished, amount) or _create(charge, amount, known)
-    finally:
-        _announce(charge)
-
-
-def _announce(charge: StripeCharge) -> None:
-    """Send the signals that are due; log the error of a receiver.
-
-    If that error were raised, the caller might refund again. The signal stays due for the next
-    run of the command.
-    """
-    try:
-        charge.send_due_signals()
-    except Exception:
-        logger.exception("A receiver of the signals of %r failed.", charge)
-
-
-def settle_refunds(charge: StripeCharge) -> None:
-    """Update all refunds from Stripe and finish those whose outcome is unknown.
-
-    Signals become due, but are not sent. Raises ``StripeInternalError`` if Stripe sends no usable
-    response.
-    """
-    _finish(charge, sync_refunds(charge))
-
-
 def take_over_refunds(charge: StripeCharge) -> None:
     """See ``StripeCharge.take_over_refunds``."""
     known = sync_refunds(charge)
-    _restore(charge, known)
-    for row in _orders(charge).filter(status=StripeRefund.STATUS_UNKNOWN):
-        made = _found(row, known)
+    restore(charge, known)
+    for row in open_orders(charge):
+        made = found(row, known)
         if made is not None:
-            _record(row, made)
+            record(row, made)
 
 
 def sync_refunds(charge: StripeCharge) -> Known:
     """Set ``amount_refunded`` to the sum of all refunds at Stripe; return these refunds.
 
     Refunds made in the Dashboard and pending ones count; failed and canceled ones do not. If the
-    row has changed during the request, which locking does not prevent on SQLite, count again.
+    row has changed during the request, count again.
     """
     for _ in range(ROUNDS):
-        with _usable_responses(), locked(charge):
-            known = _listed(charge)
-            is_written = _write(charge, known)
+        with usable_responses():
+            known = listed(charge)
+        is_written = write_sum(charge, known)
         reread(charge)
         if is_written:
             return known
     raise StripeInternalError
 
 
-def _listed(charge: StripeCharge) -> Known:
+def listed(charge: StripeCharge) -> Known:
+    """Return the charge's refunds as they are at Stripe now."""
     return {made.id: made for made in gateway.refunds(charge.stripe_charge_id)}
 
 
 @contextmanager
-def _usable_responses() -> Iterator[None]:
+def usable_responses() -> Iterator[None]:
+    """Raise ``StripeInternalError`` if Stripe sends no usable response."""
     try:
         yield
     except gateway.StripeError as error:
@@ -119,19 +84,42 @@ def _usable_responses() -> Iterator[None]:
         raise
 
 
-def _orders(charge: StripeCharge) -> models.QuerySet[StripeRefund]:
+def orders(charge: StripeCharge) -> models.QuerySet[StripeRefund]:
     return charge.refunds.db_manager(database_of(charge)).all()
+
+
+def open_orders(charge: StripeCharge) -> models.QuerySet[StripeRefund]:
+    """Return the orders whose outcome is not recorded yet."""
+    return orders(charge).filter(status=StripeRefund.STATUS_UNKNOWN)
+
+
+# What Stripe's refunds say
+
+
+def uuid_of(made: gateway.Refund) -> UUID | None:
+    """Return the ``uuid`` of the refund's order; ``None`` if it was made in the Dashboard."""
+    return uuid_in(gateway.metadata_of(made), UUID_KEY)
+
+
+def found(row: StripeRefund, known: Known) -> gateway.Refund | None:
+    """Return the refund of the order, ``None`` if Stripe has none."""
+    return next((it for it in known.values() if uuid_of(it) == row.uuid), None)
+
+
+def total(known: Known) -> int:
+    """Return the sum of the refunds that return money, in the smallest unit."""
+    return sum(made.amount for made in known.values() if made.status not in VOID)
 
 
 # Recording the sum and the refunds
 
 
-def _write(charge: StripeCharge, known: Known, **others: str) -> bool:
+def write_sum(charge: StripeCharge, known: Known, **others: str) -> bool:
     """Write the sum of ``known`` unless the row has changed; return whether it was written.
 
     If it was, also update the rows of refunds whose status has changed.
     """
-    refunded = _sum(known)
+    refunded = total(known)
     due = set(charge.signal_due.split())
     if refunded > (charge.amount_refunded or 0):
         due.add("refunded")
@@ -144,132 +132,36 @@ def _write(charge: StripeCharge, known: Known, **others: str) -> bool:
     }
     if not write_if(charge, as_read, {**values, **others}):
         return False
-    for row in _orders(charge).exclude(stripe_refund_id=""):
+    for row in orders(charge).exclude(stripe_refund_id=""):
         made = known.get(row.stripe_refund_id)
         if made is not None and made.status != row.status:
-            _record(row, made)
+            record(row, made)
     return True
 
 
-def _sum(known: Known) -> int:
-    return sum(made.amount for made in known.values() if made.status not in VOID)
+def record(row: StripeRefund, made: gateway.Refund) -> None:
+    """Write the refund's state to its order, whichever process has requested it."""
+    values = {
+        **SETTLED,
+        "stripe_refund_id": made.id,
+        "status": made.status or StripeRefund.STATUS_PENDING,
+        "stripe_response": gateway.to_json(made),
+        "updated": timezone.now(),
+    }
+    update(row, values)
+    set_as_stored(row, values)
 
 
-def _record(row: StripeRefund, made: gateway.Refund) -> None:
-    row.stripe_refund_id = made.id
-    row.status = made.status or StripeRefund.STATUS_PENDING
-    row.stripe_response = gateway.to_json(made)
-    row.save()
-
-
-# Finishing earlier refunds
-
-
-def _finish(charge: StripeCharge, known: Known) -> list[tuple[StripeRefund, gateway.Refund]]:
-    """Finish the refunds whose outcome is unknown; return those that Stripe made."""
-    finished = []
-    for row in _orders(charge).filter(status=StripeRefund.STATUS_UNKNOWN):
-        try:
-            finished.append((row, _send(row, known)))
-        except gateway.InvalidRequestError as error:
-            if gateway.meaning_of(error) is not Meaning.REFUSED:  # a refusal is recorded
-                raise
-    return finished
-
-
-def _repeated(
-    charge: StripeCharge,
-    finished: list[tuple[StripeRefund, gateway.Refund]],
-    amount: int | None,
-) -> gateway.Refund | None:
-    """Return the finished refund that this call repeats because its response was lost."""
-    reread(charge)
-    for row, made in reversed(finished):
-        is_the_same = row.amount == amount or (amount is None and charge.is_refunded)
-        if is_the_same and made.status not in VOID:
-            return made
-    return None
-
-
-def _restore(charge: StripeCharge, known: Known) -> list[tuple[StripeRefund, gateway.Refund]]:
-    """Recreate the rows of refunds that were lost in a rollback; return them."""
-    restored = []
-    uuids = set(_orders(charge).values_list("uuid", flat=True))
-    for made in known.values():
-        uuid = uuid_in(gateway.metadata_of(made), UUID_KEY)
-        if uuid is None or uuid in uuids:
-            continue
-        as_made = {"charge": charge, "amount": made.amount}
-        row, _ = StripeRefund.objects.get_or_create(uuid=uuid, defaults=as_made)
-        if row.charge_id == charge.pk:  # else the metadata was copied from another refund
-            _record(row, made)
-            restored.append((row, made))
-    return restored
-
-
-# Requesting a refund
-
-
-def _create(charge: StripeCharge, amount: int | None, known: Known) -> gateway.Refund:
-    row = _commit_row(charge, amount)
-    try:
-        return _send(row, known)
-    except gateway.StripeError as error:
-        if gateway.meaning_of(error) is Meaning.MISCONFIGURED:
-            _record_refusal(row, error)  # Stripe did not accept the only request
-        raise
-
-
-def _commit_row(charge: StripeCharge, amount: int | None) -> StripeRefund:
-    """Commit the row of a new refund before it is requested at Stripe."""
-    with locked(charge):
-        left = (charge.amount or 0) - (charge.amount_refunded or 0)
-        if left <= 0:
-            raise StripeMethodNotAllowed("Already refunded.")
-        wanted = left if amount is None else amount
-        if wanted <= 0:
-            raise StripeMethodNotAllowed("Refunds must be positive.")
-        if wanted > left:
-            raise StripeMethodNotAllowed("Refunds exceed charge")
-        return charge.refunds.create(amount=wanted)
-
-
-def _send(row: StripeRefund, known: Known) -> gateway.Refund:
-    """Return the row's refund; if it is missing at Stripe, create it. Add it to ``known``."""
+def record_with_sum(row: StripeRefund, made: gateway.Refund, known: Known) -> None:
+    """Record the refund and the sum in one transaction; count again if the row has changed."""
     charge = row.charge
-    try:
-        with locked(charge):
-            if _sum(known) != (charge.amount_refunded or 0):  # another process has refunded
-                known.update(_listed(charge))
-            made = _found(row, known) or gateway.create_refund(
-                {
-                    "charge": charge.stripe_charge_id,
-                    "amount": row.amount,
-                    "metadata": {UUID_KEY: str(row.uuid)},
-                },
-                idempotency_key=str(row.uuid),
-            )
-            known[made.id] = made
-            is_written = _record_with_sum(row, made, known)
-    except gateway.StripeError as error:
-        raise _concluded(row, error) from error
+    known[made.id] = made
+    with transaction.atomic(using=database_of(row)):
+        is_written = write_sum(charge, known, stripe_refund_id=made.id)
+        record(row, made)
     if not is_written:
         _recount(charge)
     reread(charge)
-    return made
-
-
-def _record_with_sum(row: StripeRefund, made: gateway.Refund, known: Known) -> bool:
-    """Record the refund and the sum in one transaction; return whether the sum was written."""
-    with transaction.atomic(using=database_of(row)):
-        is_written = _write(row.charge, known, stripe_refund_id=made.id)
-        _record(row, made)
-    return is_written
-
-
-def _found(row: StripeRefund, known: Known) -> gateway.Refund | None:
-    ours = (it for it in known.values() if uuid_in(gateway.metadata_of(it), UUID_KEY) == row.uuid)
-    return next(ours, None)
 
 
 def _recount(charge: StripeCharge) -> None:
@@ -283,18 +175,17 @@ def _recount(charge: StripeCharge) -> None:
         logger.warning("Could not recount the refunds of %r.", charge, exc_info=True)
 
 
-def _concluded(row: StripeRefund, error: gateway.StripeError) -> Exception:
-    """Record a refusal by Stripe; return the exception to raise."""
-    meaning = gateway.meaning_of(error)
-    if meaning is Meaning.MISCONFIGURED:
-        return error
-    if meaning is not Meaning.REFUSED:
-        return StripeInternalError()
-    _record_refusal(row, error)
-    return error
-
-
-def _record_refusal(row: StripeRefund, error: gateway.StripeError) -> None:
-    row.status = StripeRefund.STATUS_REFUSED
-    row.stripe_response = gateway.error_body(error)
-    row.save()
+def restore(charge: StripeCharge, known: Known) -> list[tuple[StripeRefund, gateway.Refund]]:
+    """Recreate the rows of refunds that were lost in a rollback; return them."""
+    restored = []
+    uuids = set(orders(charge).values_list("uuid", flat=True))
+    for made in known.values():
+        uuid = uuid_of(made)
+        if uuid is None or uuid in uuids:
+            continue
+        as_made = {"charge": charge, "amount": made.amount}
+        row, _ = StripeRefund.objects.get_or_create(uuid=uuid, defaults=as_made)
+        if row.charge_id == charge.pk:  # else the metadata was copied from another refund
+            record(row, made)
+            restored.append((row, made))
+    return restored

@@ -1,7 +1,8 @@
-"""Claims: which process works on a charge, and whether its payment's outcome is known."""
+"""Claims: which process works on a charge or refund, and whether its outcome is known."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from django.db import migrations, models
@@ -17,27 +18,24 @@ def number() -> models.PositiveIntegerField[Any, Any]:
     return models.PositiveIntegerField(default=0, editable=False)
 
 
+def claims(model: str) -> Iterator[AddField]:
+    token = models.CharField(blank=True, default="", editable=False, max_length=32)
+    flag = models.BooleanField(default=False, editable=False)
+    yield AddColumn(model, "claim", token, default="''")
+    yield AddField(model, "claimed_until", time())
+    yield AddColumn(model, "is_unsettled", flag, default="false")
+    yield AddField(model, "retry_at", time())
+    yield AddColumn(model, "attempts", number(), default="0")
+    yield AddField(model, "sent_at", time())
+    yield AddColumn(model, "key_number", number(), default="0")
+
+
 class Migration(migrations.Migration):
     dependencies = [("aa_stripe", "0033_parsed_with_error")]
 
     operations = [
-        AddColumn(
-            "stripecharge",
-            "claim",
-            models.CharField(blank=True, default="", editable=False, max_length=32),
-            default="''",
-        ),
-        AddField("stripecharge", "claimed_until", time()),
-        AddColumn(
-            "stripecharge",
-            "is_unsettled",
-            models.BooleanField(default=False, editable=False),
-            default="false",
-        ),
-        AddField("stripecharge", "retry_at", time()),
-        AddColumn("stripecharge", "attempts", number(), default="0"),
-        AddField("stripecharge", "sent_at", time()),
-        AddColumn("stripecharge", "key_number", number(), default="0"),
+        *claims("stripecharge"),
+        *claims("striperefund"),
         AddIndex(
             "stripecharge",
             models.Index(

@@ -1,0 +1,158 @@
+"""One order to give money back: requested exactly once, even if the process crashes in between.
+
+An order is committed as a row, and claimed, before it is requested at Stripe. One request returns
+the money, and Stripe may still carry out a request that it responded to with an error. So an order
+without an outcome is first looked for at Stripe, and requested with another idempotency key only
+when no earlier request can be on its way.
+https://docs.stripe.com/api/idempotent_requests
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import Any
+
+from django.db.models import Q
+
+from aa_stripe import gateway
+from aa_stripe.exceptions import StripeInProgress, StripeInternalError
+from aa_stripe.gateway import Meaning
+from aa_stripe.models.base import KEY_LIFETIME
+from aa_stripe.models.charge.refund import StripeRefund
+from aa_stripe.models.charge.refunds import (
+    UUID_KEY,
+    Known,
+    found,
+    listed,
+    record_with_sum,
+    total,
+    usable_responses,
+)
+from aa_stripe.models.claims import (
+    PAUSE,
+    STORED,
+    Claim,
+    DatabaseNow,
+    checked_requests,
+    is_late,
+    take,
+)
+from aa_stripe.models.rows import reread
+
+logger = logging.getLogger("aa-stripe")
+
+
+def claim_order(order: StripeRefund, *, patience: float = 0) -> Claim | None:
+    """Claim the order; return ``None`` if another process concludes it, or holds it for longer.
+
+    Raises ``StripeInProgress`` if it was worth waiting, and in vain.
+    """
+    until = time.monotonic() + patience
+    while True:
+        claim = take(order, status=StripeRefund.STATUS_UNKNOWN)
+        charge = order.charge
+        reread(order)
+        order.charge = charge
+        if claim is not None or order.status != StripeRefund.STATUS_UNKNOWN or not patience:
+            return claim
+        if time.monotonic() >= until:
+            raise StripeInProgress
+        time.sleep(PAUSE)
+
+
+def resolve_order(order: StripeRefund, claim: Claim | None) -> gateway.Refund | None:
+    """Find out what became of the order, or request it again; return the refund if there is one."""
+    if claim is None:
+        return None
+    try:
+        with usable_responses(), checked_requests(claim):
+            known = listed(order.charge)
+    except BaseException:
+        _postpone(claim, {})
+        raise
+    try:
+        return make_refund(order, claim, known, is_first=False)
+    except gateway.InvalidRequestError as error:
+        if gateway.meaning_of(error) is not Meaning.REFUSED:  # a refusal is recorded
+            raise
+    return None
+
+
+def make_refund(
+    order: StripeRefund, claim: Claim, known: Known, *, is_first: bool
+) -> gateway.Refund:
+    """Return the order's refund, requested if Stripe has none; the claim ends in any case."""
+    try:
+        with checked_requests(claim):
+            if total(known) != (order.charge.amount_refunded or 0):  # another process has refunded
+                known = listed(order.charge)
+            made = found(order, known) or _request(order, claim)
+        record_with_sum(order, made, known)
+    except gateway.StripeError as error:
+        raise _concluded(order, claim, error, is_first=is_first) from error
+    except BaseException:
+        _postpone(claim, {})
+        raise
+    return made
+
+
+def _request(order: StripeRefund, claim: Claim) -> gateway.Refund:
+    if not _may_request(order, claim):
+        raise StripeInternalError("Stripe may still carry out an earlier request for the refund.")
+    number = f"-{order.key_number}" if order.key_number else ""
+    return gateway.create_refund(
+        {
+            "charge": order.charge.stripe_charge_id,
+            "amount": order.amount,
+            "metadata": {UUID_KEY: str(order.uuid)},
+        },
+        idempotency_key=f"{order.uuid}{number}",
+    )
+
+
+def _may_request(order: StripeRefund, claim: Claim) -> bool:
+    """Choose the key and renew the claim; return whether the refund may be requested (again).
+
+    The same key as long as Stripe has sent no response to it. Otherwise another one, when Stripe
+    cannot carry out the earlier request any more.
+    """
+    is_known = Q(sent_at=None) | Q(sent_at__gt=DatabaseNow() - KEY_LIFETIME)
+    if not order.stripe_response and claim.renew({}, is_known):
+        return True
+    following = {"key_number": order.key_number + 1, "stripe_response": {}}
+    return claim.renew(following, Q(sent_at=None) | is_late())
+
+
+def _concluded(
+    order: StripeRefund, claim: Claim, error: gateway.StripeError, *, is_first: bool
+) -> Exception:
+    """Record a refusal by Stripe; return the exception to raise.
+
+    An error about our key or account is a refusal of the first request, but says nothing about
+    an earlier one.
+    """
+    meaning = gateway.meaning_of(error)
+    if meaning is Meaning.REFUSED or (meaning is Meaning.MISCONFIGURED and is_first):
+        refusal = {
+            "status": StripeRefund.STATUS_REFUSED,
+            "stripe_response": gateway.error_body(error),
+        }
+        claim.conclude(refusal)
+        return error
+    if meaning is Meaning.MISCONFIGURED:
+        claim.give_back()
+        return error
+    received: dict[str, Any] = {}
+    if error.http_status in STORED:
+        received["stripe_response"] = gateway.error_body(error) or {"status": error.http_status}
+    _postpone(claim, received)
+    return StripeInternalError()
+
+
+def _postpone(claim: Claim, values: dict[str, Any]) -> None:
+    """End the claim without an outcome; an error is logged, and the lease ends by itself."""
+    try:
+        claim.postpone(values)
+    except Exception:
+        logger.exception("The claim of %r could not be given back.", claim.row)

@@ -1,0 +1,212 @@
+"""Giving money back: earlier orders first, then a new one that fits into what is left.
+
+An order of the same amount that has no outcome is taken for the same wish: a repeated click after a
+lost response returns the money once.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
+
+from django.db import transaction
+from django.db.models import F
+
+from aa_stripe import gateway
+from aa_stripe.exceptions import StripeInternalError, StripeMethodNotAllowed
+from aa_stripe.models.charge.order import claim_order, make_refund, resolve_order
+from aa_stripe.models.charge.refund import StripeRefund
+from aa_stripe.models.charge.refunds import (
+    VOID,
+    Known,
+    open_orders,
+    restore,
+    sync_refunds,
+    total,
+    uuid_of,
+)
+from aa_stripe.models.claims import PATIENCE, Claim, take
+from aa_stripe.models.rows import (
+    database_of,
+    own_row,
+    reject_open_transaction,
+    reread,
+    retry_on_conflict,
+)
+from aa_stripe.money import whole_units
+
+if TYPE_CHECKING:
+    from aa_stripe.models.charge.model import StripeCharge
+
+logger = logging.getLogger("aa-stripe")
+
+#: An order and the refund that Stripe made for it.
+Finished: TypeAlias = "tuple[StripeRefund, gateway.Refund]"
+
+
+@dataclass
+class Wish:
+    """What the caller wants back: ``amount`` in the smallest unit, or all that is left if ``None``.
+
+    ``left_before`` is what was left by the row before Stripe's list was read. With ``or_less``, an
+    amount that does not fit because of a refund in the Dashboard becomes what is left.
+    """
+
+    amount: int | None
+    left_before: int
+    or_less: bool
+
+    def is_for(self, order: StripeRefund) -> bool:
+        """Return whether the order may be the same wish, made by an earlier call."""
+        wanted = self.left_before if self.amount is None else self.amount
+        return bool(order.amount == wanted)
+
+
+def refund(charge: StripeCharge, amount: int | None, *, or_less: bool) -> gateway.Refund:
+    """See ``StripeCharge.refund``."""
+    reject_open_transaction(charge)
+    if amount is not None:
+        amount = whole_units(amount)
+    reread(charge)
+    if not charge.is_charged:
+        raise StripeMethodNotAllowed("Cannot refund not charged transaction.")
+    try:
+        return _refund(charge, Wish(amount, _left(charge), or_less))
+    finally:
+        _announce(charge)
+
+
+def _refund(charge: StripeCharge, wish: Wish) -> gateway.Refund:
+    known = sync_refunds(charge)
+    finished = [*restore(charge, known), *_finish(charge, wish)]
+    repeated = _repeated(charge, finished, wish)
+    if repeated is not None:
+        return repeated
+    if finished:
+        known = sync_refunds(charge)
+    in_the_dashboard = _made_in_the_dashboard(charge, known, wish)
+    if in_the_dashboard is not None:
+        return in_the_dashboard
+    order, claim = _commit_order(charge, known, wish)
+    return make_refund(order, claim, known, is_first=True)
+
+
+def settle_refunds(charge: StripeCharge) -> None:
+    """Update all refunds from Stripe and finish those whose outcome is unknown.
+
+    Signals become due, but are not sent. Raises ``StripeInternalError`` if Stripe sends no usable
+    response, or may still carry out an earlier request.
+    """
+    restore(charge, sync_refunds(charge))
+    errors = []
+    for order in open_orders(charge):
+        try:
+            resolve_order(order, claim_order(order))
+        except StripeInternalError as error:  # the others are finished nevertheless
+            errors.append(error)
+    if errors:
+        raise errors[0]
+
+
+def _announce(charge: StripeCharge) -> None:
+    """Send the signals that are due; log the error of a receiver.
+
+    If that error were raised, the caller might refund again. The signal stays due for the next
+    run of the command.
+    """
+    try:
+        charge.send_due_signals()
+    except Exception:
+        logger.exception("A receiver of the signals of %r failed.", charge)
+
+
+# Earlier orders
+
+
+def _finish(charge: StripeCharge, wish: Wish) -> list[Finished]:
+    """Finish the orders whose outcome is unknown; return those that Stripe made.
+
+    Raises ``StripeInternalError`` if one that may be the same wish cannot be finished. Others do
+    not hold up the wish.
+    """
+    finished = []
+    for order in open_orders(charge):
+        is_same = wish.is_for(order)
+        claim = claim_order(order, patience=PATIENCE if is_same else 0)
+        try:
+            made = resolve_order(order, claim)
+        except StripeInternalError:
+            if is_same:
+                raise
+            continue
+        if made is not None:
+            finished.append((order, made))
+    return finished
+
+
+def _repeated(charge: StripeCharge, finished: list[Finished], wish: Wish) -> gateway.Refund | None:
+    """Return the finished refund that this call repeats because its response was lost."""
+    for order, made in reversed(finished):
+        is_all = wish.amount is None and charge.is_refunded
+        if (wish.is_for(order) or is_all) and made.status not in VOID:
+            return made
+    return None
+
+
+def _made_in_the_dashboard(charge: StripeCharge, known: Known, wish: Wish) -> gateway.Refund | None:
+    """Return the last refund if all was given back in the Dashboard and the row did not know."""
+    if not wish.or_less or wish.left_before <= 0 or _left(charge) > 0:
+        return None
+    newest = next((made for made in known.values() if made.status not in VOID), None)
+    return newest if newest is not None and uuid_of(newest) is None else None
+
+
+# A new order
+
+
+def _commit_order(charge: StripeCharge, known: Known, wish: Wish) -> tuple[StripeRefund, Claim]:
+    """Commit and claim a new order, so that all orders together fit into the charge.
+
+    The UPDATE locks the charge's row; on SQLite, the database.
+    """
+    using = database_of(charge)
+
+    def commit() -> tuple[StripeRefund, Claim]:
+        with transaction.atomic(using=using):
+            own_row(charge, using).update(updated=F("updated"))
+            reread(charge)
+            order = charge.refunds.create(amount=_fitting(charge, known, wish))
+            claim = take(order)
+        assert claim is not None  # noqa: S101 (no other process can see the row)
+        return order, claim
+
+    return retry_on_conflict(using, commit)
+
+
+def _fitting(charge: StripeCharge, known: Known, wish: Wish) -> int:
+    """Return the amount to refund; raise ``StripeMethodNotAllowed`` if it does not fit."""
+    uuids = {uuid_of(made) for made in known.values()}
+    reserved: int = sum(it.amount for it in open_orders(charge) if it.uuid not in uuids)
+    left = _left(charge)
+    free = left - reserved
+    if left <= 0:
+        raise StripeMethodNotAllowed("Already refunded.")
+    wanted: int = free if wish.amount is None else wish.amount
+    if wish.amount is None and free <= 0:
+        raise StripeInternalError("The outcome of another refund is not known yet.")
+    if wanted <= 0:
+        raise StripeMethodNotAllowed("Refunds must be positive.")
+    if wanted <= free:
+        return wanted
+    ours = total({it.id: it for it in known.values() if uuid_of(it)})
+    fits_otherwise = wanted <= min(wish.left_before, (charge.amount or 0) - ours - reserved)
+    if wish.or_less and fits_otherwise and free > 0:  # the rest was given back in the Dashboard
+        return free
+    raise StripeMethodNotAllowed("Refunds exceed charge")
+
+
+def _left(charge: StripeCharge) -> int:
+    amount: int = charge.amount or 0
+    refunded: int = charge.amount_refunded or 0
+    return amount - refunded
