@@ -40,7 +40,7 @@ class StripeNoActiveCustomer(StripeMethodNotAllowed):
 class StripeInternalError(StripeError):
     """Stripe gave no usable response: the outcome is unknown and was not recorded.
 
-    The cause (``__cause__``) is the SDK's error. A retry is safe.
+    The cause (``__cause__``) is the SDK's error, if there is one. A retry is safe.
     """
 
     details = _("Temporary Stripe API error")

@@ -43,12 +43,12 @@ def charge_pending(
 
     Signals and refunds that a crash interrupted come first. Unsettled charges are compared with
     Stripe, also failed and manual ones. A row that fails does not stop the others, and waits before
-    it is tried again. If Stripe rejects the API key, or cannot be reached, several times in a row,
-    the run stops. ``limit`` is the maximum
-    number of charges to try; skipped rows do not count. ``rate`` is the maximum number of
-    requests to Stripe per second; ``None`` means ``STRIPE_REQUESTS_PER_SECOND``.
+    it is tried again. If Stripe rejects the API key, or sends no usable response, several times in
+    a row, the run stops. ``limit`` is the maximum number of charges to try; skipped rows do not
+    count. ``rate`` is the maximum number of requests to Stripe per second; ``None`` means
+    ``STRIPE_REQUESTS_PER_SECOND``.
 
-    Two runs at the same time are safe. Raises ``ValueError`` if the rate is not above 0, and
+    Several runs at the same time divide the work; each reports what it has recorded. Raises ``ValueError`` if the rate is not above 0, and
     ``StripeInTransaction`` inside a transaction.
     """
     reject_open_transaction(StripeCharge)

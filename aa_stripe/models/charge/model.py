@@ -42,7 +42,7 @@ class StripeChargeQuerySet(models.QuerySet["StripeCharge"]):
         return self.filter(is_charged=False, charge_attempt_failed=False, is_manual_charge=False)
 
     def unsettled(self) -> StripeChargeQuerySet:
-        """Return the unpaid rows with a payment whose outcome is not recorded yet."""
+        """Return the unpaid rows about which Stripe may know more than they say."""
         return self.filter(is_charged=False, is_unsettled=True)
 
     def with_signal_due(self) -> StripeChargeQuerySet:
@@ -177,22 +177,27 @@ class StripeCharge(SavesOnlyChanges, Claimable, StripeBasicModel):
         """Collect ``amount`` from the user's latest active customer, off session.
 
         Returns Stripe's charge, or ``None`` if Stripe refused the payment (see ``failure_code``)
-        or is still processing it. A row that failed before is retried. Unsaved changes of the
-        row are saved first. ``idempotency_key`` and ``payment_uuid`` are the caller's own names
+        or is still processing it. If another process is collecting the row, waits for it for ten
+        seconds; if that one was declined on the same card and terms, returns ``None``. A row that
+        failed before is retried. Unsaved changes of the row are saved first. ``idempotency_key`` and ``payment_uuid`` are the caller's own names
         for the payment and go into Stripe's metadata; the row itself prevents a second payment.
 
         Raises ``StripeMethodNotAllowed`` if the row is charged already or has no amount, its
         subclass ``StripeNoActiveCustomer`` if the user has no active customer,
         ``StripeInTransaction`` inside a transaction (see ``STRIPE_TRANSACTIONS``),
         ``StripeUnknownCustomer`` if Stripe does not know the customer, ``StripeInternalError`` if
-        Stripe sent no usable response (the row stays pending; calling again is safe), and the SDK's
+        Stripe sent no usable response (the row stays pending; calling again is safe), its subclass
+        ``StripeInProgress`` if the other process holds the row for longer, and the SDK's
         ``AuthenticationError`` or ``PermissionError`` if Stripe rejects the API key. An exception
         of a signal's receiver is raised too; the money is collected by then.
         """
         return collect(self, self._metadata(idempotency_key, payment_uuid))
 
     def charge_if_pending(self) -> gateway.Charge | None:
-        """Collect as ``charge()`` does, but skip a row that has failed or is manual by now."""
+        """Collect as ``charge()`` does, but pay no row that has failed or is manual by now.
+
+        The payment that such a row may already have is recorded. Does not wait for another process.
+        """
         return collect(self, self._metadata(), only_pending=True)
 
     def refund(
