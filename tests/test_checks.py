@@ -253,6 +253,7 @@ def test_a_user_model_that_is_not_installed_is_an_error(settings, label):
         ("STRIPE_REQUESTS_PER_SECOND", 25),
         ("STRIPE_TIMEOUT", 0.1),
         ("STRIPE_TIMEOUT", 600),
+        ("STRIPE_CLAIM_LEASE", 0.5),
         ("STRIPE_MAX_NETWORK_RETRIES", 0),
         ("STRIPE_MAX_NETWORK_RETRIES", 10),
         ("STRIPE_PENDING_WEBHOOKS_THRESHOLD", 0),
@@ -267,7 +268,12 @@ def test_valid_numbers_pass(settings, setting, value):
 
 @pytest.mark.parametrize("value", [0, -1, float("nan"), float("inf"), "20", None, True, [20]])
 @pytest.mark.parametrize(
-    ("setting", "expected"), [("STRIPE_REQUESTS_PER_SECOND", "E008"), ("STRIPE_TIMEOUT", "E009")]
+    ("setting", "expected"),
+    [
+        ("STRIPE_REQUESTS_PER_SECOND", "E008"),
+        ("STRIPE_TIMEOUT", "E009"),
+        ("STRIPE_CLAIM_LEASE", "E024"),
+    ],
 )
 def test_a_rate_or_timeout_that_is_not_a_positive_number_is_an_error(
     settings, setting, value, expected
@@ -733,7 +739,7 @@ def ids_in_the_code():
 
 
 def test_the_ids_do_not_change():
-    errors = {f"aa_stripe.E{number:03}" for number in range(1, 24)}
+    errors = {f"aa_stripe.E{number:03}" for number in range(1, 25)}
     warnings = {f"aa_stripe.W{number:03}" for number in range(1, 5)}
 
     assert ids_in_the_code() == errors | warnings

@@ -48,8 +48,8 @@ def charge_pending(
     count. ``rate`` is the maximum number of requests to Stripe per second; ``None`` means
     ``STRIPE_REQUESTS_PER_SECOND``.
 
-    Several runs at the same time divide the work; each reports what it has recorded. Raises ``ValueError`` if the rate is not above 0, and
-    ``StripeInTransaction`` inside a transaction.
+    Several runs at the same time divide the work; each reports what it has recorded. Raises
+    ``ValueError`` if the rate is not above 0, and ``StripeInTransaction`` inside a transaction.
     """
     reject_open_transaction(StripeCharge)
     run = Run(watcher)

@@ -177,17 +177,18 @@ class StripeCharge(SavesOnlyChanges, Claimable, StripeBasicModel):
         """Collect ``amount`` from the user's latest active customer, off session.
 
         Returns Stripe's charge, or ``None`` if Stripe refused the payment (see ``failure_code``)
-        or is still processing it. If another process is collecting the row, waits for it for ten
-        seconds; if that one was declined on the same card and terms, returns ``None``. A row that
-        failed before is retried. Unsaved changes of the row are saved first. ``idempotency_key`` and ``payment_uuid`` are the caller's own names
-        for the payment and go into Stripe's metadata; the row itself prevents a second payment.
+        or is still processing it. A row that failed before is retried. Unsaved changes of the row
+        are saved first. Waits up to ten seconds for another process that is collecting the row; if
+        that one was declined on the same card and terms, returns ``None``. ``idempotency_key`` and
+        ``payment_uuid`` are the caller's own names for the payment and go into Stripe's metadata;
+        the row itself prevents a second payment.
 
         Raises ``StripeMethodNotAllowed`` if the row is charged already or has no amount, its
         subclass ``StripeNoActiveCustomer`` if the user has no active customer,
         ``StripeInTransaction`` inside a transaction (see ``STRIPE_TRANSACTIONS``),
         ``StripeUnknownCustomer`` if Stripe does not know the customer, ``StripeInternalError`` if
         Stripe sent no usable response (the row stays pending; calling again is safe), its subclass
-        ``StripeInProgress`` if the other process holds the row for longer, and the SDK's
+        ``StripeInProgress`` if the other process is not done, and the SDK's
         ``AuthenticationError`` or ``PermissionError`` if Stripe rejects the API key. An exception
         of a signal's receiver is raised too; the money is collected by then.
         """
