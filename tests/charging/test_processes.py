@@ -10,6 +10,7 @@ from aa_stripe.exceptions import StripeInternalError
 from aa_stripe.models import StripeCharge
 from aa_stripe.testing import Fault
 from tests.support.builders import make_charge, make_customer
+from tests.support.claims import end_all_leases
 from tests.support.payments import (
     CANCEL,
     CONFIRM,
@@ -22,6 +23,7 @@ from tests.support.payments import (
     refunds_of,
 )
 from tests.support.processes import KILLED, TIMEOUT, run_killed
+from tests.support.rows import row_of
 
 
 @pytest.fixture
@@ -48,10 +50,10 @@ def test_a_charge_whose_process_was_killed_is_paid_once(
     charge, fake, start, sent_signals, endpoint, moment
 ):
     run_killed(fake, partial(start, "charge", charge), endpoint, moment)
-    row = StripeCharge.objects.get(pk=charge.pk)
-    assert not row.is_charged
+    assert not row_of(charge).is_charged
+    end_all_leases()
 
-    row.charge()
+    row_of(charge).charge()
 
     assert len(paid(fake)) == 1
     assert StripeCharge.objects.get(pk=charge.pk).is_charged
@@ -68,6 +70,7 @@ def test_a_charge_killed_while_its_currency_is_changed_is_paid_once(
         charge.charge()
     StripeCharge.objects.update(currency="eur")
     run_killed(fake, partial(start, "charge", charge), endpoint, moment)
+    end_all_leases()
 
     StripeCharge.objects.get(pk=charge.pk).charge()
 
@@ -86,6 +89,7 @@ def test_a_refund_whose_process_was_killed_is_made_once(
     charge.charge()
     sent_signals.clear()
     run_killed(fake, partial(start, "refund", charge), endpoint, moment)
+    end_all_leases()
 
     StripeCharge.objects.get(pk=charge.pk).refund(400)
 

@@ -19,6 +19,7 @@ from django.db import connection
 from aa_stripe.models import StripeCharge, StripeCustomer
 from aa_stripe.testing import Fault
 from tests.support.builders import make_charge, make_customer
+from tests.support.claims import end_all_leases
 from tests.support.processes import TIMEOUT
 
 CONFIRMATION = "/confirm"
@@ -138,6 +139,7 @@ def test_a_second_signal_stops_at_once(customer, fake, start):
 
     assert children[0].returncode == -signal.SIGTERM
     assert list(StripeCharge.objects.pending()) != []
+    end_all_leases()
     assert start("charge_stripe").wait(TIMEOUT) == 0
     assert list(StripeCharge.objects.pending()) == []
     assert [it["status"] for it in fake.account.all("payment_intent")] == ["succeeded"]

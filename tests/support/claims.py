@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from aa_stripe.models import StripeCharge, StripeRefund
 from aa_stripe.models.claims import DatabaseNow
 
 
@@ -20,6 +21,13 @@ def let_holder_die(row):
 def end_lease(row):
     """End the lease of the row's holder, which still works."""
     _update(row, claimed_until=DatabaseNow() - timedelta(minutes=1))
+
+
+def end_all_leases():
+    """End the leases of processes that were killed."""
+    for model in (StripeCharge, StripeRefund):
+        claimed = model.objects.exclude(claimed_until=None)
+        claimed.update(claimed_until=DatabaseNow() - timedelta(minutes=1))
 
 
 def _claim(row, remaining):

@@ -130,12 +130,6 @@ class Attempt:
         return self._may_arrive
 
     @contextmanager
-    def changing(self) -> Iterator[None]:
-        """Note that the block requests a change at Stripe."""
-        self.has_sent = True
-        yield
-
-    @contextmanager
     def using_key(self) -> Iterator[None]:
         """Note that the block sends a request with the key, and whether its error is stored."""
         self.has_sent = True

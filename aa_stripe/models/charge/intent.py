@@ -71,8 +71,8 @@ def confirm_intent(attempt: Attempt, intent: gateway.PaymentIntent) -> gateway.P
         # An intent in requires_action keeps the old customer's card: send the new one's too.
         changes |= payment_method  # type: ignore[typeddict-item]
     if changes:
-        with attempt.changing():
-            gateway.update_payment_intent(intent.id, changes)
+        attempt.has_sent = True
+        gateway.update_payment_intent(intent.id, changes)
     attempt.renew()
     key = f"{_creation_key(attempt)}-confirm"
     with attempt.using_key():
@@ -212,9 +212,9 @@ def _has_to_be_replaced(attempt: Attempt, intent: gateway.PaymentIntent) -> bool
 
 def _withdraw(attempt: Attempt, intent: gateway.PaymentIntent) -> gateway.PaymentIntent:
     """Cancel the intent, after marking it so that a later run knows that we canceled it."""
-    with attempt.changing():
-        gateway.update_payment_intent(intent.id, {"metadata": {REPLACED_KEY: "true"}})
-        return gateway.cancel_payment_intent(intent.id)
+    attempt.has_sent = True
+    gateway.update_payment_intent(intent.id, {"metadata": {REPLACED_KEY: "true"}})
+    return gateway.cancel_payment_intent(intent.id)
 
 
 def _may_be_replaced(charge: StripeCharge, intent: gateway.PaymentIntent) -> bool:

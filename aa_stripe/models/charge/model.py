@@ -92,8 +92,7 @@ class StripeCharge(SavesOnlyChanges, Claimable, StripeBasicModel):
     #: The signals of the row's last change that are not sent yet, separated by spaces.
     signal_due = models.CharField(max_length=32, blank=True, editable=False)
 
-    #: What the last call of this object has recorded: "collected", "declined", "waits" (for the
-    #: bank) or "unpaid"; "" if nothing, or if another process has.
+    #: What the last call has recorded: "collected", "declined", "waits", "unpaid" or "" (nothing).
     outcome = ""
 
     tracker = FieldTracker()
