@@ -1,8 +1,13 @@
-"""Charges, refunds, declines and faults in any order: rows and Stripe agree in the end."""
+"""Charges, refunds, declines, faults, kills and a second worker in any order.
+
+Rows and Stripe agree in the end.
+"""
 
 from __future__ import annotations
 
+from contextlib import ExitStack, suppress
 from datetime import timedelta
+from unittest import mock
 
 import pytest
 import stripe
@@ -18,10 +23,13 @@ from hypothesis.stateful import (
 )
 
 from aa_stripe.exceptions import StripeInternalError, StripeMethodNotAllowed
+from aa_stripe.jobs import charge_pending
 from aa_stripe.models import StripeCharge
+from aa_stripe.models.charge import collect, order, refunding
 from aa_stripe.testing import FakeStripe, Fault
 from tests.support.builders import make_charge, make_customer
-from tests.support.clock import let_pass
+from tests.support.claims import end_all_leases
+from tests.support.clock import let_pass, make_due
 from tests.support.payments import (
     CANCEL,
     CONFIRM,
@@ -36,6 +44,7 @@ from tests.support.payments import (
     paid,
     refunds_of,
 )
+from tests.support.requests import endpoint_of, when_done
 
 CARDS = [
     "pm_card_visa",
@@ -47,7 +56,14 @@ CARDS = [
 ENDPOINTS = [CREATE, CONFIRM, RETRIEVE, UPDATE, CANCEL, LIST, REFUND, REFUNDS]
 FAULTS = [fault for fault in Fault if fault is not Fault.SLOW]
 EXPECTED_ERRORS = (StripeInternalError, StripeMethodNotAllowed, stripe.InvalidRequestError)
+#: Requests per second.
+FAST = 1_000_000
+
 HALF_A_DAY = timedelta(hours=12, minutes=30)
+
+
+class Killed(BaseException):
+    pass
 
 
 class Site(RuleBasedStateMachine):
@@ -57,6 +73,11 @@ class Site(RuleBasedStateMachine):
     def open_an_account(self):
         self.fake = FakeStripe()
         self.fake.install()
+        self.patches = ExitStack()
+        for module in (collect, refunding):  # nothing runs at the same time that it could wait for
+            self.patches.enter_context(mock.patch.object(module, "PATIENCE", 0.0001))
+        for module in (collect, order):
+            self.patches.enter_context(mock.patch.object(module, "PAUSE", 0))
         self.customer = make_customer(card="pm_card_visa")
         self.user = self.customer.user
 
@@ -65,12 +86,13 @@ class Site(RuleBasedStateMachine):
             self.settle()
             self.compare()
         finally:
+            self.patches.close()
             self.fake.uninstall()
 
     # Actions of the site
 
     @rule(target=charges, amount=st.sampled_from([100, 1000, 99_999]))
-    def order(self, amount):
+    def place_an_order(self, amount):
         return make_charge(self.customer, amount=amount).pk
 
     @rule(pk=charges)
@@ -94,6 +116,55 @@ class Site(RuleBasedStateMachine):
     @rule(card=st.sampled_from(CARDS))
     def replace_the_customer(self, card):
         self.customer = make_customer(self.user, card)
+
+    @rule()
+    def run_the_command(self):
+        make_due()
+        charge_pending(rate=FAST)
+
+    # Processes that die, are late, or work at the same time
+
+    @rule(
+        pk=charges,
+        endpoint=st.sampled_from(ENDPOINTS),
+        method=st.sampled_from([StripeCharge.charge, StripeCharge.refund]),
+        is_carried_out=st.booleans(),
+    )
+    def kill_at_a_request(self, pk, endpoint, method, is_carried_out):
+        def die(request, response=None):
+            if endpoint_of(request) == endpoint:
+                raise Killed
+
+        hooks = self.fake.after_request if is_carried_out else self.fake.before_request
+        hooks.append(die)
+        # A killed process writes nothing more.
+        with (
+            mock.patch.object(collect, "leave_unknown"),
+            mock.patch.object(order, "_postpone"),
+            suppress(Killed),
+        ):
+            self.attempt(method, pk)
+        hooks.remove(die)
+        end_all_leases()
+
+    @rule(
+        pk=charges,
+        endpoint=st.sampled_from(ENDPOINTS),
+        is_late=st.booleans(),
+        works=st.sampled_from([StripeCharge.charge, StripeCharge.refund, None]),
+    )
+    def let_a_second_worker_begin_at_a_request(self, pk, endpoint, is_late, works):
+        def work_too():
+            if is_late:
+                end_all_leases()
+            if works is None:
+                charge_pending(rate=FAST)
+            else:
+                self.attempt(works, pk)
+
+        when_done(self.fake, endpoint, work_too)
+        self.attempt(StripeCharge.charge, pk)
+        self.fake.after_request.clear()
 
     # Events elsewhere
 
@@ -166,7 +237,9 @@ class Site(RuleBasedStateMachine):
         """Run until nothing is pending, without further faults."""
         self.fake.clear_faults()
         for _ in range(4):
+            end_all_leases()
             self.let_half_a_day_pass()
+            self.run_the_command()
             self.let_the_bank_decide(succeed=True)
             for row in self.rows():
                 if row.is_charged:
@@ -176,7 +249,7 @@ class Site(RuleBasedStateMachine):
 
     def compare(self):
         for row in self.rows():
-            assert not row.signal_due
+            assert (row.signal_due, row.claim) == ("", "")
             assert row.is_charged == self.is_paid(row)
             assert row.is_charged != row.charge_attempt_failed
             if row.is_charged:
@@ -193,8 +266,8 @@ class Site(RuleBasedStateMachine):
         assert row.stripe_payment_intent_id == charge["payment_intent"]
         assert row.customer.stripe_customer_id == charge["customer"]
         made = {it["id"]: it["status"] for it in refunds_of(self.fake, row)}
-        for order in row.refunds.exclude(status="refused"):
-            assert made[order.stripe_refund_id] == order.status
+        for refund in row.refunds.exclude(status="refused"):
+            assert made[refund.stripe_refund_id] == refund.status
 
     # Helpers
 
