@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 
 import pytest
 from django.conf import settings as django_settings
@@ -117,6 +118,17 @@ def served(fake):
     with fake.serve() as url:
         fake.url = url
         yield fake
+
+
+@pytest.fixture
+def later(monkeypatch):
+    """``later(seconds)`` advances the monotonic clock of this process."""
+
+    def later(seconds):
+        now = time.monotonic()
+        monkeypatch.setattr(time, "monotonic", lambda: now + seconds)
+
+    return later
 
 
 @pytest.fixture

@@ -175,8 +175,9 @@ class Claim:
 def take(row: models.Model, *conditions: Q, **expected: Any) -> Claim | None:
     """Claim the row if it is free and as ``expected``; return ``None`` otherwise.
 
-    A claim whose holder died makes the row unsettled, and counts as an attempt: the row may have
-    killed it. MySQL assigns the values one by one, so the claim itself comes last.
+    A claim whose holder died makes the row unsettled, and counts as an attempt. The row may have
+    killed it: if it kills this process as well, a job tries it again later. MySQL assigns the
+    values one by one, so what they depend on comes last.
     """
     token, taken_at = uuid4().hex, time.monotonic()
     was_held = When(claim__gt="", then=Value(True))
@@ -185,12 +186,18 @@ def take(row: models.Model, *conditions: Q, **expected: Any) -> Claim | None:
     values = {
         "is_unsettled": Case(was_held, default=F("is_unsettled")),
         "sent_at": Case(until_then, default=F("sent_at")),
+        "retry_at": Case(*_delays_of_a_deadly_row(), default=F("retry_at")),
         "attempts": Case(one_more, default=F("attempts"), output_field=models.IntegerField()),
         "claim": token,
         "claimed_until": _lease_end(),
     }
     is_taken = update(row, values, is_free(), *conditions, **expected)
     return Claim(row, token, taken_at) if is_taken else None
+
+
+def _delays_of_a_deadly_row() -> Iterator[When]:
+    yield When(claim__gt="", attempts__gte=3, then=DatabaseNow() + LONGEST_DELAY)
+    yield When(claim__gt="", then=DatabaseNow() + FIRST_SLOW_DELAY)
 
 
 def update(row: models.Model, values: dict[str, Any], *conditions: Q, **expected: Any) -> bool:

@@ -19,7 +19,7 @@ from aa_stripe.exceptions import (
     StripeNoActiveCustomer,
 )
 from aa_stripe.jobs import charge_pending
-from aa_stripe.models import StripeCharge, StripeCustomer
+from aa_stripe.models import StripeCharge
 from aa_stripe.models.charge import collect
 from aa_stripe.models.claims import DatabaseNow, take
 from aa_stripe.testing import Fault
@@ -36,8 +36,9 @@ from tests.support.payments import (
     intents,
     lose_response,
     paid,
+    payer_of,
 )
-from tests.support.requests import calls, requests_to, when_done
+from tests.support.requests import calls, keys_of, requests_to, when_done
 from tests.support.rows import row_of
 from tests.support.threads import InThread
 
@@ -46,25 +47,6 @@ pytestmark = pytest.mark.django_db
 
 class Killed(BaseException):
     pass
-
-
-@pytest.fixture
-def later(monkeypatch):
-    """``later(seconds)`` advances the monotonic clock of this process."""
-
-    def later(seconds):
-        now = time.monotonic()
-        monkeypatch.setattr(time, "monotonic", lambda: now + seconds)
-
-    return later
-
-
-def payer_of(charge):
-    return StripeCustomer.latest_active(charge.user_id)
-
-
-def keys_of(fake, endpoint):
-    return [it.idempotency_key for it in requests_to(fake, endpoint)]
 
 
 def kill(charge, fake, endpoint):
@@ -616,6 +598,15 @@ def test_a_call_that_waited_tries_another_card(in_two_threads, fake):
     assert first is None
     assert second is not None
     assert row_of(charge).is_charged
+
+
+def test_a_call_that_waited_tries_todays_amount(in_two_threads, fake):
+    charge = declined_charge()
+
+    in_two_threads(charge, lambda: StripeCharge.objects.update(amount=500))
+
+    first, second = fake.account.all("charge")
+    assert (first["amount"], second["amount"]) == (1000, 500)
 
 
 def test_a_good_card_is_tried_after_two_calls_at_once_were_declined(in_two_threads, fake):

@@ -29,22 +29,13 @@ from tests.support.payments import (
     paid,
     refunds_of,
 )
-from tests.support.requests import endpoint_of, when_done
+from tests.support.requests import before, endpoint_of, when_done
 from tests.support.rows import row_of
 from tests.support.transactions import rolled_back
 
 RETRIEVE_CUSTOMER = "GET /v1/customers/*"
 
 pytestmark = pytest.mark.django_db
-
-
-def before(fake, endpoint, act):
-    def hook(request):
-        if endpoint_of(request) == endpoint:
-            fake.before_request.remove(hook)
-            act()
-
-    fake.before_request.append(hook)
 
 
 class WentWrong(Exception):

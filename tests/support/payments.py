@@ -6,6 +6,7 @@ import pytest
 import stripe
 
 from aa_stripe.exceptions import StripeInternalError
+from aa_stripe.models import StripeCustomer
 from aa_stripe.models.charge import collect
 from aa_stripe.testing import Fault
 
@@ -17,6 +18,11 @@ CANCEL = "POST /v1/payment_intents/*/cancel"
 LIST = "GET /v1/payment_intents"
 REFUND = "POST /v1/refunds"
 REFUNDS = "GET /v1/refunds"
+
+
+def payer_of(charge):
+    """Return the customer that would pay the charge now."""
+    return StripeCustomer.latest_active(charge.user_id)
 
 
 def intent_of(fake, charge):
