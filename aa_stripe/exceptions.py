@@ -55,6 +55,12 @@ class StripeInProgress(StripeInternalError):
     details = _("Another process is working on this payment.")
 
 
+class StripeTooSlow(StripeInternalError):
+    """Stripe took so long that this process may not send more: its claim of the row ends."""
+
+    details = _("Stripe took so long that the claim of the row has ended.")
+
+
 class StripeUnknownCustomer(StripeError):
     """Stripe does not know the customer of a row; nothing is recorded on the row.
 

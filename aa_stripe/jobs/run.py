@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from django.db import connections, models
 
 from aa_stripe import gateway
-from aa_stripe.exceptions import StripeInternalError, StripeWrongAccount
+from aa_stripe.exceptions import StripeInternalError, StripeTooSlow, StripeWrongAccount
 from aa_stripe.jobs.report import STILL_UNPAID, WAITING, Outcome, Report
 from aa_stripe.models.rows import in_order
 
@@ -165,9 +165,9 @@ def _is_about_the_key(error: Exception | None) -> bool:
 
 def _is_unreachable(error: BaseException | None) -> bool:
     """Return whether Stripe did not respond, or too late, or with a response that says nothing."""
+    if isinstance(error, StripeTooSlow):
+        return True
     if isinstance(error, StripeInternalError):
-        if error.__cause__ is None:
-            return True
         error = error.__cause__
     return (
         isinstance(error, gateway.StripeError)

@@ -20,7 +20,7 @@ from django.db.models import Case, F, Q, Value, When
 from django.db.models.expressions import Combinable
 
 from aa_stripe import gateway
-from aa_stripe.exceptions import StripeInternalError
+from aa_stripe.exceptions import StripeTooSlow
 from aa_stripe.models.rows import database_of, own_row, retry_on_conflict, set_as_stored
 from aa_stripe.settings import stripe_settings
 
@@ -129,12 +129,12 @@ class Claim:
         self._ends = taken_at + stripe_settings.claim_lease
 
     def check(self) -> None:
-        """Raise ``StripeInternalError`` if the lease may end before a request does.
+        """Raise ``StripeTooSlow`` if the lease may end before a request does.
 
         Connecting and reading may each take ``STRIPE_TIMEOUT``.
         """
         if time.monotonic() + 2 * stripe_settings.TIMEOUT > self._ends:
-            raise StripeInternalError("Stripe took so long that the claim of the row has ended.")
+            raise StripeTooSlow
 
     def write(self, values: dict[str, Any], *conditions: Q, **expected: Any) -> bool:
         """Update the row and the object, if the row is as ``expected``; return whether it is."""

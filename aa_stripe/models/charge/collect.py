@@ -115,8 +115,8 @@ def _claim(charge: StripeCharge, patience: float) -> tuple[Claim, bool]:
         claim = take(charge, is_charged=False)
         reread(charge)
         if claim is not None:
-            is_concluded = charge.attempts == 0 and charge.key_number != number_before
-            return claim, number_before is not None and is_concluded
+            is_declined = charge.charge_attempt_failed and number_before is not None
+            return claim, is_declined and charge.key_number != number_before
         reject_charged(charge)
         if time.monotonic() >= until:
             raise StripeInProgress

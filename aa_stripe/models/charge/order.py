@@ -26,7 +26,6 @@ from aa_stripe.models.charge.refunds import (
     found,
     listed,
     record_with_sum,
-    total,
     usable_responses,
 )
 from aa_stripe.models.claims import (
@@ -38,7 +37,7 @@ from aa_stripe.models.claims import (
     is_late,
     take,
 )
-from aa_stripe.models.rows import reread
+from aa_stripe.models.rows import database_of, own_row, reread
 
 logger = logging.getLogger("aa-stripe")
 
@@ -83,18 +82,44 @@ def make_refund(
     order: StripeRefund, claim: Claim, known: Known, *, is_first: bool
 ) -> gateway.Refund:
     """Return the order's refund, requested if Stripe has none; the claim ends in any case."""
+    may_arrive = not is_first and not own_row(order, database_of(order)).filter(is_late()).exists()
     try:
         with checked_requests(claim):
-            if total(known) != (order.charge.amount_refunded or 0):  # another process has refunded
-                known = listed(order.charge)
             made = found(order, known) or _request(order, claim)
-        record_with_sum(order, made, known)
     except gateway.StripeError as error:
-        raise _concluded(order, claim, error, is_first=is_first) from error
+        failure = _concluded(order, claim, error, is_first=is_first, may_arrive=may_arrive)
+        made_meanwhile = _made_meanwhile(order)
+        if made_meanwhile is not None:
+            return made_meanwhile
+        raise failure from error
     except BaseException:
         _postpone(claim, {})
         raise
+    _record(order, claim, made, known)
     return made
+
+
+def _record(order: StripeRefund, claim: Claim, made: gateway.Refund, known: Known) -> None:
+    """Record the refund; if Stripe does not list the others, a job records it later."""
+    try:
+        record_with_sum(order, made, known)
+    except (StripeInternalError, gateway.StripeError):
+        logger.warning("Could not count the refunds of %r.", order.charge, exc_info=True)
+        _postpone(claim, {})
+    except BaseException:
+        _postpone(claim, {})
+        raise
+
+
+def _made_meanwhile(order: StripeRefund) -> gateway.Refund | None:
+    """Return the refund if a webhook has recorded it before the response was lost."""
+    charge = order.charge
+    reread(order)
+    order.charge = charge
+    if not order.stripe_refund_id:
+        return None
+    with usable_responses():
+        return found(order, listed(charge))
 
 
 def _request(order: StripeRefund, claim: Claim) -> gateway.Refund:
@@ -125,15 +150,21 @@ def _may_request(order: StripeRefund, claim: Claim) -> bool:
 
 
 def _concluded(
-    order: StripeRefund, claim: Claim, error: gateway.StripeError, *, is_first: bool
+    order: StripeRefund,
+    claim: Claim,
+    error: gateway.StripeError,
+    *,
+    is_first: bool,
+    may_arrive: bool,
 ) -> Exception:
     """Record a refusal by Stripe; return the exception to raise.
 
-    An error about our key or account is a refusal of the first request, but says nothing about
-    an earlier one.
+    A refusal says nothing about an earlier request that may still arrive, unless Stripe repeats
+    what it has stored. An error about our key or account says nothing about any earlier request.
     """
     meaning = gateway.meaning_of(error)
-    if meaning is Meaning.REFUSED or (meaning is Meaning.MISCONFIGURED and is_first):
+    is_final = meaning is Meaning.REFUSED and (not may_arrive or gateway.is_replayed(error))
+    if is_final or (is_first and meaning in {Meaning.MISCONFIGURED, Meaning.OUTDATED}):
         refusal = {
             "status": StripeRefund.STATUS_REFUSED,
             "stripe_response": gateway.error_body(error),
@@ -151,8 +182,11 @@ def _concluded(
 
 
 def _postpone(claim: Claim, values: dict[str, Any]) -> None:
-    """End the claim without an outcome; an error is logged, and the lease ends by itself."""
+    """End the claim without an outcome; an error is logged, and the lease ends by itself.
+
+    After an error that Stripe has stored, the refund is not requested again for an hour.
+    """
     try:
-        claim.postpone(values)
+        claim.postpone(values, slow="stripe_response" in values)
     except Exception:
         logger.exception("The claim of %r could not be given back.", claim.row)

@@ -18,6 +18,7 @@ from aa_stripe.exceptions import StripeInternalError, StripeMethodNotAllowed
 from aa_stripe.models.charge.order import claim_order, make_refund, resolve_order
 from aa_stripe.models.charge.refund import StripeRefund
 from aa_stripe.models.charge.refunds import (
+    ROUNDS,
     VOID,
     Known,
     open_orders,
@@ -83,13 +84,15 @@ def _refund(charge: StripeCharge, wish: Wish) -> gateway.Refund:
     repeated = _repeated(charge, finished, wish)
     if repeated is not None:
         return repeated
-    if finished:
+    for _ in range(ROUNDS):  # until the list that was read is that of the row
+        in_the_dashboard = _made_in_the_dashboard(charge, known, wish)
+        if in_the_dashboard is not None:
+            return in_the_dashboard
+        committed = _commit_order(charge, known, wish)
+        if committed is not None:
+            return make_refund(*committed, known, is_first=True)
         known = sync_refunds(charge)
-    in_the_dashboard = _made_in_the_dashboard(charge, known, wish)
-    if in_the_dashboard is not None:
-        return in_the_dashboard
-    order, claim = _commit_order(charge, known, wish)
-    return make_refund(order, claim, known, is_first=True)
+    raise StripeInternalError
 
 
 def settle_refunds(charge: StripeCharge) -> None:
@@ -98,7 +101,13 @@ def settle_refunds(charge: StripeCharge) -> None:
     Signals become due, but are not sent. Raises ``StripeInternalError`` if Stripe sends no usable
     response, or may still carry out an earlier request.
     """
-    restore(charge, sync_refunds(charge))
+    if open_orders(charge).exists():
+        reject_open_transaction(charge)
+    try:
+        restore(charge, sync_refunds(charge))
+    except Exception:
+        _postpone_all(charge)
+        raise
     errors = []
     for order in open_orders(charge):
         try:
@@ -107,6 +116,14 @@ def settle_refunds(charge: StripeCharge) -> None:
             errors.append(error)
     if errors:
         raise errors[0]
+
+
+def _postpone_all(charge: StripeCharge) -> None:
+    """Let the orders wait before a job tries them again."""
+    for order in open_orders(charge):
+        claim = claim_order(order)
+        if claim is not None:
+            claim.postpone({})
 
 
 def _announce(charge: StripeCharge) -> None:
@@ -165,17 +182,22 @@ def _made_in_the_dashboard(charge: StripeCharge, known: Known, wish: Wish) -> ga
 # A new order
 
 
-def _commit_order(charge: StripeCharge, known: Known, wish: Wish) -> tuple[StripeRefund, Claim]:
+def _commit_order(
+    charge: StripeCharge, known: Known, wish: Wish
+) -> tuple[StripeRefund, Claim] | None:
     """Commit and claim a new order, so that all orders together fit into the charge.
 
-    The UPDATE locks the charge's row; on SQLite, the database.
+    Returns ``None`` if ``known`` is outdated. The UPDATE locks the charge's row; on SQLite, the
+    database.
     """
     using = database_of(charge)
 
-    def commit() -> tuple[StripeRefund, Claim]:
+    def commit() -> tuple[StripeRefund, Claim] | None:
         with transaction.atomic(using=using):
             own_row(charge, using).update(updated=F("updated"))
             reread(charge)
+            if total(known) != (charge.amount_refunded or 0):
+                return None
             order = charge.refunds.create(amount=_fitting(charge, known, wish))
             claim = take(order)
         assert claim is not None  # noqa: S101 (no other process can see the row)

@@ -7,9 +7,9 @@ https://docs.stripe.com/api/refunds
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 from uuid import UUID
 
@@ -21,13 +21,11 @@ from aa_stripe.exceptions import StripeInternalError
 from aa_stripe.gateway import Meaning
 from aa_stripe.models.charge.refund import StripeRefund
 from aa_stripe.models.claims import SETTLED, update
-from aa_stripe.models.rows import database_of, reread, set_as_stored, write_if
+from aa_stripe.models.rows import database_of, reread, retry_on_conflict, set_as_stored, write_if
 from aa_stripe.utils import uuid_in
 
 if TYPE_CHECKING:
     from aa_stripe.models.charge.model import StripeCharge
-
-logger = logging.getLogger("aa-stripe")
 
 #: In the metadata of every refund: the ``uuid`` of its row.
 UUID_KEY = "aa_stripe_refund_uuid"
@@ -47,9 +45,7 @@ def take_over_refunds(charge: StripeCharge) -> None:
     known = sync_refunds(charge)
     restore(charge, known)
     for row in open_orders(charge):
-        made = found(row, known)
-        if made is not None:
-            record(row, made)
+        _record_if_found(row, known)
 
 
 def sync_refunds(charge: StripeCharge) -> Known:
@@ -82,6 +78,13 @@ def usable_responses() -> Iterator[None]:
         if gateway.meaning_of(error) is Meaning.UNKNOWN:
             raise StripeInternalError from error
         raise
+
+
+def _record_if_found(row: StripeRefund, known: Known) -> gateway.Refund | None:
+    made = found(row, known)
+    if made is not None:
+        record(row, made)
+    return made
 
 
 def orders(charge: StripeCharge) -> models.QuerySet[StripeRefund]:
@@ -153,30 +156,36 @@ def record(row: StripeRefund, made: gateway.Refund) -> None:
 
 
 def record_with_sum(row: StripeRefund, made: gateway.Refund, known: Known) -> None:
-    """Record the refund and the sum in one transaction; count again if the row has changed."""
-    charge = row.charge
-    known[made.id] = made
-    with transaction.atomic(using=database_of(row)):
-        is_written = write_sum(charge, known, stripe_refund_id=made.id)
-        record(row, made)
-    if not is_written:
-        _recount(charge)
-    reread(charge)
+    """Record the refund and the sum in one transaction.
 
-
-def _recount(charge: StripeCharge) -> None:
-    """Count the refunds again after another process has refunded.
-
-    An error is only logged: our refund is made and recorded, and the next sync corrects the sum.
+    If another process has changed the row, the refunds are listed again. Raises
+    ``StripeInternalError`` or the SDK's error, and records nothing, if that fails.
     """
-    try:
-        sync_refunds(charge)
-    except StripeInternalError:
-        logger.warning("Could not recount the refunds of %r.", charge, exc_info=True)
+    charge, using = row.charge, database_of(row)
+    known[made.id] = made
+    for _ in range(ROUNDS):
+        is_written = retry_on_conflict(using, partial(_record_both, row, made, known))
+        reread(charge)
+        if is_written:
+            return
+        with usable_responses():
+            known.update(listed(charge))
+    raise StripeInternalError
+
+
+def _record_both(row: StripeRefund, made: gateway.Refund, known: Known) -> bool:
+    with transaction.atomic(using=database_of(row)):
+        is_written = write_sum(row.charge, known, stripe_refund_id=made.id)
+        if is_written:
+            record(row, made)
+    return is_written
 
 
 def restore(charge: StripeCharge, known: Known) -> list[tuple[StripeRefund, gateway.Refund]]:
-    """Recreate the rows of refunds that were lost in a rollback; return them."""
+    """Recreate the rows of refunds that were lost in a rollback; return them.
+
+    An order that Stripe has refused, and made nevertheless, is among them.
+    """
     restored = []
     uuids = set(orders(charge).values_list("uuid", flat=True))
     for made in known.values():
@@ -188,4 +197,8 @@ def restore(charge: StripeCharge, known: Known) -> list[tuple[StripeRefund, gate
         if row.charge_id == charge.pk:  # else the metadata was copied from another refund
             record(row, made)
             restored.append((row, made))
+    for row in orders(charge).filter(status=StripeRefund.STATUS_REFUSED):
+        refund = _record_if_found(row, known)
+        if refund is not None:
+            restored.append((row, refund))
     return restored
