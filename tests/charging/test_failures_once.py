@@ -11,9 +11,11 @@ import stripe
 from aa_stripe.exceptions import StripeInternalError
 from aa_stripe.jobs import charge_pending
 from aa_stripe.models import StripeCharge
+from aa_stripe.models.charge import collect
 from aa_stripe.models.claims import DatabaseNow
 from aa_stripe.testing import Fault
 from tests.support.builders import make_charge, make_customer
+from tests.support.claims import hold
 from tests.support.clock import let_pass, make_due
 from tests.support.payments import (
     CONFIRM,
@@ -23,7 +25,7 @@ from tests.support.payments import (
     paid,
     payer_of,
 )
-from tests.support.requests import before, calls, when_done
+from tests.support.requests import before, calls, requests_to, when_done
 from tests.support.rows import row_of
 from tests.support.threads import InThread
 
@@ -235,3 +237,24 @@ def test_a_call_that_waited_for_a_failed_read_tries_the_card_itself(transactiona
     waiting[0].join()
 
     assert calls(fake).count(CONFIRM) == 2
+
+
+@pytest.mark.parametrize("card", ["tok_chargeCustomerFail", "pm_card_authenticationRequired"])
+def test_the_decline_of_a_row_that_stays_unsettled_is_the_result_of_a_call_that_waited(
+    customer, fake, sent_signals, monkeypatch, card
+):
+    charge = make_charge(make_customer(customer.user, card))
+    lose_response(fake, charge, Fault.REQUEST_LOST)
+    hold(charge)
+
+    def let_the_holder_finish(seconds):
+        monkeypatch.undo()
+        StripeCharge.objects.update(claim="", claimed_until=None)
+        row_of(charge).charge()
+
+    monkeypatch.setattr(collect.time, "sleep", let_the_holder_finish)
+
+    assert row_of(charge).charge() is None
+
+    assert sent_signals.count("card_exception") == 1
+    assert len(requests_to(fake, CONFIRM)) == 2

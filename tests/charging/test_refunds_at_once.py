@@ -93,6 +93,17 @@ def test_two_refunds_at_once_never_exceed_the_charge(refunds_in_two_threads, fak
     assert amounts(fake, charge) == [700]
 
 
+def test_two_equal_refunds_at_once_that_do_not_both_fit_are_one(refunds_in_two_threads, fake):
+    charge = charged_charge()
+    first, second = refunds_in_two_threads(charge, 600, 600)
+    first.join()
+
+    with pytest.raises(StripeMethodNotAllowed, match="Refunds exceed charge"):
+        second.join()
+
+    assert amounts(fake, charge) == [600]
+
+
 def test_two_full_refunds_at_once_are_one(refunds_in_two_threads, fake):
     charge = charged_charge()
     first, second = refunds_in_two_threads(charge, None, None)

@@ -119,7 +119,7 @@ def settle_refunds(charge: StripeCharge) -> None:
 
 
 def _postpone_all(charge: StripeCharge) -> None:
-    """Let the orders wait before a job tries them again."""
+    """Postpone the orders of the charge: a job tries them again later."""
     for order in open_orders(charge):
         claim = claim_order(order)
         if claim is not None:
