@@ -55,6 +55,7 @@ from stripe.params import (
     TaxRateCreateParams,
 )
 
+from aa_stripe.exceptions import StripeWrongAccount
 from aa_stripe.settings import stripe_settings
 from aa_stripe.utils import storable_json, storable_text
 
@@ -209,6 +210,13 @@ def _is_about_our_account(error: InvalidRequestError) -> bool:
 def is_unexpected_state(error: StripeError) -> bool:
     """Return whether Stripe rejected the request because of the payment intent's state."""
     return error.code == "payment_intent_unexpected_state"
+
+
+def is_about_our_key(error: BaseException | None) -> bool:
+    """Return whether the error is about our API key or account, so that any row would get it."""
+    return isinstance(error, StripeWrongAccount) or (
+        isinstance(error, StripeError) and meaning_of(error) is Meaning.MISCONFIGURED
+    )
 
 
 def is_replayed(error: StripeError) -> bool:

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from django.db import connections, models
 
 from aa_stripe import gateway
-from aa_stripe.exceptions import StripeInternalError, StripeTooSlow, StripeWrongAccount
+from aa_stripe.exceptions import StripeInternalError, StripeTooSlow
 from aa_stripe.jobs.report import STILL_UNPAID, WAITING, Outcome, Report
 from aa_stripe.models.rows import in_order
 
@@ -129,7 +129,7 @@ class Run:
     def _count_in_a_row(self, outcome: Outcome) -> None:
         if outcome.done or outcome.skipped in {WAITING, STILL_UNPAID}:
             self._key_errors = self._unreachable = 0
-        if _is_about_the_key(outcome.error):
+        if gateway.is_about_our_key(outcome.error):
             self._key_errors += 1
         elif _is_unreachable(outcome.error):
             self._unreachable += 1
@@ -154,13 +154,6 @@ def close_broken_connections() -> None:
     for connection in connections.all(initialized_only=True):
         if not connection.in_atomic_block:
             connection.close_if_unusable_or_obsolete()
-
-
-def _is_about_the_key(error: Exception | None) -> bool:
-    return isinstance(error, StripeWrongAccount) or (
-        isinstance(error, gateway.StripeError)
-        and gateway.meaning_of(error) is gateway.Meaning.MISCONFIGURED
-    )
 
 
 def _is_unreachable(error: BaseException | None) -> bool:

@@ -7,12 +7,13 @@ token that is still there after its lease means that its holder died: the row be
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from django.db import models
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -20,11 +21,14 @@ from django.db.models import Case, F, Q, Value, When
 from django.db.models.expressions import Combinable
 
 from aa_stripe import gateway
-from aa_stripe.exceptions import StripeTooSlow
-from aa_stripe.models.rows import database_of, own_row, retry_on_conflict, set_as_stored
+from aa_stripe.exceptions import StripeInProgress, StripeTooSlow
+from aa_stripe.models.rows import database_of, own_row, store_if, write_if
 from aa_stripe.settings import stripe_settings
 
-#: The delay after the first attempt without an outcome. It doubles with each further attempt.
+logger = logging.getLogger("aa-stripe")
+
+#: The delay after the first attempt without an outcome, of a row or of an event. It doubles with
+#: each further attempt.
 FIRST_DELAY = timedelta(minutes=1)
 LONGEST_DELAY = timedelta(hours=6)
 
@@ -111,13 +115,23 @@ def is_due(now: object) -> Q:
     return Q(retry_at=None) | Q(retry_at__lte=now)
 
 
-def after(attempts: int, *, slow: bool = False) -> Combinable:
-    """Return the time of the next attempt, for a row with that many attempts."""
+def delay(attempts: int, *, slow: bool = False) -> timedelta:
+    """Return the delay after one more attempt than ``attempts``."""
     first, longest = (
         (FIRST_SLOW_DELAY, LONGEST_SLOW_DELAY) if slow else (FIRST_DELAY, LONGEST_DELAY)
     )
-    delay: timedelta = min(first * 2 ** min(attempts, MOST_DOUBLINGS), longest)
-    return DatabaseNow() + delay
+    doubled: timedelta = first * 2 ** min(attempts, MOST_DOUBLINGS)
+    return min(doubled, longest)
+
+
+def after(attempts: int, *, slow: bool = False) -> Combinable:
+    """Return the time of the next attempt, for a row with that many attempts."""
+    return DatabaseNow() + delay(attempts, slow=slow)
+
+
+def numbered_key(uuid: UUID, number: int) -> str:
+    """Return an idempotency key; the first is that of earlier versions of this app."""
+    return f"{uuid}-{number}" if number else str(uuid)
 
 
 class Claim:
@@ -138,10 +152,7 @@ class Claim:
 
     def write(self, values: dict[str, Any], *conditions: Q, **expected: Any) -> bool:
         """Update the row and the object, if the row is as ``expected``; return whether it is."""
-        is_written = update(self.row, values, *conditions, claim=self.token, **expected)
-        if is_written:
-            set_as_stored(self.row, values)
-        return is_written
+        return store_if(self.row, {"claim": self.token, **expected}, values, *conditions)
 
     def renew(self, values: dict[str, Any], *conditions: Q, **expected: Any) -> bool:
         """Write the values as ``write`` does and begin the lease anew, before money moves."""
@@ -156,6 +167,10 @@ class Claim:
         if is_renewed:
             self._ends = taken_at + stripe_settings.claim_lease
         return is_renewed
+
+    def may_arrive(self) -> bool:
+        """Return whether Stripe may still carry out a request of an earlier holder."""
+        return not own_row(self.row, database_of(self.row)).filter(is_late()).exists()
 
     def conclude(self, values: dict[str, Any], *conditions: Q) -> bool:
         """Write the outcome and end the claim: Stripe has nothing more to say."""
@@ -172,7 +187,29 @@ class Claim:
         return self.write({**later, **values, **FREE})
 
 
-def take(row: models.Model, *conditions: Q, **expected: Any) -> Claim | None:
+@contextmanager
+def ending(claim: Claim) -> Iterator[None]:
+    """Log an error of the block, which ends the claim: the cause is raised, not this error.
+
+    The lease then ends by itself.
+    """
+    try:
+        yield
+    except Exception:
+        logger.exception("The claim of %r could not be given back.", claim.row)
+
+
+def patiently(patience: float) -> Iterator[None]:
+    """Yield now and at short intervals; raise ``StripeInProgress`` after ``patience`` seconds."""
+    until = time.monotonic() + patience
+    while True:
+        yield
+        if time.monotonic() >= until:
+            raise StripeInProgress
+        time.sleep(PAUSE)
+
+
+def take(row: models.Model, **expected: Any) -> Claim | None:
     """Claim the row if it is free and as ``expected``; return ``None`` otherwise.
 
     A claim whose holder died makes the row unsettled, and counts as an attempt. The row may have
@@ -191,23 +228,13 @@ def take(row: models.Model, *conditions: Q, **expected: Any) -> Claim | None:
         "claim": token,
         "claimed_until": _lease_end(),
     }
-    is_taken = update(row, values, is_free(), *conditions, **expected)
+    is_taken = write_if(row, expected, values, is_free())
     return Claim(row, token, taken_at) if is_taken else None
 
 
 def _delays_of_a_deadly_row() -> Iterator[When]:
     yield When(claim__gt="", attempts__gte=3, then=DatabaseNow() + LONGEST_DELAY)
     yield When(claim__gt="", then=DatabaseNow() + FIRST_SLOW_DELAY)
-
-
-def update(row: models.Model, values: dict[str, Any], *conditions: Q, **expected: Any) -> bool:
-    """Update the row in one statement if it is as ``expected``; return whether it was updated.
-
-    The object does not change.
-    """
-    using = database_of(row)
-    rows = own_row(row, using).filter(*conditions, **expected)
-    return retry_on_conflict(using, lambda: rows.update(**values)) == 1
 
 
 def is_late() -> Q:

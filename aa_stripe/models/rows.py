@@ -138,14 +138,26 @@ def lockable(using: str) -> AbstractContextManager[object]:
     return nullcontext()
 
 
-def write_if(row: models.Model, expected: dict[str, Any], values: dict[str, Any]) -> bool:
+def write_if(
+    row: models.Model, expected: dict[str, Any], values: dict[str, Any], *conditions: models.Q
+) -> bool:
     """Conditionally update the row in one statement; return whether it was updated.
 
     The object itself does not change.
     """
     using = database_of(row)
-    rows = own_row(row, using).filter(**expected)
+    rows = own_row(row, using).filter(*conditions, **expected)
     return retry_on_conflict(using, partial(rows.update, **values)) == 1
+
+
+def store_if(
+    row: models.Model, expected: dict[str, Any], values: dict[str, Any], *conditions: models.Q
+) -> bool:
+    """Update the row as ``write_if`` does, and the object with it if the row was updated."""
+    is_written = write_if(row, expected, values, *conditions)
+    if is_written:
+        set_as_stored(row, values)
+    return is_written
 
 
 def set_as_stored(row: Any, values: dict[str, Any]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from aa_stripe.models.charge import refunding
 from tests.support.builders import make_charge, make_customer
 from tests.support.signals import collected_signals
 
@@ -35,3 +36,20 @@ def charged(charge):
 def declined(db, fake):
     """A pending charge whose card attaches and then declines every payment."""
     return make_charge(make_customer(card="tok_chargeCustomerFail"))
+
+
+@pytest.fixture
+def before_the_commit(monkeypatch):
+    """``before_the_commit(act)`` calls ``act()`` once, just before an order is committed."""
+
+    def before_the_commit(act):
+        commit = refunding._commit_order
+
+        def commit_late(*arguments):
+            monkeypatch.setattr(refunding, "_commit_order", commit)
+            act()
+            return commit(*arguments)
+
+        monkeypatch.setattr(refunding, "_commit_order", commit_late)
+
+    return before_the_commit

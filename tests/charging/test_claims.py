@@ -38,15 +38,12 @@ from tests.support.payments import (
     paid,
     payer_of,
 )
+from tests.support.processes import Killed
 from tests.support.requests import calls, keys_of, requests_to, when_done
 from tests.support.rows import row_of
 from tests.support.threads import InThread
 
 pytestmark = pytest.mark.django_db
-
-
-class Killed(BaseException):
-    pass
 
 
 def kill(charge, fake, endpoint):

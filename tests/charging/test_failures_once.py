@@ -10,8 +10,7 @@ import stripe
 
 from aa_stripe.exceptions import StripeInternalError
 from aa_stripe.jobs import charge_pending
-from aa_stripe.models import StripeCharge
-from aa_stripe.models.charge import collect
+from aa_stripe.models import StripeCharge, claims
 from aa_stripe.models.claims import DatabaseNow
 from aa_stripe.testing import Fault
 from tests.support.builders import make_charge, make_customer
@@ -252,7 +251,7 @@ def test_the_decline_of_a_row_that_stays_unsettled_is_the_result_of_a_call_that_
         StripeCharge.objects.update(claim="", claimed_until=None)
         row_of(charge).charge()
 
-    monkeypatch.setattr(collect.time, "sleep", let_the_holder_finish)
+    monkeypatch.setattr(claims.time, "sleep", let_the_holder_finish)
 
     assert row_of(charge).charge() is None
 

@@ -15,7 +15,7 @@ from aa_stripe import gateway, signals
 from aa_stripe.exceptions import StripeInternalError, StripeMethodNotAllowed
 from aa_stripe.jobs import charge_pending
 from aa_stripe.models import StripeCharge, StripeCustomer
-from aa_stripe.models.charge import refunding, refunds
+from aa_stripe.models.charge import refunds
 from aa_stripe.testing import Fault
 from tests.support.builders import make_charge, make_customer
 from tests.support.clock import make_due
@@ -24,6 +24,7 @@ from tests.support.payments import (
     CREATE,
     REFUND,
     REFUNDS,
+    amounts_refunded,
     intent_of,
     intents,
     paid,
@@ -52,10 +53,6 @@ def raising(signal):
     signal.connect(receiver)
     yield
     signal.disconnect(receiver)
-
-
-def amounts(made):
-    return [it["amount"] for it in made]
 
 
 # An edit between two requests
@@ -155,7 +152,7 @@ def test_a_refund_that_was_rolled_back_and_repeated_is_made_once(charged, fake):
 
     row_of(charged).refund(300)
 
-    assert amounts(refunds_of(fake, charged)) == [300]
+    assert amounts_refunded(fake, charged) == [300]
     assert row_of(charged).refunds.get().status == "succeeded"
 
 
@@ -173,26 +170,19 @@ def test_a_receiver_refunds_once_though_another_one_raises(charge, fake, setting
     row_of(charge).send_due_signals()
 
     signals.stripe_charge_succeeded.disconnect(give_a_discount)
-    assert amounts(refunds_of(fake, charge)) == [100]
+    assert amounts_refunded(fake, charge) == [100]
 
 
 # Two at once
 
 
-def test_a_refund_made_after_the_refunds_were_listed_is_counted(charged, fake, monkeypatch):
-    commit_order = refunding._commit_order
-
-    def commit_second(charge, *arguments):
-        monkeypatch.setattr(refunding, "_commit_order", commit_order)
-        row_of(charge).refund(600)
-        return commit_order(charge, *arguments)
-
-    monkeypatch.setattr(refunding, "_commit_order", commit_second)
+def test_a_refund_made_after_the_refunds_were_listed_is_counted(charged, fake, before_the_commit):
+    before_the_commit(lambda: row_of(charged).refund(600))
 
     charged.refund(400)
 
     row = row_of(charged)
-    assert amounts(refunds_of(fake, charged)) == [600, 400]
+    assert amounts_refunded(fake, charged) == [600, 400]
     assert (row.amount_refunded, row.is_refunded) == (1000, True)
 
 
@@ -251,7 +241,7 @@ def test_a_receiver_that_raises_does_not_make_the_caller_refund_again(charged, f
     with raising(signals.stripe_charge_refunded):
         charged.refund(300)
 
-    assert amounts(refunds_of(fake, charged)) == [300]
+    assert amounts_refunded(fake, charged) == [300]
     assert row_of(charged).signal_due == "refunded"
     assert "receiver" in caplog.text
 
@@ -292,7 +282,7 @@ def test_a_refund_that_the_api_key_may_not_make_is_refused_and_not_retried(
 
     charge_pending()
 
-    assert amounts(refunds_of(fake, charged)) == [400]
+    assert amounts_refunded(fake, charged) == [400]
     assert charged.refunds.get().status == "refused"
 
 
@@ -311,7 +301,7 @@ def test_a_database_error_after_the_refund_does_not_repeat_it(charged, fake, mon
 
     row_of(charged).refund(300)
 
-    assert amounts(refunds_of(fake, charged)) == [300]
+    assert amounts_refunded(fake, charged) == [300]
 
 
 def test_a_lost_refund_that_has_failed_since_is_not_returned(db, fake):

@@ -24,7 +24,7 @@ from hypothesis.stateful import (
 
 from aa_stripe.exceptions import StripeInternalError, StripeMethodNotAllowed
 from aa_stripe.jobs import charge_pending
-from aa_stripe.models import StripeCharge
+from aa_stripe.models import StripeCharge, claims
 from aa_stripe.models.charge import collect, order, refunding
 from aa_stripe.testing import FakeStripe, Fault
 from tests.support.builders import make_charge, make_customer
@@ -44,6 +44,7 @@ from tests.support.payments import (
     paid,
     refunds_of,
 )
+from tests.support.processes import Killed
 from tests.support.requests import endpoint_of, when_done
 
 CARDS = [
@@ -62,10 +63,6 @@ FAST = 1_000_000
 HALF_A_DAY = timedelta(hours=12, minutes=30)
 
 
-class Killed(BaseException):
-    pass
-
-
 class Site(RuleBasedStateMachine):
     charges = Bundle("charges")
 
@@ -76,8 +73,7 @@ class Site(RuleBasedStateMachine):
         self.patches = ExitStack()
         for module in (collect, refunding):  # nothing runs at the same time that it could wait for
             self.patches.enter_context(mock.patch.object(module, "PATIENCE", 0.0001))
-        for module in (collect, order):
-            self.patches.enter_context(mock.patch.object(module, "PAUSE", 0))
+        self.patches.enter_context(mock.patch.object(claims, "PAUSE", 0))
         self.customer = make_customer(card="pm_card_visa")
         self.user = self.customer.user
 

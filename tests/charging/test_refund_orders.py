@@ -8,38 +8,17 @@ from django.db import OperationalError, transaction
 
 from aa_stripe.exceptions import StripeInternalError, StripeInTransaction, StripeMethodNotAllowed
 from aa_stripe.jobs import charge_pending
-from aa_stripe.models.charge import refunding, refunds
+from aa_stripe.models.charge import refunds
 from aa_stripe.models.charge.refunds import UUID_KEY
 from aa_stripe.testing import Fault
 from tests.support.builders import make_charge, make_customer
 from tests.support.claims import hold
 from tests.support.clock import make_due
-from tests.support.payments import REFUND, REFUNDS, refunds_of
+from tests.support.payments import REFUND, REFUNDS, amounts_refunded
 from tests.support.requests import arrive_late, before, refuse_next, requests_to, when_done
 from tests.support.rows import row_of
 
 pytestmark = pytest.mark.django_db
-
-
-def amounts(fake, charge):
-    return [made["amount"] for made in refunds_of(fake, charge)]
-
-
-@pytest.fixture
-def before_the_commit(monkeypatch):
-    """``before_the_commit(act)`` calls ``act()`` once, just before an order is committed."""
-
-    def before_the_commit(act):
-        commit = refunding._commit_order
-
-        def commit_late(*arguments):
-            monkeypatch.setattr(refunding, "_commit_order", commit)
-            act()
-            return commit(*arguments)
-
-        monkeypatch.setattr(refunding, "_commit_order", commit_late)
-
-    return before_the_commit
 
 
 # What fits into the charge
@@ -53,7 +32,7 @@ def test_a_refund_of_another_process_is_not_taken_for_one_of_the_dashboard(
     with pytest.raises(StripeMethodNotAllowed, match="Refunds exceed charge"):
         charged.refund(700)
 
-    assert amounts(fake, charged) == [400]
+    assert amounts_refunded(fake, charged) == [400]
 
 
 def test_an_order_that_is_in_the_sum_already_is_not_subtracted_twice(
@@ -82,7 +61,7 @@ def test_a_list_that_was_read_before_another_refund_is_read_again(charged, fake)
     with pytest.raises(StripeMethodNotAllowed, match="Refunds exceed charge"):
         charged.refund(700)
 
-    assert amounts(fake, charged) == [400]
+    assert amounts_refunded(fake, charged) == [400]
 
 
 # Refusals and late requests
@@ -100,7 +79,7 @@ def test_a_refusal_while_an_earlier_request_may_arrive_is_not_recorded(charged, 
     arrive_late(fake, lost)
 
     assert charged.refund(300).amount == 300
-    assert amounts(fake, charged) == [300]
+    assert amounts_refunded(fake, charged) == [300]
     assert charged.refunds.get().status == "succeeded"
 
 
@@ -165,7 +144,7 @@ def test_a_refund_that_a_webhook_records_before_the_response_is_lost_is_returned
 
     assert charged.refund(300).amount == 300
 
-    assert amounts(fake, charged) == [300]
+    assert amounts_refunded(fake, charged) == [300]
 
 
 # Runs and transactions

@@ -15,7 +15,7 @@ from aa_stripe.testing import Fault
 from tests.support.builders import make_charge, make_customer
 from tests.support.claims import hold, let_holder_die
 from tests.support.clock import let_pass, make_due
-from tests.support.payments import REFUND, refunds_of
+from tests.support.payments import REFUND, amounts_refunded
 from tests.support.requests import requests_to, when_done
 from tests.support.rows import row_of
 from tests.support.threads import InThread
@@ -23,10 +23,6 @@ from tests.support.threads import InThread
 pytestmark = pytest.mark.django_db
 
 HOUR = timedelta(hours=1, minutes=5)
-
-
-def amounts(fake, charge):
-    return [made["amount"] for made in refunds_of(fake, charge)]
 
 
 def lose_refund(fake, charge, amount, fault=Fault.REQUEST_LOST):
@@ -77,42 +73,30 @@ def test_two_who_want_the_same_back_at_once_each_get_it(refunds_in_two_threads, 
     for thread in refunds_in_two_threads(charge, 300, 300):
         thread.join()
 
-    assert amounts(fake, charge) == [300, 300]
+    assert amounts_refunded(fake, charge) == [300, 300]
     assert row_of(charge).amount_refunded == 600
     assert charge.refunds.filter(status="succeeded").count() == 2
 
 
-def test_two_refunds_at_once_never_exceed_the_charge(refunds_in_two_threads, fake):
+@pytest.mark.parametrize(
+    ("first_amount", "second_amount", "error", "given_back"),
+    [
+        (700, 600, "Refunds exceed charge", 700),
+        (600, 600, "Refunds exceed charge", 600),
+        (None, None, "Already refunded", 1000),
+    ],
+)
+def test_two_refunds_at_once_never_exceed_the_charge(
+    refunds_in_two_threads, fake, first_amount, second_amount, error, given_back
+):
     charge = charged_charge()
-    first, second = refunds_in_two_threads(charge, 700, 600)
+    first, second = refunds_in_two_threads(charge, first_amount, second_amount)
     first.join()
 
-    with pytest.raises(StripeMethodNotAllowed, match="Refunds exceed charge"):
+    with pytest.raises(StripeMethodNotAllowed, match=error):
         second.join()
 
-    assert amounts(fake, charge) == [700]
-
-
-def test_two_equal_refunds_at_once_that_do_not_both_fit_are_one(refunds_in_two_threads, fake):
-    charge = charged_charge()
-    first, second = refunds_in_two_threads(charge, 600, 600)
-    first.join()
-
-    with pytest.raises(StripeMethodNotAllowed, match="Refunds exceed charge"):
-        second.join()
-
-    assert amounts(fake, charge) == [600]
-
-
-def test_two_full_refunds_at_once_are_one(refunds_in_two_threads, fake):
-    charge = charged_charge()
-    first, second = refunds_in_two_threads(charge, None, None)
-    first.join()
-
-    with pytest.raises(StripeMethodNotAllowed, match="Already refunded"):
-        second.join()
-
-    assert amounts(fake, charge) == [1000]
+    assert amounts_refunded(fake, charge) == [given_back]
 
 
 def test_an_order_that_is_being_requested_counts_as_given_back(charged, fake):
@@ -123,7 +107,7 @@ def test_an_order_that_is_being_requested_counts_as_given_back(charged, fake):
         charged.refund(400)
 
     assert charged.refund(300).amount == 300
-    assert amounts(fake, charged) == [300]
+    assert amounts_refunded(fake, charged) == [300]
 
 
 def test_a_call_gives_up_waiting_for_an_order_of_the_same_amount(charged, fake, impatient):
@@ -132,7 +116,7 @@ def test_a_call_gives_up_waiting_for_an_order_of_the_same_amount(charged, fake, 
     with pytest.raises(StripeInProgress):
         charged.refund(300)
 
-    assert amounts(fake, charged) == []
+    assert amounts_refunded(fake, charged) == []
 
 
 def test_the_order_of_a_process_that_died_is_finished_and_returned(charged, fake):
@@ -141,7 +125,7 @@ def test_the_order_of_a_process_that_died_is_finished_and_returned(charged, fake
 
     made = charged.refund(300)
 
-    assert amounts(fake, charged) == [300]
+    assert amounts_refunded(fake, charged) == [300]
     assert row_of(order).stripe_refund_id == made.id
     assert (row_of(order).claim, row_of(order).is_unsettled) == ("", False)
 
@@ -162,7 +146,7 @@ def test_a_refusal_of_a_repeated_request_is_not_recorded(
 
     assert charged.refunds.get().status == "unknown"
     assert charged.refund(300).amount == 300
-    assert amounts(fake, charged) == [300]
+    assert amounts_refunded(fake, charged) == [300]
 
 
 def refuse_repetitions(fake, monkeypatch, status):
@@ -184,7 +168,7 @@ def test_a_refund_that_got_no_response_is_requested_again_with_the_same_key(char
 
     first, second = requests_to(fake, REFUND)
     assert first.idempotency_key == second.idempotency_key
-    assert amounts(fake, charged) == [300]
+    assert amounts_refunded(fake, charged) == [300]
 
 
 @pytest.mark.parametrize("fault", [Fault.ERROR_500_BEFORE, Fault.ERROR_500_AFTER])
@@ -198,7 +182,7 @@ def test_a_refund_that_got_an_error_is_requested_again_after_an_hour_only(charge
 
     made = row_of(charged).refund(300)
 
-    assert amounts(fake, charged) == [300]
+    assert amounts_refunded(fake, charged) == [300]
     assert row_of(order).stripe_refund_id == made.id
 
 
@@ -207,7 +191,7 @@ def test_an_order_that_stripe_holds_up_does_not_hold_up_others(charged, fake):
 
     assert charged.refund(200).amount == 200
 
-    assert amounts(fake, charged) == [200]
+    assert amounts_refunded(fake, charged) == [200]
     with pytest.raises(StripeMethodNotAllowed, match="Refunds exceed charge"):
         charged.refund(600)
     with pytest.raises(StripeInternalError):
@@ -222,7 +206,7 @@ def test_a_run_finishes_the_other_orders_although_one_is_held_up(charged, fake):
     report = charge_pending()
 
     assert len(report.failed) == 1
-    assert amounts(fake, charged) == [200]
+    assert amounts_refunded(fake, charged) == [200]
 
 
 def test_a_refund_without_an_outcome_waits_before_a_run_finishes_it(charged, fake):
@@ -234,7 +218,7 @@ def test_a_refund_without_an_outcome_waits_before_a_run_finishes_it(charged, fak
     assert fake.requests == []
     make_due()
     charge_pending()
-    assert amounts(fake, charged) == [300]
+    assert amounts_refunded(fake, charged) == [300]
 
 
 def test_a_run_skips_a_refund_that_another_process_requests(charged, fake):
@@ -264,7 +248,7 @@ def test_with_retry_on_error_false_such_an_amount_is_an_error(charged, fake):
     with pytest.raises(StripeMethodNotAllowed, match="Refunds exceed charge"):
         charged.refund(700, retry_on_error=False)
 
-    assert amounts(fake, charged) == [400]
+    assert amounts_refunded(fake, charged) == [400]
 
 
 def test_an_amount_that_the_row_knew_to_be_too_large_is_an_error(charged, fake):
@@ -282,4 +266,4 @@ def test_nothing_is_given_back_if_the_dashboard_has_given_back_all(charged, fake
     with pytest.raises(StripeMethodNotAllowed, match="Already refunded"):
         StripeCharge.objects.get().refund(300)
 
-    assert amounts(fake, charged) == [1000]
+    assert amounts_refunded(fake, charged) == [1000]

@@ -13,6 +13,7 @@ from tests.support.builders import make_charge, make_customer, make_user
 from tests.support.claims import end_lease, let_holder_die
 from tests.support.clock import let_pass, make_due
 from tests.support.payments import CONFIRM, CREATE, RETRIEVE, lose_response
+from tests.support.processes import Killed
 from tests.support.requests import when_done
 from tests.support.rows import row_of
 
@@ -22,10 +23,6 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture
 def charge(customer):
     return make_charge(customer)
-
-
-class Killed(BaseException):
-    pass
 
 
 def die():

@@ -43,6 +43,11 @@ def refunds_of(fake, charge):
     return [it for it in fake.account.all("refund") if it["charge"] == charge.stripe_charge_id]
 
 
+def amounts_refunded(fake, charge):
+    """Return the amounts of the charge's refunds, oldest first."""
+    return [made["amount"] for made in refunds_of(fake, charge)]
+
+
 def lose_response(fake, charge, fault=Fault.ANSWER_LOST):
     """Charge, but lose Stripe's response to the confirmation: the row stays unsettled."""
     fake.fail_next(CONFIRM, fault)

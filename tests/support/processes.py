@@ -13,6 +13,10 @@ KILLED = -signal.SIGKILL
 TIMEOUT = 60  # seconds
 
 
+class Killed(BaseException):
+    """Raised by a test where a process would be killed."""
+
+
 def run_killed(fake, start, endpoint, moment):
     """Start a process with ``start()`` and kill it at its first request to ``endpoint``.
 

@@ -16,9 +16,9 @@ from aa_stripe.exceptions import (
     StripeUnknownCustomer,
     StripeWrongAccount,
 )
-from aa_stripe.models.claims import STORED, Claim, is_late
+from aa_stripe.models.claims import STORED, Claim
 from aa_stripe.models.customer import StripeCustomer
-from aa_stripe.models.rows import database_of, own_row, related, reread
+from aa_stripe.models.rows import related, reread
 
 if TYPE_CHECKING:
     from aa_stripe.models.charge.model import StripeCharge
@@ -93,16 +93,24 @@ class Attempt:
 
     def payer(self) -> StripeCustomer:
         """Return the user's latest active customer; raise if there is none."""
-        if self._payer is None:
-            self._payer = StripeCustomer.latest_active(self.charge.user_id)
-        if self._payer is None:
+        payer = self._latest_payer()
+        if payer is None:
             raise StripeNoActiveCustomer
-        return self._payer
+        return payer
 
     def card(self) -> str:
         """Return the id of the PaymentMethod that would be charged now, ``""`` if not known."""
-        payer = self._payer or StripeCustomer.latest_active(self.charge.user_id)
+        payer = self._latest_payer()
         return payer.default_source if payer is not None else ""
+
+    def terms(self) -> tuple[int | None, str]:
+        """Return the amount in the smallest unit, and the currency as Stripe writes it."""
+        return self.charge.amount, self.charge.currency.lower()
+
+    def _latest_payer(self) -> StripeCustomer | None:
+        if self._payer is None:
+            self._payer = StripeCustomer.latest_active(self.charge.user_id)
+        return self._payer
 
     def read_again(self) -> None:
         """Read the row and its payer again, after a change by another process.
@@ -124,9 +132,7 @@ class Attempt:
     def may_arrive(self) -> bool:
         """Return whether Stripe may still carry out a request of an earlier attempt."""
         if self._may_arrive is None:
-            row = own_row(self.charge, database_of(self.charge))
-            is_over = not self.charge.is_unsettled or row.filter(is_late()).exists()
-            self._may_arrive = not is_over
+            self._may_arrive = self.charge.is_unsettled and self.claim.may_arrive()
         return self._may_arrive
 
     @contextmanager

@@ -9,7 +9,6 @@ https://docs.stripe.com/payments/paymentintents/lifecycle
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Any, cast
 
 from django.db import connections
@@ -38,17 +37,17 @@ from aa_stripe.models.charge.record import (
     write_failure,
     write_success,
 )
-from aa_stripe.models.claims import PATIENCE, PAUSE, Claim, checked_requests, take
+from aa_stripe.models.claims import PATIENCE, Claim, checked_requests, patiently, take
 from aa_stripe.models.rows import database_of, reject_open_transaction, reread, write_if
 from aa_stripe.settings import ALLOW, stripe_settings
-
-#: What a call of ``charge()`` has recorded.
-COLLECTED, DECLINED, WAITS, UNPAID = "collected", "declined", "waits", "unpaid"
 
 if TYPE_CHECKING:
     from django.db.models import Field
 
     from aa_stripe.models.charge.model import StripeCharge
+
+#: What a call of ``charge()`` has recorded.
+COLLECTED, DECLINED, WAITS, UNPAID = "collected", "declined", "waits", "unpaid"
 
 
 def collect(
@@ -109,34 +108,26 @@ def _claim(charge: StripeCharge, patience: float) -> tuple[Claim, bool]:
 
     Waits up to ``patience`` seconds for another process that holds the claim.
     """
-    until = time.monotonic() + patience
     number_before: int | None = None
-    while True:
+    for _ in patiently(patience):
         claim = take(charge, is_charged=False)
         reread(charge)
         if claim is not None:
             is_declined = charge.charge_attempt_failed and number_before is not None
             return claim, is_declined and charge.key_number != number_before
         reject_charged(charge)
-        if time.monotonic() >= until:
-            raise StripeInProgress
         if number_before is None:
             number_before = charge.key_number
-        time.sleep(PAUSE)
+    raise StripeInProgress
 
 
 def _is_as_declined(attempt: Attempt) -> bool:
     """Return whether the row's failure was that of today's card and terms."""
-    charge = attempt.charge
-    failure = charge.stripe_response.get("error", {})
+    failure = attempt.charge.stripe_response.get("error", {})
     intent = failure.get("payment_intent") or {}
-    return (
-        charge.charge_attempt_failed
-        and (intent.get("amount"), intent.get("currency"))
-        == (charge.amount, charge.currency.lower())
-        and bool(attempt.card())
-        and attempt.card() == card_of(failure)
-    )
+    if (intent.get("amount"), intent.get("currency")) != attempt.terms():
+        return False
+    return bool(attempt.card()) and attempt.card() == card_of(failure)
 
 
 # The payment
@@ -200,8 +191,7 @@ def _is_of_today(
     attempt: Attempt, intent: gateway.PaymentIntent, failure: gateway.StripeError
 ) -> bool:
     """Return whether the failure was that of today's amount, currency and card."""
-    charge = attempt.charge
-    if (intent.amount, intent.currency) != (charge.amount, charge.currency.lower()):
+    if (intent.amount, intent.currency) != attempt.terms():
         return False
     failed = card_of(gateway.error_body(failure).get("error", {})) or intent.payment_method
     return not failed or not attempt.card() or failed == attempt.card()

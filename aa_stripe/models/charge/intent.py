@@ -13,7 +13,7 @@ from aa_stripe import gateway
 from aa_stripe.exceptions import StripeInternalError
 from aa_stripe.models.charge.attempt import NEEDS_AUTHENTICATION, Attempt
 from aa_stripe.models.charge.search import UUID_KEY, search
-from aa_stripe.models.claims import is_late
+from aa_stripe.models.claims import is_late, numbered_key
 
 if TYPE_CHECKING:
     from aa_stripe.models.charge.model import StripeCharge
@@ -186,9 +186,7 @@ def _send(attempt: Attempt) -> gateway.PaymentIntent:
 
 
 def _creation_key(attempt: Attempt) -> str:
-    """Return the key that creates the intent; the first is that of earlier versions of this app."""
-    uuid, number = attempt.charge.uuid, attempt.key_number
-    return f"{uuid}-{number}" if number else str(uuid)
+    return numbered_key(attempt.charge.uuid, attempt.key_number)
 
 
 def _has_to_be_replaced(attempt: Attempt, intent: gateway.PaymentIntent) -> bool:

@@ -10,7 +10,6 @@ https://docs.stripe.com/api/idempotent_requests
 from __future__ import annotations
 
 import logging
-import time
 from typing import Any
 
 from django.db.models import Q
@@ -29,15 +28,17 @@ from aa_stripe.models.charge.refunds import (
     usable_responses,
 )
 from aa_stripe.models.claims import (
-    PAUSE,
     STORED,
     Claim,
     DatabaseNow,
     checked_requests,
+    ending,
     is_late,
+    numbered_key,
+    patiently,
     take,
 )
-from aa_stripe.models.rows import database_of, own_row, reread
+from aa_stripe.models.rows import reread
 
 logger = logging.getLogger("aa-stripe")
 
@@ -47,21 +48,21 @@ def claim_order(order: StripeRefund, *, patience: float = 0) -> Claim | None:
 
     Raises ``StripeInProgress`` if it was worth waiting, and in vain.
     """
-    until = time.monotonic() + patience
-    while True:
+    for _ in patiently(patience):
         claim = take(order, status=StripeRefund.STATUS_UNKNOWN)
-        charge = order.charge
-        reread(order)
-        order.charge = charge
+        _reread(order)
         if claim is not None or order.status != StripeRefund.STATUS_UNKNOWN or not patience:
             return claim
-        if time.monotonic() >= until:
-            raise StripeInProgress
-        time.sleep(PAUSE)
+    raise StripeInProgress
 
 
-def resolve_order(order: StripeRefund, claim: Claim | None) -> gateway.Refund | None:
-    """Find out what became of the order, or request it again; return the refund if there is one."""
+def resolve_order(order: StripeRefund, *, patience: float = 0) -> gateway.Refund | None:
+    """Find out what became of the order, or request it again; return the refund if there is one.
+
+    Returns ``None``, too, if another process concludes the order. ``patience`` is that of
+    ``claim_order``.
+    """
+    claim = claim_order(order, patience=patience)
     if claim is None:
         return None
     try:
@@ -78,11 +79,18 @@ def resolve_order(order: StripeRefund, claim: Claim | None) -> gateway.Refund | 
     return None
 
 
+def _reread(order: StripeRefund) -> None:
+    """Refresh the order, but keep the object of its charge."""
+    charge = order.charge
+    reread(order)
+    order.charge = charge
+
+
 def make_refund(
     order: StripeRefund, claim: Claim, known: Known, *, is_first: bool
 ) -> gateway.Refund:
     """Return the order's refund, requested if Stripe has none; the claim ends in any case."""
-    may_arrive = not is_first and not own_row(order, database_of(order)).filter(is_late()).exists()
+    may_arrive = not is_first and claim.may_arrive()
     try:
         with checked_requests(claim):
             made = found(order, known) or _request(order, claim)
@@ -103,36 +111,32 @@ def _record(order: StripeRefund, claim: Claim, made: gateway.Refund, known: Know
     """Record the refund; if Stripe does not list the others, a job records it later."""
     try:
         record_with_sum(order, made, known)
-    except (StripeInternalError, gateway.StripeError):
+    except BaseException as error:
+        _postpone(claim, {})
+        if not isinstance(error, (StripeInternalError, gateway.StripeError)):
+            raise
         logger.warning("Could not count the refunds of %r.", order.charge, exc_info=True)
-        _postpone(claim, {})
-    except BaseException:
-        _postpone(claim, {})
-        raise
 
 
 def _made_meanwhile(order: StripeRefund) -> gateway.Refund | None:
     """Return the refund if a webhook has recorded it before the response was lost."""
-    charge = order.charge
-    reread(order)
-    order.charge = charge
+    _reread(order)
     if not order.stripe_refund_id:
         return None
     with usable_responses():
-        return found(order, listed(charge))
+        return found(order, listed(order.charge))
 
 
 def _request(order: StripeRefund, claim: Claim) -> gateway.Refund:
     if not _may_request(order, claim):
         raise StripeInternalError("Stripe may still carry out an earlier request for the refund.")
-    number = f"-{order.key_number}" if order.key_number else ""
     return gateway.create_refund(
         {
             "charge": order.charge.stripe_charge_id,
             "amount": order.amount,
             "metadata": {UUID_KEY: str(order.uuid)},
         },
-        idempotency_key=f"{order.uuid}{number}",
+        idempotency_key=numbered_key(order.uuid, order.key_number),
     )
 
 
@@ -182,11 +186,9 @@ def _concluded(
 
 
 def _postpone(claim: Claim, values: dict[str, Any]) -> None:
-    """End the claim without an outcome; an error is logged, and the lease ends by itself.
+    """End the claim without an outcome.
 
     After an error that Stripe has stored, the refund is not requested again for an hour.
     """
-    try:
+    with ending(claim):
         claim.postpone(values, slow="stripe_response" in values)
-    except Exception:
-        logger.exception("The claim of %r could not be given back.", claim.row)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING, Any, cast
 
 from django.db.models import F, Q
@@ -10,20 +9,18 @@ from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from aa_stripe import gateway
-from aa_stripe.exceptions import StripeWrongAccount
-from aa_stripe.gateway import Meaning
 from aa_stripe.models.charge.attempt import NEEDS_AUTHENTICATION, Attempt
 from aa_stripe.models.claims import (
     FREE,
     SETTLED,
     DatabaseNow,
     after,
+    ending,
     is_free,
     is_late,
-    update,
 )
 from aa_stripe.models.customer import StripeCustomer
-from aa_stripe.models.rows import related, reread, root_model, set_as_stored, stored
+from aa_stripe.models.rows import related, reread, root_model, store_if, stored
 from aa_stripe.signals import (
     stripe_charge_card_exception,
     stripe_charge_refunded,
@@ -33,8 +30,6 @@ from aa_stripe.signals import (
 
 if TYPE_CHECKING:
     from aa_stripe.models.charge.model import StripeCharge
-
-logger = logging.getLogger("aa-stripe")
 
 #: The values of a failed row that a job compares with Stripe again.
 STILL_OPEN = {"is_unsettled": True, "attempts": 1, "retry_at": after(0, slow=True)}
@@ -64,10 +59,8 @@ def write_success(charge: StripeCharge, intent: gateway.PaymentIntent) -> bool:
     customer = _customer_of(charge, intent)
     if customer is not None:
         charged["customer"] = customer
-    is_written = update(charge, charged, is_charged=False)
-    if is_written:
-        set_as_stored(charge, charged)
-    else:
+    is_written = store_if(charge, {"is_charged": False}, charged)
+    if not is_written:
         reread(charge)
     return is_written
 
@@ -111,10 +104,8 @@ def write_failure(
             "failure_code": charge.failure_code,
             "stripe_charge_id": charge.stripe_charge_id,
         }
-        is_written = update(charge, failed, is_free(), **as_read)
-    if is_written:
-        set_as_stored(charge, failed)
-    else:
+        is_written = store_if(charge, as_read, failed, is_free())
+    if not is_written:
         reread(charge)
     return is_written
 
@@ -152,14 +143,9 @@ def announce_failure(charge: StripeCharge, error: gateway.StripeError) -> None:
 
 
 def leave_unknown(attempt: Attempt, error: BaseException) -> None:
-    """End the claim without an outcome. A payment that may have been made stays unsettled.
-
-    An error here is logged, so that the cause is raised. The lease then ends by itself.
-    """
-    try:
+    """End the claim without an outcome. A payment that may have been made stays unsettled."""
+    with ending(attempt.claim):
         _write_unknown(attempt, error)
-    except Exception:
-        logger.exception("The claim of %r could not be given back.", attempt.charge)
 
 
 def _write_unknown(attempt: Attempt, error: BaseException) -> None:
@@ -174,19 +160,12 @@ def _write_unknown(attempt: Attempt, error: BaseException) -> None:
         values["key_number"] = attempt.key_number + 1
     if not isinstance(error, Exception):  # interrupted: the next run goes on at once
         claim.write({**values, **FREE})
-    elif _is_about_the_key(error):  # so is that of other rows, which are tried first next time
+    elif gateway.is_about_our_key(error):  # other rows are tried first next time
         claim.write({**values, **FREE, "attempts": charge.attempts + 1})
     else:
         if charge.charge_attempt_failed and not attempt.only_pending:
             values["charge_attempt_failed"] = False  # its owner wants it to be tried again
         claim.postpone(values)
-
-
-def _is_about_the_key(error: Exception) -> bool:
-    return isinstance(error, StripeWrongAccount) or (
-        isinstance(error, gateway.StripeError)
-        and gateway.meaning_of(error) is Meaning.MISCONFIGURED
-    )
 
 
 def leave_waiting(attempt: Attempt, intent: gateway.PaymentIntent) -> None:

@@ -111,7 +111,7 @@ def settle_refunds(charge: StripeCharge) -> None:
     errors = []
     for order in open_orders(charge):
         try:
-            resolve_order(order, claim_order(order))
+            resolve_order(order)
         except StripeInternalError as error:  # the others are finished nevertheless
             errors.append(error)
     if errors:
@@ -150,9 +150,8 @@ def _finish(charge: StripeCharge, wish: Wish) -> list[Finished]:
     finished = []
     for order in open_orders(charge):
         is_same = wish.is_for(order)
-        claim = claim_order(order, patience=PATIENCE if is_same else 0)
         try:
-            made = resolve_order(order, claim)
+            made = resolve_order(order, patience=PATIENCE if is_same else 0)
         except StripeInternalError:
             if is_same:
                 raise

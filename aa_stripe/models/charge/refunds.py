@@ -20,8 +20,8 @@ from aa_stripe import gateway
 from aa_stripe.exceptions import StripeInternalError
 from aa_stripe.gateway import Meaning
 from aa_stripe.models.charge.refund import StripeRefund
-from aa_stripe.models.claims import SETTLED, update
-from aa_stripe.models.rows import database_of, reread, retry_on_conflict, set_as_stored, write_if
+from aa_stripe.models.claims import SETTLED
+from aa_stripe.models.rows import database_of, reread, retry_on_conflict, store_if, write_if
 from aa_stripe.utils import uuid_in
 
 if TYPE_CHECKING:
@@ -45,7 +45,9 @@ def take_over_refunds(charge: StripeCharge) -> None:
     known = sync_refunds(charge)
     restore(charge, known)
     for row in open_orders(charge):
-        _record_if_found(row, known)
+        made = found(row, known)
+        if made is not None:
+            record(row, made)
 
 
 def sync_refunds(charge: StripeCharge) -> Known:
@@ -78,13 +80,6 @@ def usable_responses() -> Iterator[None]:
         if gateway.meaning_of(error) is Meaning.UNKNOWN:
             raise StripeInternalError from error
         raise
-
-
-def _record_if_found(row: StripeRefund, known: Known) -> gateway.Refund | None:
-    made = found(row, known)
-    if made is not None:
-        record(row, made)
-    return made
 
 
 def orders(charge: StripeCharge) -> models.QuerySet[StripeRefund]:
@@ -151,8 +146,7 @@ def record(row: StripeRefund, made: gateway.Refund) -> None:
         "stripe_response": gateway.to_json(made),
         "updated": timezone.now(),
     }
-    update(row, values)
-    set_as_stored(row, values)
+    store_if(row, {}, values)
 
 
 def record_with_sum(row: StripeRefund, made: gateway.Refund, known: Known) -> None:
@@ -187,18 +181,18 @@ def restore(charge: StripeCharge, known: Known) -> list[tuple[StripeRefund, gate
     An order that Stripe has refused, and made nevertheless, is among them.
     """
     restored = []
-    uuids = set(orders(charge).values_list("uuid", flat=True))
+    rows = {row.uuid: row for row in orders(charge)}
     for made in known.values():
         uuid = uuid_of(made)
-        if uuid is None or uuid in uuids:
+        if uuid is None:
             continue
-        as_made = {"charge": charge, "amount": made.amount}
-        row, _ = StripeRefund.objects.get_or_create(uuid=uuid, defaults=as_made)
+        row = rows.get(uuid)
+        if row is not None and row.status != StripeRefund.STATUS_REFUSED:
+            continue
+        if row is None:
+            as_made = {"charge": charge, "amount": made.amount}
+            row, _ = StripeRefund.objects.get_or_create(uuid=uuid, defaults=as_made)
         if row.charge_id == charge.pk:  # else the metadata was copied from another refund
             record(row, made)
             restored.append((row, made))
-    for row in orders(charge).filter(status=StripeRefund.STATUS_REFUSED):
-        refund = _record_if_found(row, known)
-        if refund is not None:
-            restored.append((row, refund))
     return restored

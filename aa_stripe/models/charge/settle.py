@@ -12,8 +12,8 @@ from aa_stripe import gateway
 from aa_stripe.exceptions import StripeWebhookParseError
 from aa_stripe.models.charge.intent import failure_of
 from aa_stripe.models.charge.record import write_failure, write_success
-from aa_stripe.models.claims import is_free, update
-from aa_stripe.models.rows import reread, set_as_stored
+from aa_stripe.models.claims import is_free
+from aa_stripe.models.rows import reread, store_if
 
 if TYPE_CHECKING:
     from aa_stripe.models.charge.model import StripeCharge
@@ -52,5 +52,5 @@ def _restore_id(charge: StripeCharge, intent: gateway.PaymentIntent) -> None:
     """Save the intent's id if the row has lost it in a rollback, and no process works on it."""
     if not charge.stripe_payment_intent_id:
         known = {"stripe_payment_intent_id": intent.id}
-        if update(charge, known, is_free(), is_charged=False, stripe_payment_intent_id=""):
-            set_as_stored(charge, known)
+        as_read = {"is_charged": False, "stripe_payment_intent_id": ""}
+        store_if(charge, as_read, known, is_free())

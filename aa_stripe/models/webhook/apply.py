@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import traceback
 from collections.abc import Callable, Iterator
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -23,6 +23,7 @@ from aa_stripe.exceptions import (
     StripeWebhookAlreadyParsed,
     StripeWebhookParseError,
 )
+from aa_stripe.models.claims import delay
 from aa_stripe.models.rows import database_of, retry_on_conflict, root_model, set_as_stored
 from aa_stripe.signals import webhook_pre_parse
 from aa_stripe.utils import storable_text
@@ -32,10 +33,6 @@ if TYPE_CHECKING:
     from aa_stripe.models.webhook.model import StripeWebhook
 
 logger = logging.getLogger("aa-stripe")
-
-#: The delay after the first attempt. It doubles with each further attempt, up to the limit.
-FIRST_DELAY = timedelta(minutes=1)
-LONGEST_DELAY = timedelta(hours=6)
 
 
 class SwallowedDatabaseError(RuntimeError):
@@ -84,9 +81,7 @@ def reject_wrong_mode(webhook: StripeWebhook) -> None:
 
 def delay_after(attempts: int) -> datetime:
     """Return when to retry an event after that number of attempts."""
-    doublings = min(attempts - 1, 20)  # more would overflow a timedelta
-    delay: timedelta = min(FIRST_DELAY * 2**doublings, LONGEST_DELAY)
-    return timezone.now() + delay
+    return timezone.now() + delay(attempts - 1)
 
 
 def count_attempt(
