@@ -6,6 +6,7 @@ import time
 from decimal import Decimal
 
 import pytest
+import requests
 import responses
 import stripe
 
@@ -126,6 +127,70 @@ def test_each_error_of_the_sdk_has_a_meaning(stripe_api, response, meaning):
         gateway.retrieve_payment_intent("pi_1")
 
     assert gateway.meaning_of(raised.value) is meaning
+
+
+# Repeated requests
+
+
+@pytest.fixture
+def repeated(settings, stripe_api, monkeypatch):
+    """``repeated(method, act, first, second)``: the error of ``act()``, which is sent twice."""
+    settings.STRIPE_MAX_NETWORK_RETRIES = 1
+    monkeypatch.setattr(stripe.HTTPClient, "_sleep_time_seconds", lambda *args, **kwargs: 0)
+
+    def repeated(method, act, first, second):
+        for response in (first, second):
+            stripe_api.add(method, ADDRESSES[method], **response)
+        with pytest.raises(stripe.StripeError) as raised:
+            act()
+        return raised.value
+
+    return repeated
+
+
+LOST = {"body": requests.Timeout("no response")}
+ADDRESSES = {"POST": f"{INTENTS}/pi_1/cancel", "GET": f"{EVENTS}/evt_1"}
+
+
+def cancel():
+    return gateway.cancel_payment_intent("pi_1")
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404])
+@pytest.mark.parametrize("first", [LOST, failed(500), failed(503)], ids=["lost", "500", "503"])
+def test_a_refusal_of_the_second_copy_of_a_request_proves_nothing(repeated, first, status):
+    error = repeated("POST", cancel, first, failed(status))
+
+    assert gateway.meaning_of(error) is Meaning.UNKNOWN
+
+
+def test_a_refusal_after_a_response_that_proves_that_nothing_happened_is_one(repeated):
+    error = repeated("POST", cancel, failed(409), failed(400))
+
+    assert gateway.meaning_of(error) is Meaning.REFUSED
+
+
+def test_a_refusal_that_stripe_repeats_for_the_key_is_one(repeated):
+    replayed = {**failed(400), "headers": {"Idempotent-Replayed": "true"}}
+
+    error = repeated("POST", cancel, LOST, replayed)
+
+    assert gateway.meaning_of(error) is Meaning.REFUSED
+
+
+def test_a_declined_card_is_declined_in_any_copy(repeated):
+    error = repeated("POST", cancel, LOST, failed(402, type="card_error", code="card_declined"))
+
+    assert gateway.meaning_of(error) is Meaning.DECLINED
+
+
+def test_a_read_that_is_repeated_means_what_stripe_responds(repeated):
+    error = repeated("GET", lambda: gateway.retrieve_event("evt_1"), LOST, failed(404))
+
+    assert gateway.meaning_of(error) is Meaning.OUTDATED
+
+
+# The parts of an error
 
 
 def test_the_code_of_an_error_without_one_is_its_type():

@@ -6,10 +6,17 @@ import pytest
 import stripe
 from django.db import OperationalError, transaction
 
-from aa_stripe.exceptions import StripeInternalError, StripeInTransaction, StripeMethodNotAllowed
+from aa_stripe import gateway
+from aa_stripe.exceptions import (
+    StripeInternalError,
+    StripeInTransaction,
+    StripeMethodNotAllowed,
+    StripeTooSlow,
+)
 from aa_stripe.jobs import charge_pending
 from aa_stripe.models.charge import refunds
 from aa_stripe.models.charge.refunds import UUID_KEY
+from aa_stripe.models.claims import DatabaseNow
 from aa_stripe.testing import Fault
 from tests.support.builders import make_charge, make_customer
 from tests.support.claims import hold
@@ -92,6 +99,37 @@ def test_an_order_that_was_refused_and_made_nevertheless_is_recorded(charged, fa
     charged.refresh_from_stripe()
 
     assert row_of(order).status == "succeeded"
+
+
+@pytest.mark.parametrize("status", [401, 403, 404])
+def test_a_first_request_that_stripe_cannot_carry_out_is_refused(
+    charged, fake, monkeypatch, status
+):
+    send = fake.http_client.request
+
+    def request(method, url, *arguments):
+        if url.endswith("/v1/refunds") and method == "post":
+            return '{"error": {"type": "invalid_request_error", "message": "No."}}', status, {}
+        return send(method, url, *arguments)
+
+    monkeypatch.setattr(fake.http_client, "request", request)
+
+    with pytest.raises(stripe.StripeError, match="No"):
+        charged.refund(300)
+
+    assert charged.refunds.get().status == "refused"
+
+
+def test_a_refund_is_not_requested_if_the_lease_may_end_before_the_response(charged, fake, later):
+    def wait_long_for_the_turn():
+        if charged.refunds.exists():
+            later(300 - 2 * 80 + 1)
+
+    with gateway.before_each_request(wait_long_for_the_turn), pytest.raises(StripeTooSlow):
+        charged.refund(300)
+
+    assert amounts_refunded(fake, charged) == []
+    assert (charged.refunds.get().status, charged.refunds.get().claim) == ("unknown", "")
 
 
 # The sum, the signal and the row
@@ -193,3 +231,14 @@ def test_an_unknown_refund_is_not_requested_inside_a_transaction(fake):
         row_of(charge).refresh_from_stripe()
 
     assert fake.requests == []
+
+
+def test_an_order_that_stripe_responded_to_with_an_error_waits_an_hour(charged, fake):
+    fake.fail_next(REFUND, Fault.ERROR_500_BEFORE)
+    with pytest.raises(StripeInternalError):
+        charged.refund(300)
+
+    orders = charged.refunds.annotate(now=DatabaseNow())
+
+    retry_at, now = orders.values_list("retry_at", "now").get()
+    assert 59 <= (retry_at - now).total_seconds() / 60 <= 60
