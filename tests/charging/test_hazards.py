@@ -355,3 +355,18 @@ def test_the_url_for_authentication_is_not_stored():
     response = {"next_action": {"use_stripe_sdk": {"stripe_js": address}}, "id": "pi_1"}
 
     assert gateway.without_secrets(response) == {"id": "pi_1"}
+
+
+def test_a_currency_changed_after_a_lost_creation_is_collected(charge, fake):
+    charge.currency = "eur"
+    charge.save()
+    fake.fail_next(CREATE, Fault.ANSWER_LOST)
+    with pytest.raises(StripeInternalError):
+        charge.charge()
+    StripeCharge.objects.update(currency="usd", amount=700)
+
+    row_of(charge).charge()
+
+    [intent] = paid(fake)
+    assert (intent["currency"], intent["amount_received"]) == ("usd", 700)
+    assert [it["status"] for it in intents(fake)] == ["canceled", "succeeded"]

@@ -48,10 +48,12 @@ def prepare_intent(attempt: Attempt, intent: gateway.PaymentIntent | None) -> ga
     """
     charge = attempt.charge
     known: str = charge.stripe_payment_intent_id
-    if intent is not None and _has_to_be_replaced(attempt, intent):
-        intent = _withdraw(attempt, intent)
-    while intent is None or _may_be_replaced(charge, intent):
-        intent = _create(attempt, intent)
+    # Also an intent of an earlier attempt that _create() finds may have to be replaced.
+    while intent is None or not _is_usable(attempt, intent):
+        if intent is None or intent.status == "canceled":
+            intent = _create(attempt, intent)
+        else:
+            intent = _withdraw(attempt, intent)
     if intent.id != known:
         found = {"stripe_payment_intent_id": intent.id, "key_number": attempt.key_number}
         # The failure was that of the previous intent.
@@ -187,6 +189,10 @@ def _send(attempt: Attempt) -> gateway.PaymentIntent:
 
 def _creation_key(attempt: Attempt) -> str:
     return numbered_key(attempt.charge.uuid, attempt.key_number)
+
+
+def _is_usable(attempt: Attempt, intent: gateway.PaymentIntent) -> bool:
+    return not (_has_to_be_replaced(attempt, intent) or _may_be_replaced(attempt.charge, intent))
 
 
 def _has_to_be_replaced(attempt: Attempt, intent: gateway.PaymentIntent) -> bool:
