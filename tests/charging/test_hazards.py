@@ -27,6 +27,7 @@ from tests.support.payments import (
     amounts_refunded,
     intent_of,
     intents,
+    lose_response,
     paid,
     refunds_of,
 )
@@ -370,3 +371,64 @@ def test_a_currency_changed_after_a_lost_creation_is_collected(charge, fake):
     [intent] = paid(fake)
     assert (intent["currency"], intent["amount_received"]) == ("usd", 700)
     assert [it["status"] for it in intents(fake)] == ["canceled", "succeeded"]
+
+
+@pytest.mark.parametrize("text", ["description", "statement_descriptor"])
+def test_a_text_emptied_after_a_lost_creation_is_collected(charge, fake, text):
+    StripeCharge.objects.update(**{text: "ORDER"})
+    fake.fail_next(CREATE, Fault.ANSWER_LOST)
+    with pytest.raises(StripeInternalError):
+        row_of(charge).charge()
+    StripeCharge.objects.update(**{text: ""})
+
+    row_of(charge).charge()
+
+    [intent] = paid(fake)
+    assert (intent["description"], intent["statement_descriptor_suffix"]) == (None, None)
+    assert all("" not in request.params.values() for request in fake.requests)
+
+
+def test_a_currency_changed_after_a_lost_replacement_is_collected(charge, fake):
+    lose_response(fake, charge, Fault.REQUEST_LOST)
+    StripeCharge.objects.update(currency="eur")
+    fake.fail_next(CREATE, Fault.ANSWER_LOST)
+    with pytest.raises(StripeInternalError):
+        row_of(charge).charge()
+    StripeCharge.objects.update(currency="usd", amount=700)
+
+    row_of(charge).charge()
+
+    [intent] = paid(fake)
+    assert (intent["currency"], intent["amount_received"]) == ("usd", 700)
+
+
+def test_a_currency_changed_after_the_row_has_lost_a_replacement_is_collected(charge, fake):
+    lose_response(fake, charge, Fault.REQUEST_LOST)
+    as_rolled_back = {"stripe_payment_intent_id": "", "key_number": 0, "is_unsettled": False}
+    StripeCharge.objects.update(currency="eur")
+    row = row_of(charge)
+    fake.fail_next(CONFIRM, Fault.REQUEST_LOST)
+    with pytest.raises(StripeInternalError):
+        row.charge()
+    StripeCharge.objects.update(currency="usd", **as_rolled_back)
+
+    row_of(charge).charge()
+
+    [intent] = paid(fake)
+    assert (intent["currency"], intent["amount_received"]) == ("usd", charge.amount)
+
+
+def test_an_intent_whose_text_stripe_stores_differently_is_replaced_once(charge, fake):
+    def strip(request):
+        if endpoint_of(request) == CREATE:
+            request.params["description"] = "Order 7"
+
+    fake.before_request.append(strip)
+    StripeCharge.objects.update(description="Order 7 ")
+    lose_response(fake, row_of(charge), Fault.REQUEST_LOST)
+    StripeCharge.objects.update(amount=700)
+
+    row_of(charge).charge()
+
+    assert [intent["amount_received"] for intent in paid(fake)] == [700]
+    assert len(intents(fake)) == 2

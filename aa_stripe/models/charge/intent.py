@@ -32,11 +32,11 @@ def find_intent(attempt: Attempt) -> gateway.PaymentIntent | None:
     """Return the row's intent as it is at Stripe; ``None`` if the row has none."""
     charge = attempt.charge
     intent = None
-    with _reading(attempt):
-        if charge.stripe_payment_intent_id:
+    if charge.stripe_payment_intent_id:
+        with _reading(attempt):
             intent = gateway.retrieve_payment_intent(charge.stripe_payment_intent_id)
-        if attempt.look_first and (intent is None or intent.status == "canceled"):
-            return search(charge) or intent
+    if attempt.look_first and (intent is None or intent.status == "canceled"):
+        return _search(attempt) or intent
     return intent
 
 
@@ -48,12 +48,10 @@ def prepare_intent(attempt: Attempt, intent: gateway.PaymentIntent | None) -> ga
     """
     charge = attempt.charge
     known: str = charge.stripe_payment_intent_id
-    # Also an intent of an earlier attempt that _create() finds may have to be replaced.
-    while intent is None or not _is_usable(attempt, intent):
-        if intent is None or intent.status == "canceled":
-            intent = _create(attempt, intent)
-        else:
-            intent = _withdraw(attempt, intent)
+    if intent is not None:
+        intent = _fitting(attempt, intent)
+    while intent is None or _may_be_replaced(charge, intent):
+        intent = _create(attempt, intent)
     if intent.id != known:
         found = {"stripe_payment_intent_id": intent.id, "key_number": attempt.key_number}
         # The failure was that of the previous intent.
@@ -144,21 +142,24 @@ def _reading(attempt: Attempt) -> Iterator[None]:
         raise StripeInternalError from error
 
 
+def _search(attempt: Attempt) -> gateway.PaymentIntent | None:
+    with _reading(attempt):
+        return search(attempt.charge)
+
+
 # Creating and replacing it
 
 
 def _create(attempt: Attempt, replaced: gateway.PaymentIntent | None) -> gateway.PaymentIntent:
     """Create an intent; if Stripe replays one that was canceled, return its successor if any."""
-    charge = attempt.charge
     if replaced is not None:
         attempt.key_number += 1
     created = _created(attempt)
     if created.status != "canceled":
         return created
     # An earlier attempt created and canceled it, and the row has lost the id of its successor.
-    with _reading(attempt):
-        found = search(charge)
-    return created if found is None or found.status == "canceled" else found
+    found = _search(attempt)
+    return created if found is None or found.status == "canceled" else _fitting(attempt, found)
 
 
 def _created(attempt: Attempt) -> gateway.PaymentIntent:
@@ -170,10 +171,9 @@ def _created(attempt: Attempt) -> gateway.PaymentIntent:
     try:
         return _send(attempt)
     except gateway.IdempotencyError as error:
-        with _reading(attempt):
-            found = search(attempt.charge)
+        found = _search(attempt)
         if found is not None:
-            return found
+            return _fitting(attempt, found)
         next_number = attempt.key_number + 1
         if not attempt.claim.write({"key_number": next_number}, is_late()):
             raise StripeInternalError from error
@@ -191,8 +191,13 @@ def _creation_key(attempt: Attempt) -> str:
     return numbered_key(attempt.charge.uuid, attempt.key_number)
 
 
-def _is_usable(attempt: Attempt, intent: gateway.PaymentIntent) -> bool:
-    return not (_has_to_be_replaced(attempt, intent) or _may_be_replaced(attempt.charge, intent))
+def _fitting(attempt: Attempt, intent: gateway.PaymentIntent) -> gateway.PaymentIntent:
+    """Return an earlier attempt's intent; cancel it first if it cannot be made to match the row.
+
+    An intent that this attempt has created is not checked. Unverified: that Stripe stores each text
+    as it was sent. If it does not, such an intent never matches, and would be replaced without end.
+    """
+    return _withdraw(attempt, intent) if _has_to_be_replaced(attempt, intent) else intent
 
 
 def _has_to_be_replaced(attempt: Attempt, intent: gateway.PaymentIntent) -> bool:
