@@ -24,7 +24,7 @@ from tests.support.payments import (
     paid,
     payer_of,
 )
-from tests.support.requests import before, calls, requests_to, when_done
+from tests.support.requests import before, calls, keys_of, requests_to, when_done
 from tests.support.rows import row_of
 from tests.support.threads import InThread
 
@@ -74,6 +74,40 @@ def test_a_lost_decline_on_other_terms_is_not_the_failure_of_todays(
     assert calls(fake).count(CONFIRM) == 2
     assert row_of(declined).charge_attempt_failed
     assert sent_signals == ["card_exception"]
+
+
+#: Stripe may still carry out a request that was sent less than an hour ago.
+PAUSES = [timedelta(0), timedelta(hours=2)]
+
+
+@pytest.mark.parametrize("pause", PAUSES)
+def test_other_terms_are_tried_under_a_new_key_after_a_lost_decline(declined, fake, pause):
+    lose_response(fake, declined)
+    let_pass(fake, pause)
+    StripeCharge.objects.update(amount=500)
+
+    row_of(declined).charge()
+
+    uuid = declined.uuid
+    assert keys_of(fake, CONFIRM) == [f"{uuid}-confirm", f"{uuid}-1-confirm"]
+    assert row_of(declined).stripe_response["error"]["payment_intent"]["amount"] == 500
+
+
+@pytest.mark.parametrize("pause", PAUSES)
+def test_other_terms_are_tried_after_a_bank_debit_that_failed_later(db, fake, sent_signals, pause):
+    charge = make_charge(make_customer(card="pm_card_fakeProcessing"))
+    charge.charge()
+    let_pass(fake, pause)
+    fake.settle(charge.stripe_payment_intent_id, succeed=False)
+    StripeCharge.objects.update(amount=500)
+
+    row_of(charge).charge()
+    fake.settle(row_of(charge).stripe_payment_intent_id, succeed=True)
+    make_due()
+    charge_pending()
+
+    assert [intent["amount_received"] for intent in paid(fake)] == [500]
+    assert sent_signals == ["succeeded"]
 
 
 def test_a_lost_decline_is_not_reported_if_the_new_amount_is_paid(declined, fake, sent_signals):

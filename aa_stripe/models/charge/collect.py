@@ -160,8 +160,12 @@ def _pay_once(attempt: Attempt) -> gateway.PaymentIntent | None:
         return intent
     attempt.require_terms()
     intent = prepare_intent(attempt, intent)
-    _raise_lost_failure(attempt, intent)
-    return intent if _is_concluded(intent) else confirm_intent(attempt, intent)
+    is_passed_over = _raise_lost_failure(attempt, intent)
+    if _is_concluded(intent):
+        return intent
+    if is_passed_over:
+        attempt.use_up_key()
+    return confirm_intent(attempt, intent)
 
 
 def _is_concluded(intent: gateway.PaymentIntent | None) -> bool:
@@ -169,22 +173,23 @@ def _is_concluded(intent: gateway.PaymentIntent | None) -> bool:
     return intent is not None and intent.status in {"succeeded", *WAITING}
 
 
-def _raise_lost_failure(attempt: Attempt, intent: gateway.PaymentIntent | None) -> None:
+def _raise_lost_failure(attempt: Attempt, intent: gateway.PaymentIntent | None) -> bool:
     """Raise the failure of the intent if it is not recorded: its response was lost.
 
-    If the row is to be paid by another card or on other terms now, these are tried instead.
+    If the row is to be paid by another card or on other terms now, these are tried instead: return
+    whether there is a failure that is passed over. Stripe has stored a response for its key.
     """
     charge = attempt.charge
     failure = failure_of(charge, intent) if intent is not None else None
     if intent is None or failure is None:
-        return
+        return False
     if intent.status == "canceled":
-        if charge.charge_attempt_failed and not attempt.is_wanted():
-            return  # it has failed already
+        is_passed_over = charge.charge_attempt_failed and not attempt.is_wanted()
+    else:
+        is_passed_over = attempt.is_wanted() and not _is_of_today(attempt, intent, failure)
+    if not is_passed_over:
         raise failure
-    if attempt.is_wanted() and not _is_of_today(attempt, intent, failure):
-        return
-    raise failure
+    return True
 
 
 def _is_of_today(
