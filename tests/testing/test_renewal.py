@@ -18,6 +18,8 @@ from tests.testing.conftest import (
     types_of,
 )
 
+pytestmark = pytest.mark.usefixtures("still")
+
 DAY = 24 * 60 * 60
 
 

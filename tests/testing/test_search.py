@@ -34,6 +34,7 @@ def test_intents_are_found_by_a_value_of_their_metadata(api, found_by, query):
     assert found_by(query) == [intent.id]
 
 
+@pytest.mark.usefixtures("still")
 def test_a_new_intent_is_not_found_yet(api, fake):
     create(api, order="6735")
     fake.advance(59)

@@ -664,6 +664,7 @@ def test_an_invalid_end_is_refused(api, subscription, params, param):
     assert refusal_of(api.subscriptions.update, subscription.id, params).param == param
 
 
+@pytest.mark.usefixtures("still")
 def test_a_canceled_incomplete_subscription_is_incomplete_expired(fake, api, plan):
     subscription = subscribe(api, customer_with(api, "pm_card_chargeCustomerFail"))
 
@@ -674,6 +675,7 @@ def test_a_canceled_incomplete_subscription_is_incomplete_expired(fake, api, pla
     assert refusal_of(api.subscriptions.cancel, subscription.id).http_status == 404
 
 
+@pytest.mark.usefixtures("still")
 def test_the_rest_of_the_period_is_credited_when_it_is_requested(
     fake, api, subscriber, subscription
 ):
