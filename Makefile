@@ -1,4 +1,5 @@
-# Each target builds what it needs in .venv, from Python 3.10 or newer alone:
+# Each target builds what it needs in .venv, from Python 3.10 or newer. In addition, "docs" needs
+# Graphviz, and "tox-oldest" needs Python 3.10 itself.
 #   make test PYTHON=python3.12    chooses the interpreter (after "make clean")
 
 PYTHON ?= python3
@@ -55,7 +56,7 @@ docs: $(VENV)/.ready-docs
 	$(BIN)/sphinx-build --fail-on-warning --keep-going -b html docs docs/_build/html
 
 clean:
-	rm -rf $(VENV) build dist docs/_build *.egg-info .coverage .coverage.*
+	rm -rf $(VENV) .tox build dist docs/_build *.egg-info .coverage .coverage.*
 
 # The stamps: the package with what it needs to run, then one per group of pyproject.toml.
 
