@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from importlib import import_module
 
 from django.apps import AppConfig
-from django.utils.module_loading import autodiscover_modules, import_string
+from django.utils.module_loading import autodiscover_modules
 from django.utils.translation import gettext_lazy as _
 
 
@@ -20,12 +21,12 @@ class AaStripeConfig(AppConfig):
 
         gateway.configure_sdk()
         autodiscover_modules("stripe_webhooks")
-        self._register_celery_task()
+        self._register_celery_tasks()
 
-    def _register_celery_task(self) -> None:
-        """Import our Celery task, because a worker discards messages for unknown tasks."""
-        from aa_stripe.settings import PROCESSOR_PATHS, stripe_settings
+    def _register_celery_tasks(self) -> None:
+        """Import our Celery tasks, because a worker discards messages for unknown tasks."""
+        from aa_stripe.processors import CELERY, QUEUES, SETTINGS
 
-        if stripe_settings.WEBHOOK_PROCESSOR == "celery":
+        if any(setting.value() == CELERY for setting in SETTINGS):
             with suppress(ImportError):  # the system checks report it
-                import_string(PROCESSOR_PATHS["celery"])
+                import_module(QUEUES[CELERY])

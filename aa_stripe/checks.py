@@ -26,14 +26,8 @@ from rest_framework.settings import api_settings
 from rest_framework.throttling import ScopedRateThrottle
 
 from aa_stripe.currencies import CURRENCIES, RETIRED
-from aa_stripe.settings import (
-    ALLOW,
-    FORBID,
-    PROCESSOR_PATHS,
-    PROCESSORS,
-    THROTTLE_SCOPE,
-    stripe_settings,
-)
+from aa_stripe.processors import CHARGES, EVENTS, ProcessorSetting
+from aa_stripe.settings import ALLOW, FORBID, THROTTLE_SCOPE, stripe_settings
 from aa_stripe.webhooks import is_event_type
 
 TAG = "aa_stripe"
@@ -309,18 +303,33 @@ def api_base_is_safe_to_send_a_key_to() -> Iterator[CheckMessage]:
 
 
 def webhook_processor_can_be_called() -> Iterator[CheckMessage]:
-    processor = stripe_settings.WEBHOOK_PROCESSOR
-    if processor in PROCESSORS or callable(processor):
-        return
-    path = PROCESSOR_PATHS.get(processor, processor) if isinstance(processor, str) else processor
-    if not _names_a_callable(path):
+    if not _can_be_called(EVENTS):
         yield Error(
-            f"STRIPE_WEBHOOK_PROCESSOR is {_shown(processor)}, which is not a processor.",
+            f"STRIPE_WEBHOOK_PROCESSOR is {_shown(EVENTS.value())}, which is not a processor.",
             hint='Use "inline", "deferred" (with process_webhooks in cron), "celery" (needs the '
             'package), "django_tasks" (needs Django 6.0), or the dotted path of a function that '
             "takes an event's id.",
             id="aa_stripe.E021",
         )
+
+
+def charge_processor_can_be_called() -> Iterator[CheckMessage]:
+    if not _can_be_called(CHARGES):
+        yield Error(
+            f"STRIPE_CHARGE_PROCESSOR is {_shown(CHARGES.value())}, which is not a processor.",
+            hint='Use "cron" (with charge_stripe in cron), "celery" (needs the package), '
+            '"django_tasks" (needs Django 6.0), or the dotted path of a function that takes a '
+            "charge's primary key.",
+            id="aa_stripe.E027",
+        )
+
+
+def _can_be_called(setting: ProcessorSetting) -> bool:
+    """Return whether the setting names a function, or needs none."""
+    value: object = setting.value()
+    if isinstance(value, str):
+        return value in setting.words or _names_a_callable(setting.path(value))
+    return callable(value)
 
 
 def webhook_event_types_are_valid() -> Iterator[CheckMessage]:
@@ -353,6 +362,7 @@ CHECKS: tuple[Callable[[], Iterator[CheckMessage]], ...] = (
     api_version_is_valid,
     api_base_is_safe_to_send_a_key_to,
     webhook_processor_can_be_called,
+    charge_processor_can_be_called,
     webhook_event_types_are_valid,
 )
 

@@ -10,21 +10,19 @@ from __future__ import annotations
 import json
 import logging
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import partial
 from typing import Any
 
 from django.db import IntegrityError, transaction
 from django.utils import timezone
-from django.utils.module_loading import import_string
 
 from aa_stripe import gateway
 from aa_stripe.exceptions import StripeWebhookNotConfigured, StripeWebhookRefused
 from aa_stripe.models import StripeWebhook, apply_event
 from aa_stripe.models.rows import database_of, stored
-from aa_stripe.settings import DEFERRED, INLINE, PROCESSOR_PATHS, stripe_settings
+from aa_stripe.processors import DEFERRED, EVENTS, INLINE
+from aa_stripe.settings import stripe_settings
 from aa_stripe.utils import is_deeper_than
 
 logger = logging.getLogger("aa-stripe")
@@ -53,7 +51,7 @@ def receive(event: dict[str, Any]) -> Received:
     A redelivered event is stored once. If it was not applied yet, this delivery applies it.
     Raises what a receiver or a handler raises if the event is applied here; it is stored then.
     """
-    processor = stripe_settings.WEBHOOK_PROCESSOR
+    processor = EVENTS.value()
     received = store_event(event, processor)
     webhook = received.webhook
     if webhook.is_parsed or webhook.is_of_wrong_mode():
@@ -61,7 +59,7 @@ def receive(event: dict[str, Any]) -> Received:
     if processor == INLINE:
         apply_received(received)
     elif processor != DEFERRED:
-        transaction.on_commit(partial(_enqueue, processor, webhook.pk), using=database_of(webhook))
+        EVENTS.pass_on(processor, webhook.pk, using=database_of(webhook))
     return received
 
 
@@ -150,23 +148,6 @@ def apply_received(received: Received) -> bool:
     The INSERT of a new event has counted its first attempt. Raises what handlers raise.
     """
     return apply_event(received.webhook, is_counted=received.is_new)
-
-
-def _enqueue(processor: str | Callable[[str], object], webhook_id: str) -> None:
-    """Pass the id to the queue. Errors are logged only: ``process_webhooks`` applies the event."""
-    try:
-        hand_over = processor_of(processor)
-        hand_over(webhook_id)
-    except Exception:
-        logger.exception("Event %s is stored, but could not be enqueued.", webhook_id)
-
-
-def processor_of(setting: str | Callable[[str], object]) -> Callable[[str], object]:
-    """Return the function that takes an event's id. Raises ``ImportError`` if there is none."""
-    if callable(setting):
-        return setting
-    found: Callable[[str], object] = import_string(PROCESSOR_PATHS.get(setting, setting))
-    return found
 
 
 def apply_webhook(webhook_id: str) -> bool:

@@ -11,6 +11,7 @@ DEFAULTS: dict[str, Any] = {
     "API_KEY": "",
     "API_BASE": None,
     "API_VERSION": "2026-08-26.dahlia",
+    "CHARGE_PROCESSOR": "cron",
     "CLAIM_LEASE": 300,
     "DEFAULT_CURRENCY": "usd",
     "MAX_NETWORK_RETRIES": 2,
@@ -30,18 +31,6 @@ DEFAULTS: dict[str, Any] = {
 UNPREFIXED: dict[str, Any] = {
     "ENV_PREFIX": None,
     "PAYMENT_ORIGIN": None,
-}
-
-
-#: The names that ``STRIPE_WEBHOOK_PROCESSOR`` accepts besides a function or its path. They apply
-#: an event before the response to Stripe (inline), by the command ``process_webhooks``
-#: (deferred), or by the worker of a queue.
-INLINE = "inline"
-DEFERRED = "deferred"
-PROCESSORS = (INLINE, DEFERRED)
-PROCESSOR_PATHS = {
-    "celery": "aa_stripe.contrib.celery.enqueue",
-    "django_tasks": "aa_stripe.contrib.django_tasks.enqueue",
 }
 
 

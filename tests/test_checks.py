@@ -503,6 +503,24 @@ def test_a_processor_that_cannot_be_called_is_an_error(settings, processor):
     assert '"inline", "deferred"' in found()[0].hint
 
 
+@pytest.mark.parametrize("processor", ["cron", f"{__name__}.enqueue", enqueue])
+def test_a_processor_of_charges_that_can_be_called_passes(settings, processor):
+    settings.STRIPE_CHARGE_PROCESSOR = processor
+
+    assert ids() == []
+
+
+@pytest.mark.parametrize(
+    "processor", [f"{__name__}.missing", "no_such_module.enqueue", "inline", "", None, 42, ["cron"]]
+)
+def test_a_processor_of_charges_that_cannot_be_called_is_an_error(settings, processor):
+    settings.STRIPE_CHARGE_PROCESSOR = processor
+
+    assert ids() == ["E027"]
+    assert repr(processor) in found()[0].msg
+    assert '"cron"' in found()[0].hint
+
+
 @pytest.fixture
 def fresh_imports(monkeypatch):
     """A state in which modules that need an optional package are imported again."""
@@ -517,9 +535,17 @@ def test_celery_without_its_package_is_an_error(settings, monkeypatch, fresh_imp
     assert ids() == ["E021"]
 
 
+def test_charges_for_celery_without_its_package_are_an_error(settings, monkeypatch, fresh_imports):
+    monkeypatch.setitem(sys.modules, "celery", None)
+    settings.STRIPE_CHARGE_PROCESSOR = "celery"
+
+    assert ids() == ["E027"]
+
+
 def test_celery_with_its_package_passes(settings):
     pytest.importorskip("celery")
     settings.STRIPE_WEBHOOK_PROCESSOR = "celery"
+    settings.STRIPE_CHARGE_PROCESSOR = "celery"
 
     assert ids() == []
 
@@ -533,8 +559,9 @@ def test_djangos_tasks_without_the_module_are_an_error(settings, monkeypatch, fr
 
 def test_djangos_tasks_pass_if_django_has_the_module(settings):
     settings.STRIPE_WEBHOOK_PROCESSOR = "django_tasks"
+    settings.STRIPE_CHARGE_PROCESSOR = "django_tasks"
 
-    assert ids() == ([] if django.VERSION >= (6, 0) else ["E021"])
+    assert ids() == ([] if django.VERSION >= (6, 0) else ["E021", "E027"])
 
 
 @pytest.mark.parametrize(
@@ -739,7 +766,7 @@ def ids_in_the_code():
 
 
 def test_the_ids_do_not_change():
-    errors = {f"aa_stripe.E{number:03}" for number in range(1, 25)}
+    errors = {f"aa_stripe.E{number:03}" for number in (*range(1, 25), 27)}
     warnings = {f"aa_stripe.W{number:03}" for number in range(1, 5)}
 
     assert ids_in_the_code() == errors | warnings

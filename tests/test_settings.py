@@ -31,6 +31,15 @@ def test_events_are_applied_on_delivery_by_default(settings):
     assert stripe_settings.WEBHOOK_PROCESSOR == "deferred"
 
 
+def test_charges_are_left_to_cron_by_default(settings):
+    assert not hasattr(settings, "STRIPE_CHARGE_PROCESSOR")
+    assert stripe_settings.CHARGE_PROCESSOR == "cron"
+
+    settings.STRIPE_CHARGE_PROCESSOR = "celery"
+
+    assert stripe_settings.CHARGE_PROCESSOR == "celery"
+
+
 def test_events_of_all_types_are_expected_by_default(settings):
     assert not hasattr(settings, "STRIPE_WEBHOOK_EVENT_TYPES")
     assert stripe_settings.WEBHOOK_EVENT_TYPES is None

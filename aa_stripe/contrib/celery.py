@@ -1,8 +1,10 @@
-"""Celery tasks: apply an event in a worker, and run the cron commands from beat.
+"""Celery tasks: apply an event or collect a charge in a worker, run the cron commands from beat.
 
-With ``STRIPE_WEBHOOK_PROCESSOR = "celery"``, the task ``apply_webhook`` applies each event. The
-other tasks take a command's arguments: ``charge_stripe.delay("--limit", "500")``. Register all of
-them with ``imports = ["aa_stripe.contrib.celery"]`` (``CELERY_IMPORTS`` in Django's settings).
+With ``STRIPE_WEBHOOK_PROCESSOR = "celery"``, the task ``apply_webhook`` applies each event; with
+``STRIPE_CHARGE_PROCESSOR = "celery"``, the task ``charge_one`` collects what ``charge_later()``
+made due. The other tasks take a command's arguments: ``charge_stripe.delay("--limit", "500")``.
+Register all of them with ``imports = ["aa_stripe.contrib.celery"]`` (``CELERY_IMPORTS`` in Django's
+settings).
 """
 
 from __future__ import annotations
@@ -28,6 +30,16 @@ def enqueue(webhook_id: str) -> None:
 @shared_task(name="aa_stripe.apply_webhook", ignore_result=True, acks_late=True)
 def apply_webhook(webhook_id: str) -> None:
     jobs.apply_webhook(webhook_id)
+
+
+def enqueue_charge(charge_id: int) -> None:
+    """Send the charge's primary key to a worker, which collects the charge."""
+    charge_one.delay(charge_id)
+
+
+@shared_task(name="aa_stripe.charge_one", ignore_result=True, acks_late=True)
+def charge_one(charge_id: int) -> None:
+    jobs.charge_one(charge_id)
 
 
 @shared_task(name="aa_stripe.charge_stripe")

@@ -1,7 +1,9 @@
-"""Django's Tasks (Django 6.0 and later): apply an event in a worker.
+"""Django's Tasks (Django 6.0 and later): apply an event or collect a charge in a worker.
 
-With ``STRIPE_WEBHOOK_PROCESSOR = "django_tasks"``, the task ``apply_webhook`` applies each event,
-in the backend that ``TASKS`` names. https://docs.djangoproject.com/en/6.0/topics/tasks/
+With ``STRIPE_WEBHOOK_PROCESSOR = "django_tasks"``, the task ``apply_webhook`` applies each event;
+with ``STRIPE_CHARGE_PROCESSOR = "django_tasks"``, the task ``charge_one`` collects what
+``charge_later()`` made due. The backend is the one that ``TASKS`` names.
+https://docs.djangoproject.com/en/6.0/topics/tasks/
 """
 
 from __future__ import annotations
@@ -19,3 +21,13 @@ def enqueue(webhook_id: str) -> None:
 @task
 def apply_webhook(webhook_id: str) -> None:
     jobs.apply_webhook(webhook_id)
+
+
+def enqueue_charge(charge_id: int) -> None:
+    """Send the charge's primary key to a worker, which collects the charge."""
+    charge_one.enqueue(charge_id)
+
+
+@task
+def charge_one(charge_id: int) -> None:
+    jobs.charge_one(charge_id)

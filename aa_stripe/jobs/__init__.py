@@ -6,7 +6,7 @@ that receive and apply events.
 """
 
 from aa_stripe.inbox import Received, apply_webhook, read_event, receive
-from aa_stripe.jobs.charges import charge_pending, preview_pending
+from aa_stripe.jobs.charges import charge_one, charge_pending, preview_pending
 from aa_stripe.jobs.coupons import refresh_coupons
 from aa_stripe.jobs.customers import refresh_customers
 from aa_stripe.jobs.events import Pending, check_pending_webhooks
@@ -23,6 +23,7 @@ __all__ = [
     "Report",
     "Watcher",
     "apply_webhook",
+    "charge_one",
     "charge_pending",
     "check_pending_webhooks",
     "end_due_subscriptions",

@@ -14,9 +14,9 @@ from aa_stripe.exceptions import (
     StripeMethodNotAllowed,
     StripeNoActiveCustomer,
 )
-from aa_stripe.jobs.pace import at_rate
+from aa_stripe.jobs.pace import at_rate, at_rate_of_process
 from aa_stripe.jobs.report import SETTLED_MEANWHILE, STILL_UNPAID, WAITING, Outcome, Report
-from aa_stripe.jobs.run import Run, Watcher
+from aa_stripe.jobs.run import Run, Watcher, attempt
 from aa_stripe.models import StripeCharge, StripeChargeQuerySet, StripeCustomer, StripeRefund
 from aa_stripe.models.claims import DatabaseNow, is_due, is_free
 from aa_stripe.models.rows import in_order, in_order_of, reject_open_transaction, stored
@@ -59,6 +59,25 @@ def charge_pending(
         newest, now = _newest()
         candidates = partial(_candidates, newest, now)
         run.each("Charges", "Charge", _open(now), _collect, limit=limit, order=candidates)
+    return run.report
+
+
+def charge_one(key: int) -> Report:
+    """Collect the charge with that primary key if it is pending and due. For queue workers.
+
+    The report is empty if the row is gone, charged, claimed by another process, or not due.
+    Calling this twice, or late, is safe. An error is logged, listed in the report and not raised: a
+    queue need not retry it, because ``charge_stripe`` does, after the delay that the row has then.
+    The calls of one process share a limit of ``STRIPE_REQUESTS_PER_SECOND``.
+
+    Raises ``StripeInTransaction`` inside a transaction.
+    """
+    reject_open_transaction(StripeCharge)
+    run = Run(None)
+    with at_rate_of_process():
+        outcome = attempt(_collect, key)
+    if outcome is not None:
+        run.note(f"Charge id: {key}", outcome)
     return run.report
 
 

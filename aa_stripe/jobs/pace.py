@@ -9,6 +9,7 @@ import math
 import threading
 import time
 from contextlib import AbstractContextManager
+from functools import lru_cache
 
 from aa_stripe import gateway
 from aa_stripe.settings import stripe_settings
@@ -43,3 +44,13 @@ def at_rate(rate: float | None) -> AbstractContextManager[None]:
     return gateway.before_each_request(
         Pace(stripe_settings.REQUESTS_PER_SECOND if rate is None else rate).wait
     )
+
+
+def at_rate_of_process() -> AbstractContextManager[None]:
+    """Limit all such blocks of this process together to ``STRIPE_REQUESTS_PER_SECOND``."""
+    return gateway.before_each_request(_shared_pace(stripe_settings.REQUESTS_PER_SECOND).wait)
+
+
+@lru_cache(maxsize=1)
+def _shared_pace(rate: float) -> Pace:
+    return Pace(rate)

@@ -69,6 +69,15 @@ def test_a_decline_is_heard_once(derived, heard):
     assert StripeCharge.objects.get().charge_attempt_failed
 
 
+def test_a_queue_gets_the_key_of_the_charge(derived, settings):
+    order, keys = of(derived), []
+    settings.STRIPE_CHARGE_PROCESSOR = keys.append
+
+    order.charge_later()
+
+    assert keys == [StripeCharge.objects.get().pk]
+
+
 def test_the_flip_is_one_statement_with_its_condition(derived):
     order = of(derived)
 

@@ -9,9 +9,7 @@ https://docs.stripe.com/payments/paymentintents/lifecycle
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
-
-from django.db import connections
+from typing import TYPE_CHECKING, cast
 
 from aa_stripe import gateway
 from aa_stripe.exceptions import (
@@ -21,6 +19,7 @@ from aa_stripe.exceptions import (
 )
 from aa_stripe.gateway import Meaning
 from aa_stripe.models.charge.attempt import Attempt, RowChanged, reject_charged
+from aa_stripe.models.charge.changes import save_changes
 from aa_stripe.models.charge.intent import (
     WAITING,
     card_of,
@@ -38,12 +37,10 @@ from aa_stripe.models.charge.record import (
     write_success,
 )
 from aa_stripe.models.claims import PATIENCE, Claim, checked_requests, patiently, take
-from aa_stripe.models.rows import database_of, reject_open_transaction, reread, write_if
+from aa_stripe.models.rows import reject_open_transaction, reread
 from aa_stripe.settings import ALLOW, stripe_settings
 
 if TYPE_CHECKING:
-    from django.db.models import Field
-
     from aa_stripe.models.charge.model import StripeCharge
 
 #: What a call of ``charge()`` has recorded.
@@ -67,7 +64,7 @@ def collect(
     """
     reject_open_transaction(charge)
     charge.outcome = ""
-    _save_changes(charge)
+    save_changes(charge)
     claim, is_declined = _claim(charge, patience=0 if only_pending else PATIENCE)
     look_first = charge.key_may_be_forgotten() or stripe_settings.TRANSACTIONS == ALLOW
     attempt = Attempt(charge, claim, metadata, only_pending, look_first)
@@ -75,29 +72,6 @@ def collect(
         claim.give_back()
         return None
     return _conclude(attempt)
-
-
-def _save_changes(charge: StripeCharge) -> None:
-    """Save the unsaved changes of the object, unless the row has been charged meanwhile."""
-    if charge._state.adding:
-        charge.save()
-    changed = charge.changed_fields()
-    if not changed:
-        return
-    values = {name: _checked(charge, name) for name in changed}
-    if not write_if(charge, {"is_charged": False}, values):
-        reread(charge)
-        reject_charged(charge)
-
-
-def _checked(charge: StripeCharge, name: str) -> Any:
-    """Return the field's value; raise here if it is not valid.
-
-    If the statement raised it, a transaction around the call would be unusable.
-    """
-    value, field = getattr(charge, name), cast("Field[Any, Any]", charge._meta.get_field(name))
-    field.get_db_prep_save(value, connections[database_of(charge)])
-    return value
 
 
 # The claim

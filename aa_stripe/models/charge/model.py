@@ -17,6 +17,8 @@ from aa_stripe.exceptions import StripeMethodNotAllowed
 from aa_stripe.models.amount import SmallestUnitField
 from aa_stripe.models.base import USER_MODEL, SavesOnlyChanges, StripeBasicModel
 from aa_stripe.models.charge.collect import collect
+from aa_stripe.models.charge.later import charge_later
+from aa_stripe.models.charge.queryset import StripeChargeQuerySet
 from aa_stripe.models.charge.record import announce_failure
 from aa_stripe.models.charge.refunding import refund, settle_refunds
 from aa_stripe.models.charge.refunds import take_over_refunds
@@ -34,24 +36,6 @@ DUE_SIGNALS = {"succeeded": stripe_charge_succeeded, "refunded": stripe_charge_r
 
 #: What a payment was made for; it does not change any more once the money is collected.
 TERMS = frozenset({"amount", "currency", "customer", "user"})
-
-
-class StripeChargeQuerySet(models.QuerySet["StripeCharge"]):
-    def pending(self) -> StripeChargeQuerySet:
-        """Return the rows that ``charge_stripe`` collects: not charged, not failed, not manual."""
-        return self.filter(is_charged=False, charge_attempt_failed=False, is_manual_charge=False)
-
-    def unsettled(self) -> StripeChargeQuerySet:
-        """Return the unpaid rows about which Stripe may know more than they say."""
-        return self.filter(is_charged=False, is_unsettled=True)
-
-    def with_signal_due(self) -> StripeChargeQuerySet:
-        """Return the rows with a signal that was not sent, after a crash or a receiver's error."""
-        return self.filter(signal_due__gt="")
-
-    def with_unknown_refund(self) -> StripeChargeQuerySet:
-        """Return the rows with a refund that Stripe has not responded to."""
-        return self.filter(refunds__status="unknown").distinct()
 
 
 class StripeCharge(SavesOnlyChanges, Claimable, StripeBasicModel):
@@ -199,6 +183,20 @@ class StripeCharge(SavesOnlyChanges, Claimable, StripeBasicModel):
         The payment that such a row may already have is recorded. Does not wait for another process.
         """
         return collect(self, self._metadata(), only_pending=True)
+
+    def charge_later(self) -> None:
+        """Make the row due, and pass its primary key to ``STRIPE_CHARGE_PROCESSOR``.
+
+        A queue gets the key after the commit, and its worker collects the row with
+        ``jobs.charge_one``. If the key is lost, or there is no queue, ``charge_stripe`` collects
+        the row. Nothing is sent to Stripe here, so the call is allowed inside a transaction.
+        Unsaved changes of the row are saved with it. A row that failed before is pending again, and
+        a manual one is not manual any more. If another process is collecting the row now, its
+        result counts, also a decline.
+
+        Raises ``StripeMethodNotAllowed`` if the row is charged already.
+        """
+        charge_later(self)
 
     def refund(
         self, amount_to_refund: int | None = None, retry_on_error: bool = True

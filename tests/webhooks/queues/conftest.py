@@ -119,14 +119,17 @@ def celery_queue(celery, site):
 
 @pytest.fixture
 def start_celery(start, site):
-    """A function that starts a Celery worker."""
+    """A function that starts a Celery worker; ``more`` adds to its environment."""
 
-    def start_celery():
+    def start_celery(**more):
         return start(
             *("celery", "--app", "tests.webhooks.queues.worker", "worker", "--loglevel=INFO"),
             *("--concurrency=1", "--without-gossip", "--without-mingle", "--without-heartbeat"),
-            QUEUES_PROCESSOR="celery",
-            QUEUES_CELERY=json.dumps(site.settings),
+            **{
+                "QUEUES_PROCESSOR": "celery",
+                "QUEUES_CELERY": json.dumps(site.settings),
+                **more,
+            },
         )
 
     return start_celery

@@ -1,4 +1,4 @@
-"""Events that real Celery workers apply, with a real broker and this test's database."""
+"""Events and charges for real Celery workers, with a real broker and this test's database."""
 
 from __future__ import annotations
 
@@ -12,9 +12,13 @@ import sys
 import pytest
 
 from aa_stripe.contrib import celery as tasks
-from aa_stripe.jobs import process_webhooks
+from aa_stripe.jobs import charge_pending, process_webhooks
 from aa_stripe.models import StripeWebhook
+from aa_stripe.testing import Fault
+from tests.support.builders import make_charge, make_customer
+from tests.support.payments import paid
 from tests.support.processes import TIMEOUT, kill_group
+from tests.support.rows import row_of
 from tests.support.threads import InThread
 from tests.support.waiting import wait_until
 from tests.webhooks.deliveries import deliver
@@ -59,6 +63,31 @@ def test_the_tasks_are_registered_with_the_sites_celery_in_all_threads(environme
     )
 
     assert ran.stdout == "True True\nTrue True\n", ran.stderr
+
+
+@pytest.mark.parametrize(
+    ("events", "charges", "is_imported"),
+    [("inline", "celery", True), ("celery", "cron", True), ("inline", "cron", False)],
+)
+def test_the_tasks_are_imported_if_one_of_the_settings_needs_them(
+    environment, events, charges, is_imported
+):
+    program = (
+        "import django, sys\n"
+        "django.setup()\n"
+        "print('aa_stripe.contrib.celery' in sys.modules, 'celery' in sys.modules)\n"
+    )
+
+    ran = subprocess.run(
+        [sys.executable, "-c", program],
+        env=environment | {"QUEUES_PROCESSOR": events, "QUEUES_CHARGE_PROCESSOR": charges},
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT,
+        check=False,
+    )
+
+    assert ran.stdout == f"{is_imported} {is_imported}\n", ran.stderr
 
 
 # Events
@@ -176,3 +205,76 @@ def test_an_event_that_no_broker_accepts_is_stored_and_applied_by_process_webhoo
     webhook = make_due(StripeWebhook.objects.get(pk=event["id"]))
     assert process_webhooks().done == {"applied": 1}
     assert effects_of(webhook) == ["here"]
+
+
+# Charges
+
+
+@pytest.fixture
+def charges_queue(celery_queue, settings, transactional_db):
+    """The queue of charges; events do not need it."""
+    settings.STRIPE_CHARGE_PROCESSOR = "celery"
+    settings.STRIPE_WEBHOOK_PROCESSOR = "inline"
+    return celery_queue
+
+
+@pytest.fixture
+def start_charger(start_celery):
+    def start_charger():
+        return start_celery(QUEUES_PROCESSOR="inline", QUEUES_CHARGE_PROCESSOR="celery")
+
+    return start_charger
+
+
+def test_a_worker_collects_each_charge_once(fake, charges_queue, start_charger):
+    customer = make_customer()
+    charges = [make_charge(customer) for _ in range(3)]
+    declined = make_charge(make_customer(card="tok_chargeCustomerFail"))
+    last = make_charge(customer)
+    start_charger()
+
+    for charge in [*charges, *charges, declined, last]:
+        charge.charge_later()
+
+    wait_until(lambda: row_of(last).is_charged)  # one worker collects them in order
+    assert all(row_of(charge).is_charged for charge in charges)
+    assert row_of(declined).charge_attempt_failed
+    assert len(paid(fake)) == 4
+
+
+def test_a_worker_goes_on_after_a_charge_without_a_response(fake, charges_queue, start_charger):
+    customer = make_customer()
+    first, last = make_charge(customer), make_charge(customer)
+    fake.fail_next("POST /v1/payment_intents", Fault.ERROR_500_BEFORE)
+    worker = start_charger()
+
+    first.charge_later()
+    last.charge_later()
+
+    wait_until(lambda: row_of(last).is_charged)
+    row = row_of(first)
+    assert (row.is_charged, row.attempts) == (False, 1)
+    assert worker.poll() is None
+
+
+def test_a_charge_whose_message_is_lost_is_collected_by_cron(fake, charges_queue):
+    charge = make_charge(make_customer())
+    charge.charge_later()
+    with charges_queue.connection_for_write() as connection:
+        assert connection.default_channel.queue_purge(QUEUE) == 1
+
+    assert dict(charge_pending().done) == {"collected": 1}
+
+
+def test_a_charge_that_no_broker_accepts_is_collected_by_cron(
+    fake, celery, broken_broker, settings, caplog, transactional_db
+):
+    settings.STRIPE_CHARGE_PROCESSOR = "celery"
+    celery(Site(broken_broker))
+    charge = make_charge(make_customer())
+
+    # In a thread, as on a server, and so that a hanging broker cannot stop the tests.
+    InThread(charge.charge_later).join()
+
+    assert f"Charge {charge.pk} is due, but could not be enqueued." in caplog.text
+    assert dict(charge_pending().done) == {"collected": 1}

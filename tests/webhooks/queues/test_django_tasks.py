@@ -7,9 +7,12 @@ import pytest
 from django.db import transaction
 
 from aa_stripe.checks import check_settings
-from aa_stripe.jobs import process_webhooks, receive
+from aa_stripe.jobs import charge_pending, process_webhooks, receive
 from aa_stripe.models import StripeWebhook
+from tests.support.builders import make_charge, make_customer
+from tests.support.payments import paid
 from tests.support.processes import TIMEOUT, kill_group
+from tests.support.rows import row_of
 from tests.support.waiting import wait_until
 from tests.webhooks.deliveries import deliver
 from tests.webhooks.effects import effects_of, make_due, make_event, only_webhook, stored_event
@@ -24,6 +27,7 @@ pytestmark = pytest.mark.skipif(
 def immediate(settings):
     """Django's backend for development, which runs a task when it is enqueued."""
     settings.STRIPE_WEBHOOK_PROCESSOR = "django_tasks"
+    settings.STRIPE_CHARGE_PROCESSOR = "django_tasks"
     settings.TASKS = {"default": {"BACKEND": "django.tasks.backends.immediate.ImmediateBackend"}}
 
 
@@ -33,6 +37,7 @@ def tasks_queue(settings, transactional_db):
     from django_tasks_db.models import DBTaskResult
 
     settings.STRIPE_WEBHOOK_PROCESSOR = "django_tasks"
+    settings.STRIPE_CHARGE_PROCESSOR = "django_tasks"
     settings.TASKS = {"default": {"BACKEND": "django_tasks_db.DatabaseBackend"}}
     return DBTaskResult.objects
 
@@ -102,6 +107,45 @@ def test_a_task_is_enqueued_when_the_event_is_committed(tasks_queue):
         assert not tasks_queue.exists()
 
     assert [task.args_kwargs["args"] for task in tasks_queue.all()] == [[only_webhook().pk]]
+
+
+def test_an_immediate_task_collects_a_charge_when_it_is_committed(
+    immediate, fake, transactional_db
+):
+    charge = make_charge(make_customer())
+
+    with transaction.atomic():
+        charge.charge_later()
+        assert not row_of(charge).is_charged
+
+    assert row_of(charge).is_charged
+    assert check_settings() == []
+
+
+def test_two_workers_collect_a_charge_once_that_was_enqueued_twice(
+    fake, tasks_queue, start_db_worker
+):
+    customer = make_customer()
+    charges = [make_charge(customer) for _ in range(5)]
+    for charge in [*charges, *charges]:
+        charge.charge_later()
+
+    workers = [start_db_worker("--batch") for _ in range(2)]
+
+    assert [worker.wait(TIMEOUT) for worker in workers] == [0, 0]
+    assert [task.status for task in tasks_queue.all()] == ["SUCCESSFUL"] * 10
+    # A message is skipped while another one's worker holds the claim.
+    assert all(row_of(charge).is_charged for charge in charges)
+    assert len(paid(fake)) == 5
+
+
+def test_a_charge_whose_task_is_lost_is_collected_by_cron(fake, tasks_queue):
+    charge = make_charge(make_customer())
+    charge.charge_later()
+    assert [task.args_kwargs["args"] for task in tasks_queue.all()] == [[charge.pk]]
+    tasks_queue.all().delete()
+
+    assert dict(charge_pending().done) == {"collected": 1}
 
 
 def test_an_event_whose_worker_was_killed_is_applied_by_process_webhooks(

@@ -1,0 +1,41 @@
+"""Saving the changes of a charge that is about to be collected, unless it is charged."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+from django.db import connections
+
+from aa_stripe.models.charge.attempt import reject_charged
+from aa_stripe.models.rows import database_of, reread, store_if
+
+if TYPE_CHECKING:
+    from django.db.models import Field
+
+    from aa_stripe.models.charge.model import StripeCharge
+
+
+def save_changes(charge: StripeCharge, **values: Any) -> None:
+    """Save the object's unsaved changes and the ``values``, in one statement.
+
+    Raises ``StripeMethodNotAllowed``, and writes nothing, if the row has been charged meanwhile.
+    """
+    if charge._state.adding:
+        for name, value in values.items():
+            setattr(charge, name, value)
+        charge.save()
+        return
+    changed = {name: _checked(charge, name) for name in charge.changed_fields()} | values
+    if changed and not store_if(charge, {"is_charged": False}, changed):
+        reread(charge)
+        reject_charged(charge)
+
+
+def _checked(charge: StripeCharge, name: str) -> Any:
+    """Return the field's value; raise here if it is not valid.
+
+    If the statement raised it, a transaction around the call would be unusable.
+    """
+    value, field = getattr(charge, name), cast("Field[Any, Any]", charge._meta.get_field(name))
+    field.get_db_prep_save(value, connections[database_of(charge)])
+    return value
