@@ -64,6 +64,20 @@ def test_a_charge_is_collected_after_the_commit_that_creates_it(
     assert StripeCharge.objects.get().is_charged
 
 
+def test_a_charge_that_is_left_to_a_queue_is_collected_by_its_worker(
+    user, fake, my_queue, settings, request, django_capture_on_commit_callbacks
+):
+    names = run(the_block(PAGE, "def enqueue_charge"), request, my_queue=my_queue)
+    settings.STRIPE_CHARGE_PROCESSOR = names["enqueue_charge"]
+    with django_capture_on_commit_callbacks(execute=True):
+        run(the_block(PAGE, "charge.charge_later()"), request, user=user)
+    assert fake.account.all("payment_intent") == []
+
+    names["work"]()
+
+    assert StripeCharge.objects.get().is_charged
+
+
 def test_the_mail_waits_for_the_commit(
     charge, write_to, request, django_capture_on_commit_callbacks
 ):
