@@ -381,6 +381,17 @@ def test_a_worker_collects_one_charge(charge, customer, fake):
     assert (row_of(charge).is_charged, row_of(other).is_charged) == (True, False)
 
 
+def test_a_worker_costs_a_known_number_of_statements(charge):
+    with CaptureQueriesContext(connection) as captured:
+        charge_one(charge.pk)
+    with CaptureQueriesContext(connection) as repeated:
+        charge_one(charge.pk)
+
+    # The row and its user, then as charge(): the claim, the row, the customer, the intent's id,
+    # the renewed claim, the success.
+    assert (len(captured), len(repeated)) == (7, 1)
+
+
 def test_a_message_that_is_delivered_twice_is_paid_once(charge, fake, sent_signals):
     reports = [charge_one(charge.pk) for _ in range(2)]
 
