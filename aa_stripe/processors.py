@@ -33,7 +33,7 @@ DEFERRED = "deferred"
 CRON = "cron"
 
 #: A word, a function that takes a row's key, or its dotted path.
-Value: TypeAlias = str | Callable[[Any], object]
+Processor: TypeAlias = str | Callable[[Any], object]
 
 
 @dataclass(frozen=True)
@@ -49,23 +49,23 @@ class ProcessorSetting:
     #: The log message if the function raises; it gets the key.
     failure: str
 
-    def value(self) -> Value:
+    def value(self) -> Processor:
         """Return the project's setting, which may be invalid."""
-        value: Value = getattr(stripe_settings, self.name)
+        value: Processor = getattr(stripe_settings, self.name)
         return value
 
     def path(self, value: str) -> str:
         """Return the dotted path of the function that ``value`` names."""
         return f"{QUEUES[value]}.{self.function}" if value in QUEUES else value
 
-    def pass_on(self, value: Value, key: object, using: str) -> None:
+    def pass_on(self, value: Processor, key: object, using: str) -> None:
         """Pass the key of a row to the queue after the commit of the transaction, if one is open.
 
         ``using`` is the row's database. An error is logged only: cron finds the row.
         """
         transaction.on_commit(partial(self._enqueue, value, key), using=using)
 
-    def _enqueue(self, value: Value, key: object) -> None:
+    def _enqueue(self, value: Processor, key: object) -> None:
         try:
             enqueue = value if callable(value) else import_string(self.path(value))
             enqueue(key)
