@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from aa_stripe import gateway
+from aa_stripe.jobs.shared_rate import at_shared_rate
 from aa_stripe.settings import stripe_settings
 
 #: Status of a response to a request that was rejected because there were too many.
@@ -72,9 +73,10 @@ class Pace:
 def at_rate(rate: float | None) -> Iterator[None]:
     """Limit the block to ``rate`` requests per second to Stripe.
 
-    ``None`` means ``STRIPE_REQUESTS_PER_SECOND``. Raises ``ValueError`` if the rate is not above
-    0.
+    ``None`` means ``STRIPE_REQUESTS_PER_SECOND``. With ``STRIPE_RATE_LIMIT_URL`` all processes
+    share the rate. Raises ``ValueError`` if the rate is not above 0, and ``ImproperlyConfigured``
+    if that URL cannot be used.
     """
     pace = Pace(stripe_settings.REQUESTS_PER_SECOND if rate is None else rate)
-    with gateway.around_each_request(pace.send):
+    with gateway.around_each_request(pace.send), at_shared_rate(pace.rate):
         yield
