@@ -12,6 +12,7 @@ import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
@@ -196,6 +197,25 @@ def rate_is_within_stripes_limit() -> Iterator[CheckMessage]:
         )
 
 
+def rate_limit_url_is_usable() -> Iterator[CheckMessage]:
+    url = stripe_settings.RATE_LIMIT_URL
+    if not url:
+        return
+    if _split_url(url, "redis", "rediss") is None:
+        yield Error(
+            "STRIPE_RATE_LIMIT_URL is not the URL of a Redis server.",
+            hint='Use a URL like "redis://127.0.0.1:6379/0" ("rediss://..." with TLS), or remove '
+            "the setting: each process then has its own rate.",
+            id="aa_stripe.E025",
+        )
+    elif not (find_spec("limits") and find_spec("redis")):
+        yield Error(
+            "STRIPE_RATE_LIMIT_URL is set, but the package limits or redis is not installed.",
+            hint='Run pip install "aa-stripe[redis]".',
+            id="aa_stripe.E026",
+        )
+
+
 def scoped_throttle_has_a_rate() -> Iterator[CheckMessage]:
     throttle_classes: Any = api_settings.DEFAULT_THROTTLE_CLASSES  # classes, not paths
     for throttle_class in throttle_classes:
@@ -278,7 +298,7 @@ def api_base_is_safe_to_send_a_key_to() -> Iterator[CheckMessage]:
     base = stripe_settings.API_BASE
     if not base:
         return
-    url = _split_url(base)
+    url = _split_url(base, "http", "https")
     if url is None:
         yield Error(
             "STRIPE_API_BASE is not an http or https URL.",
@@ -354,6 +374,7 @@ CHECKS: tuple[Callable[[], Iterator[CheckMessage]], ...] = (
     user_model_is_installed,
     numbers_are_in_range,
     rate_is_within_stripes_limit,
+    rate_limit_url_is_usable,
     scoped_throttle_has_a_rate,
     default_currency_is_supported,
     subscription_payment_behavior_is_valid,
@@ -424,13 +445,13 @@ def _names_a_callable(path: object) -> bool:
         return False
 
 
-def _split_url(base: object) -> SplitResult | None:
-    """Return the parts of an http or https URL with a host, ``None`` for anything else."""
+def _split_url(base: object, *schemes: str) -> SplitResult | None:
+    """Return the parts of a URL of these schemes with a host, ``None`` for anything else."""
     if not isinstance(base, str) or re.search(r"\s", base):
         return None
     try:
         url = urlsplit(base)
-        is_server = url.scheme in ("http", "https") and bool(url.hostname) and url.port != 0
+        is_server = url.scheme in schemes and bool(url.hostname) and url.port != 0
     except ValueError:  # unbalanced brackets, or a port that is not a number
         return None
     return url if is_server else None

@@ -14,7 +14,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
 
 import stripe
 from stripe import (
@@ -84,6 +84,8 @@ __all__ = [
     "PlanCreateParams",
     "Refund",
     "RefundCreateParams",
+    "Response",
+    "Send",
     "SetupIntent",
     "SetupIntentCreateParams",
     "StripeError",
@@ -96,6 +98,12 @@ __all__ = [
 ]
 
 T = TypeVar("T")
+
+#: The body, the status and the headers of an HTTP response, as the SDK's clients return them.
+Response: TypeAlias = tuple[Any, int, Mapping[str, str]]
+
+#: A function that sends one request.
+Send: TypeAlias = Callable[[], Response]
 
 #: The HTTP client for all calls, if not the SDK's default; ``aa_stripe.testing`` sets it.
 http_client: stripe.HTTPClient | None = None
@@ -131,8 +139,10 @@ OUR_ACCOUNT = frozenset(
 # Secret (sk) and restricted (rk) keys; those of organizations begin with sk_org_live_.
 _LIVE_KEY = re.compile(r"(sk|rk)_(org_)?live_")
 
-#: Called before each request of this context, by ``before_each_request``.
-_wait: ContextVar[Callable[[], None] | None] = ContextVar("aa_stripe_wait", default=None)
+#: Sends each request of this context; set by ``around_each_request``.
+_around: ContextVar[Callable[[Send], Response] | None] = ContextVar(
+    "aa_stripe_around", default=None
+)
 
 #: Our own header in the response to a request that was sent before and may have taken effect.
 _REPEATED = "aa-stripe-repeated"
@@ -591,19 +601,31 @@ def is_live() -> bool:
 
 
 @contextmanager
-def before_each_request(wait: Callable[[], None]) -> Iterator[None]:
-    """Call ``wait()`` before each request to Stripe within the block.
+def around_each_request(around: Callable[[Send], Response]) -> Iterator[None]:
+    """Call ``around(send)`` for each request to Stripe within the block; it returns ``send()``.
 
     Each page of a list and each of the SDK's retries is a request. A thread started inside the
     block is not affected, unless it runs in a copy of the context. In a block within another one,
     the outer function is called first.
     """
-    outer = _wait.get()
-    token = _wait.set(wait if outer is None else functools.partial(_call_both, outer, wait))
+    outer = _around.get()
+    token = _around.set(around if outer is None else functools.partial(_nested, outer, around))
     try:
         yield
     finally:
-        _wait.reset(token)
+        _around.reset(token)
+
+
+@contextmanager
+def before_each_request(wait: Callable[[], None]) -> Iterator[None]:
+    """Call ``wait()`` before each request to Stripe within the block."""
+
+    def around(send: Send) -> Response:
+        wait()
+        return send()
+
+    with around_each_request(around):
+        yield
 
 
 def _client() -> StripeClient:
@@ -611,11 +633,11 @@ def _client() -> StripeClient:
     if not stripe_settings.API_KEY:
         raise stripe.AuthenticationError("No API key: set STRIPE_API_KEY.")
     sender = http_client or _requests_client(stripe_settings.TIMEOUT)
-    wait = _wait.get()
+    around = _around.get()
     options: dict[str, Any] = {
         "stripe_version": stripe_settings.API_VERSION,
         "max_network_retries": stripe_settings.MAX_NETWORK_RETRIES,
-        "http_client": _marking_repetitions(_after(wait, sender) if wait else sender),
+        "http_client": _marking_repetitions(_sent_by(around, sender) if around else sender),
     }
     if stripe_settings.API_BASE:
         options["base_addresses"] = {"api": stripe_settings.API_BASE}
@@ -627,19 +649,19 @@ def _requests_client(timeout: float) -> stripe.RequestsClient:
     return stripe.RequestsClient(timeout=timeout)
 
 
-def _after(wait: Callable[[], None], sender: stripe.HTTPClient) -> stripe.HTTPClient:
-    """Return a copy of ``sender``, sharing its connections, that first calls ``wait()``."""
+def _sent_by(around: Callable[[Send], Response], sender: stripe.HTTPClient) -> stripe.HTTPClient:
+    """Return a copy of ``sender``, sharing its connections, whose requests ``around`` sends."""
 
-    def request(*args: Any, **options: Any) -> tuple[Any, int, Mapping[str, str]]:
-        wait()
-        return sender.request(*args, **options)
+    def request(*args: Any, **options: Any) -> Response:
+        return around(functools.partial(sender.request, *args, **options))
 
     return _with_request(sender, request)
 
 
-def _call_both(first: Callable[[], None], second: Callable[[], None]) -> None:
-    first()
-    second()
+def _nested(
+    outer: Callable[[Send], Response], inner: Callable[[Send], Response], send: Send
+) -> Response:
+    return outer(functools.partial(inner, send))
 
 
 def _marking_repetitions(sender: stripe.HTTPClient) -> stripe.HTTPClient:
@@ -651,7 +673,7 @@ def _marking_repetitions(sender: stripe.HTTPClient) -> stripe.HTTPClient:
     """
     may_have_arrived = False
 
-    def request(method: str, *args: Any) -> tuple[Any, int, Mapping[str, str]]:
+    def request(method: str, *args: Any) -> Response:
         nonlocal may_have_arrived
         was_sent, may_have_arrived = may_have_arrived, True
         body, status, headers = sender.request(method, *args)
@@ -663,9 +685,7 @@ def _marking_repetitions(sender: stripe.HTTPClient) -> stripe.HTTPClient:
     return _with_request(sender, request)
 
 
-def _with_request(
-    sender: stripe.HTTPClient, request: Callable[..., tuple[Any, int, Mapping[str, str]]]
-) -> stripe.HTTPClient:
+def _with_request(sender: stripe.HTTPClient, request: Callable[..., Response]) -> stripe.HTTPClient:
     sending = copy.copy(sender)
     sending.request = request  # type: ignore[method-assign]
     return sending

@@ -17,6 +17,7 @@ DEFAULTS: dict[str, Any] = {
     "MAX_NETWORK_RETRIES": 2,
     "PAYER_FROM_REQUEST": None,
     "PENDING_WEBHOOKS_THRESHOLD": 20,
+    "RATE_LIMIT_URL": None,
     "REQUESTS_PER_SECOND": 20,
     "SUBSCRIPTION_PAYMENT_BEHAVIOR": "allow_incomplete",
     "TIMEOUT": 80,

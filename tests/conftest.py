@@ -14,10 +14,13 @@ import time
 import pytest
 from django.conf import settings as django_settings
 from django.db import connection
+from redis import Redis, RedisError
 
 from aa_stripe.testing import FakeStripe
 from aa_stripe.webhooks import registry
 from tests.support.signals import collected_signals
+
+CONNECT_TIMEOUT = 5  # seconds
 
 #: Fixtures that open the database for a test. Without one, pytest-django blocks it.
 OPEN_THE_DATABASE = {"db", "transactional_db", "unblocked"}
@@ -153,6 +156,26 @@ def on():
     yield on
     for handler in handlers:
         registry.off(handler)
+
+
+@pytest.fixture(scope="session")
+def redis():
+    """The server at ``TEST_REDIS_URL``.
+
+    Without the server, the test is skipped, or fails if ``TEST_BROKER_REQUIRED`` is set.
+    """
+    url = os.environ.get("TEST_REDIS_URL", "redis://127.0.0.1:6379/0")
+    client = Redis.from_url(url, socket_connect_timeout=CONNECT_TIMEOUT)
+    try:
+        client.ping()
+    except RedisError as error:
+        absent = f"No Redis responds at {url} (TEST_REDIS_URL names another): {error}"
+        if "TEST_BROKER_REQUIRED" in os.environ:
+            pytest.fail(absent)
+        pytest.skip(absent)
+    client.url = url
+    yield client
+    client.close()
 
 
 @pytest.fixture

@@ -395,6 +395,56 @@ def test_a_retired_default_currency_is_a_warning(settings):
 # Subscriptions
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        None,
+        "",
+        "redis://127.0.0.1",
+        "redis://:password@cache.example.com:6379/0",
+        "rediss://user:password@cache.example.com:6380/1?ssl_cert_reqs=none",
+    ],
+)
+def test_the_url_of_a_redis_server_passes(settings, url):
+    settings.STRIPE_RATE_LIMIT_URL = url
+
+    assert ids() == []
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "cache.example.com",
+        "memcached://:doNotShowMe@cache.example.com",
+        "http://:doNotShowMe@cache.example.com",
+        "redis://",
+        "redis://:do/Not/Show/Me@cache.example.com",
+        "redis://:doNotShowMe@cache.example.com:port",
+        "redis://cache.example.com /0",
+        "unix:///run/redis.sock",
+        6379,
+        ["redis://127.0.0.1"],
+    ],
+)
+def test_another_rate_limit_url_is_an_error(settings, url):
+    settings.STRIPE_RATE_LIMIT_URL = url
+
+    assert ids() == ["E025"]
+    assert "doNotShowMe" not in found()[0].msg + found()[0].hint
+
+
+@pytest.mark.parametrize("missing", ["limits", "redis"])
+def test_a_rate_limit_url_without_its_packages_is_an_error(settings, monkeypatch, missing):
+    settings.STRIPE_RATE_LIMIT_URL = "redis://127.0.0.1"
+    find_spec = aa_stripe.checks.find_spec
+    monkeypatch.setattr(
+        aa_stripe.checks, "find_spec", lambda name: None if name == missing else find_spec(name)
+    )
+
+    assert ids() == ["E026"]
+    assert 'pip install "aa-stripe[redis]"' in found()[0].hint
+
+
 @pytest.mark.parametrize("transactions", ["forbid", "allow"])
 def test_payments_in_transactions_can_be_allowed(settings, transactions):
     settings.STRIPE_TRANSACTIONS = transactions
@@ -766,7 +816,7 @@ def ids_in_the_code():
 
 
 def test_the_ids_do_not_change():
-    errors = {f"aa_stripe.E{number:03}" for number in (*range(1, 25), 27)}
+    errors = {f"aa_stripe.E{number:03}" for number in range(1, 28)}
     warnings = {f"aa_stripe.W{number:03}" for number in range(1, 5)}
 
     assert ids_in_the_code() == errors | warnings

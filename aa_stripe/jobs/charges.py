@@ -37,9 +37,13 @@ NO_CUSTOMER = "no active customer"
 
 
 def charge_pending(
-    *, limit: int | None = None, rate: float | None = None, watcher: Watcher | None = None
+    *,
+    limit: int | None = None,
+    rate: float | None = None,
+    workers: int | None = None,
+    watcher: Watcher | None = None,
 ) -> Report:
-    """Collect every pending charge, one after the other; those with the fewest attempts first.
+    """Collect every pending charge, several at once; those with the fewest attempts first.
 
     Signals and refunds that a crash interrupted come first. Unsettled charges are compared with
     Stripe, also failed and manual ones. A row that fails does not stop the others, and waits before
@@ -48,11 +52,16 @@ def charge_pending(
     count. ``rate`` is the maximum number of requests to Stripe per second; ``None`` means
     ``STRIPE_REQUESTS_PER_SECOND``.
 
+    ``workers`` is the number of threads that work on charges, each with its own database
+    connection; ``None`` means 4, and 1 on SQLite. With 1, and inside a transaction, it is the
+    calling thread. The receivers of the signals run in these threads.
+
     Several runs at the same time divide the work; each reports what it has recorded. Raises
-    ``ValueError`` if the rate is not above 0, and ``StripeInTransaction`` inside a transaction.
+    ``ValueError`` if the rate is not above 0 or the number of workers is below 1, and
+    ``StripeInTransaction`` inside a transaction.
     """
     reject_open_transaction(StripeCharge)
-    run = Run(watcher)
+    run = Run(watcher, workers)
     with at_rate(rate):
         run.each("Signals", "Charge", _charges().with_signal_due(), _send_signals)
         run.each("Refunds", "Charge", _with_open_refund(), _settle_refunds)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, TypeVar
 
-from django.db import connections, models
+from django.db import Error, connections, models
 
 from aa_stripe import gateway
 from aa_stripe.exceptions import StripeInternalError, StripeTooSlow
+from aa_stripe.jobs.crew import Alone, Crew, check_workers, crew_of
 from aa_stripe.jobs.report import STILL_UNPAID, WAITING, Outcome, Report
 from aa_stripe.models.rows import in_order
 
@@ -49,11 +52,17 @@ class Watcher:
 
 
 class Run:
-    """A run in progress, with its report and its watcher."""
+    """A run in progress, with its report and its watcher.
 
-    def __init__(self, watcher: Watcher | None) -> None:
+    Only the thread that has started it uses it; ``workers`` is the number of threads that work on
+    its rows, ``None`` the default one. Raises ``ValueError`` if the number is below 1.
+    """
+
+    def __init__(self, watcher: Watcher | None, workers: int | None = 1) -> None:
+        check_workers(workers)
         self.report = Report()
         self.watcher = watcher or Watcher()
+        self._workers = workers
         self._key_errors = 0
         self._unreachable = 0
 
@@ -73,17 +82,32 @@ class Run:
         reports it.
         ``limit`` is the maximum number of rows that are done or fail. Skipped rows do not count
         towards it, so that they never block the rows behind them.
+
+        The workers work on several rows at once. When the run is over, they finish those.
         """
-        with self.series(title, rows):
-            for (key,) in order(rows):
-                if limit == 0 or self.is_over():
-                    break
-                outcome = attempt(act, key)
-                if outcome is None:
-                    continue
-                self.note(f"{noun} id: {key}", outcome)
-                if limit is not None and not outcome.skipped:
-                    limit -= 1
+        left = math.inf if limit is None else limit
+        crew = crew_of(self._workers, partial(attempt, act), rows.db)
+        with self.series(title, rows), crew:
+            try:
+                for (key,) in order(rows):
+                    if left == 0 or self.is_over():
+                        break
+                    crew.give(key)
+                    while 0 < min(crew.size, left) <= crew.in_progress:
+                        left -= self._note_next(noun, crew)
+            finally:
+                while crew.in_progress:
+                    self._note_next(noun, crew)
+
+    def _note_next(self, noun: str, crew: Alone[Outcome | None] | Crew[Outcome | None]) -> bool:
+        """Note the next outcome of the crew; return whether it counts towards a limit."""
+        key, outcome = crew.take_result()
+        if outcome is None:
+            return False
+        self.note(f"{noun} id: {key}", outcome)
+        if isinstance(outcome.error, Error):
+            close_lost_connections()
+        return not outcome.skipped
 
     @contextmanager
     def series(self, title: str, rows: models.QuerySet[Any]) -> Iterator[None]:
@@ -154,6 +178,18 @@ def close_broken_connections() -> None:
     for connection in connections.all(initialized_only=True):
         if not connection.in_atomic_block:
             connection.close_if_unusable_or_obsolete()
+
+
+def close_lost_connections() -> None:
+    """Close the connections of this thread that the database has ended.
+
+    While other threads work on the rows, this one uses its connection once for thousands of rows.
+    Its next use opens a new one.
+    """
+    for connection in connections.all(initialized_only=True):
+        is_idle = connection.connection is not None and not connection.in_atomic_block
+        if is_idle and not connection.is_usable():
+            connection.close()
 
 
 def _is_unreachable(error: BaseException | None) -> bool:

@@ -90,6 +90,111 @@ def test_an_invalid_rate_is_rejected(rate):
         Pace(rate)
 
 
+# Too many requests
+
+
+def respond(pace, status, while_sending=None):
+    """Send a request that has a response with this status."""
+
+    def send():
+        if while_sending is not None:
+            while_sending()
+        return "", status, {}
+
+    assert pace.send(send) == ("", status, {})
+
+
+def test_a_rejected_request_halves_the_rate(clock):
+    pace = Pace(4)
+    respond(pace, 429)
+
+    assert pace.rate == 2
+    assert turns(pace, clock, 3) == [0.25, 0.75, 1.25]
+
+
+def test_requests_whose_turn_was_before_the_halving_do_not_halve_it_again(clock):
+    pace = Pace(16)
+
+    respond(pace, 429, while_sending=lambda: respond(pace, 429, lambda: respond(pace, 429)))
+
+    assert pace.rate == 8
+
+
+def test_a_later_rejected_request_halves_the_rate_again(clock):
+    pace = Pace(16)
+    respond(pace, 429)
+    respond(pace, 429)
+
+    assert pace.rate == 4
+
+
+def test_the_rate_is_not_below_a_sixteenth(clock):
+    pace = Pace(16)
+    for _ in range(10):
+        respond(pace, 429)
+
+    assert pace.rate == 1
+
+
+@pytest.mark.parametrize("status", [200, 402, 404, 500])
+def test_the_rate_recovers_with_seventy_other_responses(clock, status):
+    pace = Pace(16)
+    respond(pace, 429)
+
+    for _ in range(69):
+        respond(pace, status)
+    assert pace.rate < 16
+    respond(pace, status)
+
+    assert pace.rate == 16
+
+
+def test_the_rate_does_not_exceed_the_wanted_one(clock):
+    pace = Pace(16)
+    for _ in range(3):
+        respond(pace, 200)
+
+    assert pace.rate == 16
+
+
+def test_a_request_without_a_response_does_not_change_the_rate(clock):
+    pace = Pace(16)
+
+    def send():
+        raise ConnectionError
+
+    with pytest.raises(ConnectionError):
+        pace.send(send)
+
+    assert pace.rate == 16
+
+
+def test_a_run_slows_down_when_stripe_rejects_a_request(fake, clock):
+    fake.fail_next("GET /v1/customers", Fault.RATE_LIMITED)
+
+    with at_rate(4):
+        with pytest.raises(gateway.StripeError):
+            list(gateway.customers())
+        list(gateway.customers())
+        list(gateway.customers())
+
+    assert clock.now == 1000.75
+
+
+def test_the_retries_of_the_sdk_adapt_the_rate(fake, clock, settings, monkeypatch):
+    settings.STRIPE_MAX_NETWORK_RETRIES = 2
+    monkeypatch.setattr(stripe.HTTPClient, "INITIAL_DELAY", 0)
+    fake.fail_next("GET /v1/customers", Fault.CONFLICT)
+    pace = Pace(16)
+    respond(pace, 429)
+
+    with gateway.around_each_request(pace.send):
+        list(gateway.customers())
+
+    assert len(fake.requests) == 2
+    assert pace.rate == pytest.approx(8 * 1.01**2)
+
+
 def test_the_setting_is_the_default(fake, settings, clock):
     settings.STRIPE_REQUESTS_PER_SECOND = 2
 

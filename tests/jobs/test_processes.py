@@ -112,7 +112,7 @@ def test_a_signal_stops_the_run_after_the_current_row_with_a_report(customer, fa
     charges = [make_charge(customer) for _ in range(3)]
     children = []
     at_confirmation(fake, 2, lambda: children[0].send_signal(number))
-    children.append(start("charge_stripe"))
+    children.append(start("charge_stripe", "--workers", "1"))
 
     stdout, stderr = children[0].communicate(timeout=TIMEOUT)
 
@@ -179,23 +179,25 @@ def test_two_runs_at_once_collect_everything_once(customer, fake, start):
 @pytest.mark.skipif(connection.vendor != "postgresql", reason="uses pg_terminate_backend")
 def test_a_broken_database_connection_fails_one_row_only(customer, fake, start):
     charges = [make_charge(customer) for _ in range(3)]
-    at_confirmation(fake, 2, terminate_other_connections)
+    own = connection.connection.info.backend_pid
+    at_confirmation(fake, 2, lambda: terminate_connections_except(own))
 
-    child = start("charge_stripe")
+    child = start("charge_stripe", "--workers", "1")
 
     stdout, _ = child.communicate(timeout=TIMEOUT)
     assert child.returncode == 1
     assert f"Exception happened\nCharge id: {charges[1].pk}\n" in stdout
+    assert "OperationalError" in stdout
     assert stdout.endswith("failed: 1\n")
     assert list(StripeCharge.objects.pending()) == [charges[1]]
 
 
-def terminate_other_connections():
+def terminate_connections_except(own):
     with psycopg.connect(**connection_parameters()) as admin:
         admin.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
             "WHERE datname = current_database() AND pid NOT IN (pg_backend_pid(), %s)",
-            [connection.connection.info.backend_pid],
+            [own],
         )
 
 

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 
 import pytest
 from celery import Celery, _state
-from redis import Redis, RedisError
 
 from tests.support.processes import kill_group
 from tests.webhooks.effects import TYPE, write_effect
 from tests.webhooks.queues import TYPE_THAT_HANGS
 from tests.webhooks.queues.broker import Site
-
-CONNECT_TIMEOUT = 5  # seconds
 
 
 @pytest.fixture
@@ -61,26 +57,6 @@ def handled_here(on):
 
 
 # Celery
-
-
-@pytest.fixture(scope="session")
-def redis():
-    """The server at ``TEST_REDIS_URL``.
-
-    Without the server, the test is skipped, or fails if ``TEST_BROKER_REQUIRED`` is set.
-    """
-    url = os.environ.get("TEST_REDIS_URL", "redis://127.0.0.1:6379/0")
-    client = Redis.from_url(url, socket_connect_timeout=CONNECT_TIMEOUT)
-    try:
-        client.ping()
-    except RedisError as error:
-        absent = f"No Redis responds at {url} (TEST_REDIS_URL names another): {error}"
-        if "TEST_BROKER_REQUIRED" in os.environ:
-            pytest.fail(absent)
-        pytest.skip(absent)
-    client.url = url
-    yield client
-    client.close()
 
 
 @pytest.fixture
