@@ -298,7 +298,7 @@ def test_the_runs_and_tasks_of_a_process_share_their_connection_to_redis(
     monkeypatch.setattr(shared_rate, "_storage", lambda url: made.append(url) or make(url))
 
     for _ in range(2):
-        with at_rate(20):
+        with at_rate(None):
             list(gateway.customers())
         with at_rate_of_process():
             list(gateway.customers())
