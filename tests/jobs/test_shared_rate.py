@@ -244,20 +244,13 @@ def test_the_pauses_are_short_at_a_low_rate(shared, clock, monkeypatch):
 
 
 @pytest.fixture
-def counted(settings, redis, slow_window):
-    """A function that returns how many requests with the key of the fake Redis has counted."""
-    settings.STRIPE_RATE_LIMIT_URL = redis.url
-
-    def delete():
-        for key in keys_of(redis, settings.STRIPE_API_KEY):
-            redis.delete(key)
+def counted(account, redis, slow_window):
+    """A function that returns how many requests to the account Redis has counted."""
 
     def counted():
-        return [int(redis.get(key)) for key in keys_of(redis, settings.STRIPE_API_KEY)]
+        return [int(redis.get(key)) for key in keys_of(redis, account)]
 
-    delete()
-    yield counted
-    delete()
+    return counted
 
 
 def test_each_request_is_counted(counted, fake):
