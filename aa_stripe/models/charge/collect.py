@@ -38,7 +38,13 @@ from aa_stripe.models.charge.record import (
     write_success,
 )
 from aa_stripe.models.claims import PATIENCE, Claim, checked_requests, patiently, take
-from aa_stripe.models.rows import database_of, reject_open_transaction, reread, write_if
+from aa_stripe.models.rows import (
+    database_of,
+    reject_open_transaction,
+    reread,
+    root_model,
+    write_if,
+)
 from aa_stripe.settings import ALLOW, stripe_settings
 
 if TYPE_CHECKING:
@@ -84,10 +90,13 @@ def _save_changes(charge: StripeCharge) -> None:
     changed = charge.changed_fields()
     if not changed:
         return
-    values = {name: _checked(charge, name) for name in changed}
-    if not write_if(charge, {"is_charged": False}, values):
+    ours = changed & {it.attname for it in root_model(charge)._meta.concrete_fields}
+    values = {name: _checked(charge, name) for name in ours}
+    if values and not write_if(charge, {"is_charged": False}, values):
         reread(charge)
         reject_charged(charge)
+    if changed != ours:  # fields of a site's own model, in its own table
+        charge.save(update_fields=changed - ours)
 
 
 def _checked(charge: StripeCharge, name: str) -> Any:
