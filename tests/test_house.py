@@ -44,6 +44,7 @@ ROOMS = {
 MODEL_ROOMS = {
     "amount": "A field for an amount in the smallest unit.",
     "base": "Behaviour that several models share.",
+    "changes": "The fields that differ from the row.",
     "charge": "A charge and its refunds.",
     "claims": "Which process works on a row.",
     "coupon": "A coupon, the same here and at Stripe.",

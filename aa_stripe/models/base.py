@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
 
 from django.db import models
 from django.utils import timezone
@@ -13,9 +11,6 @@ from django.utils.translation import gettext_lazy as _
 from model_utils.fields import AutoCreatedField, AutoLastModifiedField
 
 from aa_stripe.settings import stripe_settings
-
-if TYPE_CHECKING:
-    from model_utils.tracker import FieldInstanceTracker
 
 #: The label of the model that customers, charges and subscriptions belong to.
 USER_MODEL = stripe_settings.user_model
@@ -48,31 +43,3 @@ class StripeBasicModel(models.Model):
         A request that is repeated with a discarded key may take effect a second time.
         """
         return timezone.now() - self.created > KEY_LIFETIME
-
-
-class SavesOnlyChanges(models.Model):
-    """A model whose ``save()`` writes only the fields that were changed since the row was read.
-
-    An object read before its row was charged must not write ``is_charged = False`` back when only
-    its ``comment`` is saved. Needs a ``FieldTracker`` named ``tracker`` on the class.
-    """
-
-    if TYPE_CHECKING:
-        tracker: Callable[..., FieldInstanceTracker] | FieldInstanceTracker
-
-    class Meta:
-        abstract = True
-
-    def save(self, *args: Any, **kwargs: Any) -> None:
-        if not args and not self._state.adding and not _is_explicit(kwargs):
-            kwargs["update_fields"] = self.changed_fields() | {"updated"}
-        super().save(*args, **kwargs)
-
-    def changed_fields(self) -> set[str]:
-        """Return the names of the fields that were changed since the row was read or saved."""
-        return set(self.tracker.changed())  # type: ignore[union-attr]
-
-
-def _is_explicit(kwargs: dict[str, Any]) -> bool:
-    """Return whether the caller of ``save()`` has chosen what is written."""
-    return bool(kwargs.get("force_insert")) or kwargs.get("update_fields") is not None

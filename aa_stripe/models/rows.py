@@ -161,16 +161,15 @@ def store_if(
 
 
 def set_as_stored(row: Any, values: dict[str, Any]) -> None:
-    """Set values that the row has already, so that the tracker does not see them as changes.
+    """Set values that the row has already, so that they do not count as changed.
 
     Values that the database computes are skipped.
     """
     plain = {name: it for name, it in values.items() if not hasattr(it, "resolve_expression")}
     for name, value in plain.items():
         setattr(row, name, value)
-    columns = [row._meta.get_field(name).attname for name in plain]
-    if hasattr(row, "tracker"):
-        row.tracker.set_saved_fields(fields=columns)
+    if hasattr(row, "keep_as_stored"):
+        row.keep_as_stored(plain)
 
 
 def write_unchanged(

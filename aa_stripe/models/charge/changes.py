@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 from django.db import connections
 
 from aa_stripe.models.charge.attempt import reject_charged
-from aa_stripe.models.rows import database_of, reread, store_if
+from aa_stripe.models.rows import database_of, reread, root_model, store_if
 
 if TYPE_CHECKING:
     from django.db.models import Field
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def save_changes(charge: StripeCharge, **values: Any) -> None:
-    """Save the object's unsaved changes and the ``values``, in one statement.
+    """Save the object's unsaved changes and the ``values``, in one statement for our own fields.
 
     Raises ``StripeMethodNotAllowed``, and writes nothing, if the row has been charged meanwhile.
     """
@@ -25,10 +25,14 @@ def save_changes(charge: StripeCharge, **values: Any) -> None:
             setattr(charge, name, value)
         charge.save()
         return
-    changed = {name: _checked(charge, name) for name in charge.changed_fields()} | values
-    if changed and not store_if(charge, {"is_charged": False}, changed):
+    changed = charge.changed_fields()
+    ours = changed & {it.attname for it in root_model(charge)._meta.concrete_fields}
+    written = {name: _checked(charge, name) for name in ours} | values
+    if written and not store_if(charge, {"is_charged": False}, written):
         reread(charge)
         reject_charged(charge)
+    if changed != ours:  # fields of a site's own model, in its own table
+        charge.save(update_fields=changed - ours)
 
 
 def _checked(charge: StripeCharge, name: str) -> Any:

@@ -10,12 +10,12 @@ from django.contrib.contenttypes.fields import GenericForeignKey
 from django.contrib.contenttypes.models import ContentType
 from django.db import connections, models, transaction
 from django.utils.translation import gettext_lazy as _
-from model_utils import FieldTracker
 
 from aa_stripe import gateway
 from aa_stripe.exceptions import StripeMethodNotAllowed
 from aa_stripe.models.amount import SmallestUnitField
-from aa_stripe.models.base import USER_MODEL, SavesOnlyChanges, StripeBasicModel
+from aa_stripe.models.base import USER_MODEL, StripeBasicModel
+from aa_stripe.models.changes import SavesOnlyChanges
 from aa_stripe.models.charge.collect import collect
 from aa_stripe.models.charge.later import charge_later
 from aa_stripe.models.charge.queryset import StripeChargeQuerySet
@@ -78,8 +78,6 @@ class StripeCharge(SavesOnlyChanges, Claimable, StripeBasicModel):
 
     #: What the last call has recorded: "collected", "declined", "waits", "unpaid" or "" (nothing).
     outcome = ""
-
-    tracker = FieldTracker()
 
     objects = StripeChargeQuerySet.as_manager()
 
@@ -264,7 +262,7 @@ class StripeCharge(SavesOnlyChanges, Claimable, StripeBasicModel):
                     DUE_SIGNALS[name].send(sender=StripeCharge, instance=self)
         except BaseException:
             self.signal_due = due  # the rollback has restored it in the row
-            self.tracker.set_saved_fields(fields=["signal_due"])
+            self.keep_as_stored(["signal_due"])
             raise
 
     def _take_due_signals(self) -> list[str]:

@@ -5,24 +5,22 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Collection, Iterable, Mapping
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
-from model_utils import Choices, FieldTracker
+from model_utils import Choices
 
 from aa_stripe import gateway
 from aa_stripe.currencies import CURRENCY_CHOICES
 from aa_stripe.models.base import StripeBasicModel
+from aa_stripe.models.changes import RemembersRow
 from aa_stripe.models.coupon import sync
 from aa_stripe.models.coupon.rules import check
 from aa_stripe.models.coupon.terms import EMPTY, fields_of, to_datetime, to_timestamp
 from aa_stripe.models.rows import stored
 from aa_stripe.models.text import ExactCharField
-
-if TYPE_CHECKING:
-    from model_utils.tracker import FieldInstanceTracker
 
 #: The key of the counts that ``delete()`` returns.
 LABEL = "aa_stripe.StripeCoupon"
@@ -58,7 +56,7 @@ class StripeCouponManager(models.Manager.from_queryset(StripeCouponQuerySet)):  
         return self.all_with_deleted().filter(is_deleted=True)
 
 
-class StripeCoupon(StripeBasicModel):
+class StripeCoupon(RemembersRow, StripeBasicModel):
     """A coupon, here and at Stripe.
 
     ``save()`` and ``delete()`` call Stripe, ``save_locally()`` does not.
@@ -117,11 +115,6 @@ class StripeCoupon(StripeBasicModel):
     #: The creation time is part of it because an id can be used again after a deletion. ``None``
     #: while Stripe does not have the coupon, and if 0.14 has stored a newer row of the coupon.
     identity = models.CharField(max_length=64, null=True, unique=True, editable=False)  # noqa: DJ001
-
-    if TYPE_CHECKING:
-        tracker: FieldInstanceTracker
-    else:
-        tracker = FieldTracker(fields=["name"])
 
     objects = StripeCouponManager()
 

@@ -78,7 +78,7 @@ def update_params(coupon: StripeCoupon, known: gateway.Coupon) -> gateway.Coupon
     if changes:
         params["metadata"] = changes
     # Only if it was changed here: rows of 0.14 do not have the name that Stripe has.
-    if coupon.tracker.has_changed("name"):
+    if "name" in coupon.changed_fields():
         params["name"] = coupon.name
     return params
 

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from django.db import models
 from django.utils.translation import gettext_lazy as _
-from model_utils import FieldTracker
 
 from aa_stripe import gateway
 from aa_stripe.exceptions import StripeMethodNotAllowed
 from aa_stripe.gateway import Meaning
-from aa_stripe.models.base import USER_MODEL, SavesOnlyChanges, StripeBasicModel
+from aa_stripe.models.base import USER_MODEL, StripeBasicModel
+from aa_stripe.models.changes import SavesOnlyChanges
 from aa_stripe.models.customer.save_card import add_default_card, create_with_card
 from aa_stripe.models.rows import database_of, locked
 
@@ -44,8 +44,6 @@ class StripeCustomer(SavesOnlyChanges, StripeBasicModel):
     #: The token in the HTTP request that created this customer, else ``None``. Unique per user,
     #: so that posting a token twice results in one row.
     submitted_token = models.CharField(max_length=255, null=True, editable=False)  # noqa: DJ001
-
-    tracker = FieldTracker()
 
     class Meta:
         ordering = ["id"]

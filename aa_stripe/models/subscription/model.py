@@ -9,11 +9,12 @@ from typing import Any
 from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
-from model_utils import Choices, FieldTracker
+from model_utils import Choices
 
 from aa_stripe import gateway
 from aa_stripe.exceptions import StripeMethodNotAllowed
-from aa_stripe.models.base import USER_MODEL, SavesOnlyChanges, StripeBasicModel
+from aa_stripe.models.base import USER_MODEL, StripeBasicModel
+from aa_stripe.models.changes import SavesOnlyChanges
 from aa_stripe.models.coupon import StripeCoupon
 from aa_stripe.models.customer import StripeCustomer
 from aa_stripe.models.plan import StripeSubscriptionPlan
@@ -78,8 +79,6 @@ class StripeSubscription(SavesOnlyChanges, StripeBasicModel):
     at_period_end = models.BooleanField(default=False)
     #: How often Stripe has refused to create it. A retry after a refusal needs a new key.
     refusals = models.PositiveIntegerField(default=0, editable=False)
-
-    tracker = FieldTracker()
 
     objects = StripeSubscriptionQuerySet.as_manager()
 

@@ -8,12 +8,11 @@ from typing import Any
 from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
-from model_utils import FieldTracker
 from model_utils.fields import AutoCreatedField, AutoLastModifiedField
 
 from aa_stripe import gateway
 from aa_stripe.exceptions import StripeWebhookAlreadyParsed
-from aa_stripe.models.base import SavesOnlyChanges
+from aa_stripe.models.changes import SavesOnlyChanges
 from aa_stripe.models.webhook.apply import apply_event, delay_after, reject_wrong_mode
 from aa_stripe.signals import webhook_pre_parse
 from aa_stripe.utils import storable_json
@@ -54,8 +53,6 @@ class StripeWebhook(SavesOnlyChanges):
     retry_at = models.DateTimeField(blank=True, null=True)
     #: From live mode, while the API key is a test key, or vice versa: stored, but not applied.
     is_wrong_mode = models.BooleanField(default=False)
-
-    tracker = FieldTracker()
 
     objects = StripeWebhookQuerySet.as_manager()
 
