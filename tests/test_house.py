@@ -49,6 +49,7 @@ MODEL_ROOMS = {
     "customer": "A customer and its payment methods.",
     "plan": "A plan.",
     "rows": "Locks, conditional writes, and iteration over tables.",
+    "search": "What Stripe made for a row that does not know its id.",
     "subscription": "A subscription.",
     "text": "A text field that distinguishes letter case on every database.",
     "webhook": "A stored event and its application.",
