@@ -47,6 +47,7 @@ MODEL_ROOMS = {
     "claims": "Which process works on a row.",
     "coupon": "A coupon, the same here and at Stripe.",
     "customer": "A customer and its payment methods.",
+    "keys": "Idempotency keys of objects that do no harm.",
     "plan": "A plan.",
     "rows": "Locks, conditional writes, and iteration over tables.",
     "search": "What Stripe made for a row that does not know its id.",

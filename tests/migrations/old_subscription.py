@@ -1,4 +1,4 @@
-"""``python -m tests.migrations.old_subscription``: create one as a process from before 0036 does."""
+"""``python -m tests.migrations.old_subscription``: create a row as a process before 0036 does."""
 
 import django
 

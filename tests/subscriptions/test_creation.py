@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from decimal import Decimal
 
 import pytest
 import stripe
@@ -421,3 +422,19 @@ def test_a_rolled_back_creation_is_found(subscription, fake, settings):
     create()
 
     assert is_one(fake)
+
+
+# Tax rates
+
+
+@pytest.mark.parametrize("fault", [*ERRORS_500, *LOST])
+def test_a_failed_tax_rate_leaves_the_row_settled_and_is_created_once(db, fake, fault):
+    make_subscription(tax_percent=Decimal("19"))
+    fake.fail_next("POST /v1/tax_rates", fault)
+    fail()
+    assert not stored().is_unsettled
+
+    create()
+
+    assert is_one(fake)
+    assert len(fake.account.all("tax_rate")) == 1

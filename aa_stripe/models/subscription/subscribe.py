@@ -31,6 +31,7 @@ from aa_stripe.models.claims import (
     take,
 )
 from aa_stripe.models.customer import StripeCustomer
+from aa_stripe.models.keys import create_with_new_key
 from aa_stripe.models.rows import reject_open_transaction, related, reread
 from aa_stripe.models.search import Finder
 from aa_stripe.settings import ALLOW, stripe_settings
@@ -171,12 +172,12 @@ def _tax_rate(percent: Decimal) -> gateway.TaxRate:
     for rate in gateway.tax_rates():
         if gateway.metadata_of(rate).get(TAX_KEY) == wanted:
             return rate
-    return gateway.create_tax_rate(
-        {
-            "display_name": "Tax",
-            "percentage": float(wanted),
-            "inclusive": False,
-            "metadata": {TAX_KEY: wanted},
-        },
-        idempotency_key=f"{TAX_KEY}-{wanted}",
+    params: gateway.TaxRateCreateParams = {
+        "display_name": "Tax",
+        "percentage": float(wanted),
+        "inclusive": False,
+        "metadata": {TAX_KEY: wanted},
+    }
+    return create_with_new_key(
+        f"{TAX_KEY}-{wanted}", lambda key: gateway.create_tax_rate(params, idempotency_key=key)
     )
