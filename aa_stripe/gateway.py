@@ -488,10 +488,17 @@ def retrieve_plan(plan_id: str) -> Plan:
 
 
 def create_subscription(params: SubscriptionCreateParams, *, idempotency_key: str) -> Subscription:
-    """Create a subscription; for a repeated key return it as it is now."""
+    """Create a subscription; for a repeated key return it as it is now.
+
+    If it cannot be read, it is returned as it was created: an error would mean that there is none.
+    """
     subscription = _client().v1.subscriptions.create(params, _key(idempotency_key))
-    is_replayed = _is_replayed(subscription)
-    return retrieve_subscription(subscription.id) if is_replayed else subscription
+    if not _is_replayed(subscription):
+        return subscription
+    try:
+        return retrieve_subscription(subscription.id)
+    except StripeError:
+        return subscription
 
 
 def retrieve_subscription(subscription_id: str) -> Subscription:

@@ -9,7 +9,7 @@ https://docs.stripe.com/api/idempotent_requests
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import TypeVar
 from uuid import uuid4
 
@@ -33,27 +33,27 @@ def create_with_new_key(
 
     Raises the SDK's errors.
     """
-    keys = _keys(name)
+    first, *others = _keys(name)
     try:
-        return create(next(keys))
+        return create(first)
     except gateway.StripeError as error:
         if not gateway.is_used_key(error):
             raise
     found = find()
-    return found if found is not None else _create(create, keys)
+    return found if found is not None else _create(create, others)
 
 
-def _create(create: Callable[[str], T], keys: Iterator[str]) -> T:
-    while True:  # until a random key: Stripe has stored nothing for it
+def _create(create: Callable[[str], T], keys: list[str]) -> T:
+    *numbered, last = keys
+    for key in numbered:
         try:
-            return create(next(keys))
+            return create(key)
         except gateway.StripeError as error:
             if not gateway.is_used_key(error):
                 raise
+    return create(last)
 
 
-def _keys(name: object) -> Iterator[str]:
-    for number in range(MOST_NUMBERED):
-        yield numbered_key(name, number)
-    while True:
-        yield f"{name}-{uuid4()}"
+def _keys(name: object) -> list[str]:
+    """Return the keys to try. Stripe has stored nothing for the last one, which is random."""
+    return [*(numbered_key(name, it) for it in range(MOST_NUMBERED)), f"{name}-{uuid4()}"]

@@ -6,7 +6,7 @@ import pytest
 import stripe
 
 from aa_stripe.models import StripeCustomer
-from aa_stripe.models.keys import MOST_NUMBERED
+from aa_stripe.models.keys import MOST_NUMBERED, create_with_new_key
 from aa_stripe.testing import FakeStripe, Fault
 from tests.support.builders import make_user
 from tests.support.requests import calls, keys_of
@@ -168,6 +168,22 @@ def lose_second_key(fake):
             fake.fail_next(CREATE, Fault.ANSWER_LOST)
 
     return hook
+
+
+def test_the_number_of_keys_that_are_tried_is_limited(new, fake):
+    row = new()
+    error = stripe.APIError("Again.", headers={"idempotent-replayed": "true"})
+    tried = []
+
+    def create(key):
+        tried.append(key)
+        raise error
+
+    with pytest.raises(stripe.APIError):
+        create_with_new_key(row.uuid, create)
+
+    assert tried[:2] == [str(row.uuid), f"{row.uuid}-1"]
+    assert len(tried) == len(set(tried)) == MOST_NUMBERED + 1
 
 
 # Other parameters

@@ -350,6 +350,18 @@ def test_the_subscription_of_an_old_process_is_found_though_the_row_was_edited(s
     assert is_one(fake)
 
 
+@pytest.mark.parametrize("fault", [Fault.ERROR_500_BEFORE, Fault.REQUEST_LOST])
+def test_a_subscription_that_cannot_be_read_is_stored_as_it_was_created(subscription, fake, fault):
+    fake.fail_next(CREATE, Fault.ANSWER_LOST)
+    fail()
+    StripeSubscription.objects.update(is_unsettled=False)  # as an old process has left it
+    fake.fail_next("GET /v1/subscriptions/*", fault)
+
+    create()
+
+    assert is_one(fake)
+
+
 # Several processes
 
 
