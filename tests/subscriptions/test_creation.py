@@ -31,6 +31,7 @@ from tests.support.requests import (
     when_done,
 )
 from tests.support.statements import statements
+from tests.support.threads import InThread
 
 CREATE = "POST /v1/subscriptions"
 LIST = "GET /v1/subscriptions"
@@ -294,6 +295,19 @@ def test_another_card_pays_at_once_after_a_decline(db, fake, settings):
     assert is_one(fake)
 
 
+def test_a_refusal_whose_response_was_lost_is_final_once_stripe_repeats_it(subscription, fake):
+    fake.dashboard_delete_customer(StripeCustomer.objects.get().stripe_customer_id)
+    fake.fail_next(CREATE, Fault.ANSWER_LOST)
+    fail(stripe.APIConnectionError)
+    fail(stripe.InvalidRequestError)
+    assert not stored().is_unsettled
+    make_customer(subscription.user)
+
+    create()
+
+    assert is_one(fake)
+
+
 @pytest.mark.parametrize("key", ["revoked_key", ""])
 def test_a_rejected_api_key_leaves_the_row_settled(subscription, fake, settings, key):
     with_key, settings.STRIPE_API_KEY = settings.STRIPE_API_KEY, key
@@ -374,6 +388,25 @@ def test_creating_twice_at_once_makes_one_subscription(subscription, fake, impat
     assert is_one(fake)
 
 
+@pytest.mark.django_db(transaction=True)
+def test_a_call_waits_for_the_process_that_creates_the_subscription(transactional_db, fake):
+    row = make_subscription()
+    fake.fail_next(CREATE, Fault.SLOW, seconds=0.3)
+    forget_requests(fake)
+    threads = [InThread(StripeSubscription.objects.get(pk=row.pk).create_at_stripe) for _ in "123"]
+
+    outcomes = []
+    for thread in threads:
+        try:
+            outcomes.append(thread.join().id)
+        except StripeMethodNotAllowed:
+            outcomes.append(None)
+
+    assert outcomes.count(None) == 2
+    assert calls(fake) == [CREATE]
+    assert is_one(fake)
+
+
 def test_a_row_that_another_process_holds_sends_nothing(subscription, fake, impatient):
     hold(subscription)
     forget_requests(fake)
@@ -424,12 +457,14 @@ def test_a_row_without_a_customer_is_given_back_settled(plan, fake):
     assert (stored().claim, stored().is_unsettled) == ("", False)
 
 
-def test_a_rolled_back_creation_is_found(subscription, fake, settings):
+@pytest.mark.parametrize("hours", [0, 25])
+def test_a_rolled_back_creation_is_found(subscription, fake, settings, hours):
     settings.STRIPE_TRANSACTIONS = "allow"
     with transaction.atomic():
         create()
         transaction.set_rollback(True)
     assert not stored().is_created_at_stripe
+    let_pass(fake, timedelta(hours=hours))
 
     create()
 

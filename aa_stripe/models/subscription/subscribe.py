@@ -34,7 +34,7 @@ from aa_stripe.models.customer import StripeCustomer
 from aa_stripe.models.keys import create_with_new_key
 from aa_stripe.models.rows import reject_open_transaction, related, reread
 from aa_stripe.models.search import Finder
-from aa_stripe.settings import ALLOW, stripe_settings
+from aa_stripe.settings import stripe_settings
 
 if TYPE_CHECKING:
     from aa_stripe.models.subscription.model import StripeSubscription
@@ -80,9 +80,12 @@ def _claim(row: StripeSubscription) -> Claim:
 
 
 def _lost(row: StripeSubscription) -> gateway.Subscription | None:
-    """Return the subscription of an earlier call whose response was lost."""
-    look_first = row.key_may_be_forgotten() or stripe_settings.TRANSACTIONS == ALLOW
-    return _search(row) if row.is_unsettled or look_first else None
+    """Return the subscription of an earlier call whose response was lost.
+
+    An old row may be unsettled and not say so: by a process of an earlier version of this app, or
+    by a rollback.
+    """
+    return _search(row) if row.is_unsettled or row.key_may_be_forgotten() else None
 
 
 def _search(row: StripeSubscription) -> gateway.Subscription | None:
@@ -132,7 +135,7 @@ def _record_error(
     is_final = meaning is Meaning.DECLINED or gateway.is_replayed(error) or not may_arrive
     is_refusal = meaning is not Meaning.UNKNOWN and not isinstance(error, gateway.IdempotencyError)
     if is_refusal and is_final:
-        claim.conclude({"key_number": row.key_number + 1, "sent_at": None})
+        claim.conclude({"key_number": row.key_number + 1})
         return
     received: dict[str, Any] = {}
     if error.http_status in STORED:
