@@ -47,7 +47,7 @@ class StripeInternalError(StripeError):
 
 
 class StripeInProgress(StripeInternalError):
-    """Another process works on the same charge or refund; this call sent nothing for it.
+    """Another process works on the same charge, refund or subscription; this call sent nothing.
 
     A retry is safe.
     """

@@ -45,7 +45,6 @@ from stripe.params import (
     PaymentIntentConfirmParams,
     PaymentIntentCreateParams,
     PaymentIntentListParams,
-    PaymentIntentSearchParams,
     PaymentIntentUpdateParams,
     PlanCreateParams,
     RefundCreateParams,
@@ -234,6 +233,11 @@ def is_replayed(error: StripeError) -> bool:
     return _is_replay(error.headers or {})
 
 
+def is_used_key(error: StripeError) -> bool:
+    """Return whether the idempotency key is used up: for an error, or for other parameters."""
+    return isinstance(error, IdempotencyError) or is_replayed(error)
+
+
 def lacks_payment_method(error: StripeError) -> bool:
     """Return whether Stripe rejected the request because the intent has no payment method."""
     intent = error_body(error).get("error", {}).get("payment_intent") or {}
@@ -381,16 +385,18 @@ def payment_intents(customer_id: str, created_since: int) -> Iterator[PaymentInt
 
 
 def search_payment_intents(metadata_key: str, value: str) -> Iterator[str]:
-    """Yield the ids of the intents of all customers with ``value`` in their metadata.
+    """Yield the ids of the intents of all customers with ``value`` in their metadata."""
+    return _searched(_client().v1.payment_intents.search, metadata_key, value)
 
-    The search finds a new intent after about a minute, and shows its status as it was then.
+
+def _searched(search: Callable[..., Any], metadata_key: str, value: str) -> Iterator[str]:
+    """Yield the ids of the objects with ``value`` in their metadata.
+
+    The search finds a new object after about a minute, and shows its status as it was then.
     https://docs.stripe.com/search#data-freshness
     """
-    params: PaymentIntentSearchParams = {
-        "query": f"metadata['{metadata_key}']:'{value}'",
-        "limit": PAGE_SIZE,
-    }
-    for found in _client().v1.payment_intents.search(params).auto_paging_iter():
+    query = {"query": f"metadata['{metadata_key}']:'{value}'", "limit": PAGE_SIZE}
+    for found in search(query).auto_paging_iter():
         yield found.id
 
 
@@ -429,6 +435,11 @@ def find_customer(customer_id: str) -> Customer | None:
     A deleted customer is returned, with ``deleted``.
     """
     return _found(retrieve_customer, customer_id)
+
+
+def search_customers(metadata_key: str, value: str) -> Iterator[str]:
+    """Yield the ids of the customers with ``value`` in their metadata."""
+    return _searched(_client().v1.customers.search, metadata_key, value)
 
 
 def update_customer(customer_id: str, params: CustomerUpdateParams) -> Customer:
@@ -470,6 +481,11 @@ def retrieve_payment_method(payment_method_id: str) -> PaymentMethod:
     return _client().v1.payment_methods.retrieve(payment_method_id)
 
 
+def find_payment_method(payment_method_id: str) -> PaymentMethod | None:
+    """Return the payment method, or ``None`` if Stripe does not know the id."""
+    return _found(retrieve_payment_method, payment_method_id)
+
+
 # Plans and subscriptions: https://docs.stripe.com/api/subscriptions
 
 
@@ -482,10 +498,17 @@ def retrieve_plan(plan_id: str) -> Plan:
 
 
 def create_subscription(params: SubscriptionCreateParams, *, idempotency_key: str) -> Subscription:
-    """Create a subscription; for a repeated key return it as it is now."""
+    """Create a subscription; for a repeated key return it as it is now.
+
+    If it cannot be read, it is returned as it was created: an error would mean that there is none.
+    """
     subscription = _client().v1.subscriptions.create(params, _key(idempotency_key))
-    is_replayed = _is_replayed(subscription)
-    return retrieve_subscription(subscription.id) if is_replayed else subscription
+    if not _is_replayed(subscription):
+        return subscription
+    try:
+        return retrieve_subscription(subscription.id)
+    except StripeError:
+        return subscription
 
 
 def retrieve_subscription(subscription_id: str) -> Subscription:
@@ -506,6 +529,11 @@ def subscriptions(customer_id: str) -> Iterator[Subscription]:
         {"customer": customer_id, "status": "all", "limit": PAGE_SIZE}
     )
     return listing.auto_paging_iter()
+
+
+def search_subscriptions(metadata_key: str, value: str) -> Iterator[str]:
+    """Yield the ids of the subscriptions of all customers with ``value`` in their metadata."""
+    return _searched(_client().v1.subscriptions.search, metadata_key, value)
 
 
 def create_tax_rate(params: TaxRateCreateParams, *, idempotency_key: str) -> TaxRate:

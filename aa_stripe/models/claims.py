@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 from django.db import models
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -22,6 +22,7 @@ from django.db.models.expressions import Combinable
 
 from aa_stripe import gateway
 from aa_stripe.exceptions import StripeInProgress, StripeTooSlow
+from aa_stripe.models.base import KEY_LIFETIME
 from aa_stripe.models.rows import database_of, own_row, store_if, write_if
 from aa_stripe.settings import stripe_settings
 
@@ -129,9 +130,9 @@ def after(attempts: int, *, slow: bool = False) -> Combinable:
     return DatabaseNow() + delay(attempts, slow=slow)
 
 
-def numbered_key(uuid: UUID, number: int) -> str:
+def numbered_key(name: object, number: int) -> str:
     """Return an idempotency key; the first is that of earlier versions of this app."""
-    return f"{uuid}-{number}" if number else str(uuid)
+    return f"{name}-{number}" if number else str(name)
 
 
 class Claim:
@@ -185,6 +186,22 @@ class Claim:
         attempts: int = self.row.attempts  # type: ignore[attr-defined]
         later = {"attempts": attempts + 1, "retry_at": after(attempts, slow=slow)}
         return self.write({**later, **values, **FREE})
+
+
+def choose_key(claim: Claim, **expected: Any) -> bool:
+    """Choose the number in the idempotency key and renew the claim before the request is sent.
+
+    For a request that moves money, or bills, by itself. The key is the same as long as Stripe has
+    sent no response to it; that is ``stripe_response`` of the row. Otherwise it is another one,
+    when Stripe cannot carry out the earlier request any more. Returns whether the request may be
+    sent (again) now.
+    """
+    row: Any = claim.row
+    is_known = Q(sent_at=None) | Q(sent_at__gt=DatabaseNow() - KEY_LIFETIME)
+    if not row.stripe_response and claim.renew({}, is_known, **expected):
+        return True
+    following = {"key_number": row.key_number + 1, "stripe_response": {}}
+    return claim.renew(following, Q(sent_at=None) | is_late(), **expected)
 
 
 @contextmanager

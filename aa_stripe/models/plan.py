@@ -10,7 +10,11 @@ from aa_stripe import gateway
 from aa_stripe.exceptions import StripeMethodNotAllowed
 from aa_stripe.models.amount import SmallestUnitField
 from aa_stripe.models.base import StripeBasicModel
+from aa_stripe.models.keys import create_with_new_key
 from aa_stripe.money import whole_units
+
+#: What the customer pays, and when. It cannot be changed at Stripe.
+TERMS = ("amount", "currency", "interval", "interval_count")
 
 
 class StripeSubscriptionPlan(StripeBasicModel):
@@ -53,7 +57,9 @@ class StripeSubscriptionPlan(StripeBasicModel):
         The row's ``uuid`` becomes the plan's id, which is unique at Stripe. So calling again
         after a lost response, however late, returns the same plan.
 
-        Raises ``StripeMethodNotAllowed`` if the plan exists already, and the SDK's errors.
+        Raises ``StripeMethodNotAllowed`` if the plan exists already, and the SDK's errors: Stripe's
+        "Plan already exists" if a call whose response was lost has created it, and its price or
+        interval was changed in the row since.
         """
         if self.is_created_at_stripe:
             raise StripeMethodNotAllowed
@@ -67,12 +73,18 @@ class StripeSubscriptionPlan(StripeBasicModel):
         return plan
 
     def _get_or_create(self) -> gateway.Plan:
+        params = self._params()
         try:
-            return gateway.create_plan(self._params(), idempotency_key=str(self.uuid))
+            return create_with_new_key(
+                self.uuid, lambda key: gateway.create_plan(params, idempotency_key=key)
+            )
         except gateway.InvalidRequestError as error:
             if error.code != "resource_already_exists":
                 raise
-            return gateway.retrieve_plan(str(self.uuid))
+            plan = gateway.retrieve_plan(str(self.uuid))
+            if not _has_terms(plan, params):
+                raise
+            return plan
 
     def _params(self) -> gateway.PlanCreateParams:
         params: gateway.PlanCreateParams = {
@@ -93,3 +105,9 @@ class StripeSubscriptionPlan(StripeBasicModel):
         if self.trial_period_days:
             params["trial_period_days"] = self.trial_period_days
         return params
+
+
+def _has_terms(plan: gateway.Plan, params: gateway.PlanCreateParams) -> bool:
+    """Return whether Stripe's plan has the terms that ``params`` would create."""
+    known, wanted = gateway.to_json(plan), dict(params)
+    return all(known[name] == wanted[name] for name in TERMS)

@@ -10,7 +10,7 @@ from typing import Any
 
 from aa_stripe import gateway
 from aa_stripe.models import StripeCustomer, StripeSubscription, StripeWebhook
-from aa_stripe.models.rows import locked, stored
+from aa_stripe.models.rows import locked
 from aa_stripe.stripe_webhooks.base import errors_translated, object_of
 from aa_stripe.webhooks import on
 
@@ -48,12 +48,5 @@ def _refresh(rows: Iterable[StripeSubscription], subscription_id: str) -> None:
         with locked(row), errors_translated():
             subscription = gateway.retrieve_subscription(subscription_id)
             if row.customer_id is None:
-                row.customer = _customer_of(row, subscription)
+                row.customer = StripeCustomer.of_stripe(row.user_id, str(subscription.customer))
             row.set_stripe_data(subscription)
-
-
-def _customer_of(
-    row: StripeSubscription, subscription: gateway.Subscription
-) -> StripeCustomer | None:
-    own = stored(StripeCustomer).filter(user_id=row.user_id)
-    return own.filter(stripe_customer_id=subscription.customer).last()

@@ -109,7 +109,7 @@ def test_every_field_that_a_project_may_set_is_documented():
     hidden = {
         *("id", "created", "updated", "stripe_response", "uuid"),
         # The columns of a generic foreign key, and internal fields.
-        *("content_type", "object_id", "signal_due", "identity", "refusals", "submitted_token"),
+        *("content_type", "object_id", "signal_due", "identity", "submitted_token"),
         "StripeSubscriptionPlan.source",
     }
     missing = []

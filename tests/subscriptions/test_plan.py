@@ -98,5 +98,72 @@ def test_a_refused_plan_leaves_the_row_as_it_was(plan, fake):
     assert (row.is_created_at_stripe, row.stripe_plan_id) == (False, "")
 
 
+@pytest.mark.parametrize("fault", [Fault.ERROR_500_BEFORE, Fault.ERROR_500_AFTER])
+def test_a_500_does_not_block_the_next_call(plan, fake, fault):
+    fake.fail_next(CREATE, fault)
+    with pytest.raises(stripe.APIError):
+        plan.create_at_stripe()
+
+    plan.create_at_stripe()
+
+    assert [it["id"] for it in fake.account.all("plan")] == [plan.stripe_plan_id]
+
+
+def test_a_refused_plan_is_created_once_it_is_corrected(plan, fake):
+    plan.currency = "xxx"
+    for _ in range(2):
+        with pytest.raises(stripe.InvalidRequestError):
+            plan.create_at_stripe()
+    plan.currency = "eur"
+
+    plan.create_at_stripe()
+
+    assert [it["currency"] for it in fake.account.all("plan")] == ["eur"]
+
+
+def test_an_edit_after_a_lost_request_is_sent(plan, fake):
+    fake.fail_next(CREATE, Fault.REQUEST_LOST)
+    with pytest.raises(stripe.APIConnectionError):
+        plan.create_at_stripe()
+    plan.amount = 6000
+
+    plan.create_at_stripe()
+
+    assert [it["amount"] for it in fake.account.all("plan")] == [6000]
+
+
+@pytest.mark.parametrize("hours", [0, 25])
+def test_an_edit_of_other_values_after_a_lost_response_keeps_the_plan(plan, fake, hours):
+    fake.fail_next(CREATE, Fault.ANSWER_LOST)
+    with pytest.raises(stripe.APIConnectionError):
+        plan.create_at_stripe()
+    fake.advance(hours * 3600)
+    plan.name = "renamed"
+
+    plan.create_at_stripe()
+
+    assert [it["id"] for it in fake.account.all("plan")] == [plan.stripe_plan_id]
+
+
+@pytest.mark.parametrize("hours", [0, 25])
+@pytest.mark.parametrize(
+    "edit",
+    [{"amount": 6000}, {"currency": "eur"}, {"interval": "year"}, {"interval_count": 1}],
+)
+def test_a_plan_with_another_price_is_not_taken_for_the_edited_row(plan, fake, edit, hours):
+    fake.fail_next(CREATE, Fault.ANSWER_LOST)
+    with pytest.raises(stripe.APIConnectionError):
+        plan.create_at_stripe()
+    fake.advance(hours * 3600)
+    for name, value in edit.items():
+        setattr(plan, name, value)
+
+    with pytest.raises(stripe.InvalidRequestError, match="already exists"):
+        plan.create_at_stripe()
+
+    row = StripeSubscriptionPlan.objects.get(pk=plan.pk)
+    assert (row.is_created_at_stripe, row.stripe_plan_id) == (False, "")
+
+
 def test_str_returns_the_name(plan):
     assert str(plan) == "gold-basic"

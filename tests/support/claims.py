@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from aa_stripe.models import StripeCharge, StripeRefund
+from aa_stripe.models import StripeCharge, StripeRefund, StripeSubscription
 from aa_stripe.models.claims import DatabaseNow
 
 
@@ -25,7 +25,7 @@ def end_lease(row):
 
 def end_all_leases():
     """End the leases of processes that were killed."""
-    for model in (StripeCharge, StripeRefund):
+    for model in (StripeCharge, StripeRefund, StripeSubscription):
         claimed = model.objects.exclude(claimed_until=None)
         claimed.update(claimed_until=DatabaseNow() - timedelta(minutes=1))
 

@@ -1,4 +1,4 @@
-"""``/v1/payment_intents/search``: by one value of the metadata, after a minute."""
+"""``/search`` of payment intents, customers and subscriptions: by the metadata, after a minute."""
 
 from __future__ import annotations
 
@@ -52,3 +52,32 @@ def test_all_pages_are_found_newest_first(api, found_by):
 def test_another_query_is_refused(api, query):
     with pytest.raises(stripe.InvalidRequestError, match="FakeStripe only searches"):
         api.payment_intents.search({"query": query})
+
+
+def test_customers_are_found(api, fake):
+    customer = api.customers.create({"metadata": {"order": "6735"}})
+    deleted = api.customers.create({"metadata": {"order": "6735"}})
+    fake.advance(60)
+    api.customers.delete(deleted.id)
+
+    assert [it.id for it in api.customers.search({"query": QUERY}).data] == [customer.id]
+
+
+def test_subscriptions_are_found_though_they_have_ended(api, fake):
+    customer = api.customers.create({"payment_method": "pm_card_visa"})
+    [method] = api.customers.payment_methods.list(customer.id).data
+    plan = api.plans.create(
+        {"amount": 100, "currency": "usd", "interval": "month", "product": {"name": "gold"}}
+    )
+    subscription = api.subscriptions.create(
+        {
+            "customer": customer.id,
+            "default_payment_method": method.id,
+            "items": [{"price": plan.id}],
+            "metadata": {"order": "6735"},
+        }
+    )
+    fake.advance(60)
+    api.subscriptions.cancel(subscription.id)
+
+    assert [it.id for it in api.subscriptions.search({"query": QUERY}).data] == [subscription.id]

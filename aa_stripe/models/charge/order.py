@@ -12,12 +12,9 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from django.db.models import Q
-
 from aa_stripe import gateway
 from aa_stripe.exceptions import StripeInProgress, StripeInternalError
 from aa_stripe.gateway import Meaning
-from aa_stripe.models.base import KEY_LIFETIME
 from aa_stripe.models.charge.refund import StripeRefund
 from aa_stripe.models.charge.refunds import (
     UUID_KEY,
@@ -30,10 +27,9 @@ from aa_stripe.models.charge.refunds import (
 from aa_stripe.models.claims import (
     STORED,
     Claim,
-    DatabaseNow,
     checked_requests,
+    choose_key,
     ending,
-    is_late,
     numbered_key,
     patiently,
     take,
@@ -128,7 +124,7 @@ def _made_meanwhile(order: StripeRefund) -> gateway.Refund | None:
 
 
 def _request(order: StripeRefund, claim: Claim) -> gateway.Refund:
-    if not _may_request(order, claim):
+    if not choose_key(claim):
         raise StripeInternalError("Stripe may still carry out an earlier request for the refund.")
     return gateway.create_refund(
         {
@@ -138,19 +134,6 @@ def _request(order: StripeRefund, claim: Claim) -> gateway.Refund:
         },
         idempotency_key=numbered_key(order.uuid, order.key_number),
     )
-
-
-def _may_request(order: StripeRefund, claim: Claim) -> bool:
-    """Choose the key and renew the claim; return whether the refund may be requested (again).
-
-    The same key as long as Stripe has sent no response to it. Otherwise another one, when Stripe
-    cannot carry out the earlier request any more.
-    """
-    is_known = Q(sent_at=None) | Q(sent_at__gt=DatabaseNow() - KEY_LIFETIME)
-    if not order.stripe_response and claim.renew({}, is_known):
-        return True
-    following = {"key_number": order.key_number + 1, "stripe_response": {}}
-    return claim.renew(following, Q(sent_at=None) | is_late())
 
 
 def _concluded(

@@ -6,7 +6,6 @@ A new coupon may be stored by our own ``save()``, by the ``coupon.created`` webh
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -18,9 +17,9 @@ from django.utils.translation import gettext_lazy as _
 
 from aa_stripe import gateway
 from aa_stripe.exceptions import StripeCouponAlreadyExists, StripeMethodNotAllowed
-from aa_stripe.gateway import Meaning
 from aa_stripe.models.coupon.rules import check
 from aa_stripe.models.coupon.terms import create_params, is_created_by, to_timestamp, update_params
+from aa_stripe.models.keys import create_with_new_key
 from aa_stripe.models.rows import database_of, held, lockable
 
 if TYPE_CHECKING:
@@ -38,13 +37,10 @@ def create(row: StripeCoupon, **options: Any) -> None:
     check(row)
     params, found = create_params(row), None
     try:
-        coupon = gateway.create_coupon(params, idempotency_key=str(row.uuid))
+        coupon = create_with_new_key(
+            row.uuid, lambda key: gateway.create_coupon(params, idempotency_key=key)
+        )
     except gateway.StripeError as error:
-        if _needs_new_key(row, error):
-            _renew_key(row)
-        if isinstance(error, gateway.IdempotencyError) and row.coupon_id:
-            create(row, **options)  # the row has changed since a request with a lost response
-            return
         coupon = found = _created_before(params, error)
     _store(row, coupon, may_exist=found is None, **options)
 
@@ -117,26 +113,6 @@ def _created_before(
         if found is not None and is_created_by(params, found):
             return found
     raise error
-
-
-def _needs_new_key(row: StripeCoupon, error: gateway.StripeError) -> bool:
-    """Return whether a retry needs a new idempotency key and may have one.
-
-    It needs one if Stripe would repeat this response to the same key. It may have one after a
-    refusal, when there is no coupon, and for a coupon with an id, which Stripe cannot create
-    twice. Otherwise only the key prevents a second coupon.
-    """
-    if gateway.meaning_of(error) is Meaning.REFUSED:
-        return True
-    is_kept = isinstance(error, gateway.IdempotencyError) or (error.http_status or 0) >= 500
-    return bool(row.coupon_id) and is_kept
-
-
-def _renew_key(row: StripeCoupon) -> None:
-    row.uuid = uuid.uuid4()
-    if not row._state.adding:
-        rows = type(row)._base_manager.using(database_of(row))
-        rows.filter(pk=row.pk).update(uuid=row.uuid)
 
 
 def _store(row: StripeCoupon, coupon: gateway.Coupon, *, may_exist: bool, **options: Any) -> None:

@@ -82,6 +82,12 @@ class StripeCustomer(SavesOnlyChanges, StripeBasicModel):
         return known.order_by("id").values_list("stripe_customer_id", flat=True)
 
     @classmethod
+    def of_stripe(cls, user_id: Any, stripe_customer_id: str) -> StripeCustomer | None:
+        """Return the user's row of Stripe's customer, the newest of several; ``None`` without."""
+        own = cls._known().filter(user_id=user_id, stripe_customer_id=stripe_customer_id)
+        return own.order_by("id").last()
+
+    @classmethod
     def _known(cls) -> models.QuerySet[StripeCustomer]:
         """Return the customers that exist at Stripe, from the database that is written to."""
         return cls.objects.using(database_of(cls)).exclude(stripe_customer_id="")

@@ -11,7 +11,9 @@ from django.utils.translation import gettext_lazy as _
 
 from aa_stripe import gateway
 from aa_stripe.exceptions import StripeMethodNotAllowed
+from aa_stripe.models.keys import create_with_new_key
 from aa_stripe.models.rows import related
+from aa_stripe.models.search import is_of, searched
 
 if TYPE_CHECKING:
     from aa_stripe.models.customer.model import StripeCustomer
@@ -35,7 +37,11 @@ def create_with_card(customer: StripeCustomer, description: str | None = None) -
         params["invoice_settings"] = {"default_payment_method": source}
     elif source:
         params["source"] = source
-    created = gateway.create_customer(params, idempotency_key=str(customer.uuid))
+    created = create_with_new_key(
+        customer.uuid,
+        lambda key: gateway.create_customer(params, idempotency_key=key),
+        find=lambda: _created_before(customer, source),
+    )
     customer.stripe_customer_id = created.id
     customer.is_created_at_stripe = True
     customer.stripe_response = gateway.to_json(created)
@@ -44,19 +50,47 @@ def create_with_card(customer: StripeCustomer, description: str | None = None) -
 
 def add_default_card(customer: StripeCustomer, js_id: str) -> None:
     """Attach the card to the customer at Stripe and make it the default; the row is not changed."""
-    source = _chargeable(customer, js_id)
+    _make_default(customer.stripe_customer_id, _chargeable(customer, js_id))
+
+
+def _make_default(customer_id: str, source: str) -> None:
     default: gateway.CustomerUpdateParams = {"source": source}
     if source.startswith("pm_"):
-        attached = _attach(customer, source)
+        attached = _attach(customer_id, source)
         default = {"invoice_settings": {"default_payment_method": attached.id}}
-    gateway.update_customer(customer.stripe_customer_id, default)
+    gateway.update_customer(customer_id, default)
+
+
+def _created_before(customer: StripeCustomer, source: str) -> gateway.Customer | None:
+    """Return the customer that an earlier request has created, with ``source`` as its default.
+
+    That request had other parameters, or its response was an error. The payment method names its
+    customer at once; the search finds the customer after a minute. A legacy ``source`` names none,
+    and cannot be sent twice, so that a customer who may have another one is not returned.
+    """
+    if source and not source.startswith("pm_"):
+        return None
+    method = gateway.find_payment_method(source) if source else None
+    if method is not None and method.customer:
+        ids = [str(method.customer)]
+    else:
+        ids = searched(gateway.search_customers, UUID_KEY, customer.uuid) or []
+    for known in map(gateway.find_customer, ids):
+        if known is not None and is_of(known, UUID_KEY, customer.uuid):
+            settings = gateway.to_json(known).get("invoice_settings") or {}
+            if source and settings.get("default_payment_method") != source:
+                _make_default(known.id, source)
+            return known
+    return None
 
 
 def _chargeable(customer: StripeCustomer, js_id: str) -> str:
     """Return the id of a card token's or SetupIntent's PaymentMethod, any other id unchanged."""
     if js_id.startswith("tok_"):
-        key = f"{customer.uuid}-{js_id}"
-        return gateway.create_payment_method(js_id, idempotency_key=key).id
+        return create_with_new_key(
+            f"{customer.uuid}-{js_id}",
+            lambda key: gateway.create_payment_method(js_id, idempotency_key=key),
+        ).id
     if not js_id.startswith("seti_"):
         return js_id
     intent = gateway.retrieve_setup_intent(js_id)
@@ -65,7 +99,7 @@ def _chargeable(customer: StripeCustomer, js_id: str) -> str:
     return str(intent.payment_method)
 
 
-def _attach(customer: StripeCustomer, method_id: str) -> gateway.PaymentMethod:
+def _attach(customer_id: str, method_id: str) -> gateway.PaymentMethod:
     """Attach the PaymentMethod, unless the customer has it already.
 
     A SetupIntent attaches it, and so does an earlier attempt whose response was lost.
@@ -73,9 +107,9 @@ def _attach(customer: StripeCustomer, method_id: str) -> gateway.PaymentMethod:
     Unverified: whether Stripe rejects attaching it to the same customer again.
     """
     try:
-        return gateway.attach_payment_method(method_id, customer.stripe_customer_id)
+        return gateway.attach_payment_method(method_id, customer_id)
     except gateway.InvalidRequestError:
         method = gateway.retrieve_payment_method(method_id)
-        if method.customer != customer.stripe_customer_id:
+        if method.customer != customer_id:
             raise
         return method

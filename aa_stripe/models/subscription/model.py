@@ -15,6 +15,7 @@ from aa_stripe import gateway
 from aa_stripe.exceptions import StripeMethodNotAllowed
 from aa_stripe.models.base import USER_MODEL, StripeBasicModel
 from aa_stripe.models.changes import SavesOnlyChanges
+from aa_stripe.models.claims import SETTLED, Claimable
 from aa_stripe.models.coupon import StripeCoupon
 from aa_stripe.models.customer import StripeCustomer
 from aa_stripe.models.plan import StripeSubscriptionPlan
@@ -41,7 +42,7 @@ class StripeSubscriptionQuerySet(models.QuerySet["StripeSubscription"]):
 ENDED = frozenset({"canceled", "incomplete_expired"})
 
 
-class StripeSubscription(SavesOnlyChanges, StripeBasicModel):
+class StripeSubscription(SavesOnlyChanges, Claimable, StripeBasicModel):
     """A subscription; ``status`` is the last status from Stripe."""
 
     STATUS_TRIAL = "trialing"
@@ -77,8 +78,8 @@ class StripeSubscription(SavesOnlyChanges, StripeBasicModel):
     end_date = models.DateField(blank=True, null=True, db_index=True)
     canceled_at = models.DateTimeField(blank=True, null=True, db_index=True)
     at_period_end = models.BooleanField(default=False)
-    #: How often Stripe has refused to create it. A retry after a refusal needs a new key.
-    refusals = models.PositiveIntegerField(default=0, editable=False)
+    #: The number in the idempotency key; in the column of the number of refusals, which it was.
+    key_number = models.PositiveIntegerField(default=0, editable=False, db_column="refusals")
 
     objects = StripeSubscriptionQuerySet.as_manager()
 
@@ -118,6 +119,10 @@ class StripeSubscription(SavesOnlyChanges, StripeBasicModel):
         does not, its subclass ``StripeNoActiveCustomer`` if the user has no active customer,
         ``StripeInTransaction`` inside a transaction (see ``STRIPE_TRANSACTIONS``), and the SDK's
         errors. If the outcome is unknown, calling again creates no second subscription.
+
+        Raises ``StripeInternalError`` if an earlier request, to which Stripe responded with a 500,
+        may still be carried out, for up to an hour; its subclass ``StripeInProgress`` if another
+        process is still creating the subscription after ten seconds.
         """
         return subscribe(self)
 
@@ -131,6 +136,8 @@ class StripeSubscription(SavesOnlyChanges, StripeBasicModel):
         canceled_at = described.get("canceled_at")
         self.canceled_at = canceled_at and timestamp_to_timezone_aware_date(canceled_at)
         self.stripe_response = described
+        for name, value in SETTLED.items():
+            setattr(self, name, value)
         self.save()
 
     def refresh_from_stripe(self) -> gateway.Subscription:

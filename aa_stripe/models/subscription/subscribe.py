@@ -1,21 +1,39 @@
 """Creating a subscription exactly once, even if the process crashes in between.
 
-The idempotency key is the row's ``uuid`` with the number of refusals by Stripe, because Stripe
-stores a refusal under its key and would repeat it on a retry. Once Stripe may have discarded the
-key, the subscription is searched for by the ``uuid`` in its metadata first.
+One request creates the subscription, which then bills by itself, and Stripe may still carry out a
+request that it responded to with an error. So the row is claimed before the request, and a row
+whose outcome is not known is first looked for at Stripe, by the ``uuid`` in the metadata.
 https://docs.stripe.com/api/subscriptions/create
 """
 
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from aa_stripe import gateway
-from aa_stripe.exceptions import StripeMethodNotAllowed, StripeNoActiveCustomer
+from aa_stripe.exceptions import (
+    StripeInProgress,
+    StripeInternalError,
+    StripeMethodNotAllowed,
+    StripeNoActiveCustomer,
+)
 from aa_stripe.gateway import Meaning
+from aa_stripe.models.claims import (
+    FREE,
+    PATIENCE,
+    STORED,
+    Claim,
+    checked_requests,
+    choose_key,
+    ending,
+    patiently,
+    take,
+)
 from aa_stripe.models.customer import StripeCustomer
-from aa_stripe.models.rows import locked, reject_open_transaction, related, reread, write_if
+from aa_stripe.models.keys import create_with_new_key
+from aa_stripe.models.rows import reject_open_transaction, related, reread
+from aa_stripe.models.search import Finder
 from aa_stripe.settings import stripe_settings
 
 if TYPE_CHECKING:
@@ -33,64 +51,105 @@ def subscribe(row: StripeSubscription) -> gateway.Subscription:
     reject_open_transaction(row)
     if row._state.adding or row.changed_fields():
         row.save()
+    claim = _claim(row)
     try:
-        with locked(row):
-            _reject_created(row)
-            row.customer = _customer(row)
-            subscription = _find_or_create(row, row.customer)
-            row.set_stripe_data(subscription)
-    except gateway.StripeError as error:
-        if gateway.meaning_of(error) in {Meaning.DECLINED, Meaning.REFUSED}:
-            write_if(row, {"refusals": row.refusals}, {"refusals": row.refusals + 1})
-            reread(row)
+        with checked_requests(claim):
+            subscription = _lost(row) or _create(row, claim)
+    except BaseException:
+        with ending(claim):
+            claim.give_back()  # has no effect on a claim that has ended
         raise
+    row.customer = StripeCustomer.of_stripe(row.user_id, str(subscription.customer)) or row.customer
+    row.set_stripe_data(subscription)
     return subscription
 
 
-def _reject_created(row: StripeSubscription) -> None:
-    if row.is_created_at_stripe:
-        raise StripeMethodNotAllowed
-    if not related(row, "plan").stripe_plan_id:
-        raise StripeMethodNotAllowed("The plan is not created at Stripe.")
+def _claim(row: StripeSubscription) -> Claim:
+    """Claim the row and read it; wait for another process that holds the claim."""
+    for _ in patiently(PATIENCE):
+        claim = take(row, is_created_at_stripe=False)
+        reread(row)
+        if claim is not None:
+            return claim
+        if row.is_created_at_stripe:
+            raise StripeMethodNotAllowed
+    raise StripeInProgress
 
 
-def _customer(row: StripeSubscription) -> StripeCustomer:
-    customer = StripeCustomer.latest_active(row.user_id)
-    if customer is None:
-        raise StripeNoActiveCustomer
-    return customer
+# What an earlier call has created
 
 
-def _find_or_create(row: StripeSubscription, customer: StripeCustomer) -> gateway.Subscription:
-    if row.key_may_be_forgotten():
-        found = _search(row)
-        if found is not None:
-            return found
-    try:
-        return gateway.create_subscription(_params(row, customer), idempotency_key=_key(row))
-    except gateway.IdempotencyError:
-        # An earlier attempt sent other parameters with this key, and may have succeeded.
-        found = _search(row)
-        if found is None:
-            raise
-        return found
+def _lost(row: StripeSubscription) -> gateway.Subscription | None:
+    """Return the subscription of an earlier call whose response was lost.
 
-
-def _key(row: StripeSubscription) -> str:
-    return f"{row.uuid}-{row.refusals}"
+    An old row may be unsettled and not say so: by a process of an earlier version of this app, or
+    by a rollback.
+    """
+    return _search(row) if row.is_unsettled or row.key_may_be_forgotten() else None
 
 
 def _search(row: StripeSubscription) -> gateway.Subscription | None:
     """Return the subscription with the row's ``uuid`` in its metadata, whatever its status."""
-    for customer_id in StripeCustomer.stripe_ids_of(row.user_id):
-        for subscription in gateway.subscriptions(customer_id):
-            if gateway.metadata_of(subscription).get(UUID_KEY) == str(row.uuid):
-                return subscription
-    return None
+    finder = Finder(
+        UUID_KEY,
+        listed=gateway.subscriptions,
+        searched=gateway.search_subscriptions,
+        retrieve=gateway.retrieve_subscription,
+    )
+    found = finder.find(row.uuid, StripeCustomer.stripe_ids_of(row.user_id))
+    return found[0] if found else None
 
 
-def _params(row: StripeSubscription, customer: StripeCustomer) -> gateway.SubscriptionCreateParams:
+# A new one
+
+
+def _create(row: StripeSubscription, claim: Claim) -> gateway.Subscription:
+    params = _params(row)
+    may_arrive = row.is_unsettled and claim.may_arrive()
+    if not choose_key(claim, is_created_at_stripe=False):
+        raise StripeInternalError(
+            "Stripe may still carry out an earlier request for the subscription."
+        )
+    try:
+        # As earlier versions of this app, which may still run, have written it.
+        key = f"{row.uuid}-{row.key_number}"
+        return gateway.create_subscription(params, idempotency_key=key)
+    except gateway.StripeError as error:
+        found = _search(row) if isinstance(error, gateway.IdempotencyError) else None
+        if found is not None:  # an earlier attempt sent other parameters with this key
+            return found
+        with ending(claim):
+            _record_error(row, claim, error, may_arrive)
+        raise
+
+
+def _record_error(
+    row: StripeSubscription, claim: Claim, error: gateway.StripeError, may_arrive: bool
+) -> None:
+    """End the claim, settled if nothing was created and no request can be on its way.
+
+    Then the next call may use another key at once. A refusal says nothing about an earlier request
+    that may still arrive, unless Stripe has stored it under the key of both.
+    """
+    meaning = gateway.meaning_of(error)
+    is_final = meaning is Meaning.DECLINED or gateway.is_replayed(error) or not may_arrive
+    is_refusal = meaning is not Meaning.UNKNOWN and not isinstance(error, gateway.IdempotencyError)
+    if is_refusal and is_final:
+        claim.conclude({"key_number": row.key_number + 1})
+        return
+    received: dict[str, Any] = {}
+    if error.http_status in STORED:
+        received["stripe_response"] = gateway.error_body(error) or {"status": error.http_status}
+    claim.write({**FREE, **received})
+
+
+def _params(row: StripeSubscription) -> gateway.SubscriptionCreateParams:
     plan, coupon = related(row, "plan"), related(row, "coupon")
+    if not plan.stripe_plan_id:
+        raise StripeMethodNotAllowed("The plan is not created at Stripe.")
+    customer = StripeCustomer.latest_active(row.user_id)
+    if customer is None:
+        raise StripeNoActiveCustomer
     params: gateway.SubscriptionCreateParams = {
         "customer": customer.stripe_customer_id,
         "items": [{"price": plan.stripe_plan_id}],
@@ -116,12 +175,12 @@ def _tax_rate(percent: Decimal) -> gateway.TaxRate:
     for rate in gateway.tax_rates():
         if gateway.metadata_of(rate).get(TAX_KEY) == wanted:
             return rate
-    return gateway.create_tax_rate(
-        {
-            "display_name": "Tax",
-            "percentage": float(wanted),
-            "inclusive": False,
-            "metadata": {TAX_KEY: wanted},
-        },
-        idempotency_key=f"{TAX_KEY}-{wanted}",
+    params: gateway.TaxRateCreateParams = {
+        "display_name": "Tax",
+        "percentage": float(wanted),
+        "inclusive": False,
+        "metadata": {TAX_KEY: wanted},
+    }
+    return create_with_new_key(
+        f"{TAX_KEY}-{wanted}", lambda key: gateway.create_tax_rate(params, idempotency_key=key)
     )

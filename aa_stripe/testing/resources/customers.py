@@ -6,6 +6,7 @@ import copy
 from typing import Any
 
 from aa_stripe.testing.account import JSON, Account
+from aa_stripe.testing.base import searching
 from aa_stripe.testing.base.ids import random_text
 from aa_stripe.testing.base.metadata import merge
 from aa_stripe.testing.base.paging import page
@@ -91,6 +92,11 @@ def delete(account: Account, params: dict[str, Any], id: str) -> JSON:
         if method["customer"] == id:
             payment_methods.detach(account, method)
     return account.replace("customer", {"id": id, "object": "customer", "deleted": True})
+
+
+def search(account: Account, params: dict[str, Any]) -> JSON:
+    """Find customers by one value of their metadata; deleted ones have none."""
+    return searching.search("/v1/customers", account.all("customer"), params, now=account.now)
 
 
 def list_all(account: Account, params: dict[str, Any]) -> JSON:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 from aa_stripe.testing.account import JSON, Account
+from aa_stripe.testing.base import searching
 from aa_stripe.testing.base.currencies import check_amount, check_currency, written
 from aa_stripe.testing.base.descriptors import check_descriptors
 from aa_stripe.testing.base.metadata import merge
@@ -14,11 +14,6 @@ from aa_stripe.testing.base.refusals import Refusal, bad_parameter, invalid, no_
 from aa_stripe.testing.payments import cancellation, charges, confirmation, intents
 from aa_stripe.testing.payments.intents import unexpected_state
 from aa_stripe.testing.payments.payment_attempt import attempt, finish
-
-#: How long it takes until the search finds a new object. Stripe says: less than a minute.
-SECONDS_TO_INDEX = 60
-
-_QUERY = re.compile(r"metadata\[(['\"])(?P<key>[^'\"\]]+)\1\]:(['\"])(?P<value>[^'\"]*)\3")
 
 COPIED = (
     "capture_method",
@@ -77,28 +72,9 @@ def list_all(account: Account, params: dict[str, Any]) -> JSON:
 
 
 def search(account: Account, params: dict[str, Any]) -> JSON:
-    """Find PaymentIntents by one value of their metadata; new ones after a minute.
-
-    https://docs.stripe.com/search#data-freshness
-    """
-    wanted = _QUERY.fullmatch(params["query"])
-    if wanted is None:
-        raise invalid(
-            "FakeStripe only searches for one value in the metadata: metadata['key']:'value'.",
-            param="query",
-        )
-    key, value = wanted["key"], wanted["value"]
-    found = [
-        intent
-        for intent in account.all("payment_intent")
-        if intent["metadata"].get(key) == value
-        and intent["created"] <= account.now - SECONDS_TO_INDEX
-    ]
-    cursor = {"starting_after": params.pop("page")} if "page" in params else {}
-    shown = page("/v1/payment_intents", found, {**params, **cursor})
-    next_page = shown["data"][-1]["id"] if shown["has_more"] else None
-    url = "/v1/payment_intents/search"
-    return {**shown, "object": "search_result", "url": url, "next_page": next_page}
+    """Find PaymentIntents by one value of their metadata; new ones after a minute."""
+    found = account.all("payment_intent")
+    return searching.search("/v1/payment_intents", found, params, now=account.now)
 
 
 def update(account: Account, params: dict[str, Any], id: str) -> JSON:

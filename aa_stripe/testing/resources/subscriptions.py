@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from aa_stripe.testing.account import JSON, Account
+from aa_stripe.testing.base import searching
 from aa_stripe.testing.base.paging import is_within, page
 from aa_stripe.testing.base.refusals import bad_parameter, invalid, no_such, reject_unsupported
 from aa_stripe.testing.billing import (
@@ -82,6 +83,13 @@ def delete_discount(account: Account, params: dict[str, Any], id: str) -> JSON:
     discounts.end_others(account, subscription["discounts"], [])
     subscription_status.change(account, subscription, discounts=[])
     return {**ended, "deleted": True}
+
+
+def search(account: Account, params: dict[str, Any]) -> JSON:
+    """Find subscriptions by one value of their metadata, ended ones included."""
+    return searching.search(
+        "/v1/subscriptions", account.all("subscription"), params, now=account.now
+    )
 
 
 def list_all(account: Account, params: dict[str, Any]) -> JSON:
