@@ -1,0 +1,75 @@
+"""The results: figures with their targets, as the text of ``bench/RESULTS.md``."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timezone
+
+import django
+import psycopg
+import stripe
+from django.db import connection
+
+import aa_stripe
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A measured value, and the bound that it should keep, if there is one."""
+
+    name: str
+    value: float
+    unit: str
+    at_least: float | None = None
+    at_most: float | None = None
+
+    def row(self) -> tuple[str, str, str, str]:
+        return self.name, f"{self.value:.2f} {self.unit}", self.target(), self.verdict()
+
+    def target(self) -> str:
+        if self.at_least is None:
+            return f"at most {self.at_most:g}" if self.at_most is not None else ""
+        return f"{'at least ' if self.at_most is None else ''}{self.at_least:g}"
+
+    def verdict(self) -> str:
+        if not self.target():
+            return ""
+        is_low = self.at_least is not None and self.value < self.at_least
+        is_high = self.at_most is not None and self.value > self.at_most
+        return "missed" if is_low or is_high else "met"
+
+
+def versions() -> list[tuple[str, str]]:
+    """Return what the figures depend on, apart from the code."""
+    load = ", ".join(f"{each:.2f}" for each in os.getloadavg())
+    return [
+        ("Date", datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC")),
+        ("Cores", str(os.cpu_count())),
+        ("Load before the run (1, 5 and 15 minutes)", load),
+        ("aa_stripe", aa_stripe.__version__),
+        ("Python", platform.python_version()),
+        ("Django", django.__version__),
+        ("stripe", stripe.VERSION),
+        ("PostgreSQL", server_version()),
+        ("psycopg", psycopg.__version__),
+    ]
+
+
+def server_version() -> str:
+    with connection.cursor() as cursor:
+        cursor.execute("SHOW server_version")
+        return str(cursor.fetchone()[0])
+
+
+def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
+    """Yield the lines of a table, with an empty line before it."""
+    yield ""
+    for cells in (heads, ["---"] * len(heads), *rows):
+        yield f"| {' | '.join(cells)} |"
+
+
+def table_of_figures(figures: Iterable[Figure]) -> Iterator[str]:
+    return table(["what", "measured", "target", ""], [figure.row() for figure in figures])
