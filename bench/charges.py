@@ -134,13 +134,6 @@ def speed(found: dict[str, Measurement]) -> list[Figure]:
         Figure("16 workers / 1 worker", rate["16 workers"] / rate["1 worker"], "times", at_least=9),
         Figure("shared rate", shared.rows_per_second, "rows/s", at_least=45),
         Figure("shared rate: requests", shared.requests, "a row", at_most=2.1),
-        Figure(
-            "shared rate: reported",
-            shared.reported,
-            "rows",
-            at_least=rows,
-            at_most=rows,
-        ),
         Figure("2 processes / 1", rate["2 processes"] / rate["1 worker"], "times", at_least=1.8),
         Figure("4 processes / 1", rate["4 processes"] / rate["1 worker"], "times", at_least=3.4),
         Figure("16 workers / pool of 16", rate["16 workers"] / rate["pool of 16"], "times"),

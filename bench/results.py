@@ -18,7 +18,7 @@ import aa_stripe
 
 @dataclass(frozen=True)
 class Figure:
-    """A measured value, and the bound that it should keep, if there is one."""
+    """A measured value, and its target if there is one."""
 
     name: str
     value: float
@@ -30,16 +30,16 @@ class Figure:
         return self.name, f"{self.value:.2f} {self.unit}", self.target(), self.verdict()
 
     def target(self) -> str:
-        if self.at_least is None:
-            return f"at most {self.at_most:g}" if self.at_most is not None else ""
-        return f"{'at least ' if self.at_most is None else ''}{self.at_least:g}"
+        if self.at_least is not None:
+            return f"at least {self.at_least:g}"
+        return f"at most {self.at_most:g}" if self.at_most is not None else ""
 
     def verdict(self) -> str:
-        if not self.target():
-            return ""
-        is_low = self.at_least is not None and self.value < self.at_least
-        is_high = self.at_most is not None and self.value > self.at_most
-        return "missed" if is_low or is_high else "met"
+        if self.at_least is not None:
+            return "met" if self.value >= self.at_least else "missed"
+        if self.at_most is not None:
+            return "met" if self.value <= self.at_most else "missed"
+        return ""
 
 
 def versions() -> list[tuple[str, str]]:
