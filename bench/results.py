@@ -65,10 +65,13 @@ def server_version() -> str:
 
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
-    """Yield the lines of a table, with an empty line before it."""
+    """Yield the lines of a table, aligned, with an empty line before it."""
+    lines = [heads, *rows]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    lines.insert(1, ["-" * width for width in widths])
     yield ""
-    for cells in (heads, ["---"] * len(heads), *rows):
-        yield f"| {' | '.join(cells)} |"
+    for cells in lines:
+        yield f"| {' | '.join(map(str.ljust, cells, widths))} |"
 
 
 def table_of_figures(figures: Iterable[Figure]) -> Iterator[str]:
