@@ -18,7 +18,7 @@ help:
 	@echo "make tox-oldest   the suite with the oldest versions (\"tox\" runs every combination)"
 	@echo "make lint         style, types, layers, migrations"
 	@echo "make format       put the code into the style that lint asks for"
-	@echo "make bench        what aa_stripe costs next to the bare SDK"
+	@echo "make bench        speed and cost next to the bare SDK, in ten minutes (BENCH=--quick: in one)"
 	@echo "make docs         the documentation, into docs/_build"
 	@echo "make clean        remove .venv and everything built"
 
@@ -48,8 +48,8 @@ format: $(VENV)/.ready-lint
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(VENV)/.ready
-	$(BIN)/python -m bench.run
+bench: $(VENV)/.ready-test-tasks
+	$(BIN)/python -m bench.run $(BENCH)
 
 docs: $(VENV)/.ready-docs
 	@command -v dot >/dev/null || { echo "The diagrams need Graphviz. On Debian and Ubuntu: apt-get install graphviz"; exit 1; }

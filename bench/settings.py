@@ -1,11 +1,12 @@
-"""Settings of the benchmark: what aa_stripe needs, on a SQLite file of this run."""
+"""Settings of the benchmark: what aa_stripe needs, on PostgreSQL.
+
+The server is found as the tests find it (``TEST_POSTGRES_HOST`` and the like). The benchmark makes
+a database of its own on it, and names it in ``BENCH_DATABASE`` for the processes that it starts.
+"""
 
 from __future__ import annotations
 
-import atexit
-import shutil
-import tempfile
-from pathlib import Path
+import os
 
 SECRET_KEY = "only for the benchmark"
 USE_TZ = True
@@ -17,16 +18,20 @@ INSTALLED_APPS = [
     "aa_stripe",
 ]
 
-# A file, not memory, so that the cost of the commits is measured.
-directory = tempfile.mkdtemp(prefix="aa-stripe-bench-")
-atexit.register(shutil.rmtree, directory, ignore_errors=True)
 DATABASES = {
     "default": {
-        "ENGINE": "django.db.backends.sqlite3",
-        "NAME": Path(directory) / "bench.sqlite3",
+        "ENGINE": "django.db.backends.postgresql",
+        "HOST": os.environ.get("TEST_POSTGRES_HOST", "127.0.0.1"),
+        "PORT": os.environ.get("TEST_POSTGRES_PORT", "5432"),
+        "USER": os.environ.get("TEST_POSTGRES_USER", "postgres"),
+        "PASSWORD": os.environ.get("TEST_POSTGRES_PASSWORD", ""),
+        "NAME": os.environ.get("BENCH_DATABASE", "postgres"),
+        "TEST": {"NAME": f"aa_stripe_bench_{os.getpid()}"},
     }
 }
 
 STRIPE_API_KEY = "sk_test_fake"
 STRIPE_WEBHOOK_ENDPOINT_SECRET = "whsec_bench"
-STRIPE_MAX_NETWORK_RETRIES = 0
+STRIPE_API_BASE = os.environ.get("BENCH_STRIPE_URL", "")
+if "BENCH_RATE_LIMIT_URL" in os.environ:
+    STRIPE_RATE_LIMIT_URL = os.environ["BENCH_RATE_LIMIT_URL"]
