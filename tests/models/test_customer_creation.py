@@ -136,6 +136,17 @@ def test_another_token_can_be_used_after_a_decline(new, fake):
     assert is_one(fake, row)
 
 
+def test_the_customer_who_has_the_card_already_is_not_adopted(new, fake, card):
+    stripe.Customer.create(payment_method=card)
+    row = new(card)
+    fake.advance(60)
+
+    for _ in range(2):
+        fail(row, stripe.InvalidRequestError)
+
+    assert row.stripe_customer_id == ""
+
+
 def test_any_number_of_refusals_blocks_nothing(new, fake, card):
     row = new("pm_unknown")
     for _ in range(MOST_NUMBERED + 2):

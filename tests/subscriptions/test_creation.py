@@ -282,9 +282,13 @@ def test_another_customer_pays_at_once_if_the_first_is_gone_at_stripe(subscripti
     assert stored().customer == newer
 
 
-def test_another_card_pays_at_once_after_a_decline(db, fake, settings):
+@pytest.mark.parametrize("is_lost_first", [False, True])
+def test_another_card_pays_at_once_after_a_decline(db, fake, settings, is_lost_first):
     settings.STRIPE_SUBSCRIPTION_PAYMENT_BEHAVIOR = "error_if_incomplete"
     subscription = make_subscription(card="tok_chargeCustomerFail")
+    if is_lost_first:  # a decline under the same key is final for the lost request as well
+        fake.fail_next(CREATE, Fault.REQUEST_LOST)
+        fail(stripe.APIConnectionError)
     fail(stripe.CardError)
     subscription.user.stripe_customers.get().add_new_source("tok_visa")
     forget_requests(fake)
