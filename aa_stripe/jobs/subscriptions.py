@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from typing import cast
 
+from django.db.models import F
+
+from aa_stripe import gateway
 from aa_stripe.jobs.pace import at_rate
 from aa_stripe.jobs.report import SETTLED_MEANWHILE, Outcome, Report
 from aa_stripe.jobs.run import Run, Watcher
 from aa_stripe.models import ENDED, StripeSubscription, StripeSubscriptionQuerySet
-from aa_stripe.models.rows import in_order, stored
+from aa_stripe.models.claims import DatabaseNow, after, is_due
+from aa_stripe.models.rows import in_order, stored, write_if
 
 # Actions in the report.
 CANCELED = "canceled"
@@ -27,7 +31,8 @@ def end_due_subscriptions(
     """Cancel every active subscription whose end date is reached, in the order of their ids.
 
     With ``at_period_end`` a subscription ends with its paid period, otherwise it ends now. A row
-    that fails does not stop the others, unless Stripe rejects the API key several times in a row.
+    that fails does not stop the others, unless Stripe rejects the API key several times in a row;
+    it waits before a job tries it again, from one minute up to six hours.
     ``limit`` is the maximum number of subscriptions to try. ``rate`` is the maximum number of
     requests to Stripe per second; ``None`` means ``STRIPE_REQUESTS_PER_SECOND``.
 
@@ -57,14 +62,26 @@ def preview_due_subscriptions(
 
 
 def _due() -> StripeSubscriptionQuerySet:
-    return cast("StripeSubscriptionQuerySet", stored(StripeSubscription)).due_for_cancel()
+    rows = cast("StripeSubscriptionQuerySet", stored(StripeSubscription))
+    return rows.due_for_cancel().filter(is_due(DatabaseNow()))
 
 
 def _end(key: int, *, at_period_end: bool) -> Outcome:
     subscription = _due().filter(pk=key).first()
     if subscription is None:
         return Outcome(skipped=SETTLED_MEANWHILE)
-    had_ended = subscription.cancel(at_period_end=at_period_end).status in ENDED
+    try:
+        had_ended = subscription.cancel(at_period_end=at_period_end).status in ENDED
+    except Exception as error:
+        if not gateway.is_about_our_key(error):
+            _postpone(subscription)
+        raise
     if not at_period_end:
         return Outcome(done=CANCELED)
     return Outcome(done=ENDED_ALREADY if had_ended else ENDING)
+
+
+def _postpone(subscription: StripeSubscription) -> None:
+    """Let the rows behind this one be reached, also if a limit ends each run."""
+    later = {"attempts": F("attempts") + 1, "retry_at": after(subscription.attempts)}
+    write_if(subscription, {}, later)

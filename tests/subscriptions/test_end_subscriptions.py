@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from datetime import timedelta
 
 import pytest
 from django.core.management import call_command
@@ -11,6 +12,7 @@ from django.utils import timezone
 from aa_stripe.models import StripeSubscription
 from aa_stripe.testing import Fault
 from tests.support.builders import make_subscription
+from tests.support.clock import let_pass
 
 pytestmark = pytest.mark.django_db
 
@@ -77,6 +79,37 @@ def test_a_failed_subscription_does_not_stop_the_others(due, fake):
     assert "Exception happened" in out
     assert f"Subscription id: {due[0].pk}" in out
     assert StripeSubscription.objects.get(at_period_end=True) == due[1]
+
+
+def test_a_subscription_that_fails_waits_so_that_a_limit_reaches_the_others(due, fake):
+    for expected in (due[0], due[1]):
+        fake.fail_next(RETRIEVE, Fault.ERROR_500_BEFORE)
+
+        out, _ = run("--limit", "1")
+
+        assert f"Subscription id: {expected.pk}" in out
+
+
+def test_a_subscription_that_failed_is_tried_again_later(due, fake):
+    fake.fail_next(RETRIEVE, Fault.ERROR_500_BEFORE)
+    run()
+    let_pass(fake, timedelta(minutes=2))
+
+    out, status = run()
+
+    assert status == 0
+    assert "set to end with the period: 1" in out
+    row = StripeSubscription.objects.get(pk=due[0].pk)
+    assert (row.attempts, row.retry_at) == (0, None)
+
+
+def test_a_rejected_api_key_delays_no_subscription(due, settings):
+    settings.STRIPE_API_KEY = "invalid"
+
+    _, status = run()
+
+    assert status == 1
+    assert not StripeSubscription.objects.exclude(retry_at=None).exists()
 
 
 def test_a_dry_run_changes_nothing(due, fake):
