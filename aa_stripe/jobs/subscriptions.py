@@ -82,6 +82,6 @@ def _end(key: int, *, at_period_end: bool) -> Outcome:
 
 
 def _postpone(subscription: StripeSubscription) -> None:
-    """Let the rows behind this one be reached, also if a limit ends each run."""
+    """Delay the row, so that those behind it are reached even if a limit ends each run."""
     later = {"attempts": F("attempts") + 1, "retry_at": after(subscription.attempts)}
     write_if(subscription, {}, later)
