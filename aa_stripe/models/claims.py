@@ -130,6 +130,11 @@ def after(attempts: int, *, slow: bool = False) -> Combinable:
     return DatabaseNow() + delay(attempts, slow=slow)
 
 
+def is_stored(error: gateway.StripeError) -> bool:
+    """Return whether Stripe repeats the error as long as the idempotency key is the same."""
+    return error.http_status in STORED or gateway.is_replayed(error)
+
+
 def numbered_key(name: object, number: int) -> str:
     """Return an idempotency key; the first is that of earlier versions of this app."""
     return f"{name}-{number}" if number else str(name)

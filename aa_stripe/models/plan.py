@@ -14,7 +14,7 @@ from aa_stripe.models.keys import create_with_new_key
 from aa_stripe.money import whole_units
 
 #: What the customer pays, and when. It cannot be changed at Stripe.
-TERMS = ("amount", "currency", "interval", "interval_count")
+TERMS = ("amount", "currency", "interval", "interval_count", "trial_period_days")
 
 
 class StripeSubscriptionPlan(StripeBasicModel):
@@ -58,8 +58,8 @@ class StripeSubscriptionPlan(StripeBasicModel):
         after a lost response, however late, returns the same plan.
 
         Raises ``StripeMethodNotAllowed`` if the plan exists already, and the SDK's errors: Stripe's
-        "Plan already exists" if a call whose response was lost has created it, and its price or
-        interval was changed in the row since.
+        "Plan already exists" if a call whose response was lost has created it, and its price,
+        interval or trial was changed in the row since.
         """
         if self.is_created_at_stripe:
             raise StripeMethodNotAllowed
@@ -110,4 +110,4 @@ class StripeSubscriptionPlan(StripeBasicModel):
 def _has_terms(plan: gateway.Plan, params: gateway.PlanCreateParams) -> bool:
     """Return whether Stripe's plan has the terms that ``params`` would create."""
     known, wanted = gateway.to_json(plan), dict(params)
-    return all(known[name] == wanted[name] for name in TERMS)
+    return all((known.get(name) or 0) == (wanted.get(name) or 0) for name in TERMS)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 import stripe
 
@@ -9,6 +11,7 @@ from aa_stripe.models import StripeCustomer
 from aa_stripe.models.keys import MOST_NUMBERED, create_with_new_key
 from aa_stripe.testing import FakeStripe, Fault
 from tests.support.builders import make_user
+from tests.support.clock import let_pass
 from tests.support.requests import calls, keys_of
 
 CREATE = "POST /v1/customers"
@@ -195,6 +198,19 @@ def test_the_number_of_keys_that_are_tried_is_limited(new, fake):
 
     assert tried[:2] == [str(row.uuid), f"{row.uuid}-1"]
     assert len(tried) == len(set(tried)) == MOST_NUMBERED + 1
+
+
+def test_a_card_posted_again_after_the_life_of_the_key_is_saved(fake, card):
+    fake.fail_next(CREATE, Fault.ANSWER_LOST)
+    user = make_user()
+    with pytest.raises(stripe.APIConnectionError):
+        StripeCustomer.get_or_create_at_stripe(user, {"id": card})
+    let_pass(fake, timedelta(hours=25))
+
+    row = StripeCustomer.get_or_create_at_stripe(user, {"id": card})
+
+    assert is_one(fake, row)
+    assert row.default_source == card
 
 
 # Other parameters

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import pytest
 import stripe
-from django.db import connection, transaction
+from django.db import OperationalError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 
 from aa_stripe.exceptions import (
@@ -15,9 +15,18 @@ from aa_stripe.exceptions import (
     StripeInternalError,
     StripeMethodNotAllowed,
 )
-from aa_stripe.models import StripeCustomer, StripeSubscription, StripeSubscriptionPlan
+from aa_stripe.models import (
+    StripeCoupon,
+    StripeCustomer,
+    StripeSubscription,
+    StripeSubscriptionPlan,
+    StripeWebhook,
+)
+from aa_stripe.models.claims import Claim
 from aa_stripe.models.subscription import subscribe
-from aa_stripe.testing import Fault
+from aa_stripe.testing import Fault, event
+from aa_stripe.testing.http import faults
+from aa_stripe.testing.http.response import Response
 from tests.support.builders import make_customer, make_subscription, make_user
 from tests.support.claims import hold, let_holder_die
 from tests.support.clock import let_pass
@@ -241,6 +250,19 @@ def test_within_an_hour_after_a_500_nothing_is_sent_that_could_bill_twice(subscr
     assert stored().claim == ""
 
 
+def test_any_error_that_stripe_repeats_blocks_for_an_hour_only(subscription, fake, monkeypatch):
+    monkeypatch.setattr(faults, "error_500", lambda: Response.of(503, {"error": {}}))
+    fake.fail_next(CREATE, Fault.ERROR_500_BEFORE)
+    fail()
+    let_pass(fake, HOUR)
+    fail()  # Stripe repeats the error: only now it is known to be stored
+    let_pass(fake, HOUR)
+
+    create()
+
+    assert is_one(fake)
+
+
 def test_a_second_500_is_waited_for_as_well(subscription, fake):
     for _ in range(2):
         fake.fail_next(CREATE, Fault.ERROR_500_BEFORE)
@@ -453,6 +475,21 @@ def test_an_interrupted_call_gives_the_row_back_unsettled(subscription, fake):
     assert is_one(fake)
 
 
+def test_a_row_whose_response_could_not_be_written_is_free_at_once(
+    subscription, fake, impatient, monkeypatch
+):
+    def fails(claim, values):
+        raise OperationalError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Claim, "conclude", fails)
+        fail(OperationalError)
+
+    create()
+
+    assert is_one(fake)
+
+
 def test_a_row_without_a_customer_is_given_back_settled(plan, fake):
     StripeSubscription.objects.create(user=make_user(), plan=plan)
 
@@ -473,6 +510,75 @@ def test_a_rolled_back_creation_is_found(subscription, fake, settings, hours):
     create()
 
     assert is_one(fake)
+
+
+def test_a_creation_after_a_refusal_is_found_though_both_were_rolled_back(
+    subscription, fake, settings
+):
+    settings.STRIPE_TRANSACTIONS = "allow"
+    with transaction.atomic():
+        refuse_next(fake, CREATE)
+        fail(stripe.InvalidRequestError)
+        create()
+        transaction.set_rollback(True)
+
+    create()
+
+    assert is_one(fake)
+
+
+# Webhooks
+
+
+def apply(type, about):
+    received = event(type, about)
+    StripeWebhook.objects.create(id=received["id"], raw_data=received)
+
+
+def test_what_a_webhook_writes_before_the_response_is_not_overwritten(subscription, fake):
+    def cancel():
+        [known] = fake.account.all("subscription")
+        stripe.Subscription.cancel(known["id"])
+        apply("customer.subscription.deleted", known)
+
+    when_done(fake, CREATE, cancel)
+
+    row = create()
+
+    assert row.status == stored().status == "canceled"
+    assert is_one(fake)
+
+
+def test_a_row_that_a_webhook_completes_before_the_request_is_created(subscription, fake):
+    fake.fail_next(CREATE, Fault.REQUEST_LOST)
+    fail()
+    [late] = requests_to(fake, CREATE)
+
+    def arrive():
+        arrive_late(fake, late)
+        apply("customer.subscription.created", fake.account.all("subscription")[0])
+
+    when_done(fake, SEARCH, arrive)
+
+    fail(StripeMethodNotAllowed)
+
+    assert is_one(fake)
+
+
+# Coupons
+
+
+def test_a_deleted_coupon_does_not_give_the_discount_of_another_with_its_id(fake):
+    coupon = StripeCoupon(coupon_id="SALE", duration="once", percent_off=10)
+    coupon.save()
+    make_subscription(coupon=coupon)
+    coupon.delete()
+    fake.advance(5)
+    StripeCoupon(coupon_id="SALE", duration="forever", percent_off=90).save()
+
+    fail(StripeMethodNotAllowed)
+
+    assert fake.account.all("subscription") == []
 
 
 # Tax rates

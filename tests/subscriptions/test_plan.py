@@ -148,7 +148,13 @@ def test_an_edit_of_other_values_after_a_lost_response_keeps_the_plan(plan, fake
 @pytest.mark.parametrize("hours", [0, 25])
 @pytest.mark.parametrize(
     "edit",
-    [{"amount": 6000}, {"currency": "eur"}, {"interval": "year"}, {"interval_count": 1}],
+    [
+        {"amount": 6000},
+        {"currency": "eur"},
+        {"interval": "year"},
+        {"interval_count": 1},
+        {"trial_period_days": 30},
+    ],
 )
 def test_a_plan_with_another_price_is_not_taken_for_the_edited_row(plan, fake, edit, hours):
     fake.fail_next(CREATE, Fault.ANSWER_LOST)

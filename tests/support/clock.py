@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from django.db.models import F
 
-from aa_stripe.models import StripeCharge, StripeRefund, StripeSubscription
+from aa_stripe.models import StripeCharge, StripeCustomer, StripeRefund, StripeSubscription
 from aa_stripe.models.claims import Claimable
 
 TIMES_OF_CLAIMS = ("claimed_until", "retry_at", "sent_at")
 
-WITH_KEYS = (StripeCharge, StripeRefund, StripeSubscription)
+WITH_KEYS = (StripeCharge, StripeCustomer, StripeRefund, StripeSubscription)
 
 
 def let_pass(fake, pause):

@@ -16,7 +16,7 @@ from aa_stripe.exceptions import (
     StripeUnknownCustomer,
     StripeWrongAccount,
 )
-from aa_stripe.models.claims import STORED, Claim
+from aa_stripe.models.claims import Claim, is_stored
 from aa_stripe.models.customer import StripeCustomer
 from aa_stripe.models.rows import related, reread
 
@@ -142,7 +142,7 @@ class Attempt:
         try:
             yield
         except gateway.StripeError as error:
-            self.is_key_used = error.http_status in STORED
+            self.is_key_used = is_stored(error)
             raise
 
     def use_up_key(self) -> None:

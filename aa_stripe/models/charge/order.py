@@ -25,11 +25,11 @@ from aa_stripe.models.charge.refunds import (
     usable_responses,
 )
 from aa_stripe.models.claims import (
-    STORED,
     Claim,
     checked_requests,
     choose_key,
     ending,
+    is_stored,
     numbered_key,
     patiently,
     take,
@@ -162,7 +162,7 @@ def _concluded(
         claim.give_back()
         return error
     received: dict[str, Any] = {}
-    if error.http_status in STORED:
+    if is_stored(error):
         received["stripe_response"] = gateway.error_body(error) or {"status": error.http_status}
     _postpone(claim, received)
     return StripeInternalError()

@@ -37,7 +37,8 @@ def create_with_card(customer: StripeCustomer, description: str | None = None) -
         params["invoice_settings"] = {"default_payment_method": source}
     elif source:
         params["source"] = source
-    created = create_with_new_key(
+    known = _created_before(customer, source) if customer.key_may_be_forgotten() else None
+    created = known or create_with_new_key(
         customer.uuid,
         lambda key: gateway.create_customer(params, idempotency_key=key),
         find=lambda: _created_before(customer, source),

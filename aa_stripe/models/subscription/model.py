@@ -20,8 +20,8 @@ from aa_stripe.models.coupon import StripeCoupon
 from aa_stripe.models.customer import StripeCustomer
 from aa_stripe.models.plan import StripeSubscriptionPlan
 from aa_stripe.models.rows import stored
-from aa_stripe.models.subscription.subscribe import UUID_KEY, subscribe
-from aa_stripe.utils import timestamp_to_timezone_aware_date, uuid_in
+from aa_stripe.models.subscription.subscribe import UUID_KEY, fields_of, subscribe
+from aa_stripe.utils import uuid_in
 
 
 class StripeSubscriptionQuerySet(models.QuerySet["StripeSubscription"]):
@@ -128,15 +128,7 @@ class StripeSubscription(SavesOnlyChanges, Claimable, StripeBasicModel):
 
     def set_stripe_data(self, subscription: gateway.Subscription) -> None:
         """Copy the fields of Stripe's ``subscription`` and save."""
-        described = gateway.to_json(subscription)
-        self.stripe_subscription_id = described["id"]
-        self.is_created_at_stripe = True
-        self.status = described["status"]
-        self.at_period_end = bool(described.get("cancel_at_period_end"))
-        canceled_at = described.get("canceled_at")
-        self.canceled_at = canceled_at and timestamp_to_timezone_aware_date(canceled_at)
-        self.stripe_response = described
-        for name, value in SETTLED.items():
+        for name, value in {**fields_of(subscription), **SETTLED}.items():
             setattr(self, name, value)
         self.save()
 

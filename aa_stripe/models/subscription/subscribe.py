@@ -11,6 +11,8 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from django.utils import timezone
+
 from aa_stripe import gateway
 from aa_stripe.exceptions import (
     StripeInProgress,
@@ -22,11 +24,11 @@ from aa_stripe.gateway import Meaning
 from aa_stripe.models.claims import (
     FREE,
     PATIENCE,
-    STORED,
     Claim,
     checked_requests,
     choose_key,
     ending,
+    is_stored,
     patiently,
     take,
 )
@@ -34,7 +36,8 @@ from aa_stripe.models.customer import StripeCustomer
 from aa_stripe.models.keys import create_with_new_key
 from aa_stripe.models.rows import reject_open_transaction, related, reread
 from aa_stripe.models.search import Finder
-from aa_stripe.settings import stripe_settings
+from aa_stripe.settings import ALLOW, stripe_settings
+from aa_stripe.utils import timestamp_to_timezone_aware_date
 
 if TYPE_CHECKING:
     from aa_stripe.models.subscription.model import StripeSubscription
@@ -55,13 +58,38 @@ def subscribe(row: StripeSubscription) -> gateway.Subscription:
     try:
         with checked_requests(claim):
             subscription = _lost(row) or _create(row, claim)
+        _record(row, claim, subscription)
     except BaseException:
         with ending(claim):
             claim.give_back()  # has no effect on a claim that has ended
         raise
-    row.customer = StripeCustomer.of_stripe(row.user_id, str(subscription.customer)) or row.customer
-    row.set_stripe_data(subscription)
     return subscription
+
+
+def fields_of(subscription: gateway.Subscription) -> dict[str, Any]:
+    """Return the values of a row that are Stripe's."""
+    described = gateway.to_json(subscription)
+    canceled_at = described.get("canceled_at")
+    return {
+        "stripe_subscription_id": described["id"],
+        "is_created_at_stripe": True,
+        "status": described["status"],
+        "at_period_end": bool(described.get("cancel_at_period_end")),
+        "canceled_at": canceled_at and timestamp_to_timezone_aware_date(canceled_at),
+        "stripe_response": described,
+    }
+
+
+def _record(row: StripeSubscription, claim: Claim, subscription: gateway.Subscription) -> None:
+    """Write what was created. If a webhook has written the row meanwhile, it may know more."""
+    created = {**fields_of(subscription), "updated": timezone.now()}
+    payer = StripeCustomer.of_stripe(row.user_id, str(subscription.customer))
+    if payer is not None:
+        created["customer"] = payer
+    if not claim.conclude(created):
+        reread(row)
+        row.stripe_subscription_id = subscription.id
+        row.refresh_from_stripe()
 
 
 def _claim(row: StripeSubscription) -> Claim:
@@ -71,9 +99,13 @@ def _claim(row: StripeSubscription) -> Claim:
         reread(row)
         if claim is not None:
             return claim
-        if row.is_created_at_stripe:
-            raise StripeMethodNotAllowed
+        _reject_created(row)
     raise StripeInProgress
+
+
+def _reject_created(row: StripeSubscription) -> None:
+    if row.is_created_at_stripe:
+        raise StripeMethodNotAllowed
 
 
 # What an earlier call has created
@@ -85,7 +117,9 @@ def _lost(row: StripeSubscription) -> gateway.Subscription | None:
     An old row may be unsettled and not say so: by a process of an earlier version of this app, or
     by a rollback.
     """
-    return _search(row) if row.is_unsettled or row.key_may_be_forgotten() else None
+    may_be_lost = row.is_unsettled or row.key_may_be_forgotten()
+    may_be_rolled_back = stripe_settings.TRANSACTIONS == ALLOW
+    return _search(row) if may_be_lost or may_be_rolled_back else None
 
 
 def _search(row: StripeSubscription) -> gateway.Subscription | None:
@@ -107,6 +141,8 @@ def _create(row: StripeSubscription, claim: Claim) -> gateway.Subscription:
     params = _params(row)
     may_arrive = row.is_unsettled and claim.may_arrive()
     if not choose_key(claim, is_created_at_stripe=False):
+        reread(row)
+        _reject_created(row)
         raise StripeInternalError(
             "Stripe may still carry out an earlier request for the subscription."
         )
@@ -138,7 +174,7 @@ def _record_error(
         claim.conclude({"key_number": row.key_number + 1})
         return
     received: dict[str, Any] = {}
-    if error.http_status in STORED:
+    if is_stored(error):
         received["stripe_response"] = gateway.error_body(error) or {"status": error.http_status}
     claim.write({**FREE, **received})
 
@@ -159,6 +195,8 @@ def _params(row: StripeSubscription) -> gateway.SubscriptionCreateParams:
     }
     if plan.trial_period_days:
         params["trial_from_plan"] = True
+    if coupon is not None and coupon.is_deleted:
+        raise StripeMethodNotAllowed("The coupon was deleted.")  # its id may be another's by now
     if coupon is not None:
         params["discounts"] = [{"coupon": coupon.coupon_id}]
     if row.tax_percent:
