@@ -441,7 +441,7 @@ def _names_a_callable(path: object) -> bool:
         return False
     try:
         return callable(import_string(path))
-    except ImportError:
+    except Exception:  # noqa: BLE001 (a module may raise anything when it is imported)
         return False
 
 

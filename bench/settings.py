@@ -35,3 +35,4 @@ STRIPE_WEBHOOK_ENDPOINT_SECRET = "whsec_bench"
 STRIPE_API_BASE = os.environ.get("BENCH_STRIPE_URL", "")
 if "BENCH_RATE_LIMIT_URL" in os.environ:
     STRIPE_RATE_LIMIT_URL = os.environ["BENCH_RATE_LIMIT_URL"]
+    STRIPE_REQUESTS_PER_SECOND = 100  # the limit that the processes share

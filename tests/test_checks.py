@@ -561,7 +561,17 @@ def test_a_processor_of_charges_that_can_be_called_passes(settings, processor):
 
 
 @pytest.mark.parametrize(
-    "processor", [f"{__name__}.missing", "no_such_module.enqueue", "inline", "", None, 42, ["cron"]]
+    "processor",
+    [
+        f"{__name__}.missing",
+        "no_such_module.enqueue",
+        ".enqueue",
+        "inline",
+        "",
+        None,
+        42,
+        ["cron"],
+    ],
 )
 def test_a_processor_of_charges_that_cannot_be_called_is_an_error(settings, processor):
     settings.STRIPE_CHARGE_PROCESSOR = processor

@@ -37,7 +37,7 @@ def crew_of(
         workers = 1 if connection.vendor == "sqlite" else DEFAULT_WORKERS
     if workers == 1 or connection.in_atomic_block or not connection.get_autocommit():
         return Alone(work)
-    return Crew(workers, work)
+    return Crew(workers, work, using)
 
 
 class Alone(Generic[Result]):
@@ -72,11 +72,12 @@ class Crew(Generic[Result]):
     variables of its owner: the rate of the requests is one of them.
     """
 
-    def __init__(self, size: int, work: Callable[[Any], Result]) -> None:
+    def __init__(self, size: int, work: Callable[[Any], Result], using: str) -> None:
         self.size = size
         #: The number of keys that were given and whose results were not taken.
         self.in_progress = 0
         self._work = work
+        self._using = using
         self._threads: list[threading.Thread] = []
         self._keys: SimpleQueue[Any] = SimpleQueue()
         self._results: SimpleQueue[tuple[Any, Result | BaseException]] = SimpleQueue()
@@ -127,6 +128,8 @@ class Crew(Generic[Result]):
 
     def _result_of(self, key: Any) -> Result | BaseException:
         try:
+            # A worker without a connection would fail all rows in no time.
+            connections[self._using].ensure_connection()
             return self._work(key)
         except BaseException as error:  # noqa: BLE001 (raised by take_result)
             return error

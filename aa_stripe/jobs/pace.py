@@ -36,8 +36,7 @@ class Pace:
     def __init__(self, rate: float) -> None:
         if not 0 < rate < math.inf:
             raise ValueError(f"rate must be a number of requests per second above 0 (got {rate}).")
-        #: The rate that is asked for, and that of the moment.
-        self.wanted = self.rate = rate
+        self.rate = self._wanted = rate
         self._next_turn = 0.0
         self._halvings = 0
         self._lock = threading.Lock()
@@ -63,10 +62,10 @@ class Pace:
     def _adapt(self, status: int, halvings: int) -> None:
         with self._lock:
             if status != TOO_MANY_REQUESTS:
-                self.rate = min(self.rate * RECOVERY, self.wanted)
+                self.rate = min(self.rate * RECOVERY, self._wanted)
             # The turns that were given before the rate was halved say nothing about the new rate.
             elif halvings == self._halvings:
-                self.rate = max(self.rate / 2, self.wanted * LOWEST_SHARE)
+                self.rate = max(self.rate / 2, self._wanted * LOWEST_SHARE)
                 self._halvings += 1
 
 
@@ -74,12 +73,12 @@ class Pace:
 def at_rate(rate: float | None) -> Iterator[None]:
     """Limit the block to ``rate`` requests per second to Stripe.
 
-    ``None`` means ``STRIPE_REQUESTS_PER_SECOND``. With ``STRIPE_RATE_LIMIT_URL`` all processes
-    share the rate. Raises ``ValueError`` if the rate is not above 0, and ``ImproperlyConfigured``
-    if that URL cannot be used.
+    ``None`` means ``STRIPE_REQUESTS_PER_SECOND``, which all processes share with
+    ``STRIPE_RATE_LIMIT_URL``; ``rate`` then limits this block in addition. Raises ``ValueError`` if
+    the rate is not above 0, and ``ImproperlyConfigured`` if that URL cannot be used.
     """
     pace = Pace(stripe_settings.REQUESTS_PER_SECOND if rate is None else rate)
-    with gateway.around_each_request(pace.send), at_shared_rate(pace.wanted):
+    with gateway.around_each_request(pace.send), at_shared_rate():
         yield
 
 
@@ -90,7 +89,7 @@ def at_rate_of_process() -> Iterator[None]:
     With ``STRIPE_RATE_LIMIT_URL`` all processes share the rate.
     """
     pace = _pace_of_process(stripe_settings.REQUESTS_PER_SECOND)
-    with gateway.around_each_request(pace.send), at_shared_rate(pace.wanted):
+    with gateway.around_each_request(pace.send), at_shared_rate():
         yield
 
 

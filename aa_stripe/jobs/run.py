@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any, TypeVar
 
-from django.db import Error, connections, models
+from django.db import connections, models
 
 from aa_stripe import gateway
 from aa_stripe.exceptions import StripeInternalError, StripeTooSlow
@@ -65,6 +65,7 @@ class Run:
         self._workers = workers
         self._key_errors = 0
         self._unreachable = 0
+        self._most_unreachable = UNREACHABLE_IN_A_ROW
 
     def each(
         self,
@@ -87,6 +88,8 @@ class Run:
         """
         left = math.inf if limit is None else limit
         crew = crew_of(self._workers, partial(attempt, act), rows.db)
+        # All workers at once may meet the same short outage.
+        self._most_unreachable = max(UNREACHABLE_IN_A_ROW, 2 * crew.size)
         with self.series(title, rows), crew:
             try:
                 for (key,) in order(rows):
@@ -105,8 +108,6 @@ class Run:
         if outcome is None:
             return False
         self.note(f"{noun} id: {key}", outcome)
-        if isinstance(outcome.error, Error):
-            close_lost_connections()
         return not outcome.skipped
 
     @contextmanager
@@ -132,7 +133,7 @@ class Run:
             self.report.stopped = (
                 f"Stripe rejected the API key or its permissions {self._key_errors} times in a row"
             )
-        elif self._unreachable >= UNREACHABLE_IN_A_ROW:
+        elif self._unreachable >= self._most_unreachable:
             self.report.stopped = f"Stripe could not be reached {self._unreachable} times in a row"
         return bool(self.report.stopped)
 
@@ -178,18 +179,6 @@ def close_broken_connections() -> None:
     for connection in connections.all(initialized_only=True):
         if not connection.in_atomic_block:
             connection.close_if_unusable_or_obsolete()
-
-
-def close_lost_connections() -> None:
-    """Close the connections of this thread that the database has ended.
-
-    While other threads work on the rows, this one uses its connection once for thousands of rows.
-    Its next use opens a new one.
-    """
-    for connection in connections.all(initialized_only=True):
-        is_idle = connection.connection is not None and not connection.in_atomic_block
-        if is_idle and not connection.is_usable():
-            connection.close()
 
 
 def _is_unreachable(error: BaseException | None) -> bool:

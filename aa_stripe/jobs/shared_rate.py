@@ -38,9 +38,10 @@ LONGEST_PAUSE = 1.0
 
 
 @contextmanager
-def at_shared_rate(rate: float) -> Iterator[None]:
-    """Limit the block to ``rate`` requests per second together with all other processes.
+def at_shared_rate() -> Iterator[None]:
+    """Limit all processes together to ``STRIPE_REQUESTS_PER_SECOND`` within the block.
 
+    All have the same limit: one with a lower limit than the others would hardly get a turn.
     Does nothing without ``STRIPE_RATE_LIMIT_URL``. Raises ``ImproperlyConfigured`` if that is not
     a valid URL, or the package ``limits`` or ``redis`` is missing.
     """
@@ -48,6 +49,7 @@ def at_shared_rate(rate: float) -> Iterator[None]:
     if not url:
         yield
         return
+    rate = stripe_settings.REQUESTS_PER_SECOND
     with gateway.before_each_request(_of_process(url, rate, _account()).wait):
         yield
 
@@ -111,6 +113,7 @@ def _storage(url: str) -> tuple[RedisStorage, ConnectionPool]:
         from limits.storage import RedisStorage
         from redis import ConnectionPool
         from redis.backoff import NoBackoff
+        from redis.exceptions import RedisError
         from redis.retry import Retry
     except ImportError as error:
         raise ImproperlyConfigured(
@@ -123,7 +126,8 @@ def _storage(url: str) -> tuple[RedisStorage, ConnectionPool]:
             socket_connect_timeout=TIMEOUT,
             retry=Retry(NoBackoff(), 0),  # redis retries for seconds by default
         )
-    except ValueError:
+        pool.connection_class(**pool.connection_kwargs)  # not connected: only the options are read
+    except (TypeError, ValueError, RedisError):
         # Without the cause: it may repeat the password.
         raise ImproperlyConfigured(
             "STRIPE_RATE_LIMIT_URL is not the URL of a Redis server."

@@ -23,7 +23,8 @@ class SmallestUnitField(models.BigIntegerField):  # type: ignore[type-arg]  # as
         return name, "django.db.models.BigIntegerField", args, kwargs
 
     def get_db_prep_save(self, value: Any, connection: BaseDatabaseWrapper) -> Any:
-        is_expression = hasattr(value, "as_sql")
-        if value is not None and not is_expression:
+        if hasattr(value, "resolve_expression"):
+            return value
+        if value is not None:
             value = whole_units(value)
         return super().get_db_prep_save(value, connection)

@@ -10,14 +10,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple, cast
 
-from django.db import models
+from django.db import models, transaction
 from django.db.models.query_utils import DeferredAttribute
 from django.db.models.signals import class_prepared
 from django.dispatch import receiver
 
-from aa_stripe.models.rows import database_of
+from aa_stripe.models.rows import database_of, is_in_atomic
 
 #: Internal types of the fields whose values can be changed in place.
 CONTAINERS = frozenset({"JSONField", "ArrayField", "HStoreField"})
@@ -53,8 +54,7 @@ class RemembersRow(models.Model):
     ) -> None:
         names = None if fields is None else list(fields)
         super().refresh_from_db(using, names, **kwargs)
-        values = {name: self.__dict__[name] for name in self._loaded(names)}
-        self._stored = {**self._stored, **values}
+        self._keep({name: self.__dict__[name] for name in self._loaded(names)})
 
     def changed_fields(self) -> set[str]:
         """Return the fields that differ from the row, by ``attname`` (``customer_id``).
@@ -65,10 +65,18 @@ class RemembersRow(models.Model):
         changed = {name for name in self._loaded() if is_new or self._is_changed(name)}
         return changed - {it.attname for it in self._meta.concrete_fields if it.primary_key}
 
-    def keep_as_stored(self, fields: Iterable[str] | None = None) -> None:
-        """Take the values of ``fields`` (``None``: all that are loaded) as those of the row."""
+    def keep_as_stored(self, fields: Iterable[str] | None = None, using: str | None = None) -> None:
+        """Take the values of ``fields`` (``None``: all that are loaded) as those of the row.
+
+        In a transaction they are taken at its commit: after a rollback the row has the old ones.
+        ``using`` is the database they were written to, if it is not the usual one.
+        """
         values = {name: self._comparable(name) for name in self._loaded(fields)}
-        self._stored = {**self._stored, **values}
+        using = using or database_of(self)
+        if is_in_atomic(using):
+            transaction.on_commit(partial(self._keep, values), using=using)
+        else:
+            self._keep(values)
 
     def save_base(self, *args: Any, **kwargs: Any) -> None:
         before = self._stored
@@ -95,7 +103,7 @@ class RemembersRow(models.Model):
         is_updated = super()._save_table(  # type: ignore[misc]
             raw, cls, force_insert, force_update, using, update_fields
         )
-        self.keep_as_stored(update_fields)
+        self.keep_as_stored(update_fields, using)
         return cast("bool", is_updated)
 
     def _prepare_related_fields_for_save(
@@ -105,6 +113,9 @@ class RemembersRow(models.Model):
         super()._prepare_related_fields_for_save(operation_name, fields)  # type: ignore[misc]
         if operation_name == "bulk_create":
             self.keep_as_stored()
+
+    def _keep(self, values: Mapping[str, Any]) -> None:
+        self._stored = {**self._stored, **values}
 
     def _loaded(self, fields: Iterable[str] | None = None) -> list[str]:
         """Return the ``attname`` of each loaded field; ``fields`` limits them, by either name."""

@@ -86,18 +86,25 @@ def related(row: models.Model, name: str) -> Any:
 def reject_open_transaction(row: models.Model | type[models.Model]) -> None:
     """Raise ``StripeInTransaction`` if what is written now could still be rolled back.
 
-    The transaction that a ``TestCase`` opens around each test does not count. Django offers no
-    public way to recognize it; ``atomic(durable=True)`` does it in this way, too.
+    The transaction that a ``TestCase`` opens around each test does not count.
     """
     if stripe_settings.TRANSACTIONS == ALLOW:
         return
-    connection = connections[database_of(row)]
-    if connection.in_atomic_block:
-        is_open = not connection.atomic_blocks[-1]._from_testcase  # type: ignore[attr-defined]
-    else:
-        is_open = not connection.get_autocommit()
-    if is_open:
+    using = database_of(row)
+    connection = connections[using]
+    has_no_autocommit = not connection.in_atomic_block and not connection.get_autocommit()
+    if has_no_autocommit or is_in_atomic(using):
         raise StripeInTransaction
+
+
+def is_in_atomic(using: str) -> bool:
+    """Return whether an ``atomic()`` block is open, apart from that of a ``TestCase``.
+
+    Django offers no public way to recognize the latter; ``atomic(durable=True)`` does it in this
+    way, too.
+    """
+    blocks: list[Any] = connections[using].atomic_blocks
+    return bool(blocks) and not blocks[-1]._from_testcase
 
 
 # Locks and conditional writes
@@ -253,6 +260,7 @@ def in_order(rows: models.QuerySet[Any], *fields: str) -> Iterator[tuple[Any, ..
     while chunk:
         yield from chunk
         after = chunk[-1][0]
+        close_if_lost(rows.db)
         chunk = list(ahead.filter(pk__gt=after)[:CHUNK_SIZE]) if after != last else []
 
 
@@ -277,7 +285,19 @@ def in_order_of(rows: models.QuerySet[Any], field: str) -> Iterator[tuple[Any, A
         yield from chunk
         value, key = chunk[-1]
         after = models.Q(**{f"{field}__gt": value}) | models.Q(**{field: value, "pk__gt": key})
+        close_if_lost(rows.db)
         chunk = list(ahead.filter(after)[:SORTED_CHUNK_SIZE]) if chunk[-1] != last else []
+
+
+def close_if_lost(using: str) -> None:
+    """Close this thread's connection if the database has ended it; its next use opens a new one.
+
+    While other threads work on the rows of a chunk, it is idle, perhaps for minutes.
+    """
+    connection = connections[using]
+    is_idle = connection.connection is not None and not connection.in_atomic_block
+    if is_idle and not connection.is_usable():
+        connection.close()
 
 
 class Keys:

@@ -9,6 +9,7 @@ from datetime import timedelta
 
 import pytest
 from django.db import connection, transaction
+from django.db.models import F
 from django.test.utils import CaptureQueriesContext
 
 from aa_stripe.exceptions import (
@@ -494,3 +495,23 @@ def test_a_changed_rate_counts_from_the_next_task_on(customer, settings, turns):
         charge_one(make_charge(customer).pk)
 
     assert len({id(pace) for pace in turns}) == 2
+
+
+# Expressions
+
+
+def test_an_expression_is_applied_once(charge):
+    charge.amount = F("amount") + 100
+    charge.charge_later()
+
+    charge.charge_later()
+
+    assert charge.amount == row_of(charge).amount == 1100
+
+
+def test_an_amount_may_be_that_of_another_column(charge):
+    charge.amount = F("amount_refunded")
+
+    charge.charge_later()
+
+    assert row_of(charge).amount == 0

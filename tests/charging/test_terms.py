@@ -13,7 +13,7 @@ from django.test.utils import CaptureQueriesContext
 
 from aa_stripe.exceptions import StripeMethodNotAllowed
 from aa_stripe.models import StripeCharge
-from aa_stripe.models.charge.model import TERMS
+from aa_stripe.models.charge.model import FINAL
 from tests.support.builders import make_charge, make_customer, make_user
 from tests.support.payments import paid
 from tests.support.rows import row_of, values_of
@@ -60,8 +60,18 @@ def test_an_object_that_was_read_before_the_payment_does_not_change_the_terms(ch
     assert values_of(charge) == before
 
 
+def test_an_object_built_from_old_values_does_not_make_a_charged_row_pending(charge):
+    values = {field.attname: getattr(charge, field.attname) for field in charge._meta.fields}
+    charge.charge()
+
+    with refused():
+        StripeCharge(**{**values, "customer_id": charge.customer_id}).save()
+
+    assert row_of(charge).is_charged
+
+
 @on_each_change
-@pytest.mark.parametrize("options", [{}, {"force_update": True}, {"update_fields": list(TERMS)}])
+@pytest.mark.parametrize("options", [{}, {"force_update": True}, {"update_fields": list(FINAL)}])
 def test_the_charged_object_does_not_change_its_terms(charged, changed, options):
     before = values_of(charged)
     change(charged, changed)

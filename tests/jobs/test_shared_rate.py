@@ -403,7 +403,13 @@ def test_a_redis_that_rejects_the_password_is_not_used(shared, clock, redis, cap
 
 
 @pytest.mark.parametrize(
-    "url", [f"redis://:{PASSWORD}/@127.0.0.1/0", f"memcached://:{PASSWORD}@127.0.0.1"]
+    "url",
+    [
+        f"redis://:{PASSWORD}/@127.0.0.1/0",
+        f"memcached://:{PASSWORD}@127.0.0.1",
+        f"redis://:{PASSWORD}@127.0.0.1/0?timeout=20",  # socket_timeout
+        f"rediss://:{PASSWORD}@127.0.0.1/0?ssl_cert_reqs=CERT_NONE",
+    ],
 )
 def test_an_invalid_url_is_rejected_without_showing_it(settings, url):
     settings.STRIPE_RATE_LIMIT_URL = url

@@ -6,7 +6,7 @@ import signal
 import threading
 
 import pytest
-from django.db import OperationalError, connection, transaction
+from django.db import DEFAULT_DB_ALIAS, OperationalError, connection, connections, transaction
 from django.db.backends.signals import connection_created
 
 from aa_stripe import gateway
@@ -284,6 +284,25 @@ def test_the_run_goes_on_when_the_database_has_ended_its_own_connection(charges,
     assert connection.connection is not lost[0]
 
 
+def test_a_worker_that_cannot_connect_ends_the_run_and_fails_no_row(charges, fake, monkeypatch):
+    class NoConnection(threading.local):
+        def ensure_connection(self):
+            raise OperationalError("too many clients already")
+
+    def no_connection(handler, alias):
+        is_owner = threading.current_thread() is threading.main_thread()
+        return original(handler, alias) if is_owner else NoConnection()
+
+    original = type(connections).__getitem__
+    monkeypatch.setattr(type(connections), "__getitem__", no_connection)
+
+    with pytest.raises(OperationalError, match="too many clients"):
+        charge_pending(workers=3)
+
+    assert requests_to(fake, CREATE) == []
+    assert pending() == len(charges)
+
+
 # The limit
 
 
@@ -362,6 +381,18 @@ def test_ten_rows_in_a_row_without_a_response_end_the_run(customer, fake):
     assert len(requests_to(fake, CREATE)) == len(report.failed)
 
 
+@pytest.mark.parametrize("fault", [Fault.RATE_LIMITED, Fault.REQUEST_LOST])
+def test_a_short_outage_that_all_workers_meet_does_not_end_the_run(customer, fake, fault):
+    for _ in range(20):
+        make_charge(customer)
+    fake.fail_next(CREATE, fault, times=12)
+
+    report = charge_pending(workers=12, rate=10_000)
+
+    assert report.stopped == ""
+    assert report.done == {"collected": 8}
+
+
 def test_an_error_of_the_iterator_ends_the_run_after_the_rows_in_progress(charges, caplog):
     def order(rows):
         for row in rows[:2]:
@@ -395,17 +426,20 @@ def test_an_interrupt_while_waiting_ends_the_threads(charges, fake):
 
 
 @pytest.mark.parametrize("workers", [1, 3])
-def test_an_exit_in_a_row_ends_the_run(charges, workers):
+def test_an_exit_in_a_row_ends_the_run_and_what_was_done_is_reported(charges, workers):
+    handled = []
+
     def act(key):
         if key == charges[3].pk:
             raise SystemExit(3)
+        handled.append(key)
         return Outcome(done="seen")
 
     run = Run(None, workers=workers)
     with pytest.raises(SystemExit):
         run.each("Charges", "Charge", StripeCharge.objects.all(), act)
 
-    assert run.report.done["seen"] <= 3 + workers
+    assert run.report.done["seen"] == len(handled)
 
 
 def test_rows_are_not_listed_ahead_of_the_workers(charges):
@@ -448,7 +482,7 @@ def test_an_interrupt_elsewhere_does_not_keep_the_threads(monkeypatch, moment):
     monkeypatch.setattr(crew_module.threading, "Thread", Interrupted)
 
     def give_two():
-        with Crew(2, str) as crew:
+        with Crew(2, str, DEFAULT_DB_ALIAS) as crew:
             crew.give(1)
             crew.give(2)
 

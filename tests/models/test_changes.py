@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from unittest.mock import patch
 
 import pytest
@@ -477,6 +477,56 @@ def test_rows_that_were_created_at_once_keep_what_other_processes_write(fake):
     assert written(charge) == {"comment"}
 
 
+# Transactions
+
+
+class Rollback(Exception):
+    pass
+
+
+@contextmanager
+def rolled_back():
+    with suppress(Rollback), transaction.atomic():
+        yield
+        raise Rollback
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("save", [StripeCharge.save, StripeCharge.charge_later])
+def test_what_was_rolled_back_is_written_by_the_next_save(fake, save):
+    charge = row_of(make_charge(amount=1000))
+    with rolled_back():
+        charge.amount = 500
+        save(charge)
+
+    save(charge)
+
+    assert row_of(charge).amount == 500
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_was_rolled_back_to_a_savepoint_is_written_by_the_next_save(fake):
+    charge = row_of(make_charge())
+    with transaction.atomic():
+        with rolled_back():
+            charge.comment = "new"
+            charge.save()
+        charge.save()
+
+    assert row_of(charge).comment == "new"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_was_committed_is_not_written_again(fake):
+    charge = row_of(make_charge())
+    with transaction.atomic():
+        charge.comment = "new"
+        charge.save()
+
+    assert written(charge) == set()
+
+
+@pytest.mark.django_db(transaction=True)
 def test_a_row_that_was_found_or_created_has_no_changes(fake):
     user = make_user()
 
@@ -485,7 +535,9 @@ def test_a_row_that_was_found_or_created_has_no_changes(fake):
         assert customer.changed_fields() == set()
 
 
-def test_a_row_that_was_updated_or_created_has_no_changes(charge):
+@pytest.mark.django_db(transaction=True)
+def test_a_row_that_was_updated_or_created_has_no_changes(fake):
+    charge = make_charge()
     found, _is_new = StripeCharge.objects.update_or_create(
         pk=charge.pk, defaults={"comment": "new"}
     )

@@ -31,6 +31,9 @@ def save_changes(charge: StripeCharge, **values: Any) -> None:
     if written and not store_if(charge, {"is_charged": False}, written):
         reread(charge)
         reject_charged(charge)
+    computed = [name for name, it in written.items() if hasattr(it, "resolve_expression")]
+    if computed:  # or the next save would compute them once more
+        charge.refresh_from_db(using=database_of(charge), fields=computed)
     if changed != ours:  # fields of a site's own model, in its own table
         charge.save(update_fields=changed - ours)
 

@@ -34,8 +34,8 @@ from aa_stripe.utils import uuid_in
 #: The signals that ``signal_due`` may name, in the order in which they are sent.
 DUE_SIGNALS = {"succeeded": stripe_charge_succeeded, "refunded": stripe_charge_refunded}
 
-#: What a payment was made for; it does not change any more once the money is collected.
-TERMS = frozenset({"amount", "currency", "customer", "user"})
+#: What ``save()`` cannot change once the money is collected: what the payment was made for.
+FINAL = frozenset({"amount", "currency", "customer", "is_charged", "user"})
 
 
 class StripeCharge(SavesOnlyChanges, Claimable, StripeBasicModel):
@@ -126,7 +126,7 @@ class StripeCharge(SavesOnlyChanges, Claimable, StripeBasicModel):
             base_qs = base_qs.filter(models.Q(is_charged=False) | models.Q(**terms))
         updated = super()._do_update(base_qs, using, pk_val, values, *options)
         if terms and not updated and own_row(self, using).exists():
-            names = ", ".join(sorted(TERMS))
+            names = ", ".join(sorted(FINAL))
             raise StripeMethodNotAllowed(f"The charge is collected: its {names} cannot change.")
         return updated
 
@@ -289,7 +289,7 @@ def _terms(values: Iterable[tuple[models.Field[Any, Any], Any, Any]], using: str
     """Return the lookups of a row with the terms among the ``values`` of an UPDATE."""
     terms = {}
     for field, _model, value in values:
-        if field.name in TERMS:
+        if field.name in FINAL:
             # Stripe writes "usd" for what was created as "USD".
             lookup = "currency__iexact" if field.name == "currency" else field.attname
             terms[lookup] = field.get_db_prep_save(value, connections[using])
