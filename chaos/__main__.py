@@ -1,0 +1,68 @@
+"""``python -m chaos``: collect charges while everything fails, then compare them with Stripe."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+from random import randrange
+
+MUTANTS = ["no-key", "no-claim", "no-terms", "early-signal"]
+
+
+def main() -> int:
+    options = _parser().parse_args()
+    os.environ["DJANGO_SETTINGS_MODULE"] = "chaos.settings"
+    os.environ["TEST_DATABASE"] = options.database
+    os.environ["TEST_DATABASE_NAME"] = options.name
+    os.environ.setdefault("CHAOS_LOG", os.path.join(tempfile.gettempdir(), f"{options.name}.log"))
+    if options.mutants:
+        return _each_mutant(sys.argv[1:])
+    from chaos.roles import Orders as Orders  # sets Django up
+    from chaos.run import Options, run
+
+    print(f"The log is {os.environ['CHAOS_LOG']}", flush=True)
+    return run(
+        Options(
+            rows=options.rows,
+            seed=options.seed,
+            seconds=options.seconds,
+            most_seconds=options.minutes * 60,
+            mutant=options.mutant,
+        )
+    )
+
+
+def _each_mutant(arguments: list[str]) -> int:
+    """Run each mutant; return 1 if the judge does not notice one."""
+    given = [it for it in arguments if it != "--mutants"]
+    survivors = []
+    for mutant in MUTANTS:
+        command = [sys.executable, "-m", "chaos", *given, "--mutant", mutant]
+        result = subprocess.run(command, stdout=subprocess.PIPE, text=True)
+        *_, last = result.stdout.splitlines()
+        print(f"{mutant}: {last}", flush=True)
+        if result.returncode != 1 or not last.endswith("violations."):
+            survivors.append(mutant)
+    print(f"Survived: {', '.join(survivors) or 'none'}")
+    return 1 if survivors else 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m chaos", description=__doc__)
+    databases = ["postgres", "mariadb", "sqlite"]
+    parser.add_argument("--database", choices=databases, default="postgres")
+    parser.add_argument("--name", default=f"aa_chaos_{os.getpid()}", help="of the database")
+    parser.add_argument("--rows", type=int, default=2000)
+    parser.add_argument("--seed", type=int, default=randrange(10**6))  # noqa: S311
+    parser.add_argument("--seconds", type=float, default=20, help="of chaos, at least")
+    parser.add_argument("--minutes", type=float, default=15, help="of chaos, at most")
+    parser.add_argument("--mutant", choices=MUTANTS, default="")
+    parser.add_argument("--mutants", action="store_true", help="run each mutant; it has to fail")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
