@@ -6,7 +6,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo demo-server test test-fast tox-oldest lint format bench docs clean
+.PHONY: help demo demo-server test test-fast chaos chaos-mutants tox-oldest lint format bench docs clean
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 
@@ -15,6 +15,8 @@ help:
 	@echo "make demo-server  leave the demo's site and its admin running"
 	@echo "make test         the whole suite, on every database that is found"
 	@echo "make test-fast    the suite on SQLite without its slow tests, in a minute or two"
+	@echo "make chaos        charge 2,000 rows while processes are killed and Stripe fails"
+	@echo "make chaos-mutants  the same without a protection at a time; chaos has to notice"
 	@echo "make tox-oldest   the suite with the oldest versions (\"tox\" runs every combination)"
 	@echo "make lint         style, types, layers, migrations"
 	@echo "make format       put the code into the style that lint asks for"
@@ -33,6 +35,13 @@ test: $(VENV)/.ready-test-tasks
 
 test-fast: $(VENV)/.ready-test-tasks
 	$(BIN)/python -m pytest --numprocesses=auto -m "not slow"
+
+# CHAOS="--database mariadb --rows 500 --seed 7" passes options; --help lists them.
+chaos: $(VENV)/.ready-test
+	$(BIN)/python -m chaos $(CHAOS)
+
+chaos-mutants: $(VENV)/.ready-test
+	$(BIN)/python -m chaos --mutants --rows 100 --minutes 1 $(CHAOS)
 
 tox-oldest: $(VENV)/.ready-ci
 	$(BIN)/tox run -e py310-django42-stripe15

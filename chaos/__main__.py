@@ -56,7 +56,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--database", choices=databases, default="postgres")
     parser.add_argument("--name", default=f"aa_chaos_{os.getpid()}", help="of the database")
     parser.add_argument("--rows", type=int, default=2000)
-    parser.add_argument("--seed", type=int, default=randrange(10**6))  # noqa: S311
+    parser.add_argument("--seed", type=int, default=randrange(10**6))
     parser.add_argument("--seconds", type=float, default=20, help="of chaos, at least")
     parser.add_argument("--minutes", type=float, default=15, help="of chaos, at most")
     parser.add_argument("--mutant", choices=MUTANTS, default="")

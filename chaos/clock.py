@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from datetime import timedelta
+from unittest.mock import patch
 
 from django.db.models import F
 from django.utils import timezone
@@ -49,7 +50,8 @@ def shorten() -> None:
     claims.FIRST_DELAY, claims.LONGEST_DELAY = timedelta(seconds=0.5), timedelta(seconds=3)
     claims.FIRST_SLOW_DELAY, claims.LONGEST_SLOW_DELAY = timedelta(seconds=2), timedelta(seconds=6)
     claims.LATE = LATE
-    base.KEY_LIFETIME = order.KEY_LIFETIME = KEY_LIFETIME
+    for module in (base, order):
+        patch.object(module, "KEY_LIFETIME", KEY_LIFETIME).start()
     record.STILL_OPEN["retry_at"] = claims.after(0, slow=True)
 
 

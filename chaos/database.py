@@ -24,7 +24,7 @@ END = {"postgresql": "SELECT pg_terminate_backend(%s)", "mysql": "KILL %s"}
 @contextmanager
 def created() -> Iterator[None]:
     """Create the database with its tables for the block."""
-    name = connection.ops.quote_name(connection.settings_dict["NAME"])
+    name = connection.ops.quote_name(str(connection.settings_dict["NAME"]))
     has_server = connection.vendor in SESSIONS
     if has_server:
         with connection._nodb_cursor() as cursor:

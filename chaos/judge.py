@@ -57,7 +57,7 @@ class Judge:
 
     def violations(self) -> Iterator[str]:
         """Yield what is wrong, with the history of the row."""
-        successes = Counter(Success.objects.values_list("charge_id", flat=True))
+        successes: Counter[int] = Counter(Success.objects.values_list("charge_id", flat=True))
         open_rows = set(StripeCharge.objects.filter(is_undecided()).values_list("pk", flat=True))
         outdated = dict(OutdatedTerms.objects.values_list("charge_id", "stored"))
         for row in StripeCharge.objects.prefetch_related("refunds"):
@@ -103,7 +103,7 @@ class Judge:
         ids = {str(row.uuid), *(str(it.uuid) for it in row.refunds.all())}
         ids |= {it["id"] for it in self._intents[str(row.uuid)]}
         ids |= {it["latest_charge"] for it in self._intents[str(row.uuid)]} - {None}
-        state = StripeCharge.objects.filter(pk=row.pk).values().get()
+        state = {field.attname: getattr(row, field.attname) for field in row._meta.concrete_fields}
         state.pop("stripe_response")
         lines = [f"  row: {state}"]
         lines += [f"  order: {_order(it)}" for it in row.refunds.all()]

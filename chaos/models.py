@@ -10,6 +10,8 @@ class Success(models.Model):
 
     charge_id = models.BigIntegerField(db_index=True)
 
+    objects: models.Manager[Success] = models.Manager()
+
 
 class OutdatedTerms(models.Model):
     """A payment that was about to be confirmed on other terms than those of the row."""
@@ -17,3 +19,5 @@ class OutdatedTerms(models.Model):
     charge_id = models.BigIntegerField()
     stored = models.CharField(max_length=100)
     confirmed = models.CharField(max_length=100)
+
+    objects: models.Manager[OutdatedTerms] = models.Manager()

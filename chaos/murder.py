@@ -7,6 +7,7 @@ import signal
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable
 from contextlib import suppress
 from multiprocessing import get_context
 from multiprocessing.process import BaseProcess
@@ -14,13 +15,13 @@ from random import Random
 from typing import Any
 
 from chaos import clock, database
-from chaos.roles import CAST, Orders, finish, work
+from chaos.roles import CAST, Orders, work
 
 #: Between two strikes, in seconds.
 PAUSE = (0.1, 0.6)
 
 #: The strikes, as often as they occur.
-STRIKES = ["kill"] * 5 + ["stop"] * 2 + ["session"] * 3
+STRIKES = ["kill"] * 12 + ["stop"] + ["session"] * 5
 
 SHORTEST_STOP = 6.5  # seconds
 
@@ -117,11 +118,8 @@ class Murderer:
                 self._processes[place] = role, self._new(role)
 
 
-def run_alone(job: Any, orders: Orders, seed: int) -> None:
-    """Run the job in a process of its own until it ends; again if a receiver killed it."""
-    process: BaseProcess = context.Process(target=job, args=(orders, seed), daemon=True)
+def run_alone(job: Callable[[Orders], None], orders: Orders) -> None:
+    """Run the job in a process of its own until it ends."""
+    process: BaseProcess = context.Process(target=job, args=(orders,), daemon=True)
     process.start()
     process.join()
-
-
-__all__ = ["Murderer", "finish", "run_alone"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from unittest.mock import patch
 
 from django.db.models import Q
 
@@ -18,8 +19,9 @@ NO_KEY = "no-key"
 
 def without_claims() -> None:
     """Take every row, also one that another process holds; ignore the lease."""
-    claims.is_free = charges.is_free = lambda: Q(pk__gt=0)
-    claims.Claim.check = lambda claim: None  # type: ignore[method-assign]
+    for module in (claims, charges):
+        patch.object(module, "is_free", lambda: Q(pk__gt=0)).start()
+    patch.object(claims.Claim, "check", lambda claim: None).start()
 
 
 def without_terms() -> None:
@@ -33,7 +35,7 @@ def without_terms() -> None:
             expected = {}
         return renew(claim, values, *conditions, **expected)
 
-    claims.Claim.renew = careless  # type: ignore[method-assign]
+    patch.object(claims.Claim, "renew", careless).start()
 
 
 def with_early_signal() -> None:
@@ -45,8 +47,9 @@ def with_early_signal() -> None:
             stripe_charge_succeeded.send(sender=root_model(charge), instance=charge)
         return write(charge, intent)
 
-    record._due = lambda *_: ""
-    collect.write_success = settle.write_success = announce_first
+    patch.object(record, "_due", lambda *_: "").start()
+    for module in (collect, settle):
+        patch.object(module, "write_success", announce_first).start()
 
 
 MUTANTS = {

@@ -33,7 +33,9 @@ def create(rows: int, chance: Random) -> None:
         card = {"id": a_card(chance)}
         StripeCustomer(user=user, stripe_js_response=card).create_at_stripe()
     StripeCharge.objects.bulk_create(
-        StripeCharge(user=chance.choice(users), amount=an_amount(chance), currency=a_currency(chance))
+        StripeCharge(
+            user=chance.choice(users), amount=an_amount(chance), currency=a_currency(chance)
+        )
         for _ in range(rows)
     )
 

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
 from socketserver import ThreadingMixIn
+from threading import Thread
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
@@ -22,13 +24,13 @@ from chaos import clock
 clock.install()
 django.setup()
 
+from django.conf import settings  # noqa: E402
 from django.contrib.auth import get_user_model  # noqa: E402
 from django.core.management import call_command  # noqa: E402
 from django.core.wsgi import get_wsgi_application  # noqa: E402
 from django.db import close_old_connections  # noqa: E402
 
 from aa_stripe.models import StripeCharge, StripeCustomer  # noqa: E402
-from aa_stripe.settings import stripe_settings  # noqa: E402
 from chaos import mutants, payers, witness  # noqa: E402
 
 logger = logging.getLogger("chaos")
@@ -46,32 +48,40 @@ class Orders:
 def work(role: str, orders: Orders, seed: int) -> None:
     """Do the work of ``role`` until the process is killed."""
     chance = Random(seed)
+    Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     clock.shift(chance.uniform(-clock.SKEW, clock.SKEW))
-    _prepare(orders, chance)
+    _prepare(orders, witness.fate_of(chance))
     while True:
         attempt(lambda: ROLES[role](orders, chance))
 
 
-def finish(orders: Orders, seed: int) -> None:
+def _end_with(parent: int) -> None:
+    """End this process when its parent has ended, which it does with the run."""
+    while os.getppid() == parent:
+        time.sleep(1)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def finish(orders: Orders) -> None:
     """Run every job once, as cron would."""
-    _prepare(orders, Random(seed))
+    _prepare(orders, witness.peace)
     attempt(run_charges)
     attempt(run_webhooks)
 
 
-def count_refunds(orders: Orders, seed: int) -> None:
+def count_refunds(orders: Orders) -> None:
     """Count the refunds that were made in the Dashboard and whose event was lost."""
-    _prepare(orders, Random(seed))
+    _prepare(orders, witness.peace)
     for charge in StripeCharge.objects.filter(is_charged=True):
         attempt(charge.refresh_from_stripe)
 
 
-def _prepare(orders: Orders, chance: Random) -> None:
+def _prepare(orders: Orders, fate: Callable[[], None]) -> None:
     clock.shorten()
-    stripe_settings.API_BASE = orders.url
-    stripe_settings.API_KEY = f"sk_test_{os.getpid()}"  # so that Stripe knows whose request it is
+    settings.STRIPE_API_BASE = orders.url
+    settings.STRIPE_API_KEY = f"sk_test_{os.getpid()}"  # so that Stripe knows whose request it is
     mutants.apply(orders.mutant)
-    witness.listen(chance)
+    witness.listen(fate)
     witness.watch_terms()
 
 
@@ -182,4 +192,4 @@ ROLES: dict[str, Callable[[Orders, Random], None]] = {
 }
 
 #: The processes of a run.
-CAST = ["charge"] * 3 + ["retry", "refund", "refund", "edit", "card", "events", "site"]
+CAST = ["charge"] * 5 + ["retry", "refund", "refund", "edit", "card", "events", "site"]

@@ -22,8 +22,14 @@ if TYPE_CHECKING:
 #: The usual time of a response, in seconds.
 LATENCY = 0.06
 
-#: How often a request meets a fault, a refund is slow, the sender is killed or stopped.
-FAULTY, SLOW_REFUND, KILLED, STOPPED = 0.05, 0.15, 0.008, 0.002
+#: How often a request meets a fault, or its sender is killed or stopped.
+FAULTY, KILLED, STOPPED = 0.05, 0.008, 0.001
+
+#: How often a request that moves money is slow, by the end of its path.
+SLOW = {
+    "confirm": ("POST /v1/payment_intents/*/confirm", 0.05),
+    "refunds": ("POST /v1/refunds", 0.15),
+}
 
 #: Two processes that request the same within this time hold one claim, in seconds. A process gives
 #: a request up after the timeout, four times as long; only then may another one have the row.
@@ -78,10 +84,9 @@ class BadDay:
     def _roll(self, request: Request) -> None:
         """Plan a fault; raise ``ConnectionLost`` if the request is lost."""
         chance = self._chance
-        is_refund = request.method == "POST" and request.path == "/v1/refunds"
-        if is_refund and chance.random() < SLOW_REFUND:
-            seconds = chance.uniform(2, clock.SLOWEST)
-            self.fake.fail_next("POST /v1/refunds", Fault.SLOW, seconds=seconds)
+        endpoint, slow = SLOW.get(request.path.rpartition("/")[2], ("", 0))
+        if request.method == "POST" and chance.random() < slow:
+            self.fake.fail_next(endpoint, Fault.SLOW, seconds=chance.uniform(1, clock.SLOWEST))
         elif chance.random() < FAULTY:
             fault = chance.choice(list(Fault))
             if fault is Fault.REQUEST_LOST:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Callable
 from random import Random
 from typing import Any
+from unittest.mock import patch
 
 from django.db import transaction
 
@@ -19,16 +21,29 @@ from chaos.models import OutdatedTerms, Success
 DEADLY, FAILING = 0.1, 0.05
 
 
-def listen(chance: Random) -> None:
-    """Write down each success in the transaction of its signal."""
+def peace() -> None:
+    """Let a receiver succeed."""
 
-    def note(instance: StripeCharge, **_: Any) -> None:
-        Success.objects.create(charge_id=instance.pk)
+
+def fate_of(chance: Random) -> Callable[[], None]:
+    """Return a function that lets a receiver kill its process, raise, or succeed."""
+
+    def meet_fate() -> None:
         fate = chance.random()
         if fate < DEADLY:
             os.kill(os.getpid(), signal.SIGKILL)
         elif fate < DEADLY + FAILING:
             raise RuntimeError("The receiver failed, by chance.")
+
+    return meet_fate
+
+
+def listen(meet_fate: Callable[[], None]) -> None:
+    """Write down each success in the transaction of its signal."""
+
+    def note(instance: StripeCharge, **_: Any) -> None:
+        Success.objects.create(charge_id=instance.pk)
+        meet_fate()
 
     stripe_charge_succeeded.connect(note, weak=False)
 
@@ -54,4 +69,4 @@ def watch_terms() -> None:
                 OutdatedTerms.objects.create(charge_id=row.pk, stored=stored, confirmed=read)
         return True
 
-    Claim.renew = compared  # type: ignore[method-assign]
+    patch.object(Claim, "renew", compared).start()

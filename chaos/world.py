@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -30,6 +29,8 @@ SETTLED, STAFF = 0.1, 0.2
 
 
 class World:
+    """Everything that happens at Stripe without a request of the site."""
+
     def __init__(self, fake: FakeStripe, url: str, site: str, chance: Random) -> None:
         self.counts: Counter[str] = Counter()
         self._fake, self._url, self._site, self._chance = fake, url, site, chance
@@ -98,7 +99,9 @@ class World:
         )
         with suppress(OSError):  # as well as Stripe's refusals: the row was paid or edited
             urllib.request.urlopen(request, timeout=30).close()
-        act = self._chance.choice([self._fake.complete_authentication] * 2 + [self._fake.fail_authentication])
+        act = self._chance.choice(
+            [self._fake.complete_authentication] * 2 + [self._fake.fail_authentication]
+        )
         with suppress(ValueError):
             act(intent["id"])
             self.counts["authenticated in a browser"] += 1
@@ -124,4 +127,3 @@ class World:
                 random=self._chance,
             )
             self.counts["events delivered"] += len(statuses)
-            time.sleep(0)
