@@ -30,6 +30,7 @@ from django.core.management import call_command  # noqa: E402
 from django.core.wsgi import get_wsgi_application  # noqa: E402
 from django.db import close_old_connections  # noqa: E402
 
+import aa_stripe.api_urls  # noqa: E402, F401 (a new site finds it imported)
 from aa_stripe.models import StripeCharge, StripeCustomer  # noqa: E402
 from chaos import mutants, payers, witness  # noqa: E402
 

@@ -19,6 +19,9 @@ INSTALLED_APPS = [
     "chaos",
 ]
 
+# The tables are made from the models, at once.
+MIGRATION_MODULES = {"auth": None, "contenttypes": None, "aa_stripe": None}
+
 DATABASES["default"]["CONN_MAX_AGE"] = None
 
 STRIPE_API_KEY = "sk_test_0"

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-TIMEOUT = 300  # seconds, on a machine that does much else
+TIMEOUT = 900  # seconds, on a machine that does much else
 
 
 @pytest.mark.slow
