@@ -41,7 +41,7 @@ chaos: $(VENV)/.ready-test
 	$(BIN)/python -m chaos $(CHAOS)
 
 chaos-mutants: $(VENV)/.ready-test
-	$(BIN)/python -m chaos --mutants --rows 100 --minutes 1 $(CHAOS)
+	$(BIN)/python -m chaos --mutants --rows 100 --seconds 60 --minutes 3 $(CHAOS)
 
 tox-oldest: $(VENV)/.ready-ci
 	$(BIN)/tox run -e py310-django42-stripe15

@@ -28,7 +28,7 @@ FAULTY, KILLED, STOPPED = 0.05, 0.008, 0.001
 #: How often a request that moves money is slow, by the end of its path.
 SLOW = {
     "confirm": ("POST /v1/payment_intents/*/confirm", 0.05),
-    "refunds": ("POST /v1/refunds", 0.15),
+    "refunds": ("POST /v1/refunds", 0.3),
 }
 
 #: Two processes that request the same within this time hold one claim, in seconds. A process gives
