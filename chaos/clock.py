@@ -45,20 +45,12 @@ def shift(seconds: float) -> None:
 def shorten() -> None:
     """Shorten the constants of the app in this process."""
     from aa_stripe.models import base, claims
-<<<<<<< HEAD
-    from aa_stripe.models.charge import order, record
-=======
     from aa_stripe.models.charge import record
->>>>>>> chaos
 
     claims.FIRST_DELAY, claims.LONGEST_DELAY = timedelta(seconds=0.5), timedelta(seconds=3)
     claims.FIRST_SLOW_DELAY, claims.LONGEST_SLOW_DELAY = timedelta(seconds=2), timedelta(seconds=6)
     claims.LATE = LATE
-<<<<<<< HEAD
-    for module in (base, order):
-=======
     for module in (base, claims):
->>>>>>> chaos
         patch.object(module, "KEY_LIFETIME", KEY_LIFETIME).start()
     record.STILL_OPEN["retry_at"] = claims.after(0, slow=True)
 

@@ -193,8 +193,4 @@ ROLES: dict[str, Callable[[Orders, Random], None]] = {
 }
 
 #: The processes of a run.
-<<<<<<< HEAD
-CAST = ["charge"] * 5 + ["retry", "refund", "refund", "edit", "card", "events", "site"]
-=======
 CAST = ["charge"] * 3 + ["retry", "refund", "refund", "edit", "card", "events", "site"]
->>>>>>> chaos

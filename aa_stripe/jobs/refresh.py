@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
+from copy import copy
 from typing import Any, ClassVar, Generic, TypeVar
 
 from django.db import models
@@ -13,7 +14,7 @@ from aa_stripe.jobs.pace import at_rate
 from aa_stripe.jobs.pages import pages
 from aa_stripe.jobs.report import Outcome, Report
 from aa_stripe.jobs.run import Run, Watcher, close_broken_connections
-from aa_stripe.models.rows import Keys, in_order, write_unchanged
+from aa_stripe.models.rows import in_order, lockable
 
 T = TypeVar("T")
 M = TypeVar("M", bound=models.Model)
@@ -136,3 +137,39 @@ class Refresh(ABC, Generic[T, M]):
     @abstractmethod
     def written(self, row: M) -> Outcome:
         """Return the outcome of a row that was written."""
+
+
+def write_unchanged(
+    rows: Sequence[Any], current: models.QuerySet[Any], fields: Sequence[str]
+) -> set[int]:
+    """Write ``fields`` of the rows that have not changed since they were read.
+
+    ``current`` is the queryset to compare with and to write to. Returns the primary keys of the
+    written rows. A change made while we call Stripe is newer than Stripe's response, so it is not
+    overwritten.
+    """
+    with lockable(current.db):
+        read = {row.pk: row.updated for row in rows}
+        stamps = current.select_for_update().filter(pk__in=read).values_list("pk", "updated")
+        unchanged = {pk for pk, updated in stamps if updated == read[pk]}
+        now = timezone.now()
+        fresh = [copy(row) for row in rows if row.pk in unchanged]
+        for row in fresh:
+            row.updated = now
+        current.bulk_update(fresh, [*fields, "updated"])
+    return unchanged
+
+
+class Keys:
+    """A set of whole numbers that uses a few bits for each, instead of about sixty bytes."""
+
+    def __init__(self) -> None:
+        self._words: dict[int, int] = {}
+
+    def add(self, key: int) -> None:
+        word, bit = divmod(key, 64)
+        self._words[word] = self._words.get(word, 0) | 1 << bit
+
+    def __contains__(self, key: int) -> bool:
+        word, bit = divmod(key, 64)
+        return bool(self._words.get(word, 0) >> bit & 1)

@@ -18,7 +18,7 @@ from django.db.models.query_utils import DeferredAttribute
 from django.db.models.signals import class_prepared
 from django.dispatch import receiver
 
-from aa_stripe.models.rows import database_of, is_in_atomic
+from aa_stripe.models.rows import database_of, has_commit
 
 #: Internal types of the fields whose values can be changed in place.
 CONTAINERS = frozenset({"JSONField", "ArrayField", "HStoreField"})
@@ -73,7 +73,7 @@ class RemembersRow(models.Model):
         """
         values = {name: self._comparable(name) for name in self._loaded(fields)}
         using = using or database_of(self)
-        if is_in_atomic(using):
+        if has_commit(using):
             transaction.on_commit(partial(self._keep, values), using=using)
         else:
             self._keep(values)

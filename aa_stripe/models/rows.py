@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from copy import copy
 from functools import partial
 from typing import Any, TypeVar
 
 from django.db import DatabaseError, connections, models, router, transaction
-from django.utils import timezone
 
 from aa_stripe.exceptions import StripeInTransaction
 from aa_stripe.settings import ALLOW, stripe_settings
@@ -107,6 +105,15 @@ def is_in_atomic(using: str) -> bool:
     return bool(blocks) and not blocks[-1]._from_testcase
 
 
+def has_commit(using: str) -> bool:
+    """Return whether a transaction is open that ends with a commit or a rollback.
+
+    That of a ``TestCase`` is never committed, whatever blocks are open inside it.
+    """
+    blocks: list[Any] = connections[using].atomic_blocks
+    return bool(blocks) and not blocks[0]._from_testcase
+
+
 # Locks and conditional writes
 
 
@@ -177,27 +184,6 @@ def set_as_stored(row: Any, values: dict[str, Any]) -> None:
         setattr(row, name, value)
     if hasattr(row, "keep_as_stored"):
         row.keep_as_stored(plain)
-
-
-def write_unchanged(
-    rows: Sequence[Any], current: models.QuerySet[Any], fields: Sequence[str]
-) -> set[int]:
-    """Write ``fields`` of the rows that have not changed since they were read.
-
-    ``current`` is the queryset to compare with and to write to. Returns the primary keys of the
-    written rows. A change made while we call Stripe is newer than Stripe's response, so it is not
-    overwritten.
-    """
-    with lockable(current.db):
-        read = {row.pk: row.updated for row in rows}
-        stamps = current.select_for_update().filter(pk__in=read).values_list("pk", "updated")
-        unchanged = {pk for pk, updated in stamps if updated == read[pk]}
-        now = timezone.now()
-        fresh = [copy(row) for row in rows if row.pk in unchanged]
-        for row in fresh:
-            row.updated = now
-        current.bulk_update(fresh, [*fields, "updated"])
-    return unchanged
 
 
 def is_conflict(error: BaseException) -> bool:
@@ -298,18 +284,3 @@ def close_if_lost(using: str) -> None:
     is_idle = connection.connection is not None and not connection.in_atomic_block
     if is_idle and not connection.is_usable():
         connection.close()
-
-
-class Keys:
-    """A set of whole numbers that uses a few bits for each, instead of about sixty bytes."""
-
-    def __init__(self) -> None:
-        self._words: dict[int, int] = {}
-
-    def add(self, key: int) -> None:
-        word, bit = divmod(key, 64)
-        self._words[word] = self._words.get(word, 0) | 1 << bit
-
-    def __contains__(self, key: int) -> bool:
-        word, bit = divmod(key, 64)
-        return bool(self._words.get(word, 0) >> bit & 1)

@@ -8,9 +8,10 @@ import pytest
 from django.contrib.auth import get_user_model
 from django.db import connection
 
+from aa_stripe.jobs.refresh import Keys
 from aa_stripe.models import StripeWebhook
 from aa_stripe.models import rows as rows_module
-from aa_stripe.models.rows import Keys, in_order, oldest_first, stored
+from aa_stripe.models.rows import in_order, oldest_first, stored
 from tests.jobs.events import ids, store
 
 User = get_user_model()
