@@ -10,7 +10,6 @@ from typing import Any, cast
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from aa_stripe.exceptions import (
-    StripeInProgress,
     StripeMethodNotAllowed,
     StripeNoActiveCustomer,
 )
@@ -18,7 +17,7 @@ from aa_stripe.jobs.pace import at_rate, at_rate_of_process
 from aa_stripe.jobs.report import SETTLED_MEANWHILE, STILL_UNPAID, WAITING, Outcome, Report
 from aa_stripe.jobs.run import Run, Watcher, attempt
 from aa_stripe.models import StripeCharge, StripeChargeQuerySet, StripeCustomer, StripeRefund
-from aa_stripe.models.claims import DatabaseNow, is_due, is_free
+from aa_stripe.models.claims import DatabaseNow, is_due, is_free, take_from
 from aa_stripe.models.rows import in_order, in_order_of, reject_open_transaction, stored
 
 # Actions in the report.
@@ -182,14 +181,13 @@ def _settle_refunds(key: int) -> Outcome:
 
 
 def _collect(key: int) -> Outcome | None:
-    # Each row is read again: another process may have worked on it since its chunk was listed.
-    charge = _open(DatabaseNow()).select_related("user").filter(pk=key).first()
-    if charge is None:
+    # Another process may have worked on the row since its chunk was listed.
+    claim = take_from(_open(DatabaseNow()), key, "user")
+    if claim is None:
         return None
+    charge = cast("StripeCharge", claim.row)
     try:
-        charge.charge_if_pending()
-    except StripeInProgress:
-        return None
+        charge.charge_if_pending(claim)
     except Exception as error:  # noqa: BLE001 (the caller logs it)
         return _failed(charge, error)
     return _recorded(charge)

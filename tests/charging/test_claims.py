@@ -18,7 +18,7 @@ from aa_stripe.exceptions import (
     StripeMethodNotAllowed,
     StripeNoActiveCustomer,
 )
-from aa_stripe.jobs import charge_pending
+from aa_stripe.jobs import charge_pending, charges
 from aa_stripe.models import StripeCharge
 from aa_stripe.models.charge import collect
 from aa_stripe.models.claims import DatabaseNow, take
@@ -77,13 +77,13 @@ def test_a_run_skips_a_charge_that_another_process_works_on(charge, fake):
 
 
 def test_a_charge_that_is_claimed_after_it_was_listed_is_not_reported(charge, fake, monkeypatch):
-    charge_if_pending = StripeCharge.charge_if_pending
+    take_from = charges.take_from
 
-    def charge_late(self):
-        hold(self)
-        return charge_if_pending(self)
+    def take_late(*arguments):
+        hold(charge)
+        return take_from(*arguments)
 
-    monkeypatch.setattr(StripeCharge, "charge_if_pending", charge_late)
+    monkeypatch.setattr(charges, "take_from", take_late)
 
     report = charge_pending()
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from aa_stripe.jobs import charge_pending
+from aa_stripe.jobs import charge_pending, charges
 from aa_stripe.models import StripeCharge, StripeCustomer
 from aa_stripe.testing import Fault
 from tests.support.builders import make_charge, make_customer, make_user
@@ -223,14 +223,14 @@ def test_a_row_that_two_runs_settle_after_the_lease_is_reported_once(
 
 def test_a_decline_before_the_claim_is_taken_is_reported_once(db, fake, reports, monkeypatch):
     make_charge(make_customer(card="tok_chargeCustomerFail"))
-    charge_if_pending = StripeCharge.charge_if_pending
+    take_from = charges.take_from
 
-    def charge_late(self):
-        monkeypatch.setattr(StripeCharge, "charge_if_pending", charge_if_pending)
+    def take_late(*arguments):
+        monkeypatch.setattr(charges, "take_from", take_from)
         reports.append(charge_pending())
-        return self.charge_if_pending()
+        return take_from(*arguments)
 
-    monkeypatch.setattr(StripeCharge, "charge_if_pending", charge_late)
+    monkeypatch.setattr(charges, "take_from", take_late)
 
     reports.append(charge_pending())
 

@@ -48,12 +48,16 @@ COLLECTED, DECLINED, WAITS, UNPAID = "collected", "declined", "waits", "unpaid"
 
 
 def collect(
-    charge: StripeCharge, metadata: dict[str, str], *, only_pending: bool = False
+    charge: StripeCharge,
+    metadata: dict[str, str],
+    *,
+    only_pending: bool = False,
+    claim: Claim | None = None,
 ) -> gateway.Charge | None:
     """Collect ``charge``; return Stripe's charge, or ``None`` if no money has moved (yet).
 
     With ``only_pending``, a row that has failed or is manual is not paid, but its outcome is
-    recorded if Stripe knows one.
+    recorded if Stripe knows one. ``claim`` is the claim of a row that was read under it.
 
     Raises ``StripeMethodNotAllowed`` if the row is charged or has no amount,
     ``StripeNoActiveCustomer`` if the user has no active customer, ``StripeUnknownCustomer`` if
@@ -64,8 +68,10 @@ def collect(
     """
     reject_open_transaction(charge)
     charge.outcome = ""
-    save_changes(charge)
-    claim, is_declined = _claim(charge, patience=0 if only_pending else PATIENCE)
+    is_declined = False
+    if claim is None:
+        save_changes(charge)
+        claim, is_declined = _claim(charge, patience=0 if only_pending else PATIENCE)
     look_first = charge.key_may_be_forgotten() or stripe_settings.TRANSACTIONS == ALLOW
     attempt = Attempt(charge, claim, metadata, only_pending, look_first)
     if is_declined and _is_as_declined(attempt):

@@ -24,7 +24,7 @@ from aa_stripe.models.charge.refunding import refund, settle_refunds
 from aa_stripe.models.charge.refunds import take_over_refunds
 from aa_stripe.models.charge.search import UUID_KEY
 from aa_stripe.models.charge.settle import settle
-from aa_stripe.models.claims import Claimable
+from aa_stripe.models.claims import Claim, Claimable
 from aa_stripe.models.customer import StripeCustomer
 from aa_stripe.models.rows import database_of, own_row, related, reread, stored, write_if
 from aa_stripe.settings import default_currency, stripe_settings
@@ -175,12 +175,13 @@ class StripeCharge(SavesOnlyChanges, Claimable, StripeBasicModel):
         """
         return collect(self, self._metadata(idempotency_key, payment_uuid))
 
-    def charge_if_pending(self) -> gateway.Charge | None:
+    def charge_if_pending(self, claim: Claim | None = None) -> gateway.Charge | None:
         """Collect as ``charge()`` does, but pay no row that has failed or is manual by now.
 
         The payment that such a row may already have is recorded. Does not wait for another process.
+        ``claim`` is that of the row, if this process has taken it already.
         """
-        return collect(self, self._metadata(), only_pending=True)
+        return collect(self, self._metadata(), only_pending=True, claim=claim)
 
     def charge_later(self) -> None:
         """Make the row due, and pass its primary key to ``STRIPE_CHARGE_PROCESSOR``.
