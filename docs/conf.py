@@ -51,6 +51,7 @@ nitpick_ignore_regex = [
     (r"py:class", r"(aa_stripe\.)?gateway\..*"),
     # Internals that a public signature names: a type variable, the parts of the offline Stripe.
     (r"py:class", r"aa_stripe\.webhooks\.H"),
+    (r"py:class", r"aa_stripe\.models\.claims\.Claim"),
     (r"py:class", r"aa_stripe\.testing\..*\.(Server|Request|Response|Client)"),
 ]
 
