@@ -66,7 +66,8 @@ def charge_pending(
         run.each("Refunds", "Charge", _with_open_refund(), _settle_refunds)
         newest, now = _newest()
         candidates = partial(_candidates, newest, now)
-        run.each("Charges", "Charge", _open(now), _collect, limit=limit, order=candidates)
+        collect = partial(_collect, _open(DatabaseNow()))
+        run.each("Charges", "Charge", _open(now), collect, limit=limit, order=candidates)
     return run.report
 
 
@@ -83,7 +84,7 @@ def charge_one(key: int) -> Report:
     reject_open_transaction(StripeCharge)
     run = Run(None)
     with at_rate_of_process():
-        outcome = attempt(_collect, key)
+        outcome = attempt(partial(_collect, _open(DatabaseNow())), key)
     if outcome is not None:
         run.note(f"Charge id: {key}", outcome)
     return run.report
@@ -180,9 +181,9 @@ def _settle_refunds(key: int) -> Outcome:
     return Outcome(done=REFUNDS_SETTLED)
 
 
-def _collect(key: int) -> Outcome | None:
+def _collect(rows: QuerySet[StripeCharge], key: int) -> Outcome | None:
     # Another process may have worked on the row since its chunk was listed.
-    claim = take_from(_open(DatabaseNow()), key, "user")
+    claim = take_from(rows, key, "user")
     if claim is None:
         return None
     charge = cast("StripeCharge", claim.row)

@@ -9,7 +9,7 @@ import math
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import lru_cache
 
 from aa_stripe import gateway
@@ -69,26 +69,26 @@ class Pace:
                 self._halvings += 1
 
 
-@contextmanager
-def at_rate(rate: float | None) -> Iterator[None]:
+def at_rate(rate: float | None) -> AbstractContextManager[None]:
     """Limit the block to ``rate`` requests per second to Stripe.
 
     ``None`` means ``STRIPE_REQUESTS_PER_SECOND``, which all processes share with
     ``STRIPE_RATE_LIMIT_URL``; ``rate`` then limits this block in addition. Raises ``ValueError`` if
     the rate is not above 0, and ``ImproperlyConfigured`` if that URL cannot be used.
     """
-    pace = Pace(stripe_settings.REQUESTS_PER_SECOND if rate is None else rate)
-    with gateway.around_each_request(pace.send), at_shared_rate():
-        yield
+    return _at(Pace(stripe_settings.REQUESTS_PER_SECOND if rate is None else rate))
 
 
-@contextmanager
-def at_rate_of_process() -> Iterator[None]:
+def at_rate_of_process() -> AbstractContextManager[None]:
     """Limit all such blocks of this process together to ``STRIPE_REQUESTS_PER_SECOND``.
 
     With ``STRIPE_RATE_LIMIT_URL`` all processes share the rate.
     """
-    pace = _pace_of_process(stripe_settings.REQUESTS_PER_SECOND)
+    return _at(_pace_of_process(stripe_settings.REQUESTS_PER_SECOND))
+
+
+@contextmanager
+def _at(pace: Pace) -> Iterator[None]:
     with gateway.around_each_request(pace.send), at_shared_rate():
         yield
 

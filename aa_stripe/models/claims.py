@@ -12,7 +12,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from functools import partial
 from typing import Any
 from uuid import uuid4
 
@@ -24,7 +23,7 @@ from django.db.models.expressions import Combinable
 from aa_stripe import gateway
 from aa_stripe.exceptions import StripeInProgress, StripeTooSlow
 from aa_stripe.models.base import KEY_LIFETIME
-from aa_stripe.models.rows import database_of, own_row, retry_on_conflict, store_if
+from aa_stripe.models.rows import database_of, own_row, store_if, update_one
 from aa_stripe.settings import stripe_settings
 
 logger = logging.getLogger("aa-stripe")
@@ -235,8 +234,7 @@ def patiently(patience: float) -> Iterator[None]:
 def take(row: models.Model, **expected: Any) -> Claim | None:
     """Claim the row if it is free and as ``expected``; return ``None`` otherwise."""
     token, taken_at = uuid4().hex, time.monotonic()
-    using = database_of(row)
-    is_taken = _take(own_row(row, using).filter(**expected), using, token)
+    is_taken = _take(own_row(row, database_of(row)).filter(**expected), token)
     return Claim(row, token, taken_at) if is_taken else None
 
 
@@ -246,14 +244,14 @@ def take_from(rows: models.QuerySet[Any], key: object, *related: str) -> Claim |
     The objects that it refers to as ``related`` are read with it. Returns ``None`` otherwise.
     """
     token, taken_at = uuid4().hex, time.monotonic()
-    if not _take(rows.filter(pk=key), rows.db, token):
+    if not _take(rows.filter(pk=key), token):
         return None
     stored = rows.model._base_manager.using(rows.db).select_related(*related)
     row = stored.filter(pk=key, claim=token).first()
     return Claim(row, token, taken_at) if row is not None else None
 
 
-def _take(row: models.QuerySet[Any], using: str, token: str) -> bool:
+def _take(row: models.QuerySet[Any], token: str) -> bool:
     """Write the token to the row if it is free; return whether it was.
 
     A claim whose holder died makes the row unsettled, and counts as an attempt. The row may have
@@ -261,12 +259,9 @@ def _take(row: models.QuerySet[Any], using: str, token: str) -> bool:
     """
     claimed = {"claim": token, "claimed_until": _lease_end()}
     # Nearly all rows have no claim, and the short statement costs much less.
-    unclaimed = row.filter(claim="")
-    left = row.filter(is_free(), claim__gt="")
-    return (
-        retry_on_conflict(using, partial(unclaimed.update, **claimed)) == 1
-        or retry_on_conflict(using, partial(left.update, **_after_a_death(), **claimed)) == 1
-    )
+    if update_one(row.filter(claim=""), claimed):
+        return True
+    return update_one(row.filter(is_free(), claim__gt=""), {**_after_a_death(), **claimed})
 
 
 def _after_a_death() -> dict[str, Combinable | bool]:

@@ -33,27 +33,13 @@ def create_with_new_key(
 
     Raises the SDK's errors.
     """
-    first, *others = _keys(name)
-    try:
-        return create(first)
-    except gateway.StripeError as error:
-        if not gateway.is_used_key(error):
-            raise
-    found = find()
-    return found if found is not None else _create(create, others)
-
-
-def _create(create: Callable[[str], T], keys: list[str]) -> T:
-    *numbered, last = keys
-    for key in numbered:
+    for number in range(MOST_NUMBERED):
         try:
-            return create(key)
+            return create(numbered_key(name, number))
         except gateway.StripeError as error:
             if not gateway.is_used_key(error):
                 raise
-    return create(last)
-
-
-def _keys(name: object) -> list[str]:
-    """Return the keys to try. Stripe has stored nothing for the last one, which is random."""
-    return [*(numbered_key(name, it) for it in range(MOST_NUMBERED)), f"{name}-{uuid4()}"]
+        found = find() if number == 0 else None
+        if found is not None:
+            return found
+    return create(f"{name}-{uuid4()}")  # Stripe has stored nothing for a random key

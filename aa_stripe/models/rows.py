@@ -84,25 +84,18 @@ def related(row: models.Model, name: str) -> Any:
 def reject_open_transaction(row: models.Model | type[models.Model]) -> None:
     """Raise ``StripeInTransaction`` if what is written now could still be rolled back.
 
-    The transaction that a ``TestCase`` opens around each test does not count.
+    The transaction that a ``TestCase`` opens around each test does not count. Django offers no
+    public way to recognize it; ``atomic(durable=True)`` does it in this way, too.
     """
     if stripe_settings.TRANSACTIONS == ALLOW:
         return
-    using = database_of(row)
-    connection = connections[using]
-    has_no_autocommit = not connection.in_atomic_block and not connection.get_autocommit()
-    if has_no_autocommit or is_in_atomic(using):
+    connection = connections[database_of(row)]
+    if connection.in_atomic_block:
+        is_open = not connection.atomic_blocks[-1]._from_testcase  # type: ignore[attr-defined]
+    else:
+        is_open = not connection.get_autocommit()
+    if is_open:
         raise StripeInTransaction
-
-
-def is_in_atomic(using: str) -> bool:
-    """Return whether an ``atomic()`` block is open, apart from that of a ``TestCase``.
-
-    Django offers no public way to recognize the latter; ``atomic(durable=True)`` does it in this
-    way, too.
-    """
-    blocks: list[Any] = connections[using].atomic_blocks
-    return bool(blocks) and not blocks[-1]._from_testcase
 
 
 def has_commit(using: str) -> bool:
@@ -159,9 +152,12 @@ def write_if(
 
     The object itself does not change.
     """
-    using = database_of(row)
-    rows = own_row(row, using).filter(*conditions, **expected)
-    return retry_on_conflict(using, partial(rows.update, **values)) == 1
+    return update_one(own_row(row, database_of(row)).filter(*conditions, **expected), values)
+
+
+def update_one(row: models.QuerySet[Any], values: dict[str, Any]) -> bool:
+    """Update the only row of the queryset in one statement; return whether there is one."""
+    return retry_on_conflict(row.db, partial(row.update, **values)) == 1
 
 
 def store_if(

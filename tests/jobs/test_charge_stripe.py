@@ -392,11 +392,11 @@ def before_call(monkeypatch, name, number, act):
     """Call ``act`` before the ``number``-th row is read; its key is read already."""
     original, seen = getattr(charges, name), []
 
-    def hooked(key):
-        seen.append(key)
+    def hooked(*arguments):
+        seen.append(arguments)
         if len(seen) == number:
             act()
-        return original(key)
+        return original(*arguments)
 
     monkeypatch.setattr(charges, name, hooked)
 
