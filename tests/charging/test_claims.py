@@ -23,6 +23,8 @@ from aa_stripe.models import StripeCharge
 from aa_stripe.models.charge import collect
 from aa_stripe.models.claims import DatabaseNow, take
 from aa_stripe.testing import Fault
+from aa_stripe.testing.http import faults
+from aa_stripe.testing.http.response import Response
 from tests.support.builders import make_charge, make_customer
 from tests.support.claims import end_lease, hold, let_holder_die
 from tests.support.clock import make_due
@@ -438,6 +440,18 @@ def test_the_next_run_goes_on_after_an_error_that_stripe_keeps_for_a_day(
     make_due()
 
     charge_pending()
+
+    assert row_of(charge).is_charged
+    assert len(paid(fake)) == 1
+
+
+@pytest.mark.parametrize("endpoint", [CREATE, CONFIRM])
+def test_any_error_that_stripe_repeats_gets_a_new_key(charge, fake, endpoint, monkeypatch):
+    monkeypatch.setattr(faults, "error_500", lambda: Response.of(503, {"error": {}}))
+    fake.fail_next(endpoint, Fault.ERROR_500_BEFORE)
+    for _ in range(3):  # the error, its repetition, and the next key
+        charge_pending()
+        make_due()
 
     assert row_of(charge).is_charged
     assert len(paid(fake)) == 1

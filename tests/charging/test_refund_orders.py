@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 import stripe
 from django.db import OperationalError, transaction
@@ -18,9 +20,11 @@ from aa_stripe.models.charge import refunds
 from aa_stripe.models.charge.refunds import UUID_KEY
 from aa_stripe.models.claims import DatabaseNow
 from aa_stripe.testing import Fault
+from aa_stripe.testing.http import faults
+from aa_stripe.testing.http.response import Response
 from tests.support.builders import make_charge, make_customer
 from tests.support.claims import hold
-from tests.support.clock import make_due
+from tests.support.clock import let_pass, make_due
 from tests.support.payments import REFUND, REFUNDS, amounts_refunded
 from tests.support.requests import arrive_late, before, refuse_next, requests_to, when_done
 from tests.support.rows import row_of
@@ -242,3 +246,15 @@ def test_an_order_that_stripe_responded_to_with_an_error_waits_an_hour(charged, 
 
     retry_at, now = orders.values_list("retry_at", "now").get()
     assert 59 <= (retry_at - now).total_seconds() / 60 <= 60
+
+
+def test_any_error_that_stripe_repeats_gets_a_new_key_hours_later(charged, fake, monkeypatch):
+    monkeypatch.setattr(faults, "error_500", lambda: Response.of(503, {"error": {}}))
+    fake.fail_next(REFUND, Fault.ERROR_500_BEFORE)
+    with pytest.raises(StripeInternalError):
+        charged.refund(300)
+    for _ in range(2):  # the repetition of the error, and the next key
+        let_pass(fake, timedelta(hours=3))
+        charge_pending()
+
+    assert amounts_refunded(fake, charged) == [300]

@@ -15,6 +15,7 @@ from aa_stripe.jobs import crew as crew_module
 from aa_stripe.jobs.crew import Alone, Crew, crew_of
 from aa_stripe.jobs.run import Run
 from aa_stripe.models import StripeCharge
+from aa_stripe.models.rows import in_order, oldest_first
 from aa_stripe.testing import Fault
 from tests.jobs.test_processes import at_confirmation
 from tests.support.builders import make_charge, make_customer
@@ -262,7 +263,10 @@ def test_the_connections_are_closed_when_the_run_ends_with_an_error(charges, ope
     assert {it.connection for it in opened} == {None}
 
 
-def test_the_run_goes_on_when_the_database_has_ended_its_own_connection(charges, monkeypatch):
+@pytest.mark.parametrize("order", [in_order, oldest_first])
+def test_the_run_goes_on_when_the_database_has_ended_its_own_connection(
+    charges, monkeypatch, order
+):
     used, lost = [], []
 
     def act(key):
@@ -277,7 +281,7 @@ def test_the_run_goes_on_when_the_database_has_ended_its_own_connection(charges,
 
     run = Run(None, workers=2)
     monkeypatch.setattr(connection, "is_usable", is_usable)
-    run.each("Charges", "Charge", StripeCharge.objects.all(), act)
+    run.each("Charges", "Charge", StripeCharge.objects.all(), act, order=order)
 
     assert run.report.done == {"seen": 11}
     assert len(lost) == 1
@@ -383,14 +387,14 @@ def test_ten_rows_in_a_row_without_a_response_end_the_run(customer, fake):
 
 @pytest.mark.parametrize("fault", [Fault.RATE_LIMITED, Fault.REQUEST_LOST])
 def test_a_short_outage_that_all_workers_meet_does_not_end_the_run(customer, fake, fault):
-    for _ in range(20):
+    for _ in range(40):
         make_charge(customer)
     fake.fail_next(CREATE, fault, times=12)
 
     report = charge_pending(workers=12, rate=10_000)
 
     assert report.stopped == ""
-    assert report.done == {"collected": 8}
+    assert report.done == {"collected": 28}
 
 
 def test_an_error_of_the_iterator_ends_the_run_after_the_rows_in_progress(charges, caplog):
