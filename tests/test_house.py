@@ -50,11 +50,13 @@ MODEL_ROOMS = {
     "coupon": "A coupon, the same here and at Stripe.",
     "customer": "A customer and its payment methods.",
     "keys": "Idempotency keys of objects that do no harm.",
+    "now": "The time of the database's clock.",
     "plan": "A plan.",
     "rows": "Locks, conditional writes, and iteration over tables.",
     "search": "What Stripe made for a row that does not know its id.",
     "subscription": "A subscription.",
     "text": "A text field that distinguishes letter case on every database.",
+    "update": "A conditional UPDATE of one row as text.",
     "webhook": "A stored event and its application.",
 }
 

@@ -17,7 +17,8 @@ from aa_stripe.jobs.pace import at_rate, at_rate_of_process
 from aa_stripe.jobs.report import SETTLED_MEANWHILE, STILL_UNPAID, WAITING, Outcome, Report
 from aa_stripe.jobs.run import Run, Watcher, attempt
 from aa_stripe.models import StripeCharge, StripeChargeQuerySet, StripeCustomer, StripeRefund
-from aa_stripe.models.claims import DatabaseNow, is_due, is_free, take_from
+from aa_stripe.models.claims import Source, is_due, is_free, take_from
+from aa_stripe.models.now import DatabaseNow
 from aa_stripe.models.rows import in_order, in_order_of, reject_open_transaction, stored
 
 # Actions in the report.
@@ -66,7 +67,7 @@ def charge_pending(
         run.each("Refunds", "Charge", _with_open_refund(), _settle_refunds)
         newest, now = _newest()
         candidates = partial(_candidates, newest, now)
-        collect = partial(_collect, _open(DatabaseNow()))
+        collect = partial(_collect, _due())
         run.each("Charges", "Charge", _open(now), collect, limit=limit, order=candidates)
     return run.report
 
@@ -84,7 +85,7 @@ def charge_one(key: int) -> Report:
     reject_open_transaction(StripeCharge)
     run = Run(None)
     with at_rate_of_process():
-        outcome = attempt(partial(_collect, _open(DatabaseNow())), key)
+        outcome = attempt(partial(_collect, _due()), key)
     if outcome is not None:
         run.note(f"Charge id: {key}", outcome)
     return run.report
@@ -126,6 +127,11 @@ def _open(now: Any) -> StripeChargeQuerySet:
     """Return the charges to work on: due at the time ``now``, and free."""
     is_open = Q(charge_attempt_failed=False, is_manual_charge=False) | Q(is_unsettled=True)
     return _charges().filter(is_open, is_due(now), is_free(), is_charged=False)
+
+
+def _due() -> Source:
+    """Return the charges that are open when they are claimed."""
+    return Source(_open(DatabaseNow()), "user")
 
 
 def _to_pay(now: Any) -> QuerySet[StripeCharge]:
@@ -181,9 +187,9 @@ def _settle_refunds(key: int) -> Outcome:
     return Outcome(done=REFUNDS_SETTLED)
 
 
-def _collect(rows: QuerySet[StripeCharge], key: int) -> Outcome | None:
+def _collect(due: Source, key: int) -> Outcome | None:
     # Another process may have worked on the row since its chunk was listed.
-    claim = take_from(rows, key, "user")
+    claim = take_from(due, key)
     if claim is None:
         return None
     charge = cast("StripeCharge", claim.row)

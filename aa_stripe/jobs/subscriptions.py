@@ -11,7 +11,8 @@ from aa_stripe.jobs.pace import at_rate
 from aa_stripe.jobs.report import SETTLED_MEANWHILE, Outcome, Report
 from aa_stripe.jobs.run import Run, Watcher
 from aa_stripe.models import ENDED, StripeSubscription, StripeSubscriptionQuerySet
-from aa_stripe.models.claims import DatabaseNow, after, is_due
+from aa_stripe.models.claims import after, is_due
+from aa_stripe.models.now import DatabaseNow
 from aa_stripe.models.rows import in_order, stored, write_if
 
 # Actions in the report.

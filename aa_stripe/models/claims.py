@@ -16,14 +16,23 @@ from typing import Any
 from uuid import uuid4
 
 from django.db import models
-from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import Case, F, Q, When
 from django.db.models.expressions import Combinable
 
 from aa_stripe import gateway
 from aa_stripe.exceptions import StripeInProgress, StripeTooSlow
 from aa_stripe.models.base import KEY_LIFETIME
-from aa_stripe.models.rows import database_of, own_row, store_if, update_one
+from aa_stripe.models.now import DatabaseNow
+from aa_stripe.models.rows import (
+    database_of,
+    key_of,
+    own_row,
+    root_model,
+    store_if,
+    update_one,
+    update_plain,
+)
+from aa_stripe.models.update import condition_of
 from aa_stripe.settings import stripe_settings
 
 logger = logging.getLogger("aa-stripe")
@@ -50,29 +59,6 @@ MOST_DOUBLINGS = 20
 
 #: How long after the last request Stripe may still carry it out.
 LATE = timedelta(hours=1)
-
-
-class DatabaseNow(models.Func):
-    """The time of the database's clock.
-
-    Unlike Django's ``Now()``, it is in UTC on MySQL, whatever the time zone of the connection is: a
-    lease must not change its length when the clocks change. PostgreSQL stores points in time.
-    """
-
-    output_field: models.Field[Any, Any] = models.DateTimeField()
-
-    def as_sql(  # type: ignore[override]
-        self, compiler: Any, connection: BaseDatabaseWrapper, **_: Any
-    ) -> Any:
-        return _NOW[connection.vendor], []
-
-
-#: SQLite's time has the form of the stored times. MariaDB's vendor is "mysql".
-_NOW = {
-    "sqlite": "STRFTIME('%%Y-%%m-%%d %%H:%%M:%%f', 'NOW')",
-    "mysql": "UTC_TIMESTAMP(6)",
-    "postgresql": "STATEMENT_TIMESTAMP()",
-}
 
 
 class Claimable(models.Model):
@@ -127,7 +113,7 @@ def delay(attempts: int, *, slow: bool = False) -> timedelta:
 
 def after(attempts: int, *, slow: bool = False) -> Combinable:
     """Return the time of the next attempt, for a row with that many attempts."""
-    return DatabaseNow() + delay(attempts, slow=slow)
+    return DatabaseNow(delay(attempts, slow=slow))
 
 
 def is_stored(error: gateway.StripeError) -> bool:
@@ -231,37 +217,55 @@ def patiently(patience: float) -> Iterator[None]:
         time.sleep(PAUSE)
 
 
+class Source:
+    """Rows that are claimed one by one, and read with the objects that they refer to."""
+
+    def __init__(self, rows: models.QuerySet[Any], *related: str) -> None:
+        self.rows = rows
+        self.condition = condition_of(rows)
+        self.stored = rows.model._base_manager.using(rows.db).select_related(*related)
+
+
 def take(row: models.Model, **expected: Any) -> Claim | None:
     """Claim the row if it is free and as ``expected``; return ``None`` otherwise."""
-    token, taken_at = uuid4().hex, time.monotonic()
-    is_taken = _take(own_row(row, database_of(row)).filter(**expected), token)
-    return Claim(row, token, taken_at) if is_taken else None
+    claim, using = Claim(row, uuid4().hex, time.monotonic()), database_of(row)
+    free = {**key_of(row), **expected, "claim": ""}
+    if update_plain(root_model(row), using, free, _claimed(claim.token)):
+        return claim
+    return (
+        claim if _take_after_a_death(own_row(row, using).filter(**expected), claim.token) else None
+    )
 
 
-def take_from(rows: models.QuerySet[Any], key: object, *related: str) -> Claim | None:
-    """Claim the row with that primary key if it is among ``rows`` and free, and read it.
+def take_from(source: Source, key: object) -> Claim | None:
+    """Claim the row with that primary key if it is in the source and free, and read it.
 
-    The objects that it refers to as ``related`` are read with it. Returns ``None`` otherwise.
+    Returns ``None`` otherwise.
     """
     token, taken_at = uuid4().hex, time.monotonic()
-    if not _take(rows.filter(pk=key), token):
+    rows = source.rows
+    free = {rows.model._meta.pk.attname: key, "claim": ""}
+    is_taken = update_plain(rows.model, rows.db, free, _claimed(token), source.condition)
+    if not is_taken and not _take_after_a_death(rows.filter(pk=key), token):
         return None
-    stored = rows.model._base_manager.using(rows.db).select_related(*related)
-    row = stored.filter(pk=key, claim=token).first()
-    return Claim(row, token, taken_at) if row is not None else None
+    for row in source.stored.filter(pk=key, claim=token):
+        return Claim(row, token, taken_at)
+    return None
 
 
-def _take(row: models.QuerySet[Any], token: str) -> bool:
-    """Write the token to the row if it is free; return whether it was.
+def _claimed(token: str) -> dict[str, Any]:
+    return {"claim": token, "claimed_until": _lease_end()}
 
-    A claim whose holder died makes the row unsettled, and counts as an attempt. The row may have
-    killed it: if it kills this process as well, a job tries it again later.
+
+def _take_after_a_death(row: models.QuerySet[Any], token: str) -> bool:
+    """Claim the row if its holder died; return whether it did.
+
+    The row becomes unsettled, and the claim counts as an attempt. The row may have killed its
+    holder: if it kills this process as well, a job tries it again later.
     """
-    claimed = {"claim": token, "claimed_until": _lease_end()}
-    # Nearly all rows have no claim, and the short statement costs much less.
-    if update_one(row.filter(claim=""), claimed):
-        return True
-    return update_one(row.filter(is_free(), claim__gt=""), {**_after_a_death(), **claimed})
+    # Nearly all rows have no claim, so this statement is hardly ever needed.
+    values = {**_after_a_death(), **_claimed(token)}
+    return update_one(row.filter(is_free(), claim__gt=""), values)
 
 
 def _after_a_death() -> dict[str, Combinable | bool]:
@@ -290,5 +294,5 @@ def checked_requests(claim: Claim) -> Iterator[None]:
         yield
 
 
-def _lease_end() -> Combinable:
-    return DatabaseNow() + timedelta(seconds=stripe_settings.claim_lease)
+def _lease_end() -> DatabaseNow:
+    return DatabaseNow(timedelta(seconds=stripe_settings.claim_lease))

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from django.db import DatabaseError, connections, models, router, transaction
 
 from aa_stripe.exceptions import StripeInTransaction
+from aa_stripe.models.update import Part, is_comparable, is_plain, update
 from aa_stripe.settings import ALLOW, stripe_settings
 
 M = TypeVar("M", bound=models.Model)
@@ -130,7 +131,7 @@ def held(row: models.Model) -> Iterator[None]:
         yield
         return
     with transaction.atomic(using=using):
-        _lock(row, using)
+        own_row(row, using).select_for_update().values_list("pk").first()
         yield
 
 
@@ -152,7 +153,28 @@ def write_if(
 
     The object itself does not change.
     """
-    return update_one(own_row(row, database_of(row)).filter(*conditions, **expected), values)
+    using = database_of(row)
+    if conditions or not is_plain(values.values()) or not is_comparable(expected.values()):
+        return update_one(own_row(row, using).filter(*conditions, **expected), values)
+    return update_plain(root_model(row), using, {**key_of(row), **expected}, values)
+
+
+def update_plain(
+    model: type[models.Model],
+    using: str,
+    expected: dict[str, Any],
+    values: dict[str, Any],
+    condition: Part | None = None,
+) -> bool:
+    """Update the only row with the ``expected`` plain values; return whether there is one."""
+    statement = partial(update, model, using, expected, values, condition)
+    return retry_on_conflict(using, statement) == 1
+
+
+def key_of(row: models.Model) -> dict[str, Any]:
+    """Return the primary key of the row in the table of the app's own model, by its name."""
+    name = root_model(row)._meta.pk.attname
+    return {name: getattr(row, name)}
 
 
 def update_one(row: models.QuerySet[Any], values: dict[str, Any]) -> bool:
@@ -210,19 +232,13 @@ def retry_on_conflict(using: str, act: Callable[[], T]) -> T:
         time.sleep(random.uniform(PAUSE / 2, PAUSE))  # noqa: S311
 
 
-def _lock(row: models.Model, using: str) -> None:
-    own_row(row, using).select_for_update().values_list("pk").first()
-
-
 def own_row(row: models.Model, using: str) -> models.QuerySet[Any]:
     """Return the row in the table of the app's own model.
 
     If Django updated a subclass with a table of its own, it would first read and then write. Such
     a subclass may have another primary key.
     """
-    model = root_model(row)
-    key = model._meta.pk.attname
-    return model._base_manager.using(using).filter(pk=getattr(row, key))
+    return root_model(row)._base_manager.using(using).filter(**key_of(row))
 
 
 # Iteration over a table of any size

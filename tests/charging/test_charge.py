@@ -75,8 +75,8 @@ def test_a_charge_costs_a_known_number_of_statements(charge):
     with CaptureQueriesContext(connection) as captured:
         charge.charge()
 
-    # The user, the claim, the row, the customer, the intent's id, the renewed claim, the success.
-    assert len(captured) == 7
+    # The user, the claim, the row, the customer, the renewed claim with the intent, the success.
+    assert len(captured) == 6
 
 
 def test_the_latest_active_customer_is_charged(charge, fake):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -67,6 +67,8 @@ class Attempt:
     is_key_used: bool = field(default=False, init=False)
     #: Whether this attempt has requested a change at Stripe.
     has_sent: bool = field(default=False, init=False)
+    #: The values to commit for an intent that was created or found, before it is confirmed.
+    new_intent: dict[str, Any] = field(default_factory=dict, init=False)
     _may_arrive: bool | None = field(default=None, init=False)
     _payer: StripeCustomer | None = field(default=None, init=False)
     _is_refreshed: bool = field(default=False, init=False)
@@ -129,6 +131,12 @@ class Attempt:
         if not self.claim.write(values, **expected):
             raise StripeInternalError("Another process has changed the charge.")
 
+    def write_intent(self) -> None:
+        """Commit the id of the intent that was created or found, unless it is committed."""
+        values, self.new_intent = self.new_intent, {}
+        if values:
+            self.write(values, stripe_payment_intent_id=self.charge.stripe_payment_intent_id)
+
     def may_arrive(self) -> bool:
         """Return whether Stripe may still carry out a request of an earlier attempt."""
         if self._may_arrive is None:
@@ -145,6 +153,16 @@ class Attempt:
             self.is_key_used = is_stored(error)
             raise
 
+    @contextmanager
+    def keeping_intent(self) -> Iterator[None]:
+        """Commit the intent's id in any case, also if the block raises."""
+        try:
+            yield
+        except BaseException:
+            with suppress(StripeInternalError):  # the error of the block counts
+                self.write_intent()
+            raise
+
     def use_up_key(self) -> None:
         """Use other idempotency keys from now on: Stripe has stored a response for these."""
         self.key_number += 1
@@ -158,9 +176,10 @@ class Attempt:
         """
         self.may_arrive()  # before this attempt may leave something unknown as well
         as_read = {name: getattr(self.charge, name) for name in AS_READ}
-        values = {"customer": self.payer(), "charge_attempt_failed": False}
+        values = {**self.new_intent, "customer": self.payer(), "charge_attempt_failed": False}
         if not self.claim.renew(values, **as_read):
             raise RowChanged
+        self.new_intent = {}
 
     # Errors that say something about the payer
 

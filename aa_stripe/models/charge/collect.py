@@ -20,11 +20,10 @@ from aa_stripe.exceptions import (
 from aa_stripe.gateway import Meaning
 from aa_stripe.models.charge.attempt import Attempt, RowChanged, reject_charged
 from aa_stripe.models.charge.changes import save_changes
+from aa_stripe.models.charge.failure import card_of, failure_of
 from aa_stripe.models.charge.intent import (
     WAITING,
-    card_of,
     confirm_intent,
-    failure_of,
     find_intent,
     prepare_intent,
 )

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from aa_stripe import gateway
 from aa_stripe.exceptions import StripeInternalError
-from aa_stripe.models.charge.attempt import NEEDS_AUTHENTICATION, Attempt
+from aa_stripe.models.charge.attempt import Attempt
 from aa_stripe.models.charge.search import UUID_KEY, search
 from aa_stripe.models.claims import is_late, numbered_key
 
@@ -41,10 +41,10 @@ def find_intent(attempt: Attempt) -> gateway.PaymentIntent | None:
 
 
 def prepare_intent(attempt: Attempt, intent: gateway.PaymentIntent | None) -> gateway.PaymentIntent:
-    """Return the intent to confirm, its id committed to the row.
+    """Return the intent to confirm.
 
     It is created if there is none, and replaced if it was canceled or cannot be made to match the
-    row.
+    row. Its id is committed; if no payment was tried yet, only when the claim is renewed.
     """
     charge = attempt.charge
     known: str = charge.stripe_payment_intent_id
@@ -55,7 +55,9 @@ def prepare_intent(attempt: Attempt, intent: gateway.PaymentIntent | None) -> ga
     if intent.id != known:
         found = {"stripe_payment_intent_id": intent.id, "key_number": attempt.key_number}
         # The failure was that of the previous intent.
-        attempt.write({**found, "failure_code": ""}, stripe_payment_intent_id=known)
+        attempt.new_intent = {**found, "failure_code": ""}
+        if not _is_untried(intent):
+            attempt.write_intent()
     return intent
 
 
@@ -65,15 +67,10 @@ def confirm_intent(attempt: Attempt, intent: gateway.PaymentIntent) -> gateway.P
     The claim is renewed just before: if another process holds it by now, or the row has changed
     since it was read, ``RowChanged`` is raised and nothing is confirmed.
     """
-    payment_method = attempt.payer().payment_method_params()
-    changes = _changes(attempt, intent)
-    if "customer" in changes:
-        # An intent in requires_action keeps the old customer's card: send the new one's too.
-        changes |= payment_method  # type: ignore[typeddict-item]
-    if changes:
-        attempt.has_sent = True
-        gateway.update_payment_intent(intent.id, changes)
-    attempt.renew()
+    with attempt.keeping_intent():
+        payment_method = attempt.payer().payment_method_params()
+        _update(attempt, intent, payment_method)
+        attempt.renew()
     key = f"{_creation_key(attempt)}-confirm"
     with attempt.using_key():
         intent = gateway.confirm_payment_intent(intent.id, payment_method, idempotency_key=key)
@@ -82,49 +79,32 @@ def confirm_intent(attempt: Attempt, intent: gateway.PaymentIntent) -> gateway.P
     return intent
 
 
+def _update(
+    attempt: Attempt,
+    intent: gateway.PaymentIntent,
+    payment_method: gateway.PaymentIntentConfirmParams,
+) -> None:
+    """Make the intent match the row."""
+    changes = _changes(attempt, intent)
+    if not changes:
+        return
+    if "customer" in changes:
+        # An intent in requires_action keeps the old customer's card: send the new one's too.
+        changes |= payment_method  # type: ignore[typeddict-item]
+    attempt.write_intent()
+    attempt.has_sent = True
+    gateway.update_payment_intent(intent.id, changes)
+
+
+def _is_untried(intent: gateway.PaymentIntent) -> bool:
+    """Return whether no payment of the intent was tried yet."""
+    is_open = intent.status in {"requires_payment_method", "requires_confirmation"}
+    return is_open and intent.last_payment_error is None
+
+
 def is_replaced(intent: gateway.PaymentIntent) -> bool:
     """Return whether we canceled the intent in order to replace it, or were about to."""
     return REPLACED_KEY in gateway.metadata_of(intent)
-
-
-# Failures that an intent shows
-
-
-def failure_of(charge: StripeCharge, intent: gateway.PaymentIntent) -> gateway.StripeError | None:
-    """Return the intent's failure; ``None`` if it is recorded or the payment may still succeed."""
-    if intent.status == "canceled":
-        is_recorded = is_replaced(intent) or charge.failure_code == "canceled"
-        return None if is_recorded else gateway.canceled_at_stripe(intent)
-    if intent.status == "requires_action":
-        is_recorded = charge.charge_attempt_failed or charge.failure_code == NEEDS_AUTHENTICATION
-        return None if is_recorded else gateway.needs_authentication(intent)
-    failure = intent.last_payment_error
-    if intent.status != "requires_payment_method" or failure is None:
-        return None
-    return gateway.declined_as(failure) if _is_new_failure(charge, failure) else None
-
-
-def _is_new_failure(charge: StripeCharge, failure: gateway.StripeObject) -> bool:
-    """Return whether ``failure``, the last of an intent, is not yet recorded on the row.
-
-    A declined payment is identified by its failed charge. A payment that lacks authentication
-    has no charge, so it is identified by its error code and payment method.
-    """
-    reported = gateway.to_json(failure)
-    if reported.get("charge"):
-        return bool(reported["charge"] != charge.stripe_charge_id)
-    recorded = charge.stripe_response.get("error", {}) if charge.failure_code else {}
-    return _cause(reported) != _cause(recorded)
-
-
-def _cause(failure: dict[str, Any]) -> tuple[str | None, str | None]:
-    return failure.get("code"), card_of(failure)
-
-
-def card_of(failure: dict[str, Any]) -> str | None:
-    """Return the id of the payment method that failed, ``None`` if it is not known."""
-    card: str | None = (failure.get("payment_method") or {}).get("id")
-    return card
 
 
 # Finding the intent

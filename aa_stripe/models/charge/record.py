@@ -13,13 +13,13 @@ from aa_stripe.models.charge.attempt import NEEDS_AUTHENTICATION, Attempt
 from aa_stripe.models.claims import (
     FREE,
     SETTLED,
-    DatabaseNow,
     after,
     ending,
     is_free,
     is_late,
 )
 from aa_stripe.models.customer import StripeCustomer
+from aa_stripe.models.now import DatabaseNow
 from aa_stripe.models.rows import related, reread, root_model, store_if, stored
 from aa_stripe.signals import (
     stripe_charge_card_exception,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from aa_stripe import gateway
 from aa_stripe.exceptions import StripeWebhookParseError
-from aa_stripe.models.charge.intent import failure_of
+from aa_stripe.models.charge.failure import failure_of
 from aa_stripe.models.charge.record import write_failure, write_success
 from aa_stripe.models.claims import is_free
 from aa_stripe.models.rows import reread, store_if

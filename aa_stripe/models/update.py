@@ -1,0 +1,82 @@
+"""A conditional UPDATE of one row, composed without Django's compiler.
+
+Collecting a charge takes several of these, and compiling one takes much longer than executing it.
+Only plain values are written and compared here; the rest is left to the compiler.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from django.db import connections, models, transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from aa_stripe.models.now import DatabaseNow
+
+#: A part of the statement, and its parameters.
+Part = tuple[str, list[Any]]
+
+
+def is_plain(values: Iterable[Any]) -> bool:
+    """Return whether ``update`` can write the values."""
+    return all(
+        isinstance(it, DatabaseNow) or not hasattr(it, "resolve_expression") for it in values
+    )
+
+
+def is_comparable(values: Iterable[Any]) -> bool:
+    """Return whether ``update`` can compare the values: databases compare JSON in other ways."""
+    return not any(
+        isinstance(it, (dict, list)) or hasattr(it, "resolve_expression") for it in values
+    )
+
+
+def update(
+    model: type[models.Model],
+    using: str,
+    expected: Mapping[str, Any],
+    values: Mapping[str, Any],
+    condition: Part | None = None,
+) -> int:
+    """Update the rows with the ``expected`` values; return how many there were.
+
+    ``condition`` is one more that they have to meet, see ``condition_of``.
+    """
+    connection, table = connections[using], model._meta
+    assigned = [_assigned(table.get_field(it), values[it], connection) for it in values]
+    compared = [_compared(table.get_field(it), expected[it], connection) for it in expected]
+    if condition is not None:
+        compared.append(condition)
+    name = connection.ops.quote_name(table.db_table)
+    settings = ", ".join(text for text, _ in assigned)
+    conditions = " AND ".join(text for text, _ in compared)
+    sql = f"UPDATE {name} SET {settings} WHERE {conditions}"  # noqa: S608 (names of columns)
+    params = [it for _, several in [*assigned, *compared] for it in several]
+    with transaction.mark_for_rollback_on_error(using), connection.cursor() as cursor:
+        cursor.execute(sql, params)
+        count: int = cursor.rowcount
+    return count
+
+
+def condition_of(rows: models.QuerySet[Any]) -> Part:
+    """Return the condition of ``rows``, which have no joins, compiled for many statements."""
+    compiler = rows.query.get_compiler(rows.db)
+    text, params = compiler.compile(rows.query.where)
+    return f"({text})", list(params)
+
+
+def _assigned(field: Any, value: Any, connection: BaseDatabaseWrapper) -> Part:
+    column = connection.ops.quote_name(field.column)
+    if isinstance(value, DatabaseNow):
+        return f"{column} = {value.text(connection.vendor)}", []
+    if isinstance(value, models.Model):
+        value = value.prepare_database_save(field)
+    return f"{column} = %s", [field.get_db_prep_save(value, connection)]
+
+
+def _compared(field: Any, value: Any, connection: BaseDatabaseWrapper) -> Part:
+    column = connection.ops.quote_name(field.column)
+    if value is None:
+        return f"{column} IS NULL", []
+    return f"{column} = %s", [field.get_db_prep_value(value, connection)]
