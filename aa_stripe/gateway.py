@@ -314,7 +314,8 @@ def _card_error(body: dict[str, Any]) -> CardError:
 
 def metadata_of(stripe_object: StripeObject) -> dict[str, str]:
     """Return the object's metadata, ``{}`` if it has none."""
-    return to_json(stripe_object).get("metadata") or {}
+    metadata = getattr(stripe_object, "metadata", None)
+    return to_json(metadata) if metadata else {}
 
 
 def to_json(stripe_object: StripeObject) -> dict[str, Any]:

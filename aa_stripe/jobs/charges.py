@@ -131,7 +131,7 @@ def _open(now: Any) -> StripeChargeQuerySet:
 
 def _due() -> Source:
     """Return the charges that are open when they are claimed."""
-    return Source(_open(DatabaseNow()), "user")
+    return Source(_open(DatabaseNow()))
 
 
 def _to_pay(now: Any) -> QuerySet[StripeCharge]:

@@ -32,7 +32,7 @@ from aa_stripe.models.rows import (
     update_one,
     update_plain,
 )
-from aa_stripe.models.update import condition_of
+from aa_stripe.models.update import condition_of, read
 from aa_stripe.settings import stripe_settings
 
 logger = logging.getLogger("aa-stripe")
@@ -218,12 +218,11 @@ def patiently(patience: float) -> Iterator[None]:
 
 
 class Source:
-    """Rows that are claimed one by one, and read with the objects that they refer to."""
+    """Rows that are claimed one by one."""
 
-    def __init__(self, rows: models.QuerySet[Any], *related: str) -> None:
+    def __init__(self, rows: models.QuerySet[Any]) -> None:
         self.rows = rows
         self.condition = condition_of(rows)
-        self.stored = rows.model._base_manager.using(rows.db).select_related(*related)
 
 
 def take(row: models.Model, **expected: Any) -> Claim | None:
@@ -243,14 +242,14 @@ def take_from(source: Source, key: object) -> Claim | None:
     Returns ``None`` otherwise.
     """
     token, taken_at = uuid4().hex, time.monotonic()
-    rows = source.rows
-    free = {rows.model._meta.pk.attname: key, "claim": ""}
-    is_taken = update_plain(rows.model, rows.db, free, _claimed(token), source.condition)
+    rows, model = source.rows, source.rows.model
+    row = {model._meta.pk.attname: key}
+    free, claimed = {**row, "claim": ""}, _claimed(token)
+    is_taken = update_plain(model, rows.db, free, claimed, source.condition)
     if not is_taken and not _take_after_a_death(rows.filter(pk=key), token):
         return None
-    for row in source.stored.filter(pk=key, claim=token):
-        return Claim(row, token, taken_at)
-    return None
+    taken = read(model, rows.db, {**row, "claim": token})
+    return Claim(taken, token, taken_at) if taken is not None else None
 
 
 def _claimed(token: str) -> dict[str, Any]:

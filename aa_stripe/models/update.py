@@ -1,18 +1,20 @@
-"""A conditional UPDATE of one row, composed without Django's compiler.
+"""Statements about one row, composed without Django's compiler.
 
-Collecting a charge takes several of these, and compiling one takes much longer than executing it.
-Only plain values are written and compared here; the rest is left to the compiler.
+Collecting a charge takes several of these, and compiling one takes longer than executing it. Only
+plain values are written and compared here; the rest is left to the compiler.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from django.db import connections, models, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from aa_stripe.models.now import DatabaseNow
+
+M = TypeVar("M", bound=models.Model)
 
 #: A part of the statement, and its parameters.
 Part = tuple[str, list[Any]]
@@ -48,15 +50,22 @@ def update(
     compared = [_compared(table.get_field(it), expected[it], connection) for it in expected]
     if condition is not None:
         compared.append(condition)
-    name = connection.ops.quote_name(table.db_table)
-    settings = ", ".join(text for text, _ in assigned)
-    conditions = " AND ".join(text for text, _ in compared)
-    sql = f"UPDATE {name} SET {settings} WHERE {conditions}"  # noqa: S608 (names of columns)
-    params = [it for _, several in [*assigned, *compared] for it in several]
+    settings, params = _joined(", ", assigned)
+    conditions, more = _joined(" AND ", compared)
+    sql = f"UPDATE {_name(model, connection)} SET {settings} WHERE {conditions}"  # noqa: S608
     with transaction.mark_for_rollback_on_error(using), connection.cursor() as cursor:
-        cursor.execute(sql, params)
+        cursor.execute(sql, [*params, *more])
         count: int = cursor.rowcount
     return count
+
+
+def read(model: type[M], using: str, expected: Mapping[str, Any]) -> M | None:
+    """Return the only row with the ``expected`` values, ``None`` if there is none."""
+    connection, table = connections[using], model._meta
+    compared = [_compared(table.get_field(it), expected[it], connection) for it in expected]
+    conditions, params = _joined(" AND ", compared)
+    sql = f"SELECT * FROM {_name(model, connection)} WHERE {conditions}"  # noqa: S608
+    return next(iter(model._base_manager.using(using).raw(sql, params)), None)
 
 
 def condition_of(rows: models.QuerySet[Any]) -> Part:
@@ -64,6 +73,14 @@ def condition_of(rows: models.QuerySet[Any]) -> Part:
     compiler = rows.query.get_compiler(rows.db)
     text, params = compiler.compile(rows.query.where)
     return f"({text})", list(params)
+
+
+def _name(model: type[models.Model], connection: BaseDatabaseWrapper) -> str:
+    return connection.ops.quote_name(model._meta.db_table)
+
+
+def _joined(separator: str, parts: list[Part]) -> Part:
+    return separator.join(text for text, _ in parts), [it for _, several in parts for it in several]
 
 
 def _assigned(field: Any, value: Any, connection: BaseDatabaseWrapper) -> Part:

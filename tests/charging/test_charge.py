@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 import stripe
+from django.contrib.auth import get_user_model
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
@@ -75,8 +76,8 @@ def test_a_charge_costs_a_known_number_of_statements(charge):
     with CaptureQueriesContext(connection) as captured:
         charge.charge()
 
-    # The user, the claim, the row, the customer, the renewed claim with the intent, the success.
-    assert len(captured) == 6
+    # The claim, the row, the customer, the renewed claim with the intent, the success.
+    assert len(captured) == 5
 
 
 def test_the_latest_active_customer_is_charged(charge, fake):
@@ -107,6 +108,17 @@ def test_the_metadata_of_the_intent_identifies_the_charge(charge, fake, settings
         "payment_uuid": "p-1",
         "idempotency_key": "my-key",
     }
+
+
+def test_the_metadata_has_the_uuid_of_the_user_if_the_user_model_has_one(charge, fake, monkeypatch):
+    monkeypatch.setattr(get_user_model(), "uuid", "u-1", raising=False)
+    charge = StripeCharge.objects.get(pk=charge.pk)
+
+    with CaptureQueriesContext(connection) as captured:
+        charge.charge()
+
+    assert intent_of(fake, charge)["metadata"]["member_uuid"] == "u-1"
+    assert len(captured) == 6  # with the user
 
 
 def test_description_and_statement_descriptor_are_sent_and_the_comment_is_not(charge, fake):

@@ -387,7 +387,7 @@ def test_a_worker_costs_a_known_number_of_statements(charge):
     with CaptureQueriesContext(connection) as repeated:
         charge_one(charge.pk)
 
-    # The claim, the row and its user, the customer, the renewed claim with the intent, the
+    # The claim, the row, the customer, the renewed claim with the intent, the
     # success. A row that cannot be claimed: one without a claim, and one of a dead holder.
     assert (len(captured), len(repeated)) == (5, 2)
 

@@ -21,6 +21,7 @@ from aa_stripe.exceptions import (
 from aa_stripe.jobs import charge_pending, charges
 from aa_stripe.models import StripeCharge
 from aa_stripe.models.charge import collect
+from aa_stripe.models.charge.attempt import Attempt
 from aa_stripe.models.claims import DatabaseNow, take
 from aa_stripe.testing import Fault
 from aa_stripe.testing.http import faults
@@ -688,3 +689,48 @@ def test_a_refusal_of_a_repeated_request_proves_nothing(status):
     )
 
     assert gateway.meaning_of(error) is gateway.Meaning.UNKNOWN
+
+
+# The intent's id, which is committed with the renewed claim
+
+
+def test_the_id_of_an_intent_is_committed_before_it_is_confirmed(charge, fake):
+    seen = []
+    fake.before_request.append(
+        lambda request: seen.append((request.path[-7:], row_of(charge).stripe_payment_intent_id))
+    )
+
+    charge.charge()
+
+    (intent,) = intents(fake)
+    assert seen == [("intents", ""), ("confirm", intent["id"])]
+
+
+def test_a_row_that_changes_before_the_confirmation_keeps_the_intent_and_is_paid_once(charge, fake):
+    fake.requests.clear()
+    when_done(fake, CREATE, lambda: StripeCharge.objects.filter(pk=charge.pk).update(amount=777))
+
+    charge.charge()
+
+    assert calls(fake) == [CREATE, RETRIEVE, UPDATE, CONFIRM]
+    assert [it["amount_received"] for it in paid(fake)] == [777]
+    assert row_of(charge).amount == 777
+
+
+def test_a_claim_that_is_lost_before_the_confirmation_confirms_nothing(charge, fake):
+    when_done(fake, CREATE, lambda: hold(charge))
+
+    with pytest.raises(StripeInternalError):
+        charge.charge()
+
+    assert (paid(fake), row_of(charge).stripe_payment_intent_id) == ([], "")
+
+
+def test_an_error_before_the_confirmation_keeps_the_id_of_the_intent(charge, fake, monkeypatch):
+    monkeypatch.setattr(Attempt, "renew", lambda attempt: 1 / 0)
+
+    with pytest.raises(ZeroDivisionError):
+        charge.charge()
+
+    (intent,) = intents(fake)
+    assert row_of(charge).stripe_payment_intent_id == intent["id"]

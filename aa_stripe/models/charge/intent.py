@@ -254,11 +254,10 @@ def _update_params(attempt: Attempt) -> gateway.PaymentIntentUpdateParams:
 
 def _changes(attempt: Attempt, intent: gateway.PaymentIntent) -> gateway.PaymentIntentUpdateParams:
     """Return the parameters in which the row differs from the intent."""
-    known = gateway.to_json(intent)
     changes: Any = {
         name: value
         for name, value in _update_params(attempt).items()
-        if (known.get(name) or "") != value
+        if (getattr(intent, name, None) or "") != value
     }
     if is_replaced(intent):
         changes["metadata"] = {REPLACED_KEY: ""}

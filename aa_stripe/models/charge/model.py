@@ -18,6 +18,7 @@ from aa_stripe.models.base import USER_MODEL, StripeBasicModel
 from aa_stripe.models.changes import SavesOnlyChanges
 from aa_stripe.models.charge.collect import collect
 from aa_stripe.models.charge.later import charge_later
+from aa_stripe.models.charge.metadata import metadata_for
 from aa_stripe.models.charge.queryset import StripeChargeQuerySet
 from aa_stripe.models.charge.record import announce_failure
 from aa_stripe.models.charge.refunding import refund, settle_refunds
@@ -26,8 +27,8 @@ from aa_stripe.models.charge.search import UUID_KEY
 from aa_stripe.models.charge.settle import settle
 from aa_stripe.models.claims import Claim, Claimable
 from aa_stripe.models.customer import StripeCustomer
-from aa_stripe.models.rows import database_of, own_row, related, reread, stored, write_if
-from aa_stripe.settings import default_currency, stripe_settings
+from aa_stripe.models.rows import database_of, own_row, reread, stored, write_if
+from aa_stripe.settings import default_currency
 from aa_stripe.signals import stripe_charge_refunded, stripe_charge_succeeded
 from aa_stripe.utils import uuid_in
 
@@ -173,7 +174,7 @@ class StripeCharge(SavesOnlyChanges, Claimable, StripeBasicModel):
         ``AuthenticationError`` or ``PermissionError`` if Stripe rejects the API key. An exception
         of a signal's receiver is raised too; the money is collected by then.
         """
-        return collect(self, self._metadata(idempotency_key, payment_uuid))
+        return collect(self, metadata_for(self, idempotency_key, payment_uuid))
 
     def charge_if_pending(self, claim: Claim | None = None) -> gateway.Charge | None:
         """Collect as ``charge()`` does, but pay no row that has failed or is manual by now.
@@ -181,7 +182,7 @@ class StripeCharge(SavesOnlyChanges, Claimable, StripeBasicModel):
         The payment that such a row may already have is recorded. Does not wait for another process.
         ``claim`` is that of the row, if this process has taken it already.
         """
-        return collect(self, self._metadata(), only_pending=True, claim=claim)
+        return collect(self, metadata_for(self), only_pending=True, claim=claim)
 
     def charge_later(self) -> None:
         """Make the row due, and pass its primary key to ``STRIPE_CHARGE_PROCESSOR``.
@@ -271,19 +272,6 @@ class StripeCharge(SavesOnlyChanges, Claimable, StripeBasicModel):
         is_ours = write_if(self, {"signal_due": self.signal_due}, {"signal_due": ""})
         reread(self)
         return [name for name in DUE_SIGNALS if is_ours and name in due]
-
-    def _metadata(
-        self, idempotency_key: str | None = None, payment_uuid: object = None
-    ) -> dict[str, str]:
-        named = {
-            "object_id": self.object_id,
-            "content_type_id": self.content_type_id,
-            "origin": stripe_settings.PAYMENT_ORIGIN,
-            "member_uuid": getattr(related(self, "user"), "uuid", None),
-            "payment_uuid": payment_uuid,
-            "idempotency_key": idempotency_key,
-        }
-        return {name: str(value) for name, value in named.items() if value is not None}
 
 
 def _terms(values: Iterable[tuple[models.Field[Any, Any], Any, Any]], using: str) -> dict[str, Any]:
