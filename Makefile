@@ -6,7 +6,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo demo-server test test-fast chaos chaos-mutants tox-oldest lint format bench docs clean
+.PHONY: help demo demo-server test test-fast chaos chaos-old chaos-mutants tox-oldest lint format bench docs clean
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 
@@ -16,6 +16,7 @@ help:
 	@echo "make test         the whole suite, on every database that is found"
 	@echo "make test-fast    the suite on SQLite without its slow tests, in a minute or two"
 	@echo "make chaos        charge 2,000 rows while processes are killed and Stripe fails"
+	@echo "make chaos-old    the same while an older version of the package charges the rows, too"
 	@echo "make chaos-mutants  the same without a protection at a time; chaos has to notice"
 	@echo "make tox-oldest   the suite with the oldest versions (\"tox\" runs every combination)"
 	@echo "make lint         style, types, layers, migrations"
@@ -39,6 +40,9 @@ test-fast: $(VENV)/.ready-test-tasks
 # CHAOS="--database mariadb --rows 500 --seed 7" passes options; --help lists them.
 chaos: $(VENV)/.ready-test
 	$(BIN)/python -m chaos $(CHAOS)
+
+chaos-old: $(VENV)/.ready-test
+	$(BIN)/python -m chaos --old-code $(CHAOS)
 
 chaos-mutants: $(VENV)/.ready-test
 	$(BIN)/python -m chaos --mutants --rows 100 --seconds 60 --minutes 3 $(CHAOS)

@@ -34,6 +34,7 @@ def main() -> int:
             seconds=options.seconds,
             most_seconds=options.minutes * 60,
             mutant=options.mutant,
+            old_code=options.old_code,
         )
     )
 
@@ -68,6 +69,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seconds", type=float, default=20, help="of chaos, at least")
     parser.add_argument("--minutes", type=float, default=15, help="of chaos, at most")
     parser.add_argument("--mutant", choices=MUTANTS, default="")
+    parser.add_argument(
+        "--old-code", action="store_true", help="let the version before claims charge as well"
+    )
     parser.add_argument("--mutants", action="store_true", help="run each mutant; it has to fail")
     return parser
 

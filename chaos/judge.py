@@ -33,7 +33,6 @@ def is_undecided() -> Q:
     is_concluded = has_failed & (Q(is_unsettled=False) | Q(failure_code=NEEDS_AUTHENTICATION))
     return (
         (Q(is_charged=False) & ~is_concluded)
-        | (Q(is_charged=True) & ~Q(claim=""))
         | Q(signal_due__gt="")
         | Q(refunds__status=StripeRefund.STATUS_UNKNOWN)
     )
@@ -48,8 +47,10 @@ def undecided() -> int:
 class Judge:
     """The state at Stripe in the end, by row."""
 
-    def __init__(self, fake: FakeStripe) -> None:
+    def __init__(self, fake: FakeStripe, old_code: bool) -> None:
+        """``old_code``: an older version charged rows as well, which leaves their claims there."""
         self._fake = fake
+        self._old_code = old_code
         self._printed = 0
         account = fake.account
         with account.held():
@@ -70,6 +71,8 @@ class Judge:
                 wrong.append(f"success was announced {successes[row.pk]} times")
             if row.pk in open_rows:
                 wrong.append("it is undecided")
+            if row.is_charged and row.claim and not self._old_code:
+                wrong.append("it is charged and still claimed")
             if row.pk in outdated:
                 wrong.append(f"outdated terms were confirmed; the row said {outdated[row.pk]}")
             if wrong:

@@ -11,11 +11,16 @@ from collections.abc import Callable
 from contextlib import suppress
 from multiprocessing import get_context
 from multiprocessing.process import BaseProcess
+from pathlib import Path
 from random import Random
 from typing import Any
 
 from chaos import clock, database
+from chaos.old_code import OldProcess
 from chaos.roles import CAST, Orders, work
+
+#: The role of a process of the older version, and how many there are if there are any.
+OLD, OLD_PROCESSES = "old", 2
 
 #: Between two strikes, in seconds.
 PAUSE = (0.1, 0.6)
@@ -32,21 +37,25 @@ context.set_forkserver_preload(["chaos.roles"])
 class Murderer:
     """The processes of a run, and what happens to them."""
 
-    def __init__(self, chance: Random) -> None:
+    def __init__(self, chance: Random, old_code: Path | None = None) -> None:
         self.counts: Counter[str] = Counter()
         self._chance = chance
+        self._old_code = old_code
         self._lock = threading.RLock()
-        self._processes: list[tuple[str, BaseProcess]] = []
+        self._processes: list[tuple[str, BaseProcess | OldProcess]] = []
         self._stopped: dict[int, float] = {}  # the time to wake up, by the monotonic clock
         self._next_strike = 0.0
 
     def start(self, orders: Orders) -> None:
         self._orders = orders
         with self._lock:
-            self._processes = [(role, self._new(role)) for role in CAST]
+            cast = CAST + [OLD] * OLD_PROCESSES if self._old_code else CAST
+            self._processes = [(role, self._new(role)) for role in cast]
 
-    def _new(self, role: str) -> BaseProcess:
+    def _new(self, role: str) -> BaseProcess | OldProcess:
         seed = self._chance.getrandbits(32)
+        if role == OLD and self._old_code:
+            return OldProcess(self._old_code, self._orders.url, seed)
         process: BaseProcess = context.Process(
             target=work, args=(role, self._orders, seed), daemon=True
         )

@@ -5,8 +5,10 @@ from __future__ import annotations
 import socket
 import time
 from collections import Counter
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from random import Random
 
 from django.db import OperationalError, connection
@@ -16,6 +18,7 @@ from aa_stripe.testing import FakeStripe
 from chaos import clock, database, payers
 from chaos.judge import Judge, undecided
 from chaos.murder import Murderer, run_alone
+from chaos.old_code import checked_out
 from chaos.roles import Orders, count_refunds, finish
 from chaos.stripe import BadDay
 from chaos.world import World
@@ -38,6 +41,7 @@ class Options:
     seconds: float
     most_seconds: float
     mutant: str
+    old_code: bool = False  # whether processes of an older version charge rows as well
 
 
 def run(options: Options) -> int:
@@ -46,8 +50,9 @@ def run(options: Options) -> int:
     begun = time.monotonic()
     with database.created(), FakeStripe() as fake:
         payers.create(options.rows, Random(options.seed))
-        with fake.serve() as url:
-            violations, counts = _fire(options, fake, url)
+        old = checked_out() if options.old_code else nullcontext(None)
+        with fake.serve() as url, old as old_code:
+            violations, counts = _fire(options, fake, url, old_code)
     for violation in violations:
         print(violation)
     for name, count in sorted(counts.items()):
@@ -59,10 +64,12 @@ def run(options: Options) -> int:
     return 1 if violations else 0
 
 
-def _fire(options: Options, fake: FakeStripe, url: str) -> tuple[list[str], Counter[str]]:
+def _fire(
+    options: Options, fake: FakeStripe, url: str, old_code: Path | None
+) -> tuple[list[str], Counter[str]]:
     begun = time.monotonic()
     orders = Orders(url, _free_port(), options.mutant)
-    murderer = Murderer(Random(options.seed + 1))
+    murderer = Murderer(Random(options.seed + 1), old_code)
     bad_day = BadDay(fake, murderer, Random(options.seed + 2), options.mutant)
     site = f"http://127.0.0.1:{orders.port}/aa-stripe/webhooks"
     world = World(fake, url, site, Random(options.seed + 3))
@@ -75,7 +82,7 @@ def _fire(options: Options, fake: FakeStripe, url: str) -> tuple[list[str], Coun
     seconds, pending = time.monotonic() - begun, StripeCharge.objects.pending().count()
     print(f"Calm after {seconds:.0f} s, with {pending} pending charges", flush=True)
     _calm_down(fake, world, orders)
-    judge = Judge(fake)
+    judge = Judge(fake, options.old_code)
     found = [*bad_day.seen, *judge.violations()]
     counts = murderer.counts + bad_day.counts + world.counts
     found += [name for name in counts if name.endswith("ended by itself")]

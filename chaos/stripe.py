@@ -121,7 +121,7 @@ class BadDay:
 
 
 def sender_of(request: Request) -> int:
-    """Return the id of the process that has sent the request, 0 if a browser has."""
+    """Return the id of the process that has sent the request, 0 if a browser or old code has."""
     _, _, key = request.headers.get("authorization", "").partition("sk_test_")
     return int(key) if key.isdecimal() else 0
 
