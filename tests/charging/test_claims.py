@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import pytest
 import stripe
-from django.db import connection
+from django.db import OperationalError, connection
 from django.test import override_settings
 
 from aa_stripe import gateway
@@ -22,7 +22,8 @@ from aa_stripe.jobs import charge_pending, charges
 from aa_stripe.models import StripeCharge
 from aa_stripe.models.charge import collect
 from aa_stripe.models.charge.attempt import Attempt
-from aa_stripe.models.claims import DatabaseNow, take
+from aa_stripe.models.claims import Claim, take
+from aa_stripe.models.now import DatabaseNow
 from aa_stripe.testing import Fault
 from aa_stripe.testing.http import faults
 from aa_stripe.testing.http.response import Response
@@ -734,3 +735,19 @@ def test_an_error_before_the_confirmation_keeps_the_id_of_the_intent(charge, fak
 
     (intent,) = intents(fake)
     assert row_of(charge).stripe_payment_intent_id == intent["id"]
+
+
+def test_an_interrupt_before_the_confirmation_is_raised_if_the_database_is_gone_too(
+    charge, monkeypatch
+):
+    def be_interrupted(attempt):
+        monkeypatch.setattr(Claim, "write", be_lost)
+        raise KeyboardInterrupt
+
+    def be_lost(*arguments, **expected):
+        raise OperationalError
+
+    monkeypatch.setattr(Attempt, "renew", be_interrupted)
+
+    with pytest.raises(KeyboardInterrupt):
+        charge.charge()

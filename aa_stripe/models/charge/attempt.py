@@ -8,6 +8,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from django.db import Error as DatabaseFailure
+
 from aa_stripe import gateway
 from aa_stripe.exceptions import (
     StripeInternalError,
@@ -159,7 +161,8 @@ class Attempt:
         try:
             yield
         except BaseException:
-            with suppress(StripeInternalError):  # the error of the block counts
+            # The error of the block counts; without its id, the intent is found by its key.
+            with suppress(StripeInternalError, DatabaseFailure):
                 self.write_intent()
             raise
 
