@@ -231,9 +231,8 @@ def take(row: models.Model, **expected: Any) -> Claim | None:
     free = {**key_of(row), **expected, "claim": ""}
     if update_plain(root_model(row), using, free, _claimed(claim.token)):
         return claim
-    return (
-        claim if _take_after_a_death(own_row(row, using).filter(**expected), claim.token) else None
-    )
+    stored = own_row(row, using).filter(**expected)
+    return claim if _take_after_a_death(stored, claim.token) else None
 
 
 def take_from(source: Source, key: object) -> Claim | None:

@@ -157,7 +157,7 @@ class Attempt:
 
     @contextmanager
     def keeping_intent(self) -> Iterator[None]:
-        """Commit the intent's id in any case, also if the block raises."""
+        """Commit the intent's id if the block raises."""
         try:
             yield
         except BaseException:
