@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
 import sys
 import time
 from random import Random
-from threading import Thread
 from typing import Any
 
 os.environ["DJANGO_SETTINGS_MODULE"] = "chaos.settings"
@@ -27,13 +25,14 @@ from django.db import close_old_connections  # noqa: E402
 from aa_stripe.models import base  # noqa: E402
 from aa_stripe.signals import stripe_charge_succeeded  # noqa: E402
 from chaos.models import Success  # noqa: E402
+from chaos.parent import end_with_parent  # noqa: E402
 
 logger = logging.getLogger("chaos")
 
 
 def main(url: str, seed: int) -> None:
     chance = Random(seed)
-    Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+    end_with_parent()
     clock.shift(chance.uniform(-clock.SKEW, clock.SKEW))
     base.KEY_LIFETIME = clock.KEY_LIFETIME
     settings.STRIPE_API_BASE = url
@@ -42,12 +41,6 @@ def main(url: str, seed: int) -> None:
     while True:
         _charge()
         time.sleep(chance.uniform(0, 0.5))
-
-
-def _end_with(parent: int) -> None:
-    while os.getppid() == parent:
-        time.sleep(1)
-    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def _note(instance: Any, **_: Any) -> None:

@@ -7,13 +7,11 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
 from socketserver import ThreadingMixIn
-from threading import Thread
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
@@ -33,6 +31,7 @@ from django.db import close_old_connections  # noqa: E402
 import aa_stripe.api_urls  # noqa: E402, F401 (a new site finds it imported)
 from aa_stripe.models import StripeCharge, StripeCustomer  # noqa: E402
 from chaos import mutants, payers, witness  # noqa: E402
+from chaos.parent import end_with_parent  # noqa: E402
 
 logger = logging.getLogger("chaos")
 
@@ -49,18 +48,11 @@ class Orders:
 def work(role: str, orders: Orders, seed: int) -> None:
     """Do the work of ``role`` until the process is killed."""
     chance = Random(seed)
-    Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+    end_with_parent()
     clock.shift(chance.uniform(-clock.SKEW, clock.SKEW))
     _prepare(orders, witness.fate_of(chance))
     while True:
         attempt(lambda: ROLES[role](orders, chance))
-
-
-def _end_with(parent: int) -> None:
-    """End this process when its parent has ended, which it does with the run."""
-    while os.getppid() == parent:
-        time.sleep(1)
-    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def finish(orders: Orders) -> None:
