@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured, RequestDataTooBig
-from django.db import connections, models, transaction
-from django.http import Http404, HttpRequest, HttpResponse, JsonResponse, UnreadablePostError
-from django.http.response import HttpResponseBase
+from django.db import models
+from django.http import Http404
 from django.utils.decorators import method_decorator
 from django.utils.module_loading import import_string
 from django.utils.translation import gettext_lazy as _
-from django.views import View
 from django.views.decorators.cache import never_cache
-from django.views.decorators.csrf import csrf_exempt
 from rest_framework import status
 from rest_framework.exceptions import APIException, ParseError, PermissionDenied, ValidationError
 from rest_framework.generics import CreateAPIView, RetrieveAPIView, RetrieveUpdateAPIView
@@ -30,30 +26,44 @@ from aa_stripe import gateway
 from aa_stripe.exceptions import (
     StripeInternalError,
     StripeMethodNotAllowed,
-    StripeWebhookNotConfigured,
-    StripeWebhookRefused,
 )
 from aa_stripe.gateway import Meaning
-from aa_stripe.inbox import read_event, receive
 from aa_stripe.models import StripeCharge, StripeCoupon, StripeCustomer
 from aa_stripe.serializers import (
     StripeChargeSerializer,
     StripeCouponSerializer,
     StripeCustomerDetailsSerializer,
     StripeCustomerSerializer,
-    StripeWebhookSerializer,
     is_stripe_id,
 )
 from aa_stripe.settings import THROTTLE_SCOPE, stripe_settings
 from aa_stripe.utils import is_usable_text
+from aa_stripe.webhook_api import WebhookAPI, exempt_from_atomic_requests
 
 if TYPE_CHECKING:
     from rest_framework.views import AsView, GenericView
+
+__all__ = [
+    "ChargeDetailsAPI",
+    "CouponDetailsAPI",
+    "CustomerDetailsAPI",
+    "CustomersAPI",
+    "SetupIntentsAPI",
+    "WebhookAPI",
+]
 
 logger = logging.getLogger("aa-stripe")
 
 #: The states of a payment intent in which its payer can still pay it.
 PAYABLE = frozenset({"requires_payment_method", "requires_confirmation", "requires_action"})
+
+
+class BodyTooLarge(APIException):
+    """The body is larger than ``DATA_UPLOAD_MAX_MEMORY_SIZE``."""
+
+    status_code = status.HTTP_413_REQUEST_ENTITY_TOO_LARGE
+    default_code = "too_large"
+    default_detail = _("The request body is too large.")
 
 
 class StripeUnavailable(APIException):
@@ -62,16 +72,6 @@ class StripeUnavailable(APIException):
     status_code = status.HTTP_503_SERVICE_UNAVAILABLE
     default_code = "stripe_unavailable"
     default_detail = {"stripe_error": StripeInternalError.details}
-
-
-V = TypeVar("V", bound=Callable[..., HttpResponseBase])
-
-
-def exempt_from_atomic_requests(view: V) -> V:
-    """Return ``view``, marked to run outside any transaction."""
-    for alias in connections:
-        transaction.non_atomic_requests(alias)(view)
-    return view
 
 
 @method_decorator(never_cache, name="dispatch")
@@ -93,7 +93,9 @@ class StripeAPI(APIView):
         _parse(request)
 
     def handle_exception(self, exc: Exception) -> Response:
-        if isinstance(exc, StripeMethodNotAllowed):
+        if isinstance(exc, RequestDataTooBig):  # raised where a form is parsed
+            exc = BodyTooLarge()
+        elif isinstance(exc, StripeMethodNotAllowed):
             exc = ValidationError({"stripe_error": str(exc)})
         elif isinstance(exc, gateway.StripeError):
             exc = self._translated(exc)
@@ -141,7 +143,7 @@ class CustomerDetailsAPI(StripeAPI, RetrieveUpdateAPIView[StripeCustomer]):
 class SetupIntentsAPI(StripeAPI):
     """POST: begin to save a card with authentication; returns the client secret."""
 
-    def post(self, request: Request) -> Response:
+    def post(self, request: Request, format: str | None = None) -> Response:
         customer = StripeCustomer.get_latest_active_customer_for_user(self.payer)
         customer_id = customer.stripe_customer_id if customer else None
         params: gateway.SetupIntentCreateParams = {
@@ -196,41 +198,6 @@ class CouponDetailsAPI(RetrieveAPIView[StripeCoupon]):
         return coupon
 
 
-class WebhookAPI(View):
-    """POST: an event signed by Stripe. Needs no user and no CSRF token.
-
-    An event with a 2xx response must be committed, so the view runs outside any transaction:
-    storing the event and applying it have their own. An event that could not be applied is
-    stored, and the response is 500, so Stripe redelivers it. https://docs.stripe.com/webhooks
-    """
-
-    http_method_names = ["post"]
-
-    @classmethod
-    def as_view(cls, **initkwargs: Any) -> Callable[..., HttpResponseBase]:
-        view = csrf_exempt(exempt_from_atomic_requests(super().as_view(**initkwargs)))
-        view.login_required = False  # type: ignore[attr-defined] # for Django's login middleware
-        return view
-
-    def post(self, request: HttpRequest) -> HttpResponse:
-        try:
-            event = read_event(_body_of(request), request.headers.get("Stripe-Signature", ""))
-        except StripeWebhookNotConfigured as error:
-            return _rejection(error, status.HTTP_503_SERVICE_UNAVAILABLE)
-        except StripeWebhookRefused as error:
-            return _rejection(error, status.HTTP_400_BAD_REQUEST)
-        except RequestDataTooBig as error:
-            return _rejection(error, status.HTTP_413_REQUEST_ENTITY_TOO_LARGE)
-        try:
-            received = receive(event)
-        except Exception:
-            logger.exception("Event %s (%s) could not be applied.", event["id"], event["type"])
-            data = {"detail": "The event could not be applied yet; please send it again."}
-            return JsonResponse(data, status=status.HTTP_500_INTERNAL_SERVER_ERROR)
-        status_code = status.HTTP_201_CREATED if received.is_new else status.HTTP_200_OK
-        return JsonResponse(StripeWebhookSerializer(received.webhook).data, status=status_code)
-
-
 def payer_of(request: Request) -> models.Model:
     """Return the payer: what ``STRIPE_PAYER_FROM_REQUEST`` returns, by default ``request.user``.
 
@@ -251,7 +218,13 @@ def payer_of(request: Request) -> models.Model:
 
 
 def _parse(request: Request) -> None:
-    """Parse the body; raise ``ParseError`` also where DRF's parsers raise other errors."""
+    """Parse the body; raise ``ParseError`` also where DRF's parsers raise other errors.
+
+    Raises ``BodyTooLarge`` for JSON as well, whose length DRF does not limit.
+    """
+    limit: int | None = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+    if limit is not None and _length_of(request) > limit:
+        raise BodyTooLarge
     charset = request.parser_context["encoding"]
     try:
         "".encode(charset)
@@ -261,6 +234,12 @@ def _parse(request: Request) -> None:
         request.data  # noqa: B018
     except RecursionError as error:
         raise ParseError(_("JSON parse error - nested too deeply")) from error
+
+
+def _length_of(request: Request) -> int:
+    """Return the length of the body; 0 if the header is no number, as in DRF, which reads none."""
+    length: str = request.META.get("CONTENT_LENGTH") or ""
+    return int(length) if length.isdecimal() else 0
 
 
 def _is_refusal(error: gateway.StripeError) -> bool:
@@ -279,22 +258,3 @@ def _state_at_stripe(charge: StripeCharge) -> dict[str, Any]:
     method = intent.payment_method or (error.payment_method if error else None)
     method_id = method if isinstance(method, str) or method is None else method.id
     return {"client_secret": intent.client_secret, "payment_method": method_id}
-
-
-def _body_of(request: HttpRequest) -> bytes:
-    """Return the signed bytes; raise ``RequestDataTooBig`` or ``StripeWebhookRefused``."""
-    try:
-        body: bytes = request.body
-    # Older versions of Django raise ValueError for a length that is not a number.
-    except (UnreadablePostError, ValueError) as error:
-        raise StripeWebhookRefused("The body did not arrive.") from error
-    limit: int | None = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
-    # Django only checks the Content-Length header, which may be missing.
-    if limit is not None and len(body) > limit:
-        raise RequestDataTooBig("Request body exceeded settings.DATA_UPLOAD_MAX_MEMORY_SIZE.")
-    return body
-
-
-def _rejection(error: Exception, status_code: int) -> JsonResponse:
-    logger.warning("Webhook rejected: %s", error)
-    return JsonResponse({"detail": str(error)}, status=status_code)

@@ -114,9 +114,16 @@ class StripeWebhookRowMissing(StripeError):
 
 
 class StripeWebhookRefused(StripeError):
-    """The delivered body is not an event that Stripe has signed for us; nothing was stored."""
+    """The delivered body is not an event that Stripe has signed for us; nothing was stored.
+
+    The message is for the sender. ``reason`` is for the site's log, and may say more.
+    """
 
     details = _("This is not an event signed by Stripe.")
+
+    def __init__(self, details: str | Promise | None = None, reason: object = None) -> None:
+        super().__init__(details)
+        self.reason = str(reason or self.details)
 
 
 class StripeWebhookNotConfigured(StripeWebhookRefused):

@@ -11,6 +11,8 @@ import enum
 import functools
 import json
 import re
+import sys
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -135,6 +137,9 @@ OUR_ACCOUNT = frozenset(
     }
 )
 
+# The time in the header Stripe-Signature, in seconds since 1970.
+_SIGNED_AT = re.compile(r"(?:^|,)t=([^=,]*)")
+
 # Secret (sk) and restricted (rk) keys; those of organizations begin with sk_org_live_.
 _LIVE_KEY = re.compile(r"(sk|rk)_(org_)?live_")
 
@@ -247,7 +252,7 @@ def lacks_payment_method(error: StripeError) -> bool:
 def error_body(error: StripeError) -> dict[str, Any]:
     """Return the body of Stripe's error response as storable JSON; ``{}`` without a JSON object."""
     body = error.json_body
-    return storable_json(without_secrets(body)) if isinstance(body, dict) else {}
+    return cast("dict[str, Any]", storable(body)) if isinstance(body, dict) else {}
 
 
 def error_code(error: StripeError) -> str:
@@ -325,7 +330,15 @@ def to_json(stripe_object: StripeObject) -> dict[str, Any]:
     ``storable_json`` escapes characters that PostgreSQL rejects.
     """
     plain = json.loads(json.dumps(stripe_object.to_dict(), default=str))
-    return cast("dict[str, Any]", storable_json(without_secrets(plain)))
+    return cast("dict[str, Any]", storable(plain))
+
+
+def storable(value: Any, levels: int = sys.maxsize) -> Any:
+    """Return JSON data as it is stored: see ``storable_json``, and without client secrets.
+
+    Raises ``TooDeep`` if more than ``levels`` lists and objects are nested.
+    """
+    return storable_json(value, without=SECRET_KEYS, levels=levels)
 
 
 def without_secrets(value: Any) -> Any:
@@ -586,20 +599,36 @@ def coupons() -> Iterator[Coupon]:
 # Events and their signatures: https://docs.stripe.com/webhooks
 
 
-def is_signed(body: str, signature: str, secrets: Sequence[str]) -> bool:
-    """Return whether ``signature`` (the header) is valid for ``body`` and recent.
+class SignatureProblem(Exception):
+    """Why a signature is not accepted, for the site's log and not for the sender."""
+
+
+def check_signature(body: str, signature: str, secrets: Sequence[str]) -> None:
+    """Raise ``SignatureProblem`` unless ``signature``, the header, is of ``body`` and recent.
 
     ``secrets`` are the current secrets of the endpoint; an empty secret is never valid.
     """
+    if not signature:
+        raise SignatureProblem("The signature is missing: there is no header Stripe-Signature.")
     # The SDK compares the texts with hmac.compare_digest, which accepts ASCII only.
-    return signature.isascii() and any(_is_signed_with(body, signature, it) for it in secrets)
+    usable = [it for it in secrets if it.strip()] if signature.isascii() else []
+    if any(_is_signed_with(body, signature, it, SIGNATURE_TOLERANCE) for it in usable):
+        return
+    if any(_is_signed_with(body, signature, it) for it in usable):
+        age = int(time.time()) - int(_SIGNED_AT.findall(signature)[0])
+        raise SignatureProblem(
+            f"The signature is too old: by this server's clock it was made {age} seconds ago, "
+            f"and at most {SIGNATURE_TOLERANCE} are allowed."
+        )
+    raise SignatureProblem(
+        "The signature is wrong: it is of another body, or was made with a secret that is not in "
+        "STRIPE_WEBHOOK_ENDPOINT_SECRET."
+    )
 
 
-def _is_signed_with(body: str, signature: str, secret: str) -> bool:
-    if not secret.strip():
-        return False
+def _is_signed_with(body: str, signature: str, secret: str, tolerance: int | None = None) -> bool:
     try:
-        stripe.WebhookSignature.verify_header(body, signature, secret, SIGNATURE_TOLERANCE)
+        stripe.WebhookSignature.verify_header(body, signature, secret, tolerance)
     except stripe.SignatureVerificationError:
         return False
     return True

@@ -14,16 +14,17 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError
 from django.utils import timezone
 
 from aa_stripe import gateway
 from aa_stripe.exceptions import StripeWebhookNotConfigured, StripeWebhookRefused
 from aa_stripe.models import StripeWebhook, apply_event
 from aa_stripe.models.rows import database_of, stored
+from aa_stripe.models.statements import read
 from aa_stripe.processors import DEFERRED, EVENTS, INLINE
 from aa_stripe.settings import stripe_settings
-from aa_stripe.utils import is_deeper_than
+from aa_stripe.utils import TooDeep
 
 logger = logging.getLogger("aa-stripe")
 
@@ -33,8 +34,19 @@ QUEUE_TIME = timedelta(minutes=5)
 #: MariaDB's JSON is limited to 32 levels. Stripe's events have about a dozen.
 MAX_DEPTH = 31
 
+#: The reason that a sender without a valid signature gets; the log has the details.
+NOT_SIGNED = "The signature is missing, wrong or too old."
+
 # What fits into the id's column and into a URL.
 _EVENT_ID = re.compile(r"[!-~]{1,255}")
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """An event that Stripe has signed, in the form that is stored, and the same as JSON."""
+
+    event: dict[str, Any]
+    text: bytes
 
 
 @dataclass(frozen=True)
@@ -51,6 +63,11 @@ def receive(event: dict[str, Any]) -> Received:
     A redelivered event is stored once. If it was not applied yet, this delivery applies it.
     Raises what a receiver or a handler raises if the event is applied here; it is stored then.
     """
+    return receive_storable(gateway.storable(event))
+
+
+def receive_storable(event: dict[str, Any]) -> Received:
+    """Receive an event that is in the form that is stored; see ``receive``."""
     processor = EVENTS.value()
     received = store_event(event, processor)
     webhook = received.webhook
@@ -69,9 +86,25 @@ def receive(event: dict[str, Any]) -> Received:
 def read_event(body: bytes, signature: str) -> dict[str, Any]:
     """Return the event in ``body`` if Stripe has signed it with one of our secrets.
 
-    ``signature`` is the header ``Stripe-Signature``. Raises ``StripeWebhookRefused`` for anything
-    else, and its subclass ``StripeWebhookNotConfigured`` if no secret is set.
+    It is in the form that is stored, without client secrets. ``signature`` is the header
+    ``Stripe-Signature``. Raises ``StripeWebhookRefused`` for anything else, and its subclass
+    ``StripeWebhookNotConfigured`` if no secret is set.
     """
+    return read_delivery(body, signature).event
+
+
+def read_delivery(body: bytes, signature: str) -> Delivery:
+    """Return the event in ``body`` and its JSON; raise as ``read_event`` does."""
+    signed = _read_signed(body, signature)
+    _check_event(signed)
+    try:
+        event = gateway.storable(signed, MAX_DEPTH)
+    except TooDeep as error:
+        raise StripeWebhookRefused("The event is nested too deeply.") from error
+    return Delivery(event, body if event is signed else json.dumps(event).encode())
+
+
+def _read_signed(body: bytes, signature: str) -> Any:
     secrets = endpoint_secrets()
     if not secrets:
         raise StripeWebhookNotConfigured
@@ -79,14 +112,14 @@ def read_event(body: bytes, signature: str) -> dict[str, Any]:
         text = body.decode()
     except UnicodeDecodeError as error:
         raise StripeWebhookRefused("The body is not UTF-8.") from error
-    if not gateway.is_signed(text, signature, secrets):
-        raise StripeWebhookRefused("The signature is missing, wrong or too old.")
     try:
-        event = json.loads(text)
+        gateway.check_signature(text, signature, secrets)
+    except gateway.SignatureProblem as error:
+        raise StripeWebhookRefused(NOT_SIGNED, error) from error
+    try:
+        return json.loads(text)
     except (ValueError, RecursionError) as error:
         raise StripeWebhookRefused("The body is not valid JSON.") from error
-    _check_event(event)
-    return event  # type: ignore[no-any-return]
 
 
 def endpoint_secrets() -> list[str]:
@@ -106,21 +139,21 @@ def _check_event(event: object) -> None:
         raise StripeWebhookRefused("The event has no id.")
     if not isinstance(type, str) or not type:
         raise StripeWebhookRefused("The event has no type.")
-    if is_deeper_than(event, MAX_DEPTH):
-        raise StripeWebhookRefused("The event is nested too deeply.")
 
 
 # Store
 
 
 def store_event(event: dict[str, Any], processor: object = INLINE) -> Received:
-    """Insert and return a row for the event, or return the row that is stored already."""
+    """Insert and return a row for the event, or return the row that is stored already.
+
+    The event is in the form that is stored.
+    """
     webhook = _new_webhook(event, processor)
     try:
-        with transaction.atomic(using=database_of(webhook)):
-            webhook.store()
+        webhook.insert()
     except IntegrityError:
-        found = stored(StripeWebhook).filter(pk=webhook.pk).first()
+        found = read(StripeWebhook, database_of(webhook), {"id": webhook.pk})
         if found is None:
             raise
         return Received(found, is_new=False)

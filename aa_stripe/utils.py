@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+import sys
+from collections.abc import Collection, Mapping
 from datetime import datetime, timezone
+from operator import is_
 from typing import Any
 from uuid import UUID
 
@@ -38,30 +40,48 @@ def is_usable_text(text: str) -> bool:
 
 def is_deeper_than(value: Any, levels: int) -> bool:
     """Return whether more than ``levels`` lists and objects are nested in ``value``."""
-    level = _containers_in([value])
-    for _ in range(levels):
-        level = [part for container in level for part in _containers_in(container)]
-    return bool(level)
+    try:
+        storable_json(value, levels=levels)
+    except TooDeep:
+        return True
+    return False
 
 
-def _containers_in(value: Any) -> list[Any]:
-    parts = value.values() if isinstance(value, dict) else value
-    return [part for part in parts if isinstance(part, (dict, list))]
+class TooDeep(ValueError):
+    """More lists and objects are nested in JSON data than are allowed."""
 
 
-def storable_json(value: Any) -> Any:
+def storable_json(value: Any, *, without: Collection[str] = (), levels: int = sys.maxsize) -> Any:
     r"""Return JSON data that the JSON type of every supported database accepts.
 
     NaN and Infinity become strings. Characters that cannot be stored become their JSON escape:
-    NUL becomes ``\u0000``, six characters.
+    NUL becomes ``\u0000``, six characters. The keys in ``without`` are left out, at any depth.
+    Only what changes is copied: if nothing does, ``value`` itself is returned.
+
+    Raises ``TooDeep`` if more than ``levels`` lists and objects are nested.
     """
-    if isinstance(value, dict):
-        return {storable_text(key): storable_json(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [storable_json(item) for item in value]
+    if isinstance(value, str):
+        return storable_text(value)
+    if isinstance(value, (dict, list)):
+        if not levels:
+            raise TooDeep
+        return _storable_parts(value, without, levels - 1)
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
-    return storable_text(value) if isinstance(value, str) else value
+    return value
+
+
+def _storable_parts(value: Any, without: Collection[str], levels: int) -> Any:
+    if isinstance(value, list):
+        items = [storable_json(it, without=without, levels=levels) for it in value]
+        return value if all(map(is_, value, items)) else items
+    parts = {
+        storable_text(key): storable_json(it, without=without, levels=levels)
+        for key, it in value.items()
+        if key not in without
+    }
+    is_same = len(parts) == len(value) and all(map(is_, value, parts))
+    return value if is_same and all(map(is_, value.values(), parts.values())) else parts
 
 
 def storable_text(text: str) -> str:
@@ -70,7 +90,7 @@ def storable_text(text: str) -> str:
     If there is such a character, backslashes are escaped too. So an escaped NUL differs from the
     same six characters in the original text.
     """
-    if is_usable_text(text):
+    if not _UNSTORABLE.search(text):
         return text
     return _TO_ESCAPE.sub(_escape, text)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from decimal import Decimal
 
@@ -331,6 +332,19 @@ def signature(secret="whsec_1", body=BODY, age=0):
     return signed(body, secret, int(time.time()) - age)["Stripe-Signature"]
 
 
+def problem(body, header, secrets):
+    """Return why the signature is not accepted, ``None`` if it is."""
+    try:
+        gateway.check_signature(body, header, secrets)
+    except gateway.SignatureProblem as error:
+        return str(error)
+    return None
+
+
+def is_signed(body, header, secrets):
+    return problem(body, header, secrets) is None
+
+
 @pytest.mark.parametrize(
     ("secret", "secrets"),
     [
@@ -343,27 +357,27 @@ def signature(secret="whsec_1", body=BODY, age=0):
     ],
 )
 def test_a_signature_with_one_of_the_secrets_is_accepted(secret, secrets):
-    assert gateway.is_signed(BODY, signature(secret), secrets)
+    assert is_signed(BODY, signature(secret), secrets)
 
 
 def test_the_signature_of_another_body_is_rejected():
-    assert not gateway.is_signed(BODY + " ", signature(), ["whsec_1"])
+    assert not is_signed(BODY + " ", signature(), ["whsec_1"])
 
 
 @pytest.mark.parametrize("secret", ["whsec_2", "whsec_", "WHSEC_1", "whsec_1 ", ""])
 def test_a_signature_with_another_secret_is_rejected(secret):
-    assert not gateway.is_signed(BODY, signature(secret), ["whsec_1"])
+    assert not is_signed(BODY, signature(secret), ["whsec_1"])
 
 
 @pytest.mark.parametrize("secrets", [[], (), [""], ["", " "], ["\t\n"]])
 @pytest.mark.parametrize("secret", ["", " ", "\t\n"])
 def test_a_signature_with_an_empty_secret_is_rejected(secret, secrets):
-    assert not gateway.is_signed(BODY, signature(secret), secrets)
+    assert not is_signed(BODY, signature(secret), secrets)
 
 
 @pytest.mark.parametrize(("age", "is_fresh"), [(0, True), (290, True), (301, False), (-60, True)])
 def test_a_signature_is_valid_for_five_minutes(age, is_fresh):
-    assert gateway.is_signed(BODY, signature(age=age), ["whsec_1"]) is is_fresh
+    assert is_signed(BODY, signature(age=age), ["whsec_1"]) is is_fresh
 
 
 @pytest.mark.parametrize(
@@ -371,8 +385,35 @@ def test_a_signature_is_valid_for_five_minutes(age, is_fresh):
     ["", " ", ",", "=", "t", "v1", "t,v1", "t=1", "v1=0", "t=,v1=", "t=a,v1=0", "ü", "t=1,v1=é"],
 )
 def test_an_invalid_header_is_rejected(header):
-    assert not gateway.is_signed(BODY, header, ["whsec_1"])
+    assert not is_signed(BODY, header, ["whsec_1"])
+
+
+@pytest.mark.parametrize(
+    ("made", "beginning"),
+    [
+        ({"secret": "whsec_2"}, "The signature is wrong: "),
+        ({"body": BODY + " "}, "The signature is wrong: "),
+        ({"secret": "whsec_2", "age": 3700}, "The signature is wrong: "),
+        ({"age": 3700}, "The signature is too old: "),
+    ],
+)
+def test_the_problem_of_a_signature_is_named(made, beginning):
+    assert problem(BODY, signature(**made), ["whsec_0", "whsec_1"]).startswith(beginning)
+
+
+def test_a_missing_signature_is_named():
+    assert problem(BODY, "", ["whsec_1"]).startswith("The signature is missing: ")
+
+
+def test_the_problem_of_an_old_signature_names_the_difference_of_the_clocks(monkeypatch):
+    header = signature(age=0)
+    start = int(time.time())
+    monkeypatch.setattr("time.time", lambda: start + 3700)
+
+    text = problem(BODY, header, ["whsec_1"])
+
+    assert re.search(r"it was made 370[01] seconds ago, and at most 300 are allowed", text)
 
 
 def test_a_header_with_other_characters_than_ascii_is_rejected():
-    assert not gateway.is_signed(BODY, signature() + ",v1=é", ["whsec_1"])
+    assert not is_signed(BODY, signature() + ",v1=é", ["whsec_1"])

@@ -37,6 +37,7 @@ ROOMS = {
     "stripe_webhooks": "The built-in handlers, one module for each noun.",
     "testing": "The offline Stripe.",
     "utils": "Conversions of text, JSON and time.",
+    "webhook_api": "The view of the webhook endpoint.",
     "webhooks": "The registry of handlers.",
 }
 
@@ -54,9 +55,9 @@ MODEL_ROOMS = {
     "plan": "A plan.",
     "rows": "Locks, conditional writes, and iteration over tables.",
     "search": "What Stripe made for a row that does not know its id.",
+    "statements": "Statements about one row, composed without the compiler.",
     "subscription": "A subscription.",
     "text": "A text field that distinguishes letter case on every database.",
-    "update": "A conditional UPDATE of one row as text.",
     "webhook": "A stored event and its application.",
 }
 

@@ -1,7 +1,9 @@
-"""Stripe's timestamps are converted correctly in every time zone."""
+"""Conversions of Stripe's timestamps and of JSON."""
 
 from __future__ import annotations
 
+import copy
+import math
 import time
 from datetime import datetime, timedelta, timezone
 
@@ -9,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aa_stripe.utils import timestamp_to_timezone_aware_date
+from aa_stripe.utils import TooDeep, storable_json, timestamp_to_timezone_aware_date
 
 EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 # 2017-10-29 00:30 and 01:30 UTC are both 02:30 in Warsaw, where daylight saving time ends then.
@@ -65,3 +67,42 @@ def test_the_datetime_can_be_converted_back_to_the_timestamp(seconds):
     moment = timestamp_to_timezone_aware_date(seconds)
 
     assert (moment - EPOCH) // timedelta(seconds=1) == seconds
+
+
+# JSON
+
+STORABLE = {"a": [1, 0.5, None, True, "ü😀", {}, []], "b": {"c": {"d": "\x01"}}}
+
+
+def test_json_that_can_be_stored_is_not_copied():
+    assert storable_json(STORABLE, without=["secret"], levels=4) is STORABLE
+
+
+@pytest.mark.parametrize(
+    ("value", "stored"),
+    [
+        ({"a": "\0"}, {"a": r"\u0000"}),
+        ({"\0": 1}, {r"\u0000": 1}),
+        ({"a": ["\ud800"]}, {"a": [r"\ud800"]}),
+        ({"a": {"b": math.inf}}, {"a": {"b": "inf"}}),
+        ({"a": [{"secret": 1, "b": 2}]}, {"a": [{"b": 2}]}),
+        ({"secret": {"a": 1}}, {}),
+        ([["secret"]], [["secret"]]),
+    ],
+)
+def test_only_what_changes_is_copied(value, stored):
+    same = {"same": [STORABLE]}
+    before = copy.deepcopy(value)
+
+    result = storable_json([value, same], without=["secret"])
+
+    assert result == [stored, same]
+    assert result[1] is same
+    assert value == before
+
+
+@pytest.mark.parametrize("value", [[[[]]], {"a": {"b": {}}}, [{"a": []}]])
+def test_json_may_be_nested_to_a_limit(value):
+    assert storable_json(value, levels=3) is value
+    with pytest.raises(TooDeep):
+        storable_json(value, levels=2)

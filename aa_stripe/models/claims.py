@@ -32,7 +32,7 @@ from aa_stripe.models.rows import (
     update_one,
     update_plain,
 )
-from aa_stripe.models.update import condition_of, read
+from aa_stripe.models.statements import condition_of, read
 from aa_stripe.settings import stripe_settings
 
 logger = logging.getLogger("aa-stripe")

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from django.db import DatabaseError, connections, models, router, transaction
 
 from aa_stripe.exceptions import StripeInTransaction
-from aa_stripe.models.update import Part, is_comparable, is_plain, update
+from aa_stripe.models.statements import Part, is_comparable, is_plain, update
 from aa_stripe.settings import ALLOW, stripe_settings
 
 M = TypeVar("M", bound=models.Model)

@@ -11,6 +11,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from aa_stripe.models import StripeCustomer
+from aa_stripe.testing import signed
 from tests.api.requests import CUSTOMERS, SETUP_INTENTS, customers_at, of
 from tests.support.builders import make_customer
 
@@ -248,3 +249,60 @@ def test_any_json_is_either_stored_or_rejected(api, posted):
 
     assert response.status_code in (201, 400)
     assert StripeCustomer.objects.count() == (1 if response.status_code == 201 else 0)
+
+
+# Large bodies, and the format in the path
+
+TOO_LARGE = {"detail": "The request body is too large."}
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    ["application/json", "application/x-www-form-urlencoded", "multipart/form-data; boundary=b"],
+)
+def test_a_body_over_the_projects_limit_is_too_large(send, settings, content_type):
+    settings.DATA_UPLOAD_MAX_MEMORY_SIZE = 1000
+
+    response = send(b"x" * 1001, content_type=content_type)
+
+    assert (response.status_code, response.json()) == (413, TOO_LARGE)
+
+
+@pytest.mark.parametrize("content_type", ["application/json", "application/x-www-form-urlencoded"])
+def test_a_body_that_is_too_large_has_the_same_response_after_a_login(
+    client, payer, settings, content_type
+):
+    client.force_login(payer)
+    settings.DATA_UPLOAD_MAX_MEMORY_SIZE = 1000
+
+    response = client.post(SETUP_INTENTS, b"x" * 1001, content_type)
+
+    assert (response.status_code, response.json()) == (413, TOO_LARGE)
+
+
+def test_a_length_that_is_no_number_is_none(api, settings):
+    response = api.post(CUSTOMERS, {}, format="json", CONTENT_LENGTH="many")
+
+    assert response.status_code == 400
+
+
+@pytest.mark.urls("tests.api.suffixes")
+@pytest.mark.parametrize(("suffix", "status"), [("json", 201), ("xml", 404)])
+def test_a_setup_intent_may_be_asked_for_in_a_format(api, fake, suffix, status):
+    assert api.post(f"{SETUP_INTENTS}.{suffix}").status_code == status
+
+
+@pytest.mark.urls("tests.api.suffixes")
+@pytest.mark.parametrize(("suffix", "status"), [("json", 201), ("xml", 404)])
+def test_an_event_may_be_sent_in_a_format(db, client, settings, suffix, status):
+    settings.STRIPE_WEBHOOK_ENDPOINT_SECRET = "whsec_test"
+    body = json.dumps({"id": "evt_1", "object": "event", "type": "payout.paid"})
+
+    response = client.post(
+        f"/aa-stripe/webhooks.{suffix}",
+        body,
+        content_type="application/json",
+        headers=signed(body, "whsec_test"),
+    )
+
+    assert response.status_code == status

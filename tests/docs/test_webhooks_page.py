@@ -173,7 +173,7 @@ def test_each_status_of_the_table_is_returned_in_the_cases_that_it_lists(db, cli
 
 
 def test_the_status_is_500_when_the_event_cannot_be_stored(db, client):
-    with patch.object(StripeWebhook, "store", autospec=True, side_effect=DatabaseError):
+    with patch.object(StripeWebhook, "insert", autospec=True, side_effect=DatabaseError):
         assert post(client, body_of(event("payout.paid", PAYOUT))) == 500
 
 

@@ -158,7 +158,48 @@ def test_a_rejection_is_logged_without_the_body(client, caplog):
 
     [record] = (it for it in caplog.records if it.name == "aa-stripe")
     assert record.levelname == "WARNING"
-    assert record.getMessage() == f"Webhook rejected: {NOT_SIGNED}"
+    assert record.getMessage().startswith("Webhook rejected: The signature is wrong: ")
+    assert "4242" not in record.getMessage()
+
+
+@pytest.mark.parametrize(
+    ("make_signature", "logged"),
+    [
+        (lambda: None, "missing"),
+        (lambda: signature_of(EXAMPLE, "whsec_other"), "wrong"),
+        (lambda: signature_of(EXAMPLE, timestamp=now() - 4000), "too old"),
+    ],
+)
+def test_the_log_names_the_reason_that_the_sender_is_not_given(
+    client, caplog, make_signature, logged
+):
+    response = post(client, EXAMPLE, make_signature())
+
+    [record] = (it for it in caplog.records if it.name == "aa-stripe")
+    assert record.getMessage().startswith(f"Webhook rejected: The signature is {logged}: ")
+    assert response.json() == {"detail": NOT_SIGNED}
+
+
+class ReadTheStream:
+    """A middleware that reads the body from the stream, such as one that logs requests."""
+
+    def __init__(self, get_response):
+        self.get_response = get_response
+
+    def __call__(self, request):
+        request.read()
+        return self.get_response(request)
+
+
+def test_a_body_that_a_middleware_has_read_is_rejected(client, settings, caplog):
+    settings.MIDDLEWARE = [f"{__name__}.ReadTheStream"]
+
+    response = post_signed(client, EXAMPLE)
+
+    assert (response.status_code, response.json()) == (400, {"detail": "The body was read before."})
+    [record] = (it for it in caplog.records if it.name == "aa-stripe")
+    assert "A middleware has called request.read()" in record.getMessage()
+    assert nothing_stored()
 
 
 # Bodies

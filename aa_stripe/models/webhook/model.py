@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from django.db import models
+from django.db import models, transaction
+from django.db.models.signals import post_save, pre_save
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from model_utils.fields import AutoCreatedField, AutoLastModifiedField
@@ -13,9 +14,10 @@ from model_utils.fields import AutoCreatedField, AutoLastModifiedField
 from aa_stripe import gateway
 from aa_stripe.exceptions import StripeWebhookAlreadyParsed
 from aa_stripe.models.changes import SavesOnlyChanges
+from aa_stripe.models.rows import database_of
+from aa_stripe.models.statements import insert
 from aa_stripe.models.webhook.apply import apply_event, delay_after, reject_wrong_mode
 from aa_stripe.signals import webhook_pre_parse
-from aa_stripe.utils import storable_json
 from aa_stripe.webhooks import registry
 
 
@@ -114,9 +116,23 @@ class StripeWebhook(SavesOnlyChanges):
 
     def store(self, **kwargs: Any) -> None:
         """Insert the event without applying it. Raises ``IntegrityError`` if it is stored."""
-        self.raw_data = storable_json(gateway.without_secrets(self.raw_data))
+        self.raw_data = gateway.storable(self.raw_data)
+        self.insert(**kwargs)
+
+    def insert(self, **kwargs: Any) -> None:
+        """Insert an event whose ``raw_data`` is in the form that is stored; see ``store``."""
         self.is_wrong_mode = self.is_of_wrong_mode()
-        super().save(**{**kwargs, "force_insert": True})
+        using = kwargs.get("using") or database_of(self)
+        if self._has_receivers_of_save() or type(self) is not StripeWebhook:
+            with transaction.atomic(using=using):
+                super().save(**{**kwargs, "force_insert": True})
+            return
+        insert(self, using)
+        self._state.adding, self._state.db = False, using
+        self.keep_as_stored(using=using)
+
+    def _has_receivers_of_save(self) -> bool:
+        return any(it.has_listeners(type(self)) for it in (pre_save, post_save))
 
     def is_of_wrong_mode(self) -> bool:
         """Return whether the mode (live or test) of the event is not that of the API key."""

@@ -1,15 +1,17 @@
 """Statements about one row, composed without Django's compiler.
 
-Collecting a charge takes several of these, and compiling one takes longer than executing it. Only
-plain values are written and compared here; the rest is left to the compiler.
+Collecting a charge takes several of these, receiving an event one, and compiling a statement takes
+longer than executing it. Only plain values are written and compared here; the rest is left to the
+compiler.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, TypeVar
 
-from django.db import connections, models, transaction
+from django.db import IntegrityError, connections, models, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from aa_stripe.models.now import DatabaseNow
@@ -57,6 +59,40 @@ def update(
         cursor.execute(sql, [*params, *more])
         count: int = cursor.rowcount
     return count
+
+
+def insert(row: models.Model, using: str) -> None:
+    """Insert the object, which has a primary key. Raises ``IntegrityError`` if the row exists.
+
+    Sends none of Django's signals. If a transaction is open, it can go on after the error.
+    """
+    connection = connections[using]
+    fields: Sequence[Any] = row._meta.concrete_fields
+    columns = ", ".join(connection.ops.quote_name(it.column) for it in fields)
+    params = [it.get_db_prep_save(it.pre_save(row, True), connection) for it in fields]
+    sql = (
+        f"INSERT INTO {_name(type(row), connection)} ({columns}) "  # noqa: S608
+        f"VALUES ({', '.join(['%s'] * len(fields))}) {_unless_it_exists(connection)}"
+    )
+    with _alone(using), connection.cursor() as cursor:
+        cursor.execute(sql, params)
+        if not cursor.rowcount:
+            raise IntegrityError(f"The row {row.pk} exists already.")
+
+
+def _unless_it_exists(connection: BaseDatabaseWrapper) -> str:
+    """Return the end of an INSERT that PostgreSQL ignores, without an error, if the row exists.
+
+    An error would be in the server's log, and takes as long as the INSERT itself.
+    """
+    return "ON CONFLICT DO NOTHING" if connection.vendor == "postgresql" else ""
+
+
+def _alone(using: str) -> AbstractContextManager[object]:
+    """Return a block whose only statement can fail without ending an open transaction."""
+    connection = connections[using]
+    has_transaction = connection.in_atomic_block or not connection.get_autocommit()
+    return transaction.atomic(using=using) if has_transaction else nullcontext()
 
 
 def read(model: type[M], using: str, expected: Mapping[str, Any]) -> M | None:

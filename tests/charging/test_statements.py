@@ -5,14 +5,14 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from django.db import connection
+from django.db import IntegrityError, connection, transaction
 from django.db.models import F
 from django.test.utils import CaptureQueriesContext
 
-from aa_stripe.models import StripeCharge
+from aa_stripe.models import StripeCharge, StripeWebhook
 from aa_stripe.models.now import DatabaseNow
 from aa_stripe.models.rows import write_if
-from aa_stripe.models.update import condition_of, read, update
+from aa_stripe.models.statements import condition_of, insert, read, update
 from tests.support.rows import row_of
 
 pytestmark = pytest.mark.django_db
@@ -87,3 +87,38 @@ def test_the_database_adds_to_its_time(charge, ahead):
 
     assert abs(later - now - ahead) < timedelta(seconds=0.1)
     assert abs(row_of(charge).retry_at - later) < timedelta(seconds=5)
+
+
+# Inserting
+
+
+def test_an_inserted_row_has_all_values():
+    event = StripeWebhook(id="evt_1", raw_data={"a": [1, None, "ü"]}, attempts=1)
+
+    insert(event, "default")
+
+    row = row_of(event)
+    names = [field.name for field in StripeWebhook._meta.concrete_fields]
+    assert [getattr(row, name) for name in names] == [getattr(event, name) for name in names]
+
+
+def test_a_row_that_exists_is_not_inserted_and_the_transaction_goes_on():
+    insert(StripeWebhook(id="evt_1", attempts=1), "default")
+
+    with transaction.atomic():
+        with pytest.raises(IntegrityError):
+            insert(StripeWebhook(id="evt_1", attempts=2), "default")
+        insert(StripeWebhook(id="evt_2"), "default")
+
+    assert list(StripeWebhook.objects.order_by("pk").values_list("pk", "attempts")) == [
+        ("evt_1", 1),
+        ("evt_2", 0),
+    ]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_row_is_inserted_by_one_statement_without_a_transaction():
+    with CaptureQueriesContext(connection) as queries:
+        insert(StripeWebhook(id="evt_1"), "default")
+
+    assert [it["sql"].split()[0] for it in queries] == ["INSERT"]
