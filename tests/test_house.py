@@ -51,6 +51,7 @@ MODEL_ROOMS = {
     "coupon": "A coupon, the same here and at Stripe.",
     "customer": "A customer and its payment methods.",
     "keys": "Idempotency keys of objects that do no harm.",
+    "latest": "What Stripe said last about a row.",
     "now": "The time of the database's clock.",
     "plan": "A plan.",
     "rows": "Locks, conditional writes, and iteration over tables.",

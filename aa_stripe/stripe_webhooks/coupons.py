@@ -8,7 +8,8 @@ from __future__ import annotations
 from aa_stripe import gateway
 from aa_stripe.exceptions import StripeCouponAlreadyExists, StripeWebhookParseError
 from aa_stripe.models import StripeCoupon, StripeWebhook
-from aa_stripe.stripe_webhooks.base import errors_translated, object_of
+from aa_stripe.stripe_webhooks.errors import errors_translated
+from aa_stripe.stripe_webhooks.reader import object_of
 from aa_stripe.webhooks import on
 
 #: 0.14's text, to the letter.
@@ -18,7 +19,7 @@ NOT_AT_STRIPE = "Coupon with this coupon_id does not exists at Stripe API"
 @on("coupon.created")
 def store_coupon(webhook: StripeWebhook) -> None:
     """Store a coupon that was created in the Dashboard."""
-    coupon = StripeCoupon(coupon_id=object_of(webhook)["id"])
+    coupon = StripeCoupon(coupon_id=object_of(webhook).id)
     with errors_translated():
         try:
             coupon.save(force_retrieve=True)
@@ -33,6 +34,8 @@ def store_coupon(webhook: StripeWebhook) -> None:
 @on("coupon.updated", "coupon.deleted")
 def refresh_coupon(webhook: StripeWebhook) -> None:
     """Update the coupon, or mark it as deleted."""
-    for coupon in StripeCoupon.of_stripe(object_of(webhook)):
+    coupon = object_of(webhook)
+    identity = {"id": coupon.id, "created": coupon.seconds("created")}
+    for row in StripeCoupon.of_stripe(identity):
         with errors_translated():
-            coupon.refresh_from_stripe()
+            row.refresh_from_stripe()

@@ -6,8 +6,9 @@ https://docs.stripe.com/api/customers
 from __future__ import annotations
 
 from aa_stripe.models import StripeCustomer, StripeWebhook
-from aa_stripe.models.rows import locked, stored
-from aa_stripe.stripe_webhooks.base import errors_translated, object_of
+from aa_stripe.models.rows import stored
+from aa_stripe.stripe_webhooks.errors import errors_translated
+from aa_stripe.stripe_webhooks.reader import data_of, object_of
 from aa_stripe.webhooks import on
 
 
@@ -22,17 +23,17 @@ from aa_stripe.webhooks import on
 )
 def refresh_customer(webhook: StripeWebhook) -> None:
     """Update the customer's payment methods; deactivate a customer that was deleted."""
-    ids = _customer_ids_in(webhook)
-    for customer in stored(StripeCustomer).filter(stripe_customer_id__in=ids):
-        with locked(customer), errors_translated():
-            customer.refresh_from_stripe()
+    for stripe_id in sorted(_customer_ids_in(webhook)):
+        rows = stored(StripeCustomer).filter(stripe_customer_id=stripe_id).order_by("pk")
+        with errors_translated():
+            if found := list(rows):
+                StripeCustomer.refresh_rows(found)
 
 
 def _customer_ids_in(webhook: StripeWebhook) -> set[str]:
     """Return the id of the event's customer; for a detached card, that of its former customer."""
     stripe_object = object_of(webhook)
-    if stripe_object.get("object") == "customer":
-        return {stripe_object["id"]}
-    before = webhook.raw_data["data"].get("previous_attributes") or {}
-    ids = (stripe_object.get("customer"), before.get("customer"))
-    return {it for it in ids if isinstance(it, str)}
+    if stripe_object.text("object") == "customer":
+        return {stripe_object.id}
+    before = data_of(webhook).part("previous_attributes")
+    return {stripe_object.id_of("customer"), before.id_of("customer")} - {""}

@@ -9,8 +9,9 @@ from django.db.models import Q
 
 from aa_stripe.models import StripeCharge, StripeWebhook
 from aa_stripe.models.rows import stored
-from aa_stripe.stripe_webhooks.base import errors_translated, object_of
 from aa_stripe.stripe_webhooks.charges import settle
+from aa_stripe.stripe_webhooks.errors import errors_translated
+from aa_stripe.stripe_webhooks.reader import object_of
 from aa_stripe.webhooks import on
 
 
@@ -24,20 +25,22 @@ from aa_stripe.webhooks import on
 def count_refunds(webhook: StripeWebhook) -> None:
     """Update the charge's refunded amount, including refunds made in the Dashboard."""
     stripe_object = object_of(webhook)
-    is_charge = stripe_object.get("object") == "charge"
-    charge_id = stripe_object["id"] if is_charge else stripe_object.get("charge")
-    intent_id = stripe_object.get("payment_intent")
-    for charge in _charges_with(charge_id, intent_id):
-        if not charge.is_charged and intent_id:
-            settle(charge, intent_id, webhook)
+    is_charge = stripe_object.text("object") == "charge"
+    charge_id = stripe_object.id if is_charge else stripe_object.id_of("charge")
+    intent_id = stripe_object.id_of("payment_intent")
+    charges = _charges_with(charge_id, intent_id)
+    unpaid = [it for it in charges if not it.is_charged]
+    if intent_id and unpaid:
+        settle(unpaid, intent_id, webhook)
+    for charge in charges:
         if charge.is_charged:
             with errors_translated():
                 charge.take_over_refunds()
             webhook.after_commit(charge.send_due_signals)
 
 
-def _charges_with(charge_id: str | None, intent_id: str | None) -> list[StripeCharge]:
-    has_id = Q(stripe_charge_id=charge_id or None)
+def _charges_with(charge_id: str, intent_id: str) -> list[StripeCharge]:
+    has_id = Q(stripe_charge_id=charge_id) if charge_id else Q()
     if intent_id:
         has_id |= Q(stripe_payment_intent_id=intent_id)
-    return list(stored(StripeCharge).filter(has_id).order_by("pk"))
+    return list(stored(StripeCharge).filter(has_id).order_by("pk")) if has_id else []

@@ -5,13 +5,9 @@ https://docs.stripe.com/billing/subscriptions/webhooks
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
-
-from aa_stripe import gateway
-from aa_stripe.models import StripeCustomer, StripeSubscription, StripeWebhook
-from aa_stripe.models.rows import locked
-from aa_stripe.stripe_webhooks.base import errors_translated, object_of
+from aa_stripe.models import StripeSubscription, StripeWebhook
+from aa_stripe.stripe_webhooks.errors import errors_translated
+from aa_stripe.stripe_webhooks.reader import Part, object_of
 from aa_stripe.webhooks import on
 
 
@@ -19,7 +15,7 @@ from aa_stripe.webhooks import on
 def refresh_subscription(webhook: StripeWebhook) -> None:
     """Update the subscription; set its Stripe id if the response with the id was lost."""
     subscription = object_of(webhook)
-    _refresh(StripeSubscription.of_stripe(subscription), subscription["id"])
+    _refresh(subscription.id, subscription.metadata)
 
 
 @on(
@@ -33,20 +29,17 @@ def refresh_invoiced_subscription(webhook: StripeWebhook) -> None:
     """Update the invoice's subscription, whose status depends on the payment."""
     subscription_id = _subscription_of(object_of(webhook))
     if subscription_id:
-        _refresh(StripeSubscription.of_stripe({"id": subscription_id}), subscription_id)
+        _refresh(subscription_id, {})
 
 
-def _subscription_of(invoice: dict[str, Any]) -> str | None:
+def _subscription_of(invoice: Part) -> str:
     # API versions before 2025-03-31.basil have the id at the top level.
-    details = (invoice.get("parent") or {}).get("subscription_details") or {}
-    found = details.get("subscription") or invoice.get("subscription")
-    return found if isinstance(found, str) else None
+    details = invoice.part("parent").part("subscription_details")
+    return details.id_of("subscription") or invoice.id_of("subscription")
 
 
-def _refresh(rows: Iterable[StripeSubscription], subscription_id: str) -> None:
-    for row in rows:
-        with locked(row), errors_translated():
-            subscription = gateway.retrieve_subscription(subscription_id)
-            if row.customer_id is None:
-                row.customer = StripeCustomer.of_stripe(row.user_id, str(subscription.customer))
-            row.set_stripe_data(subscription)
+def _refresh(subscription_id: str, metadata: dict[str, str]) -> None:
+    known = StripeSubscription.of_stripe({"id": subscription_id, "metadata": metadata})
+    with errors_translated():
+        if rows := list(known):
+            StripeSubscription.refresh_rows(rows, subscription_id)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import copy
-from contextlib import contextmanager
 
-from django.db import transaction
 from django.test import Client
 
 from aa_stripe.models import StripeWebhook
@@ -68,11 +66,3 @@ def each_order(events, chance, number=20):
     yield list(reversed(events))
     for _ in range(number - 2):
         yield chance.sample(events, len(events))
-
-
-@contextmanager
-def row_locked(row):
-    """Hold the row's lock for the block."""
-    with transaction.atomic():
-        type(row).objects.select_for_update().get(pk=row.pk)
-        yield

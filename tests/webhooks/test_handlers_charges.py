@@ -134,13 +134,13 @@ def test_a_charge_that_the_webhook_settled_is_not_collected_again(charge, fake, 
     assert sent == [("succeeded", charge.pk)]
 
 
-def test_the_webhook_of_a_recorded_payment_changes_nothing(charged, fake, sent):
+def test_a_recorded_payment_is_not_asked_for_again(charged, fake, sent):
     before = values_of(charged)
 
     statuses = deliver(fake, *events_of(fake, *OF_PAYMENT))
 
     assert statuses == [NEW]
-    assert calls(fake) == [RETRIEVE]
+    assert calls(fake) == []
     assert values_of(charged) == before
     assert sent == []
 

@@ -226,16 +226,23 @@ class StripeCharge(SavesOnlyChanges, Claimable, StripeBasicModel):
         settle_refunds(self)
         self.send_due_signals()
 
-    def settle(self, intent_id: str) -> gateway.StripeError | None:
+    def is_paid_by(self, intent_id: str) -> bool:
+        """Return whether the row says that the payment intent with that id has paid it."""
+        return self.is_charged and self.stripe_payment_intent_id == intent_id
+
+    def settle(self, intent: gateway.PaymentIntent | str) -> gateway.StripeError | None:
         """Update the row from its payment intent, without requesting a payment.
 
-        ``intent_id`` is the id of that intent, which the row may have lost. Returns the error if
-        the payment has failed and the row was not marked yet. The caller sends the signals:
-        ``announce_failure()`` for a returned error, ``send_due_signals()`` after a success.
+        ``intent`` is that intent as Stripe has just returned it, or its id, which the row may have
+        lost. Returns the error if the payment has failed and the row was not marked yet. The caller
+        sends the signals: ``announce_failure()`` for a returned error, ``send_due_signals()`` after
+        a success.
 
         Raises the SDK's errors, and ``StripeWebhookParseError`` if the charge was paid twice.
         """
-        return settle(self, intent_id)
+        if isinstance(intent, str):
+            intent = gateway.retrieve_payment_intent(intent)
+        return settle(self, intent)
 
     def announce_failure(self, error: gateway.StripeError) -> None:
         """Send the signals of a payment that failed with ``error``."""

@@ -121,7 +121,11 @@ def write_sum(charge: StripeCharge, known: Known, **others: str) -> bool:
     due = set(charge.signal_due.split())
     if refunded > (charge.amount_refunded or 0):
         due.add("refunded")
-    as_read = {"amount_refunded": charge.amount_refunded, "signal_due": charge.signal_due}
+    as_read = {
+        "amount_refunded": charge.amount_refunded,
+        "signal_due": charge.signal_due,
+        "updated": charge.updated,  # another listing may have been written
+    }
     values = {
         "amount_refunded": refunded,
         "is_refunded": 0 < (charge.amount or 0) <= refunded,

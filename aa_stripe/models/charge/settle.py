@@ -21,9 +21,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger("aa-stripe")
 
 
-def settle(charge: StripeCharge, intent_id: str) -> gateway.StripeError | None:
+def settle(charge: StripeCharge, intent: gateway.PaymentIntent) -> gateway.StripeError | None:
     """See ``StripeCharge.settle``."""
-    intent = gateway.retrieve_payment_intent(intent_id)
     reread(charge)
     if intent.status == "succeeded":
         _settle_success(charge, intent)

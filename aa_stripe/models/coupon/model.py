@@ -206,13 +206,7 @@ class StripeCoupon(RemembersRow, StripeBasicModel):
         Does not call Stripe. Raises ``StripeMoneyError`` for an amount in a currency that is not
         supported.
         """
-        data: Mapping[str, Any] = (
-            gateway.to_json(stripe_coupon)
-            if isinstance(stripe_coupon, gateway.StripeObject)
-            else gateway.without_secrets(stripe_coupon)
-        )
-        values = fields_of(data, self.STRIPE_FIELDS.difference(exclude_fields or ()))
-        values["stripe_response"] = data
+        values = self.values_from(stripe_coupon, exclude_fields)
         for name, value in values.items():
             setattr(self, name, value)
         if self.identity is not None:
@@ -223,6 +217,20 @@ class StripeCoupon(RemembersRow, StripeBasicModel):
         self.updated = values["updated"] = timezone.now()
         rows = StripeCoupon.objects.all_with_deleted().filter(pk=self.pk)
         return rows.update(**values)
+
+    def values_from(
+        self,
+        stripe_coupon: gateway.Coupon | Mapping[str, Any],
+        exclude_fields: Iterable[str] | None = None,
+    ) -> dict[str, Any]:
+        """Return what ``update_from_stripe_data`` copies; raise what it raises."""
+        data: Mapping[str, Any] = (
+            gateway.to_json(stripe_coupon)
+            if isinstance(stripe_coupon, gateway.StripeObject)
+            else gateway.storable(stripe_coupon)
+        )
+        values = fields_of(data, self.STRIPE_FIELDS.difference(exclude_fields or ()))
+        return {**values, "stripe_response": data}
 
     def identify(self) -> None:
         """Set ``identity``; ``None`` while Stripe does not have the coupon."""

@@ -20,6 +20,7 @@ from aa_stripe.exceptions import StripeCouponAlreadyExists, StripeMethodNotAllow
 from aa_stripe.models.coupon.rules import check
 from aa_stripe.models.coupon.terms import create_params, is_created_by, to_timestamp, update_params
 from aa_stripe.models.keys import create_with_new_key
+from aa_stripe.models.latest import write_latest, write_newer
 from aa_stripe.models.rows import database_of, held, lockable
 
 if TYPE_CHECKING:
@@ -76,12 +77,18 @@ def push(row: StripeCoupon, **options: Any) -> None:
 
 def pull(row: StripeCoupon) -> None:
     """Copy everything from Stripe; a coupon that is gone there is marked as deleted."""
-    with held(row):
+    if row._state.adding:
         coupon = _find(row)
-        if coupon is None:
-            mark_deleted(row)
-        else:
-            row.update_from_stripe_data(coupon)
+    else:
+        coupon = write_latest([row], lambda: _find(row), _copied, write_newer)
+    if coupon is None:
+        mark_deleted(row)
+    elif row._state.adding:
+        row.update_from_stripe_data(coupon, commit=False)
+
+
+def _copied(row: StripeCoupon, coupon: gateway.Coupon | None) -> dict[str, Any]:
+    return {} if coupon is None else row.values_from(coupon)
 
 
 def delete(row: StripeCoupon) -> None:

@@ -13,11 +13,13 @@ from aa_stripe.exceptions import StripeMethodNotAllowed
 from aa_stripe.gateway import Meaning
 from aa_stripe.models.base import USER_MODEL, StripeBasicModel
 from aa_stripe.models.changes import SavesOnlyChanges
+from aa_stripe.models.customer.description import describe, described_at_stripe, values_of
 from aa_stripe.models.customer.save_card import add_default_card, create_with_card
+from aa_stripe.models.latest import write_latest
 from aa_stripe.models.rows import database_of, locked
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
 logger = logging.getLogger("aa-stripe")
 
@@ -181,11 +183,24 @@ class StripeCustomer(SavesOnlyChanges, StripeBasicModel):
         return gateway.retrieve_customer(self.stripe_customer_id)
 
     def refresh_from_stripe(self) -> gateway.Customer:
-        """Update the payment methods from Stripe; return Stripe's customer."""
+        """Update the payment methods from Stripe; return Stripe's customer.
+
+        Other unsaved changes of the object are saved, too. Raises the SDK's errors, and
+        ``StripeInProgress`` if other processes keep changing the row.
+        """
+        if not self._state.adding:
+            return self.refresh_rows([self])
         customer = self.retrieve_from_stripe()
         self.set_stripe_data(customer)
         self.save()
         return customer
+
+    @staticmethod
+    def refresh_rows(rows: Sequence[StripeCustomer]) -> gateway.Customer:
+        """Update all rows of one customer at Stripe, which is read once; return that customer."""
+        stripe_id = rows[0].stripe_customer_id
+        described = write_latest(rows, lambda: described_at_stripe(stripe_id), values_of)
+        return described.customer
 
     def set_stripe_data(
         self,
@@ -197,21 +212,8 @@ class StripeCustomer(SavesOnlyChanges, StripeBasicModel):
         ``payment_methods`` are all PaymentMethods of the customer; ``None`` lists them from
         Stripe. A customer deleted at Stripe becomes inactive.
         """
-        described = gateway.to_json(customer)
-        self.stripe_response = described
-        if described.get("deleted"):
-            self.is_active = False
-            return
-        if payment_methods is None:
-            payment_methods = gateway.payment_methods(self.stripe_customer_id)
-        methods = [gateway.to_json(it) for it in payment_methods]
-        listed = {method["id"] for method in methods}
-        legacy = (described.get("sources") or {}).get("data", [])
-        self.sources = [*methods, *(it for it in legacy if it["id"] not in listed)]
-        settings = described.get("invoice_settings") or {}
-        self.default_source = (
-            settings.get("default_payment_method") or described.get("default_source") or ""
-        )
+        for name, value in values_of(self, describe(customer, payment_methods)).items():
+            setattr(self, name, value)
 
     def payment_method_params(self) -> gateway.PaymentIntentConfirmParams:
         """Return the parameters that choose the payment method when a payment is confirmed.

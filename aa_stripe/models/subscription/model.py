@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -15,12 +15,13 @@ from aa_stripe import gateway
 from aa_stripe.exceptions import StripeMethodNotAllowed
 from aa_stripe.models.base import USER_MODEL, StripeBasicModel
 from aa_stripe.models.changes import SavesOnlyChanges
-from aa_stripe.models.claims import SETTLED, Claimable
+from aa_stripe.models.claims import Claimable
 from aa_stripe.models.coupon import StripeCoupon
 from aa_stripe.models.customer import StripeCustomer
+from aa_stripe.models.latest import save_newer, version_of, write_latest
 from aa_stripe.models.plan import StripeSubscriptionPlan
 from aa_stripe.models.rows import stored
-from aa_stripe.models.subscription.subscribe import UUID_KEY, fields_of, subscribe
+from aa_stripe.models.subscription.subscribe import UUID_KEY, subscribe, values_of
 from aa_stripe.utils import uuid_in
 
 
@@ -128,19 +129,32 @@ class StripeSubscription(SavesOnlyChanges, Claimable, StripeBasicModel):
 
     def set_stripe_data(self, subscription: gateway.Subscription) -> None:
         """Copy the fields of Stripe's ``subscription`` and save."""
-        for name, value in {**fields_of(subscription), **SETTLED}.items():
+        for name, value in values_of(self, subscription).items():
             setattr(self, name, value)
         self.save()
 
     def refresh_from_stripe(self) -> gateway.Subscription:
         """Update the row from Stripe; return Stripe's subscription.
 
-        Raises the SDK's errors: ``InvalidRequestError`` with the status 404 if Stripe does not
-        know the subscription. The row is not changed then.
+        Other unsaved changes of the object are saved, too. Raises the SDK's errors:
+        ``InvalidRequestError`` with the status 404 if Stripe does not know the subscription (the
+        row is not changed then); and ``StripeInProgress`` if other processes keep changing the row.
         """
+        if not self._state.adding:
+            return self.refresh_rows([self], self.stripe_subscription_id)
         subscription = gateway.retrieve_subscription(self.stripe_subscription_id)
         self.set_stripe_data(subscription)
         return subscription
+
+    @staticmethod
+    def refresh_rows(
+        rows: Sequence[StripeSubscription], subscription_id: str
+    ) -> gateway.Subscription:
+        """Update all rows of one subscription, which is read once; return that subscription.
+
+        A row that has no customer gets the subscription's.
+        """
+        return write_latest(rows, lambda: gateway.retrieve_subscription(subscription_id), values_of)
 
     def cancel(self, at_period_end: bool = False) -> gateway.Subscription:
         """End the subscription now, or at the end of the paid period.
@@ -153,12 +167,14 @@ class StripeSubscription(SavesOnlyChanges, Claimable, StripeBasicModel):
         """
         if not self.is_created_at_stripe:
             raise StripeMethodNotAllowed("The subscription is not created at Stripe.")
+        version = version_of(self)
         subscription = gateway.retrieve_subscription(self.stripe_subscription_id)
         is_ending_already = at_period_end and subscription.cancel_at_period_end
         if subscription.status not in ENDED and not is_ending_already:
             subscription = self._cancel_at_stripe(at_period_end)
-        self.set_stripe_data(subscription)
-        return subscription
+        if save_newer(self, version, values_of(self, subscription)):
+            return subscription
+        return self.refresh_from_stripe()
 
     def _cancel_at_stripe(self, at_period_end: bool) -> gateway.Subscription:
         stripe_id = self.stripe_subscription_id

@@ -24,6 +24,7 @@ from aa_stripe.gateway import Meaning
 from aa_stripe.models.claims import (
     FREE,
     PATIENCE,
+    SETTLED,
     Claim,
     checked_requests,
     choose_key,
@@ -78,6 +79,14 @@ def fields_of(subscription: gateway.Subscription) -> dict[str, Any]:
         "canceled_at": canceled_at and timestamp_to_timezone_aware_date(canceled_at),
         "stripe_response": described,
     }
+
+
+def values_of(row: StripeSubscription, subscription: gateway.Subscription) -> dict[str, Any]:
+    """Return the values of a row whose subscription exists; it gets a customer if it has none."""
+    values = {**fields_of(subscription), **SETTLED}
+    if row.customer_id is None:
+        values["customer"] = StripeCustomer.of_stripe(row.user_id, str(subscription.customer))
+    return values
 
 
 def _record(row: StripeSubscription, claim: Claim, subscription: gateway.Subscription) -> None:

@@ -1,24 +1,14 @@
-"""Helpers of our handlers: the event's object, and the translation of Stripe's errors."""
+"""The translation of Stripe's errors for our handlers."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 from aa_stripe import gateway
 from aa_stripe.exceptions import StripeInternalError, StripeWebhookParseError
 from aa_stripe.gateway import Meaning
-from aa_stripe.models import StripeWebhook
 from aa_stripe.money import StripeMoneyError
-
-
-def object_of(webhook: StripeWebhook) -> dict[str, Any]:
-    """Return the event's object. Raises ``StripeWebhookParseError`` if it has no id."""
-    stripe_object = webhook.stripe_object
-    if not isinstance(stripe_object.get("id"), str):
-        raise StripeWebhookParseError("The event's object has no id.")
-    return stripe_object
 
 
 @contextmanager

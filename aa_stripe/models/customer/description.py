@@ -1,0 +1,58 @@
+"""What Stripe says about a customer, and the values of our fields that follow from it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from aa_stripe import gateway
+
+if TYPE_CHECKING:
+    from aa_stripe.models.customer.model import StripeCustomer
+
+
+@dataclass(frozen=True)
+class Description:
+    """Stripe's customer and its PaymentMethods; none of them if the customer was deleted."""
+
+    customer: gateway.Customer
+    plain: dict[str, Any]
+    methods: list[dict[str, Any]]
+
+    @property
+    def is_deleted(self) -> bool:
+        return bool(self.plain.get("deleted"))
+
+
+def described_at_stripe(stripe_customer_id: str) -> Description:
+    """Read the customer and its PaymentMethods from Stripe."""
+    return describe(gateway.retrieve_customer(stripe_customer_id))
+
+
+def describe(
+    customer: gateway.Customer, methods: Iterable[gateway.PaymentMethod] | None = None
+) -> Description:
+    """Describe the customer; ``None`` reads its PaymentMethods from Stripe."""
+    plain = gateway.to_json(customer)
+    if plain.get("deleted"):
+        methods = []
+    elif methods is None:
+        methods = gateway.payment_methods(customer.id)
+    return Description(customer, plain, [gateway.to_json(it) for it in methods])
+
+
+def values_of(row: StripeCustomer, described: Description) -> dict[str, Any]:
+    """Return the values of the row that are Stripe's."""
+    plain = described.plain
+    if described.is_deleted:
+        return {"stripe_response": plain, "is_active": False}
+    listed = {method["id"] for method in described.methods}
+    legacy = (plain.get("sources") or {}).get("data", [])
+    settings = plain.get("invoice_settings") or {}
+    default = settings.get("default_payment_method") or plain.get("default_source")
+    return {
+        "stripe_response": plain,
+        "sources": [*described.methods, *(it for it in legacy if it["id"] not in listed)],
+        "default_source": default or "",
+    }

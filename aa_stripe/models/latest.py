@@ -1,0 +1,91 @@
+"""Writing to a row what Stripe said last, when several processes ask Stripe at the same time.
+
+Responses may be written in another order than Stripe has sent them. So a response is written only
+if the row has not been written since before Stripe was asked; otherwise Stripe is asked again. No
+lock is held meanwhile. The version of a row is its ``updated``, which every write changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, TypeVar
+
+from django.db import connections, models, transaction
+from django.utils import timezone
+
+from aa_stripe.exceptions import StripeInProgress
+from aa_stripe.models.rows import database_of, own_row, retry_on_conflict, store_if, write_if
+
+M = TypeVar("M", bound=models.Model)
+T = TypeVar("T")
+
+#: How often Stripe is asked about the same rows.
+ROUNDS = 5
+
+
+def write_latest(
+    rows: Sequence[M],
+    ask: Callable[[], T],
+    values_of: Callable[[M, T], dict[str, Any]],
+    write: Callable[[M, object, dict[str, Any]], bool] | None = None,
+) -> T:
+    """Write ``values_of(row, response)`` to each row; return the last response of ``ask()``.
+
+    ``write`` is ``save_newer`` (the default) or ``write_newer``.
+
+    Raises ``StripeInProgress`` if other processes have written one of the rows in each of five
+    rounds, ``DoesNotExist`` if a row was deleted, and what ``ask()`` raises.
+    """
+    left, is_locked = list(rows), False
+    for _ in range(ROUNDS):
+        versions = [version_of(row, is_locked=is_locked) for row in left]
+        response = ask()
+        left = [
+            row
+            for row, version in zip(left, versions, strict=True)
+            if not (write or save_newer)(row, version, values_of(row, response))
+        ]
+        if not left:
+            return response
+        is_locked = True
+    raise StripeInProgress
+
+
+def version_of(row: models.Model, *, is_locked: bool = False) -> Any:
+    """Return the version of the row, before Stripe is asked about it.
+
+    ``is_locked``: an open transaction locks the row, if the database can. In MariaDB's transactions
+    no other read sees what was committed since their beginning.
+    """
+    using = database_of(row)
+    stored = own_row(row, using)
+    if is_locked and connections[using].in_atomic_block:
+        stored = stored.select_for_update()
+    return stored.values_list("updated", flat=True).get()
+
+
+def write_newer(row: models.Model, version: object, values: dict[str, Any]) -> bool:
+    """Write the values, as ``save_newer`` does, without ``save()`` and Django's signals."""
+    return store_if(row, {"updated": version}, {**values, "updated": timezone.now()})
+
+
+def save_newer(row: models.Model, version: object, values: dict[str, Any]) -> bool:
+    """Save the object with these values if the row still has that version; return whether it has.
+
+    Other unsaved changes of the object are saved, too. The fields are written even if the object
+    has these values already: the row need not have them.
+    """
+    using = database_of(row)
+    return retry_on_conflict(using, partial(_save, row, using, version, values))
+
+
+def _save(row: Any, using: str, version: object, values: dict[str, Any]) -> bool:
+    with transaction.atomic(using=using):
+        # This locks the row, also on SQLite.
+        if not write_if(row, {"updated": version}, {"updated": timezone.now()}):
+            return False
+        for name, value in values.items():
+            setattr(row, name, value)
+        row.save(update_fields={*values, *row.changed_fields(), "updated"})
+    return True
