@@ -1,8 +1,11 @@
 """A stand-in for Stripe in a process of its own: it creates and confirms PaymentIntents.
 
-The objects are those of ``aa_stripe.testing``. Unlike FakeStripe it knows no other endpoint and no
-idempotency, so that it takes little of the time of the processor that it shares with what is
+The objects are those of ``aa_stripe.testing``. Unlike FakeStripe it knows few other endpoints and
+no idempotency, so that it takes little of the time of the processor that it shares with what is
 measured. It counts the requests, and responds after a fixed latency.
+
+For webhooks it also returns intents and customers. It stores neither: each intent has succeeded,
+and its customer is in its id (``intent_of``).
 """
 
 from __future__ import annotations
@@ -24,11 +27,15 @@ from aa_stripe.testing.base.samples import sample
 
 HOST = "127.0.0.1"
 INTENTS = "/v1/payment_intents"
+CUSTOMERS = "/v1/customers"
 COUNTS = "/counts"
-CREATE, CONFIRM, OTHER = "create", "confirm", "other"
+CREATE, CONFIRM, RETRIEVE, OTHER = "create", "confirm", "retrieve", "other"
 
+AMOUNT = 1000  # of the intents that were not created here, in cents
 INTENT = sample("payment_intent")
 CHARGE = sample("charge")
+CUSTOMER = sample("customer")
+PAYMENT_METHOD = sample("payment_method")
 
 Form = dict[str, str]
 Response = tuple[int, dict[str, Any]]
@@ -107,6 +114,8 @@ class Server:
             endpoint, (status, body) = CREATE, self.create(form)
         elif path.endswith("/confirm"):
             endpoint, (status, body) = CONFIRM, self.confirm(path.split("/")[-2], form)
+        elif path.startswith((INTENTS, CUSTOMERS)):
+            endpoint, (status, body) = RETRIEVE, retrieved(path)
         else:
             endpoint, (status, body) = OTHER, refusal(404, "resource_missing")
         self.requests[f"{endpoint} {status}"] += 1
@@ -136,7 +145,8 @@ async def read_request(reader: asyncio.StreamReader) -> tuple[str, Form]:
         if name.lower() == "content-length":
             length = int(value)
     body = await reader.readexactly(length)
-    return lines[0].split(" ")[1], dict(parse_qsl(body.decode()))
+    path, _, _ = lines[0].split(" ")[1].partition("?")
+    return path, dict(parse_qsl(body.decode()))
 
 
 def encoded(status: int, body: dict[str, Any]) -> bytes:
@@ -159,7 +169,7 @@ def paid(id: str, created: Form, confirmed: Form) -> dict[str, Any]:
     charge = {
         **CHARGE,
         **terms(created),
-        "id": id.replace("pi_", "ch_"),
+        "id": charge_of(id),
         "amount_captured": int(created["amount"]),
         "captured": True,
         "payment_intent": id,
@@ -172,6 +182,55 @@ def paid(id: str, created: Form, confirmed: Form) -> dict[str, Any]:
         "latest_charge": charge if "latest_charge" in confirmed.values() else charge["id"],
         "payment_method": confirmed["payment_method"],
     }
+
+
+def charge_of(intent_id: str) -> str:
+    """Return the id of the charge that pays the intent."""
+    return intent_id.replace("pi_", "ch_")
+
+
+# Objects that were not created here
+
+
+def retrieved(path: str) -> Response:
+    """Return the intent, the customer, or the payment methods of the customer."""
+    if path.startswith(INTENTS):
+        return 200, succeeded(path.split("/")[-1], expanded=True)
+    if path.endswith("/payment_methods"):
+        methods = [payment_method(path.split("/")[-2])]
+        return 200, {"object": "list", "url": path, "has_more": False, "data": methods}
+    return 200, customer(path.split("/")[-1])
+
+
+def intent_of(customer_id: str, number: int) -> str:
+    """Return the id of the customer's intent with that number."""
+    return f"pi_{number}_of_{customer_id}"
+
+
+def succeeded(intent_id: str, *, expanded: bool = False) -> dict[str, Any]:
+    """Return the intent, paid; ``expanded``: with its latest charge and not only the id."""
+    _, _, customer_id = intent_id.partition("_of_")
+    created = {"amount": str(AMOUNT), "currency": "usd", "customer": customer_id}
+    confirmed = {"payment_method": payment_method_of(customer_id)}
+    if expanded:
+        confirmed["expand[0]"] = "latest_charge"
+    return paid(intent_id, created, confirmed)
+
+
+def customer(id: str) -> dict[str, Any]:
+    invoice_settings = {"default_payment_method": payment_method_of(id)}
+    return {**CUSTOMER, "id": id, "invoice_settings": invoice_settings}
+
+
+def payment_method(customer_id: str) -> dict[str, Any]:
+    return {**PAYMENT_METHOD, "id": payment_method_of(customer_id), "customer": customer_id}
+
+
+def payment_method_of(customer_id: str) -> str:
+    return customer_id.replace("cus_", "pm_")
+
+
+# Parts
 
 
 def terms(form: Form) -> dict[str, Any]:
