@@ -21,7 +21,7 @@ help:
 	@echo "make tox-oldest   the suite with the oldest versions (\"tox\" runs every combination)"
 	@echo "make lint         style, types, layers, migrations"
 	@echo "make format       put the code into the style that lint asks for"
-	@echo "make bench        speed and cost next to the bare SDK, in ten minutes (BENCH=--quick: in one)"
+	@echo "make bench        speed and cost next to the bare SDK, in twenty minutes (BENCH=--quick: in one)"
 	@echo "make docs         the documentation, into docs/_build"
 	@echo "make clean        remove .venv and everything built"
 
@@ -61,7 +61,7 @@ format: $(VENV)/.ready-lint
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(VENV)/.ready-test-tasks
+bench: $(VENV)/.ready-bench
 	$(BIN)/python -m bench.run $(BENCH)
 
 docs: $(VENV)/.ready-docs

@@ -34,6 +34,12 @@ def database() -> Iterator[str]:
         connection.creation.destroy_test_db(before, verbosity=0)
 
 
+def ensure_customers() -> None:
+    """Make the customers in a database that has none."""
+    if not StripeCustomer.objects.exists():
+        make_customers()
+
+
 def make_customers() -> None:
     user_model = get_user_model()
     users = user_model.objects.bulk_create(
@@ -67,6 +73,12 @@ def fill(pending: int) -> None:
     )
     with connection.cursor() as cursor:
         copy_rows(cursor, pending - originals)
+    analyze()
+
+
+def analyze() -> None:
+    """Bring the statistics of the planner up to date."""
+    with connection.cursor() as cursor:
         cursor.execute("VACUUM ANALYZE")
 
 

@@ -1,76 +1,125 @@
-"""The cost of a delivered webhook against a view written by hand; part of ``make bench``.
+"""Webhooks per second, through gunicorn, next to sites that do less or the same; of ``make bench``.
 
-Both views verify the signature, store the event and call one handler that writes nothing. The view
-by hand follows Stripe's documentation, and stores a row to recognise a repeated delivery. If it
-fails after the handler and before the row is stored, the handler runs twice.
+The sites take turns, so that whatever else the machine does affects all of them.
 """
 
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Callable
-from statistics import median
+from collections.abc import Iterable, Iterator
 
-import stripe
-from django.conf import settings
-from django.http import HttpRequest, HttpResponse
-from django.test import RequestFactory
+from bench import arena, databases, deliveries
+from bench.arena import Arena
+from bench.deliveries import JSON, Row
+from bench.results import Figure, table_of_figures
+from bench.site import Site
+from bench.webhook_sites import (
+    AA_STRIPE,
+    CONSTRUCT_EVENT,
+    DJ_STRIPE,
+    DJ_STRIPE_VERSION,
+    LIMIT,
+    OLD_COMMIT,
+)
 
-from aa_stripe.api import WebhookAPI
-from aa_stripe.models import StripeWebhook
-from aa_stripe.testing import event, signed
-from aa_stripe.webhooks import registry
-from bench.results import Figure
+EXPLANATION = f"""\
+Each site is a gunicorn of its own with one synchronous worker, without middleware and with a
+persistent connection to PostgreSQL; 4 clients at a time deliver signed events to it. `limit` is a
+view by hand that verifies the signature and stores the event with one INSERT, and nothing else;
+`construct_event` does the same with the SDK's function of that name. Both are in
+`bench/site_urls.py`. dj-stripe is version {DJ_STRIPE_VERSION}, and `{OLD_COMMIT}` is aa_stripe at
+that commit. No site has a handler for the new event, which has about 3 kB. Stripe responds at once,
+and its stand-in counts the requests. A duplicate and the payment of a charged row are compared with
+`limit` when it receives a new event. A ratio is the median of the ratios of each round.
+""".splitlines()
 
-EVENTS = 500
-EVENT_TYPE = "bench.delivered"
+# What is delivered
+NEW = "new event"
+DUPLICATE = "duplicate"
+CHARGED = "payment of a charged row"
+PENDING = "payment of a pending row"
+CUSTOMER = "customer.updated"
 
-
-def compare(repeat: int) -> list[Figure]:
-    registry.on(EVENT_TYPE)(handle)
-    view = WebhookAPI.as_view()
-    pairs = [(measure(receive_by_hand), measure(view)) for _ in range(repeat)]
-    registry.off(handle)
-    by_hand, ours = (median(times) for times in zip(*pairs, strict=True))
-    return [
-        Figure("A webhook with a handler, a view by hand", by_hand * 1000, "ms"),
-        Figure("A webhook with a handler, aa_stripe", ours * 1000, "ms"),
-        Figure("aa_stripe against the view by hand", ours / by_hand, "times"),
-    ]
-
-
-def measure(view: Callable[[HttpRequest], HttpResponse]) -> float:
-    """Return the seconds for each delivery."""
-    StripeWebhook.objects.all().delete()
-    requests = [delivery() for _ in range(EVENTS)]
-    start = time.perf_counter()
-    responses = [view(request) for request in requests]
-    seconds = time.perf_counter() - start
-    if any(response.status_code >= 300 for response in responses):
-        raise SystemExit("Not every delivery was accepted; there is nothing to compare.")
-    return seconds / EVENTS
+#: How many times fewer events are delivered where one takes long.
+FEWER = 5
 
 
-def delivery() -> HttpRequest:
-    body = json.dumps(event(EVENT_TYPE, {"id": "bench_1", "object": "bench"}))
-    headers = signed(body, settings.STRIPE_WEBHOOK_ENDPOINT_SECRET)
-    return RequestFactory().post(
-        "/aa-stripe/webhooks", body, content_type="application/json", headers=headers
-    )
+def compare(database: str, events: int, repeat: int, *, alone: bool) -> Iterator[str]:
+    """Yield the lines of the results; ``alone``: without dj-stripe and the old code."""
+    with arena.opened(database, alone=alone) as found:
+        for _ in range(repeat):
+            measure_new_events(found, events)
+            measure_charges(found, events)
+    yield from ["", "## Webhooks", "", *EXPLANATION]
+    for note in found.notes:
+        yield from ["", f"Not measured: {note}"]
+    yield from table_of_figures(figures(found))
 
 
-def handle(webhook: StripeWebhook) -> None:
-    """Do nothing."""
+# What is measured
 
 
-def receive_by_hand(request: HttpRequest) -> HttpResponse:
-    secret = settings.STRIPE_WEBHOOK_ENDPOINT_SECRET
-    received = stripe.Webhook.construct_event(
-        request.body, request.headers["Stripe-Signature"], secret, api_key="sk_test_fake"
-    )
-    row = StripeWebhook(id=received.id, raw_data=json.loads(request.body), is_parsed=True)
-    if not StripeWebhook.objects.filter(pk=row.pk).exists():
-        handle(row)
-        StripeWebhook.objects.bulk_create([row])
-    return HttpResponse(status=200)
+def measure_new_events(found: Arena, events: int) -> None:
+    for site in found.sites(LIMIT, CONSTRUCT_EVENT, AA_STRIPE):
+        sent = requests(site, deliveries.unheard(events))
+        found.deliver(NEW, site, sent, site.created)
+        if site.name == AA_STRIPE:
+            found.deliver(DUPLICATE, site, sent, 200)
+    for site in found.sites(DJ_STRIPE):
+        sent = requests(site, deliveries.unheard(events // FEWER))
+        found.deliver(NEW, site, sent, site.created)
+
+
+def measure_charges(found: Arena, events: int) -> None:
+    for site in found.sites(AA_STRIPE):
+        charged = charges(site, "charged", FEWER * events)[:events]
+        sent = requests(site, map(deliveries.succeeded, charged))
+        found.deliver(CHARGED, site, sent, site.created)
+    for site in found.sites(AA_STRIPE, OLD_COMMIT):
+        pending = charges(site, "pending", events)[: events // FEWER]
+        for load, event_of in (
+            (PENDING, deliveries.succeeded),
+            (CUSTOMER, deliveries.customer_updated),
+        ):
+            sent = requests(site, map(event_of, pending))
+            found.deliver(load, site, sent, site.created)
+
+
+def requests(site: Site, events: Iterable[JSON]) -> list[bytes]:
+    """Empty the site's table of events; return the requests that deliver the new ones."""
+    databases.execute(site.database, f"TRUNCATE {site.table}")
+    return [deliveries.request(site.path, event) for event in events]
+
+
+def charges(site: Site, state: str, number: int) -> list[Row]:
+    """Replace the charges of the site."""
+    rows: list[Row] = json.loads(site.run("bench.webhook_rows", state, str(number)))
+    return rows
+
+
+# The results
+
+
+def figures(found: Arena) -> Iterator[Figure]:
+    for load, site in found.speeds:
+        yield Figure(f"{load}: {site}", found.speed(load, site), "events/s")
+    for load, at_most in ((CHARGED, 0), (PENDING, None), (CUSTOMER, None)):
+        asked = found.requests_to_stripe(load, AA_STRIPE)
+        yield Figure(f"{load}: requests to Stripe", asked, "an event", at_most=at_most)
+    yield from ratios(found)
+
+
+def ratios(found: Arena) -> Iterator[Figure]:
+    """Yield aa_stripe's speed by that of each other site, where it was measured."""
+    for load, other, at_least in (
+        (NEW, (NEW, LIMIT), 0.75),
+        (NEW, (NEW, CONSTRUCT_EVENT), 1),
+        (NEW, (NEW, DJ_STRIPE), 8),
+        (DUPLICATE, (NEW, LIMIT), 0.75),
+        (CHARGED, (NEW, LIMIT), 0.4),
+        (PENDING, (PENDING, OLD_COMMIT), 3),
+        (CUSTOMER, (CUSTOMER, OLD_COMMIT), 3),
+    ):
+        if other in found.speeds:
+            ratio = found.ratio((load, AA_STRIPE), other)
+            yield Figure(f"{load}: {AA_STRIPE} / {other[1]}", ratio, "times", at_least=at_least)
