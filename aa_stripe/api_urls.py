@@ -14,6 +14,8 @@ from aa_stripe.api import (
 )
 
 urlpatterns = [
+    # With or without a slash at the end: Stripe does not follow redirects.
+    re_path(r"^aa-stripe/webhooks/?$", WebhookAPI.as_view(), name="stripe-webhooks"),
     path("aa-stripe/customers", CustomersAPI.as_view(), name="stripe-customers"),
     path(
         "aa-stripe/customers/<str:stripe_customer_id>",
@@ -32,6 +34,4 @@ urlpatterns = [
         CouponDetailsAPI.as_view(),
         name="stripe-coupon-details",
     ),
-    # With or without a slash at the end: Stripe does not follow redirects.
-    re_path(r"^aa-stripe/webhooks/?$", WebhookAPI.as_view(), name="stripe-webhooks"),
 ]

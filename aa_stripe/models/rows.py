@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from django.db import DatabaseError, connections, models, router, transaction
 
 from aa_stripe.exceptions import StripeInTransaction
-from aa_stripe.models.statements import Part, is_comparable, is_plain, update
+from aa_stripe.models.statements import Part, is_comparable, is_plain, read, update
 from aa_stripe.settings import ALLOW, stripe_settings
 
 M = TypeVar("M", bound=models.Model)
@@ -77,7 +77,7 @@ def related(row: models.Model, name: str) -> Any:
     key = getattr(row, field.attname)
     if key is not None and not field.is_cached(row):
         model = field.related_model
-        found = model._base_manager.using(database_of(model)).filter(pk=key).first()
+        found = read(model, database_of(model), {model._meta.pk.attname: key})
         field.set_cached_value(row, found)
     return getattr(row, name)
 

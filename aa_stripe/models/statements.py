@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from typing import Any, TypeVar
 
 from django.db import IntegrityError, connections, models, transaction
@@ -66,8 +67,7 @@ def insert(row: models.Model, using: str) -> None:
 
     Sends none of Django's signals. If a transaction is open, it can go on after the error.
     """
-    connection = connections[using]
-    fields: Sequence[Any] = row._meta.concrete_fields
+    connection, fields = connections[using], _fields(type(row))
     columns = ", ".join(connection.ops.quote_name(it.column) for it in fields)
     params = [it.get_db_prep_save(it.pre_save(row, True), connection) for it in fields]
     sql = (
@@ -97,11 +97,44 @@ def _alone(using: str) -> AbstractContextManager[object]:
 
 def read(model: type[M], using: str, expected: Mapping[str, Any]) -> M | None:
     """Return the only row with the ``expected`` values, ``None`` if there is none."""
+    return next(iter(read_all(model, using, expected)), None)
+
+
+def read_all(model: type[M], using: str, expected: Mapping[str, Any]) -> list[M]:
+    """Return the rows with the ``expected`` values, in the order of their primary keys."""
+    if model._meta.parents:  # a row of a derived model is in two tables
+        return list(model._base_manager.using(using).filter(**expected).order_by("pk"))
+    connection, fields = connections[using], _fields(model)
+    columns = ", ".join(connection.ops.quote_name(it.column) for it in fields)
+    conditions, params = _conditions(model, using, expected)
+    sql = f"SELECT {columns} FROM {_name(model, connection)} WHERE {conditions}"  # noqa: S608
+    with transaction.mark_for_rollback_on_error(using), connection.cursor() as cursor:
+        cursor.execute(sql, params)
+        found = cursor.fetchall()
+    names, columns_of = [it.attname for it in fields], [it.cached_col for it in fields]
+    rows = [
+        model.from_db(using, names, list(map(partial(_read, connection), columns_of, it)))
+        for it in found
+    ]
+    return sorted(rows, key=lambda row: row.pk)
+
+
+def _read(connection: BaseDatabaseWrapper, column: Any, value: Any) -> Any:
+    """Return the value of the column as Django's compiler converts it."""
+    converters = connection.ops.get_db_converters(column)
+    for convert in [*converters, *column.get_db_converters(connection)]:
+        value = convert(value, column, connection)
+    return value
+
+
+def _fields(model: type[models.Model]) -> Sequence[Any]:
+    return model._meta.concrete_fields
+
+
+def _conditions(model: type[models.Model], using: str, expected: Mapping[str, Any]) -> Part:
     connection, table = connections[using], model._meta
     compared = [_compared(table.get_field(it), expected[it], connection) for it in expected]
-    conditions, params = _joined(" AND ", compared)
-    sql = f"SELECT * FROM {_name(model, connection)} WHERE {conditions}"  # noqa: S608
-    return next(iter(model._base_manager.using(using).raw(sql, params)), None)
+    return _joined(" AND ", compared)
 
 
 def condition_of(rows: models.QuerySet[Any]) -> Part:

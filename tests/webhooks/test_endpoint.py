@@ -129,9 +129,8 @@ def test_an_event_with_a_known_id_and_other_content_does_not_replace_the_first(d
     event = make_event()
     deliver(client, event)
 
-    response = deliver(client, {**event, "created": 1})
+    assert deliver(client, {**event, "created": 1}).status_code == 200
 
-    assert (response.status_code, response.json()["raw_data"]) == (200, event)
     assert only_webhook().raw_data == event
     assert effects_of(only_webhook()) == ["handler"]
 

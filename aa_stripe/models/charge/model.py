@@ -27,7 +27,8 @@ from aa_stripe.models.charge.search import UUID_KEY
 from aa_stripe.models.charge.settle import settle
 from aa_stripe.models.claims import Claim, Claimable
 from aa_stripe.models.customer import StripeCustomer
-from aa_stripe.models.rows import database_of, own_row, reread, stored, write_if
+from aa_stripe.models.rows import database_of, own_row, reread, write_if
+from aa_stripe.models.statements import read_all
 from aa_stripe.settings import default_currency
 from aa_stripe.signals import stripe_charge_refunded, stripe_charge_succeeded
 from aa_stripe.utils import uuid_in
@@ -147,11 +148,11 @@ class StripeCharge(SavesOnlyChanges, Claimable, StripeBasicModel):
     @classmethod
     def of_intent(cls, intent: Mapping[str, Any]) -> list[StripeCharge]:
         """Return the payment intent's rows: by its id, else by the ``uuid`` in its metadata."""
-        is_of_intent = models.Q(stripe_payment_intent_id=intent["id"])
-        if uuid := cls.uuid_of_intent(intent):
-            is_of_intent |= models.Q(uuid=uuid)
-        found = list(stored(cls).filter(is_of_intent).order_by("pk"))
-        return [row for row in found if row.stripe_payment_intent_id == intent["id"]] or found
+        using = database_of(cls)
+        found = read_all(cls, using, {"stripe_payment_intent_id": intent["id"]})
+        if not found and (uuid := cls.uuid_of_intent(intent)):
+            found = read_all(cls, using, {"uuid": uuid})
+        return found
 
     def charge(
         self, idempotency_key: str | None = None, payment_uuid: object = None

@@ -23,10 +23,10 @@ logger = logging.getLogger("aa-stripe")
 
 def settle(charge: StripeCharge, intent: gateway.PaymentIntent) -> gateway.StripeError | None:
     """See ``StripeCharge.settle``."""
-    reread(charge)
     if intent.status == "succeeded":
         _settle_success(charge, intent)
         return None
+    reread(charge)
     if charge.is_charged or charge.stripe_payment_intent_id not in ("", intent.id):
         return None  # the intent was replaced by another one
     if intent.status != "canceled":
