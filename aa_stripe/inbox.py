@@ -153,11 +153,20 @@ def store_event(event: dict[str, Any], processor: object = INLINE) -> Received:
     try:
         webhook.insert()
     except IntegrityError:
-        found = read(StripeWebhook, database_of(webhook), {"id": webhook.pk})
+        found = _stored_before(webhook.pk)
         if found is None:
             raise
         return Received(found, is_new=False)
     return Received(webhook, is_new=True)
+
+
+def _stored_before(webhook_id: str) -> StripeWebhook | None:
+    """Return the stored event. Of one that was applied nothing more is read, and nothing needed."""
+    using, key = database_of(StripeWebhook), {"id": webhook_id}
+    found = read(StripeWebhook, using, key, only=["id", "is_parsed"])
+    if found is None or found.is_parsed:
+        return found
+    return read(StripeWebhook, using, key)
 
 
 def _new_webhook(event: dict[str, Any], processor: object) -> StripeWebhook:

@@ -45,9 +45,15 @@ class RemembersRow(models.Model):
     @classmethod
     def from_db(cls, *args: Any, **kwargs: Any) -> Any:
         row = super().from_db(*args, **kwargs)
-        # Nothing but the object has these values, so their texts are not needed yet.
-        row._stored = {name: row.__dict__[name] for name in row._loaded()}
+        row.keep_as_read()
         return row
+
+    def keep_as_read(self) -> None:
+        """Take all loaded values as those of the row; nothing but the object may have them.
+
+        So their texts are not needed yet.
+        """
+        self._stored = {name: self.__dict__[name] for name in self._loaded()}
 
     def refresh_from_db(  # type: ignore[override]  # Django 4.2 has no from_queryset
         self, using: str | None = None, fields: Iterable[str] | None = None, **kwargs: Any

@@ -7,9 +7,9 @@ compiler.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from functools import partial
 from typing import Any, TypeVar
 
 from django.db import IntegrityError, connections, models, transaction
@@ -68,16 +68,27 @@ def insert(row: models.Model, using: str) -> None:
     Sends none of Django's signals. If a transaction is open, it can go on after the error.
     """
     connection, fields = connections[using], _fields(type(row))
-    columns = ", ".join(connection.ops.quote_name(it.column) for it in fields)
     params = [it.get_db_prep_save(it.pre_save(row, True), connection) for it in fields]
-    sql = (
-        f"INSERT INTO {_name(type(row), connection)} ({columns}) "  # noqa: S608
-        f"VALUES ({', '.join(['%s'] * len(fields))}) {_unless_it_exists(connection)}"
-    )
+    sql = _insertion(type(row), using)
     with _alone(using), connection.cursor() as cursor:
         cursor.execute(sql, params)
         if not cursor.rowcount:
             raise IntegrityError(f"The row {row.pk} exists already.")
+
+
+@functools.cache
+def _insertion(model: type[models.Model], using: str) -> str:
+    connection, values = connections[using], ", ".join(["%s"] * len(_fields(model)))
+    return (
+        f"INSERT INTO {_name(model, connection)} ({_columns(model, using)}) "  # noqa: S608
+        f"VALUES ({values}) {_unless_it_exists(connection)}"
+    )
+
+
+@functools.cache
+def _columns(model: type[models.Model], using: str, only: tuple[str, ...] = ()) -> str:
+    quote_name = connections[using].ops.quote_name
+    return ", ".join(quote_name(it.column) for it in _fields(model, only))
 
 
 def _unless_it_exists(connection: BaseDatabaseWrapper) -> str:
@@ -95,40 +106,55 @@ def _alone(using: str) -> AbstractContextManager[object]:
     return transaction.atomic(using=using) if has_transaction else nullcontext()
 
 
-def read(model: type[M], using: str, expected: Mapping[str, Any]) -> M | None:
+def read(
+    model: type[M], using: str, expected: Mapping[str, Any], only: Sequence[str] = ()
+) -> M | None:
     """Return the only row with the ``expected`` values, ``None`` if there is none."""
-    return next(iter(read_all(model, using, expected)), None)
+    return next(iter(read_all(model, using, expected, only)), None)
 
 
-def read_all(model: type[M], using: str, expected: Mapping[str, Any]) -> list[M]:
-    """Return the rows with the ``expected`` values, in the order of their primary keys."""
+def read_all(
+    model: type[M], using: str, expected: Mapping[str, Any], only: Sequence[str] = ()
+) -> list[M]:
+    """Return the rows with the ``expected`` values, in the order of their primary keys.
+
+    ``only`` are the names of the columns to read; the others are deferred. Empty means all.
+    """
     if model._meta.parents:  # a row of a derived model is in two tables
         return list(model._base_manager.using(using).filter(**expected).order_by("pk"))
-    connection, fields = connections[using], _fields(model)
-    columns = ", ".join(connection.ops.quote_name(it.column) for it in fields)
+    connection, fields = connections[using], _fields(model, tuple(only))
     conditions, params = _conditions(model, using, expected)
-    sql = f"SELECT {columns} FROM {_name(model, connection)} WHERE {conditions}"  # noqa: S608
+    columns, table = _columns(model, using, tuple(only)), _name(model, connection)
     with transaction.mark_for_rollback_on_error(using), connection.cursor() as cursor:
-        cursor.execute(sql, params)
+        cursor.execute(f"SELECT {columns} FROM {table} WHERE {conditions}", params)  # noqa: S608
         found = cursor.fetchall()
-    names, columns_of = [it.attname for it in fields], [it.cached_col for it in fields]
+    names, read_columns = [it.attname for it in fields], [it.cached_col for it in fields]
     rows = [
-        model.from_db(using, names, list(map(partial(_read, connection), columns_of, it)))
+        model.from_db(
+            using, names, list(map(functools.partial(_read, connection), read_columns, it))
+        )
         for it in found
     ]
     return sorted(rows, key=lambda row: row.pk)
 
 
-def _read(connection: BaseDatabaseWrapper, column: Any, value: Any) -> Any:
-    """Return the value of the column as Django's compiler converts it."""
-    converters = connection.ops.get_db_converters(column)
-    for convert in [*converters, *column.get_db_converters(connection)]:
-        value = convert(value, column, connection)
-    return value
+def _converted(
+    connection: BaseDatabaseWrapper, fields: Sequence[Any], values: Sequence[Any]
+) -> list[Any]:
+    """Return the values of the fields as Django's compiler converts them."""
+    converted = []
+    for field, value in zip(fields, values, strict=True):
+        column = field.cached_col
+        converters = connection.ops.get_db_converters(column)
+        for convert in [*converters, *column.get_db_converters(connection)]:
+            value = convert(value, column, connection)
+        converted.append(value)
+    return converted
 
 
-def _fields(model: type[models.Model]) -> Sequence[Any]:
-    return model._meta.concrete_fields
+def _fields(model: type[models.Model], only: tuple[str, ...] = ()) -> Sequence[Any]:
+    fields: Sequence[Any] = model._meta.concrete_fields
+    return [it for it in fields if it.name in only] if only else fields
 
 
 def _conditions(model: type[models.Model], using: str, expected: Mapping[str, Any]) -> Part:

@@ -14,7 +14,7 @@ from model_utils.fields import AutoCreatedField, AutoLastModifiedField
 from aa_stripe import gateway
 from aa_stripe.exceptions import StripeWebhookAlreadyParsed
 from aa_stripe.models.changes import SavesOnlyChanges
-from aa_stripe.models.rows import database_of
+from aa_stripe.models.rows import database_of, has_commit
 from aa_stripe.models.statements import insert
 from aa_stripe.models.webhook.apply import apply_event, delay_after, reject_wrong_mode
 from aa_stripe.signals import webhook_pre_parse
@@ -129,7 +129,10 @@ class StripeWebhook(SavesOnlyChanges):
             return
         insert(self, using)
         self._state.adding, self._state.db = False, using
-        self.keep_as_stored(using=using)
+        if has_commit(using):
+            self.keep_as_stored(using=using)
+        else:
+            self.keep_as_read()
 
     def _has_receivers_of_save(self) -> bool:
         return any(it.has_listeners(type(self)) for it in (pre_save, post_save))
