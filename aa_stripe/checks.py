@@ -147,6 +147,13 @@ def webhook_secret_is_valid() -> Iterator[CheckMessage]:
             "https://dashboard.stripe.com/webhooks.",
             id="aa_stripe.E005",
         )
+    elif any(each != each.strip() or "," in each for each in secrets):
+        yield Error(
+            "STRIPE_WEBHOOK_ENDPOINT_SECRET contains a secret with spaces around it, or several "
+            "in one string. Nothing that Stripe signs would be accepted.",
+            hint="Remove the spaces and line breaks; list several secrets: [NEW, OLD].",
+            id="aa_stripe.E028",
+        )
 
 
 def user_model_is_installed() -> Iterator[CheckMessage]:

@@ -19,8 +19,8 @@ import psycopg
 from bench import databases, djstripe_settings
 from bench.site import ROOT, Site
 
-#: The last commit in which most events cost a request to Stripe.
-OLD_COMMIT = "c339099"
+#: The last commit before charges, and then events, were written anew.
+OLD_COMMIT = "cd73a5d"
 
 # The names of the sites; that of the old code is its commit.
 LIMIT = "limit"

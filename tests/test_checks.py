@@ -223,6 +223,16 @@ def test_a_webhook_secret_of_the_wrong_type_is_an_error(settings, secret):
     assert ids() == ["E006"]
 
 
+@pytest.mark.parametrize(
+    "secret",
+    ["whsec_a ", " whsec_a", "whsec_a\n", "\twhsec_a", "whsec_a,whsec_b", ["whsec_a", "whsec_b\n"]],
+)
+def test_a_webhook_secret_that_signs_nothing_is_an_error(settings, secret):
+    settings.STRIPE_WEBHOOK_ENDPOINT_SECRET = secret
+
+    assert ids() == ["E028"]
+
+
 # The user model
 
 
@@ -826,7 +836,7 @@ def ids_in_the_code():
 
 
 def test_the_ids_do_not_change():
-    errors = {f"aa_stripe.E{number:03}" for number in range(1, 28)}
+    errors = {f"aa_stripe.E{number:03}" for number in range(1, 29)}
     warnings = {f"aa_stripe.W{number:03}" for number in range(1, 5)}
 
     assert ids_in_the_code() == errors | warnings

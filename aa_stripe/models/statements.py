@@ -128,13 +128,8 @@ def read_all(
     with transaction.mark_for_rollback_on_error(using), connection.cursor() as cursor:
         cursor.execute(f"SELECT {columns} FROM {table} WHERE {conditions}", params)  # noqa: S608
         found = cursor.fetchall()
-    names, read_columns = [it.attname for it in fields], [it.cached_col for it in fields]
-    rows = [
-        model.from_db(
-            using, names, list(map(functools.partial(_read, connection), read_columns, it))
-        )
-        for it in found
-    ]
+    names = [it.attname for it in fields]
+    rows = [model.from_db(using, names, _converted(connection, fields, it)) for it in found]
     return sorted(rows, key=lambda row: row.pk)
 
 

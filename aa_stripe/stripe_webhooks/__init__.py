@@ -1,7 +1,7 @@
 """Our handlers of Stripe's events, one module for each kind of object.
 
 Events may be delivered late, twice, and out of order. So an event only shows that an object has
-changed: a handler locks the row, retrieves the object from Stripe, then writes.
+changed: a handler retrieves the object from Stripe, and writes unless the row was written since.
 https://docs.stripe.com/webhooks#event-ordering
 """
 
