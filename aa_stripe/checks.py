@@ -419,6 +419,12 @@ NUMBERS: tuple[tuple[str, str, Callable[[Any], bool], str], ...] = (
         "a whole number of at least 0",
     ),
     ("aa_stripe.E024", "CLAIM_LEASE", _is_positive, "a number of seconds greater than 0"),
+    (
+        "aa_stripe.E029",
+        "WEBHOOK_HANDLER_TIMEOUT",
+        _is_positive,
+        "a number of seconds greater than 0",
+    ),
 )
 
 

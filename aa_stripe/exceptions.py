@@ -113,6 +113,21 @@ class StripeWebhookRowMissing(StripeError):
     details = _("The row of this event does not exist yet.")
 
 
+class StripeWebhookInProgress(StripeError):
+    """Another process is applying the event; a later delivery applies it if that one fails."""
+
+    details = _("Another process is applying this event; please send it again later.")
+
+
+class StripeWebhookTooSlow(StripeError):
+    """The handlers took longer than ``STRIPE_WEBHOOK_HANDLER_TIMEOUT``, so the claim has ended.
+
+    Another process has claimed the event. What the handlers wrote is rolled back.
+    """
+
+    details = _("The handlers took so long that another process has claimed the event.")
+
+
 class StripeWebhookRefused(StripeError):
     """The delivered body is not an event that Stripe has signed for us; nothing was stored.
 

@@ -18,7 +18,11 @@ from django.db import IntegrityError
 from django.utils import timezone
 
 from aa_stripe import gateway
-from aa_stripe.exceptions import StripeWebhookNotConfigured, StripeWebhookRefused
+from aa_stripe.exceptions import (
+    StripeWebhookInProgress,
+    StripeWebhookNotConfigured,
+    StripeWebhookRefused,
+)
 from aa_stripe.models import StripeWebhook, apply_event
 from aa_stripe.models.rows import database_of, stored
 from aa_stripe.models.statements import read
@@ -61,7 +65,8 @@ def receive(event: dict[str, Any]) -> Received:
     """Store the event, then apply it or hand it over, by ``STRIPE_WEBHOOK_PROCESSOR``.
 
     A redelivered event is stored once. If it was not applied yet, this delivery applies it.
-    Raises what a receiver or a handler raises if the event is applied here; it is stored then.
+    Raises ``StripeWebhookInProgress`` if another process is applying the event just now, and what a
+    receiver or a handler raises if the event is applied here. The event is stored in both cases.
     """
     return receive_storable(gateway.storable(event))
 
@@ -74,7 +79,8 @@ def receive_storable(event: dict[str, Any]) -> Received:
     if webhook.is_parsed or webhook.is_of_wrong_mode():
         return received
     if processor == INLINE:
-        apply_received(received)
+        if not apply_received(received) and not webhook.is_parsed:
+            raise StripeWebhookInProgress
     elif processor != DEFERRED:
         EVENTS.pass_on(processor, webhook.pk, using=database_of(webhook))
     return received
@@ -172,7 +178,7 @@ def _stored_before(webhook_id: str) -> StripeWebhook | None:
 def _new_webhook(event: dict[str, Any], processor: object) -> StripeWebhook:
     webhook = StripeWebhook(id=event["id"], raw_data=event)
     if processor == INLINE:
-        webhook.count_first_attempt()
+        webhook.claim_first_attempt()
         if not webhook.has_listeners and not webhook.is_of_wrong_mode():
             # Most of Stripe's events have no handler. These need no second statement.
             webhook.is_parsed, webhook.retry_at = True, None
@@ -187,9 +193,9 @@ def _new_webhook(event: dict[str, Any], processor: object) -> StripeWebhook:
 def apply_received(received: Received) -> bool:
     """Apply the event now, unless another process does; return whether this call applied it.
 
-    The INSERT of a new event has counted its first attempt. Raises what handlers raise.
+    The INSERT of a new event has claimed it. Raises what handlers raise.
     """
-    return apply_event(received.webhook, is_counted=received.is_new)
+    return apply_event(received.webhook, is_claimed=received.is_new)
 
 
 def apply_webhook(webhook_id: str) -> bool:

@@ -25,6 +25,7 @@ DEFAULTS: dict[str, Any] = {
     "USER_MODEL": None,
     "WEBHOOK_ENDPOINT_SECRET": "",
     "WEBHOOK_EVENT_TYPES": None,
+    "WEBHOOK_HANDLER_TIMEOUT": 300,
     "WEBHOOK_PROCESSOR": "inline",
 }
 

@@ -22,7 +22,11 @@ from django.http.response import HttpResponseBase
 from django.views import View
 from django.views.decorators.csrf import csrf_exempt
 
-from aa_stripe.exceptions import StripeWebhookNotConfigured, StripeWebhookRefused
+from aa_stripe.exceptions import (
+    StripeWebhookInProgress,
+    StripeWebhookNotConfigured,
+    StripeWebhookRefused,
+)
 from aa_stripe.inbox import Delivery, read_delivery, receive_storable
 
 logger = logging.getLogger("aa-stripe")
@@ -81,6 +85,9 @@ def _received(delivery: Delivery) -> HttpResponse:
     event = delivery.event
     try:
         received = receive_storable(event)
+    except StripeWebhookInProgress as error:
+        logger.info("Event %s (%s): %s", event["id"], event["type"], error)
+        return JsonResponse({"detail": str(error)}, status=409)
     except Exception:
         logger.exception("Event %s (%s) could not be applied.", event["id"], event["type"])
         data = {"detail": "The event could not be applied yet; please send it again."}

@@ -264,6 +264,7 @@ def test_a_user_model_that_is_not_installed_is_an_error(settings, label):
         ("STRIPE_TIMEOUT", 0.1),
         ("STRIPE_TIMEOUT", 600),
         ("STRIPE_CLAIM_LEASE", 0.5),
+        ("STRIPE_WEBHOOK_HANDLER_TIMEOUT", 0.5),
         ("STRIPE_MAX_NETWORK_RETRIES", 0),
         ("STRIPE_MAX_NETWORK_RETRIES", 10),
         ("STRIPE_PENDING_WEBHOOKS_THRESHOLD", 0),
@@ -283,6 +284,7 @@ def test_valid_numbers_pass(settings, setting, value):
         ("STRIPE_REQUESTS_PER_SECOND", "E008"),
         ("STRIPE_TIMEOUT", "E009"),
         ("STRIPE_CLAIM_LEASE", "E024"),
+        ("STRIPE_WEBHOOK_HANDLER_TIMEOUT", "E029"),
     ],
 )
 def test_a_rate_or_timeout_that_is_not_a_positive_number_is_an_error(
@@ -836,7 +838,7 @@ def ids_in_the_code():
 
 
 def test_the_ids_do_not_change():
-    errors = {f"aa_stripe.E{number:03}" for number in range(1, 29)}
+    errors = {f"aa_stripe.E{number:03}" for number in range(1, 30)}
     warnings = {f"aa_stripe.W{number:03}" for number in range(1, 5)}
 
     assert ids_in_the_code() == errors | warnings

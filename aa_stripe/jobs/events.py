@@ -155,8 +155,8 @@ def _recover(event_id: str) -> Outcome:
     webhook = received.webhook
     if webhook.is_of_wrong_mode():
         return Outcome(skipped=OTHER_MODE)
-    if not webhook.is_parsed:
-        apply_received(received)
-    elif not received.is_new:
+    # A new event that is parsed has no handler.
+    is_applied = received.is_new if webhook.is_parsed else apply_received(received)
+    if not is_applied:
         return Outcome(skipped=DELIVERED_MEANWHILE)
     return Outcome(done=APPLIED_WITH_ERROR if webhook.parse_error else APPLIED)

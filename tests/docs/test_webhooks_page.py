@@ -31,7 +31,7 @@ from aa_stripe.models import (
     StripeWebhook,
     webhook_pre_parse,
 )
-from aa_stripe.models.webhook.apply import delay_after
+from aa_stripe.models.webhook.claim import delay_after
 from aa_stripe.settings import DEFAULTS
 from aa_stripe.testing import Fault, event, signed
 from aa_stripe.webhooks import is_of, on, registry
@@ -138,8 +138,10 @@ def test_both_secrets_are_accepted_while_one_is_rolled(db, client, settings):
 
 def test_each_status_of_the_table_is_returned_in_the_cases_that_it_lists(db, client, settings):
     def fail(webhook):
+        redelivered.append(post(client, failing))
         raise RuntimeError("Not today.")
 
+    redelivered = []
     body = body_of(event("payout.paid", PAYOUT))
     on("payout.failed")(fail)
     failing = body_of(event("payout.failed", PAYOUT))
@@ -160,6 +162,7 @@ def test_each_status_of_the_table_is_returned_in_the_cases_that_it_lists(db, cli
         405: [client.get(URL).status_code, client.options(URL).status_code],
         500: [post(client, failing)],
     }
+    statuses[409] = redelivered
     settings.DATA_UPLOAD_MAX_MEMORY_SIZE = 10
     statuses[413] = [post(client, body)]
     settings.STRIPE_WEBHOOK_ENDPOINT_SECRET = ""

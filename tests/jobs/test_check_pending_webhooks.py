@@ -861,6 +861,6 @@ def test_each_recovered_event_costs_one_statement_or_two_with_a_handler(
     with CaptureQueriesContext(connection) as captured:
         check_pending_webhooks(recover=True)
 
-    page = 1
-    assert len(statements(captured)) == page + 10 * cost
+    page, locks = 1, has_handler and connection.vendor == "sqlite"
+    assert len(statements(captured)) == page + 10 * (cost + locks)
     assert StripeWebhook.objects.filter(is_parsed=True).count() == 10

@@ -1,7 +1,8 @@
 """A separate process that works on one event: ``python -m tests.webhooks.child WHAT ID HOW``.
 
 WHAT is ``receive`` (deliver it), ``create`` (through the ORM), ``parse`` or ``retry``. HOW is what
-its handler does after it has written: ``die`` kills the process, ``wait`` sleeps for a moment.
+its handler does after it has written: ``die`` kills the process, ``wait`` sleeps for a moment, and
+``hang`` prints ``hanging`` and goes on when it reads another line.
 
 The process prints ``ready`` when it has read the event. It starts to work when it reads a line of
 input, and then prints the result.
@@ -29,6 +30,9 @@ def handler(webhook):
     write_effect(webhook)
     if sys.argv[3] == "die":
         os.kill(os.getpid(), signal.SIGKILL)
+    if sys.argv[3] == "hang":
+        print("hanging", flush=True)
+        sys.stdin.readline()
     time.sleep(0.3)
 
 

@@ -10,6 +10,9 @@ from tests.webhooks.effects import TYPE, WentWrong, make_event, stored_event
 
 pytestmark = pytest.mark.django_db
 
+#: What locks the database before the handlers run, where a read and then a write may fail.
+LOCK = [] if connection.features.has_select_for_update else ["UPDATE"]
+
 TRANSACTIONS = ("BEGIN", "COMMIT", "SAVEPOINT", "RELEASE SAVEPOINT", "ROLLBACK")
 
 
@@ -38,14 +41,14 @@ def test_an_event_without_a_handler_is_one_insert(client):
 
 
 def test_an_applied_event_is_an_insert_and_an_update(client, handled):
-    assert statements_of(client, make_event()) == ["INSERT", "UPDATE"]
+    assert statements_of(client, make_event()) == ["INSERT", *LOCK, "UPDATE"]
 
 
 def test_more_handlers_and_receivers_cost_nothing(client, handled, on, receiver):
     on("payout.*")(lambda webhook: None)
     receiver(lambda sender, **kwargs: None)
 
-    assert statements_of(client, make_event()) == ["INSERT", "UPDATE"]
+    assert statements_of(client, make_event()) == ["INSERT", *LOCK, "UPDATE"]
 
 
 def test_a_redelivered_event_is_read_once(client, handled):
@@ -59,7 +62,7 @@ def test_a_redelivered_event_that_was_not_applied_is_read_and_updated_twice(clie
     webhook = stored_event()
 
     # First its state alone. The attempt is counted before it begins.
-    statements = ["INSERT", "SELECT", "SELECT", "UPDATE", "UPDATE"]
+    statements = ["INSERT", "SELECT", "SELECT", "UPDATE", *LOCK, "UPDATE"]
     assert statements_of(client, webhook.raw_data) == statements
 
 
@@ -78,8 +81,8 @@ def test_an_event_whose_handler_fails_is_updated_twice(client, on):
     def fail(webhook):
         raise WentWrong
 
-    # The mark, which is rolled back, and the error.
-    assert statements_of(client, make_event()) == ["INSERT", "UPDATE", "UPDATE"]
+    # The error.
+    assert statements_of(client, make_event()) == ["INSERT", *LOCK, "UPDATE"]
 
 
 def test_a_rejected_request_costs_nothing(client, handled):

@@ -1,7 +1,9 @@
-"""Applying an event exactly once, even if a process crashes in between.
+"""Applying an event exactly once, even if a process crashes or hangs in between.
 
-One transaction marks the event's row and holds all writes of the handlers. The mark comes first:
-one statement locks the row and fails if another process has marked it, on every database.
+A process claims the event first: it counts an attempt and sets ``claimed_until``. Then one
+transaction holds all writes of the handlers and, as its last statement, the mark. The mark requires
+that no other process has counted an attempt since, so only one of two processes can commit. The row
+is not locked while the handlers run: other processes see the claim and go on with other events.
 """
 
 from __future__ import annotations
@@ -9,22 +11,37 @@ from __future__ import annotations
 import logging
 import traceback
 from collections.abc import Callable, Iterator
-from datetime import datetime
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import partial
 from typing import TYPE_CHECKING
 
-from django.db import Error, transaction
-from django.db.models import F, Q, QuerySet
-from django.utils import timezone
+from django.db import connections, transaction
 from django.utils.translation import gettext_lazy as _
 
 from aa_stripe.exceptions import (
     StripeMethodNotAllowed,
     StripeWebhookAlreadyParsed,
     StripeWebhookParseError,
+    StripeWebhookTooSlow,
 )
-from aa_stripe.models.claims import delay
-from aa_stripe.models.rows import database_of, retry_on_conflict, root_model, set_as_stored
+from aa_stripe.models.rows import (
+    database_of,
+    retry_on_conflict,
+    root_model,
+    set_as_stored,
+    write_if,
+)
+from aa_stripe.models.webhook.claim import (
+    STATE,
+    ClaimLost,
+    applied,
+    claim,
+    claim_patiently,
+    delay_after,
+    end_claim,
+    mark,
+)
 from aa_stripe.signals import webhook_pre_parse
 from aa_stripe.utils import storable_text
 from aa_stripe.webhooks import Handler, registry
@@ -34,6 +51,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("aa-stripe")
 
+#: The ids of the events that this context is applying.
+_in_progress: ContextVar[frozenset[str]] = ContextVar("aa_stripe_in_progress", default=frozenset())
+
 
 class SwallowedDatabaseError(RuntimeError):
     """A database error that a handler caught: its transaction cannot be committed any more."""
@@ -42,31 +62,35 @@ class SwallowedDatabaseError(RuntimeError):
 def apply_event(
     webhook: StripeWebhook,
     *,
-    is_counted: bool = False,
-    ignore_claim: bool = False,
+    is_claimed: bool = False,
+    is_patient: bool = False,
     even_if_parsed: bool = False,
 ) -> bool:
     """Apply the event in one transaction; return whether this call applied it.
 
-    ``False`` means that another process has applied the event, or has claimed it since the row
-    was read.
+    ``False`` means that another process has applied the event or is applying it; the object's
+    ``is_parsed`` says which.
 
-    ``is_counted``: the row's INSERT has counted this attempt. Otherwise the attempt is counted
-    first, which claims the event. ``ignore_claim``: apply the event even if another process has
-    claimed it. ``even_if_parsed``: also apply an event that a handler rejected.
+    ``is_claimed``: the row's INSERT has claimed the event. ``is_patient``: wait for another process
+    that is applying it. ``even_if_parsed``: also apply an event that a handler rejected.
 
     Raises ``StripeMethodNotAllowed`` for an event of the other mode (live or test) than the API
-    key. Any exception of a receiver or a handler but ``StripeWebhookParseError`` rolls back all
-    writes and is raised; ``parse_error`` has its message, ``retry_at`` the time of the retry.
+    key; ``StripeWebhookInProgress`` if another process is not done after ten seconds
+    (``is_patient``); and ``StripeWebhookTooSlow`` if another process has claimed the event because
+    the handlers took longer than ``STRIPE_WEBHOOK_HANDLER_TIMEOUT``. Any exception of a receiver or
+    a handler but ``StripeWebhookParseError`` rolls back all writes and is raised; ``parse_error``
+    has its message, ``retry_at`` the time of the retry.
     """
     reject_wrong_mode(webhook)
-    if not is_counted:
-        is_claimed = count_attempt(
-            webhook, ignore_claim=ignore_claim, even_if_parsed=even_if_parsed
+    if webhook.pk in _in_progress.get():
+        return False
+    if not is_claimed:
+        is_claimed = (
+            claim_patiently(webhook)
+            if is_patient
+            else claim(webhook, even_if_parsed=even_if_parsed)
         )
-        if not is_claimed and not ignore_claim:
-            return False
-    return _attempt(webhook, even_if_parsed)
+    return is_claimed and _attempt(webhook, even_if_parsed)
 
 
 def reject_wrong_mode(webhook: StripeWebhook) -> None:
@@ -79,31 +103,6 @@ def reject_wrong_mode(webhook: StripeWebhook) -> None:
         )
 
 
-def delay_after(attempts: int) -> datetime:
-    """Return when to retry an event after that number of attempts."""
-    return timezone.now() + delay(attempts - 1)
-
-
-def count_attempt(
-    webhook: StripeWebhook, *, ignore_claim: bool = False, even_if_parsed: bool = False
-) -> bool:
-    """Commit the count of an attempt before the attempt begins; return whether it was counted.
-
-    So an event that kills the process is delayed like others that fail. Counting also claims the
-    event: without ``ignore_claim``, nothing is counted if another process has counted since the
-    row was read.
-    """
-    rows = _unapplied_row(webhook, even_if_parsed)
-    if not ignore_claim:
-        rows = rows.filter(attempts=webhook.attempts)
-    retry_at = delay_after(webhook.attempts + 1)
-    count = partial(rows.update, attempts=F("attempts") + 1, retry_at=retry_at)
-    is_counted = retry_on_conflict(database_of(webhook), count) == 1
-    if is_counted:
-        set_as_stored(webhook, {"attempts": webhook.attempts + 1, "retry_at": retry_at})
-    return is_counted
-
-
 def _attempt(webhook: StripeWebhook, even_if_parsed: bool) -> bool:
     was_parsed = webhook.is_parsed
     set_as_stored(webhook, {"is_parsed": False})  # receivers check it
@@ -111,34 +110,43 @@ def _attempt(webhook: StripeWebhook, even_if_parsed: bool) -> bool:
         parse_error = retry_on_conflict(
             database_of(webhook), partial(_apply, webhook, even_if_parsed)
         )
-    except StripeWebhookAlreadyParsed:
-        set_as_stored(webhook, {"is_parsed": True})
-        logger.info("Event %s was already applied by another process.", webhook)
-        return False
+    except ClaimLost as lost:
+        return _give_up(webhook, lost)
     except Exception as error:
         set_as_stored(webhook, {"is_parsed": was_parsed})
-        _record_failure(webhook, error, even_if_parsed)
+        _record_failure(webhook, error)
         raise
-    applied = {"is_parsed": True, "is_wrong_mode": False, "parse_error": parse_error}
-    set_as_stored(webhook, {**applied, "retry_at": None})
+    except BaseException:  # interrupted: another process may apply the event at once
+        set_as_stored(webhook, {"is_parsed": was_parsed})
+        end_claim(webhook, {"retry_at": None})
+        raise
+    set_as_stored(webhook, applied(parse_error))
     for action in webhook.actions_after_commit:
         _call(action, webhook)
     return True
 
 
+def _give_up(webhook: StripeWebhook, lost: ClaimLost) -> bool:
+    """Return ``False`` if another process has applied the event; raise an error if not yet."""
+    webhook.refresh_from_db(using=database_of(webhook), fields=STATE)
+    if not webhook.is_parsed:
+        raise StripeWebhookTooSlow from lost
+    logger.info("Event %s was already applied by another process.", webhook)
+    return False
+
+
 def _apply(webhook: StripeWebhook, even_if_parsed: bool) -> str:
-    """Mark the event and call its handlers in one transaction; return the ``parse_error``."""
+    """Call the handlers and mark the event in one transaction; return the ``parse_error``."""
     webhook.actions_after_commit = []
     using, parse_error = database_of(webhook), ""
     is_committed: list[bool] = []
     try:
-        with transaction.atomic(using=using):
+        with transaction.atomic(using=using), _marked_in_progress(webhook):
             # The first callback: any error after it is raised by a callback, after the commit.
             transaction.on_commit(partial(is_committed.append, True), using=using)
-            _mark(webhook, even_if_parsed)
+            _lock_on_sqlite(webhook, using)
             parse_error = "\n".join(_handle(webhook, using))
-            if parse_error:
-                _row(webhook).update(parse_error=parse_error)
+            mark(webhook, parse_error, even_if_parsed)
     except Exception:
         if not is_committed:
             raise
@@ -146,10 +154,19 @@ def _apply(webhook: StripeWebhook, even_if_parsed: bool) -> str:
     return parse_error
 
 
-def _mark(webhook: StripeWebhook, even_if_parsed: bool) -> None:
-    marked = {"is_parsed": True, "parse_error": "", "retry_at": None, "is_wrong_mode": False}
-    if not _unapplied_row(webhook, even_if_parsed).update(**marked, updated=timezone.now()):
-        raise StripeWebhookAlreadyParsed
+@contextmanager
+def _marked_in_progress(webhook: StripeWebhook) -> Iterator[None]:
+    token = _in_progress.set(_in_progress.get() | {webhook.pk})
+    try:
+        yield
+    finally:
+        _in_progress.reset(token)
+
+
+def _lock_on_sqlite(webhook: StripeWebhook, using: str) -> None:
+    """Begin the transaction with a write where a read followed by a write may fail."""
+    if not connections[using].features.has_select_for_update:
+        write_if(webhook, {}, {"attempts": webhook.attempts})
 
 
 def _handle(webhook: StripeWebhook, using: str) -> Iterator[str]:
@@ -204,20 +221,6 @@ def _name_of(handler: Handler) -> str:
     return str(getattr(handler, "__qualname__", handler))
 
 
-def _record_failure(webhook: StripeWebhook, error: Exception, even_if_parsed: bool) -> None:
-    message = storable_text("".join(traceback.format_exception_only(error)).strip())
-    values = {"parse_error": message, "retry_at": delay_after(webhook.attempts)}
-    try:
-        is_recorded = _unapplied_row(webhook, even_if_parsed).update(
-            **values, updated=timezone.now()
-        )
-    except Error:  # a database error, which may also have caused the failure
-        logger.exception("The failure of event %s could not be recorded.", webhook)
-        return
-    if is_recorded:
-        set_as_stored(webhook, values)
-
-
 def _call(action: Callable[[], object], webhook: StripeWebhook) -> None:
     try:
         action()
@@ -225,13 +228,6 @@ def _call(action: Callable[[], object], webhook: StripeWebhook) -> None:
         logger.exception("after_commit callback of event %s failed.", webhook)
 
 
-def _unapplied_row(webhook: StripeWebhook, even_if_parsed: bool) -> QuerySet[StripeWebhook]:
-    """Return the event's row if it may be applied, else no row."""
-    is_unapplied = Q(is_parsed=False)
-    if even_if_parsed:
-        is_unapplied |= ~Q(parse_error="")
-    return _row(webhook).filter(is_unapplied)
-
-
-def _row(webhook: StripeWebhook) -> QuerySet[StripeWebhook]:
-    return type(webhook)._base_manager.using(database_of(webhook)).filter(pk=webhook.pk)
+def _record_failure(webhook: StripeWebhook, error: Exception) -> None:
+    message = storable_text("".join(traceback.format_exception_only(error)).strip())
+    end_claim(webhook, {"parse_error": message, "retry_at": delay_after(webhook.attempts)})

@@ -14,9 +14,11 @@ from model_utils.fields import AutoCreatedField, AutoLastModifiedField
 from aa_stripe import gateway
 from aa_stripe.exceptions import StripeWebhookAlreadyParsed
 from aa_stripe.models.changes import SavesOnlyChanges
+from aa_stripe.models.claims import is_free
 from aa_stripe.models.rows import database_of, has_commit
 from aa_stripe.models.statements import insert
-from aa_stripe.models.webhook.apply import apply_event, delay_after, reject_wrong_mode
+from aa_stripe.models.webhook.apply import apply_event, reject_wrong_mode
+from aa_stripe.models.webhook.claim import claimed
 from aa_stripe.signals import webhook_pre_parse
 from aa_stripe.webhooks import registry
 
@@ -27,9 +29,12 @@ class StripeWebhookQuerySet(models.QuerySet["StripeWebhook"]):
         return self.filter(is_parsed=False, is_wrong_mode=False)
 
     def due(self) -> StripeWebhookQuerySet:
-        """Return unapplied events whose ``retry_at`` is unset or in the past."""
+        """Return unapplied events whose ``retry_at`` is unset or in the past.
+
+        Those that a process is applying are excluded.
+        """
         is_time = models.Q(retry_at=None) | models.Q(retry_at__lte=timezone.now())
-        return self.unapplied().filter(is_time)
+        return self.unapplied().filter(is_time, is_free())
 
     def failed(self) -> StripeWebhookQuerySet:
         """Return events that a handler rejected or failed on; see ``parse_error``."""
@@ -53,6 +58,8 @@ class StripeWebhook(SavesOnlyChanges):
     attempts = models.PositiveIntegerField(default=0)
     #: ``process_webhooks`` does not retry before this time; ``None``: retry at its next run.
     retry_at = models.DateTimeField(blank=True, null=True)
+    #: Until when a process is applying the event, by the database's clock; ``None``: none is.
+    claimed_until = models.DateTimeField(blank=True, null=True, editable=False)
     #: From live mode, while the API key is a test key, or vice versa: stored, but not applied.
     is_wrong_mode = models.BooleanField(default=False)
 
@@ -103,16 +110,17 @@ class StripeWebhook(SavesOnlyChanges):
             super().save(*args, **kwargs)
             return
         if not self.is_parsed:
-            self.count_first_attempt()
+            self.claim_first_attempt()
         self.store(**kwargs)
         if self.is_parsed or self.is_wrong_mode:
             return
-        if not apply_event(self, is_counted=True):
+        if not apply_event(self, is_claimed=True):
             raise StripeWebhookAlreadyParsed
 
-    def count_first_attempt(self) -> None:
-        """Count the first attempt of a new event, which ``store()`` then commits."""
-        self.attempts, self.retry_at = 1, delay_after(1)
+    def claim_first_attempt(self) -> None:
+        """Count and claim the first attempt of a new event, which ``store()`` then commits."""
+        for name, value in claimed(1).items():
+            setattr(self, name, value)
 
     def store(self, **kwargs: Any) -> None:
         """Insert the event without applying it. Raises ``IntegrityError`` if it is stored."""
@@ -122,13 +130,16 @@ class StripeWebhook(SavesOnlyChanges):
     def insert(self, **kwargs: Any) -> None:
         """Insert an event whose ``raw_data`` is in the form that is stored; see ``store``."""
         self.is_wrong_mode = self.is_of_wrong_mode()
+        if self.is_parsed or self.is_wrong_mode:
+            self.claimed_until = None
         using = kwargs.get("using") or database_of(self)
         if self._has_receivers_of_save() or type(self) is not StripeWebhook:
             with transaction.atomic(using=using):
                 super().save(**{**kwargs, "force_insert": True})
-            return
-        insert(self, using)
-        self._state.adding, self._state.db = False, using
+        else:
+            insert(self, using)
+            self._state.adding, self._state.db = False, using
+        self.claimed_until = None  # the time is known to the database only
         if has_commit(using):
             self.keep_as_stored(using=using)
         else:
@@ -150,7 +161,8 @@ class StripeWebhook(SavesOnlyChanges):
         its handler and is stored in ``parse_error``; the event counts as parsed. ``save`` exists
         for code written for 0.14 and has no effect: the mark is always stored.
 
-        Raises ``StripeWebhookAlreadyParsed`` if the event was applied,
+        Waits up to ten seconds for another process that is applying the event, then raises
+        ``StripeWebhookInProgress``. Raises ``StripeWebhookAlreadyParsed`` if the event was applied,
         ``StripeMethodNotAllowed`` if its mode (live or test) is not that of the API key, and any
         other exception of a receiver or a handler. Such an exception rolls back everything,
         ``parse_error`` has its message, and the event will be retried.
@@ -158,7 +170,7 @@ class StripeWebhook(SavesOnlyChanges):
         reject_wrong_mode(self)
         if self._state.adding:
             self.save()
-        elif not apply_event(self, ignore_claim=True):
+        elif not apply_event(self, is_patient=True):
             raise StripeWebhookAlreadyParsed
 
     def retry(self, *, even_if_parsed: bool = False) -> bool:
