@@ -15,7 +15,16 @@ from django.db import connections, models, transaction
 from django.utils import timezone
 
 from aa_stripe.exceptions import StripeInProgress
-from aa_stripe.models.rows import database_of, own_row, retry_on_conflict, store_if, write_if
+from aa_stripe.models.rows import (
+    database_of,
+    key_of,
+    own_row,
+    retry_on_conflict,
+    root_model,
+    store_if,
+    write_if,
+)
+from aa_stripe.models.statements import read
 
 M = TypeVar("M", bound=models.Model)
 T = TypeVar("T")
@@ -59,10 +68,12 @@ def version_of(row: models.Model, *, is_locked: bool = False) -> Any:
     no other read sees what was committed since their beginning.
     """
     using = database_of(row)
-    stored = own_row(row, using)
     if is_locked and connections[using].in_atomic_block:
-        stored = stored.select_for_update()
-    return stored.values_list("updated", flat=True).get()
+        return own_row(row, using).select_for_update().values_list("updated", flat=True).get()
+    key = key_of(row)
+    stored: Any = read(root_model(row), using, key, only=[*key, "updated"])
+    # get() raises DoesNotExist, which has the name of the model.
+    return stored.updated if stored is not None else own_row(row, using).get()
 
 
 def write_newer(row: models.Model, version: object, values: dict[str, Any]) -> bool:

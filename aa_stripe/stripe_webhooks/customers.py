@@ -6,7 +6,6 @@ https://docs.stripe.com/api/customers
 from __future__ import annotations
 
 from aa_stripe.models import StripeCustomer, StripeWebhook
-from aa_stripe.models.rows import stored
 from aa_stripe.stripe_webhooks.errors import errors_translated
 from aa_stripe.stripe_webhooks.reader import data_of, object_of
 from aa_stripe.webhooks import on
@@ -23,11 +22,14 @@ from aa_stripe.webhooks import on
 )
 def refresh_customer(webhook: StripeWebhook) -> None:
     """Update the customer's payment methods; deactivate a customer that was deleted."""
+    # Other events report new and changed payment methods.
+    is_of_customer = webhook.event_type in ("customer.updated", "customer.deleted")
+    refresh = StripeCustomer.refresh_default if is_of_customer else StripeCustomer.refresh_rows
     for stripe_id in sorted(_customer_ids_in(webhook)):
-        rows = stored(StripeCustomer).filter(stripe_customer_id=stripe_id).order_by("pk")
+        rows = StripeCustomer.all_of_stripe(stripe_id)
         with errors_translated():
-            if found := list(rows):
-                StripeCustomer.refresh_rows(found)
+            if rows:
+                refresh(rows)
 
 
 def _customer_ids_in(webhook: StripeWebhook) -> set[str]:

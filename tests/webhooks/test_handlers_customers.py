@@ -251,6 +251,29 @@ def test_a_row_that_is_not_at_stripe_yet_is_not_changed(customer, fake):
     assert values_of(local_only) == before
 
 
+def test_a_default_that_the_row_knows_costs_one_request(customer, fake):
+    first = row_of(customer).default_source
+    make_default(customer, save_card(customer))
+    deliver(fake, newest(fake, UPDATED))
+    make_default(customer, first)
+    fake.requests.clear()
+
+    deliver(fake, newest(fake, UPDATED))
+
+    assert calls(fake) == [RETRIEVE]
+    assert_matches_stripe(fake, customer)
+
+
+def test_a_customer_without_a_default_costs_one_request(customer, fake):
+    make_default(customer, "")
+    fake.requests.clear()
+
+    deliver(fake, newest(fake, UPDATED))
+
+    assert calls(fake) == [RETRIEVE]
+    assert row_of(customer).default_source == ""
+
+
 def test_both_rows_of_one_customer_are_updated_by_the_same_requests(customer, fake):
     second_row = StripeCustomer.objects.create(
         user=customer.user,

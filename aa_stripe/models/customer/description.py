@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,20 +14,37 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Description:
-    """Stripe's customer and its PaymentMethods; none of them if the customer was deleted."""
+    """Stripe's customer and its PaymentMethods, ``None`` if they are not known.
+
+    A customer that was deleted has none.
+    """
 
     customer: gateway.Customer
     plain: dict[str, Any]
-    methods: list[dict[str, Any]]
+    methods: list[dict[str, Any]] | None
 
     @property
     def is_deleted(self) -> bool:
         return bool(self.plain.get("deleted"))
 
+    @property
+    def default_source(self) -> str:
+        settings = self.plain.get("invoice_settings") or {}
+        default = settings.get("default_payment_method") or self.plain.get("default_source")
+        return default or ""
+
 
 def described_at_stripe(stripe_customer_id: str) -> Description:
     """Read the customer and its PaymentMethods from Stripe."""
     return describe(gateway.retrieve_customer(stripe_customer_id))
+
+
+def default_at_stripe(stripe_customer_id: str, known: Collection[str]) -> Description:
+    """Read the customer from Stripe, and its PaymentMethods only if the default is not known."""
+    customer = gateway.retrieve_customer(stripe_customer_id)
+    described = Description(customer, gateway.to_json(customer), None)
+    is_known = described.default_source in {"", *known}
+    return described if described.is_deleted or is_known else describe(customer)
 
 
 def describe(
@@ -47,12 +64,10 @@ def values_of(row: StripeCustomer, described: Description) -> dict[str, Any]:
     plain = described.plain
     if described.is_deleted:
         return {"stripe_response": plain, "is_active": False}
+    values = {"stripe_response": plain, "default_source": described.default_source}
+    if described.methods is None:
+        return values
     listed = {method["id"] for method in described.methods}
     legacy = (plain.get("sources") or {}).get("data", [])
-    settings = plain.get("invoice_settings") or {}
-    default = settings.get("default_payment_method") or plain.get("default_source")
-    return {
-        "stripe_response": plain,
-        "sources": [*described.methods, *(it for it in legacy if it["id"] not in listed)],
-        "default_source": default or "",
-    }
+    sources = [*described.methods, *(it for it in legacy if it["id"] not in listed)]
+    return {**values, "sources": sources}

@@ -13,10 +13,16 @@ from aa_stripe.exceptions import StripeMethodNotAllowed
 from aa_stripe.gateway import Meaning
 from aa_stripe.models.base import USER_MODEL, StripeBasicModel
 from aa_stripe.models.changes import SavesOnlyChanges
-from aa_stripe.models.customer.description import describe, described_at_stripe, values_of
+from aa_stripe.models.customer.description import (
+    default_at_stripe,
+    describe,
+    described_at_stripe,
+    values_of,
+)
 from aa_stripe.models.customer.save_card import add_default_card, create_with_card
 from aa_stripe.models.latest import write_latest
 from aa_stripe.models.rows import database_of, locked
+from aa_stripe.models.statements import read_all
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -90,6 +96,11 @@ class StripeCustomer(SavesOnlyChanges, StripeBasicModel):
         return own.order_by("id").last()
 
     @classmethod
+    def all_of_stripe(cls, stripe_customer_id: str) -> list[StripeCustomer]:
+        """Return all rows of Stripe's customer; a project may have stored it twice."""
+        return read_all(cls, database_of(cls), {"stripe_customer_id": stripe_customer_id})
+
+    @classmethod
     def _known(cls) -> models.QuerySet[StripeCustomer]:
         """Return the customers that exist at Stripe, from the database that is written to."""
         return cls.objects.using(database_of(cls)).exclude(stripe_customer_id="")
@@ -136,10 +147,13 @@ class StripeCustomer(SavesOnlyChanges, StripeBasicModel):
     @property
     def default_source_data(self) -> dict[str, Any] | None:
         """The entry of ``sources`` that is the default; ``None`` if it is not known."""
+        known = self._known_sources()
+        return next((it for it in known if it.get("id") == self.default_source), None)
+
+    def _known_sources(self) -> list[dict[str, Any]]:
         # Rows of 0.14 may hold any JSON.
         sources = self.sources if isinstance(self.sources, list) else []
-        known = (it for it in sources if isinstance(it, dict))
-        return next((it for it in known if it.get("id") == self.default_source), None)
+        return [it for it in sources if isinstance(it, dict)]
 
     def create_at_stripe(self, description: str | None = None) -> StripeCustomer:
         """Create the customer with the card of ``stripe_js_response["id"]``; return ``self``.
@@ -201,6 +215,21 @@ class StripeCustomer(SavesOnlyChanges, StripeBasicModel):
         stripe_id = rows[0].stripe_customer_id
         described = write_latest(rows, lambda: described_at_stripe(stripe_id), values_of)
         return described.customer
+
+    @staticmethod
+    def refresh_default(rows: Sequence[StripeCustomer]) -> None:
+        """Update the default of all rows of one customer, and whether it was deleted at Stripe.
+
+        Its payment methods are read only if one of the rows does not know the new default.
+        """
+        stripe_id = rows[0].stripe_customer_id
+        known = set.intersection(*(row.source_ids for row in rows))
+        write_latest(rows, lambda: default_at_stripe(stripe_id, known), values_of)
+
+    @property
+    def source_ids(self) -> set[str]:
+        """The ids of the entries of ``sources``."""
+        return {it["id"] for it in self._known_sources() if isinstance(it.get("id"), str)}
 
     def set_stripe_data(
         self,
