@@ -69,4 +69,4 @@ def let_pass(span: timedelta) -> None:
     for model in (StripeCharge, StripeRefund):
         names = ("created", "sent_at", "retry_at", "claimed_until")
         model.objects.update(**{name: F(name) - span for name in names})
-    StripeWebhook.objects.update(retry_at=None)
+    StripeWebhook.objects.update(retry_at=None, claimed_until=F("claimed_until") - span)

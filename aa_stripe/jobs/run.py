@@ -99,8 +99,7 @@ class Run:
                     while 0 < min(crew.size, left) <= crew.in_progress:
                         left -= self._note_next(noun, crew)
             finally:
-                while crew.in_progress:
-                    self._note_next(noun, crew)
+                self._note_rest(noun, crew)
 
     def _note_next(self, noun: str, crew: Alone[Outcome | None] | Crew[Outcome | None]) -> bool:
         """Note the next outcome of the crew; return whether it counts towards a limit."""
@@ -109,6 +108,15 @@ class Run:
             return False
         self.note(f"{noun} id: {key}", outcome)
         return not outcome.skipped
+
+    def _note_rest(self, noun: str, crew: Alone[Outcome | None] | Crew[Outcome | None]) -> None:
+        """Note the outcomes of all rows in progress, then raise what one of them has raised."""
+        try:
+            while crew.in_progress:
+                self._note_next(noun, crew)
+        except SystemExit:
+            self._note_rest(noun, crew)
+            raise
 
     @contextmanager
     def series(self, title: str, rows: models.QuerySet[Any]) -> Iterator[None]:

@@ -446,6 +446,24 @@ def test_an_exit_in_a_row_ends_the_run_and_what_was_done_is_reported(charges, wo
     assert run.report.done["seen"] == len(handled)
 
 
+def test_an_exit_in_one_of_the_last_rows_leaves_no_other_row_out(charges):
+    first, second = charges[:2]
+    has_exited = threading.Event()
+
+    def act(key):
+        if key == first.pk:
+            has_exited.set()
+            raise SystemExit(3)
+        assert has_exited.wait(TIMEOUT)
+        return Outcome(done="seen")
+
+    run = Run(None, workers=3)
+    with pytest.raises(SystemExit):
+        run.each("Charges", "Charge", StripeCharge.objects.filter(pk__lte=second.pk), act)
+
+    assert run.report.done["seen"] == 1
+
+
 def test_rows_are_not_listed_ahead_of_the_workers(charges):
     listed, handled, most_ahead = [], [], []
 

@@ -40,9 +40,9 @@ def only_webhook():
 
 
 def make_due(webhook):
-    """Make the event due for a retry; return its row, read again."""
-    past = timezone.now() - timedelta(seconds=1)
-    StripeWebhook.objects.filter(pk=webhook.pk).update(retry_at=past)
+    """Make the event due for a retry, and end its claim; return its row, read again."""
+    past = timezone.now() - timedelta(hours=1)
+    StripeWebhook.objects.filter(pk=webhook.pk).update(retry_at=past, claimed_until=past)
     return row_of(webhook)
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
 from functools import partial
 from typing import TYPE_CHECKING
@@ -57,6 +57,14 @@ _in_progress: ContextVar[frozenset[str]] = ContextVar("aa_stripe_in_progress", d
 
 class SwallowedDatabaseError(RuntimeError):
     """A database error that a handler caught: its transaction cannot be committed any more."""
+
+
+class _Rejected(Exception):
+    """The only handler of an event has rejected it."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
 
 
 def apply_event(
@@ -136,6 +144,16 @@ def _give_up(webhook: StripeWebhook, lost: ClaimLost) -> bool:
 
 
 def _apply(webhook: StripeWebhook, even_if_parsed: bool) -> str:
+    """Apply the event; return the ``parse_error``."""
+    try:
+        return _apply_all(webhook, even_if_parsed)
+    except _Rejected as rejected:  # the transaction had nothing to commit but the mark
+        webhook.actions_after_commit = []
+        mark(webhook, rejected.message, even_if_parsed)
+        return rejected.message
+
+
+def _apply_all(webhook: StripeWebhook, even_if_parsed: bool) -> str:
     """Call the handlers and mark the event in one transaction; return the ``parse_error``."""
     webhook.actions_after_commit = []
     using, parse_error = database_of(webhook), ""
@@ -170,20 +188,28 @@ def _lock_on_sqlite(webhook: StripeWebhook, using: str) -> None:
 
 
 def _handle(webhook: StripeWebhook, using: str) -> Iterator[str]:
-    """Call each handler in a savepoint; yield the messages of those that reject the event."""
+    """Call the handlers; yield the messages of those that reject the event.
+
+    Each has a savepoint. The only one needs none: raises ``_Rejected`` if it rejects the event.
+    """
     if not webhook.event_type:
         yield "This is not a Stripe event."
         return
-    for handler in _handlers_of(webhook):
+    handlers = _handlers_of(webhook)
+    has_savepoint = len(handlers) > 1
+    for handler in handlers:
         actions = list(webhook.actions_after_commit)
         try:
-            with transaction.atomic(using=using):
+            with transaction.atomic(using=using) if has_savepoint else nullcontext():
                 handler(webhook)
                 _reject_swallowed_error(handler, using)
         except StripeWebhookParseError as error:
             webhook.actions_after_commit = actions  # the handler's writes are rolled back too
             logger.info("Event %s (%s): %s", webhook, webhook.event_type, error)
-            yield storable_text(str(error))
+            message = storable_text(str(error))
+            if not has_savepoint:
+                raise _Rejected(message) from error
+            yield message
         except StripeWebhookAlreadyParsed as error:
             raise RuntimeError(
                 f"{_name_of(handler)} called parse() on an event that has already been applied. "

@@ -22,7 +22,7 @@ from tests.support.rows import row_of
 from tests.support.threads import InThread
 from tests.support.waiting import wait_until
 from tests.webhooks.deliveries import deliver
-from tests.webhooks.effects import effects_of, make_due, make_event, stored_event
+from tests.webhooks.effects import effects_of, end_claims, make_due, make_event, stored_event
 from tests.webhooks.queues import TYPE_THAT_HANGS
 from tests.webhooks.queues.broker import QUEUE, Site
 
@@ -158,6 +158,7 @@ def test_the_message_of_a_killed_worker_is_redelivered_to_another_one(
     wait_until(hanging.exists)
 
     kill_group(killed)
+    end_claims()
     start_celery()
 
     wait_until(lambda: applied(event["id"]))
