@@ -79,11 +79,17 @@ def receive_storable(event: dict[str, Any]) -> Received:
     if webhook.is_parsed or webhook.is_of_wrong_mode():
         return received
     if processor == INLINE:
-        if not apply_received(received) and not webhook.is_parsed:
+        if _is_claimed(received) or not (apply_received(received) or webhook.is_parsed):
             raise StripeWebhookInProgress
     elif processor != DEFERRED:
         EVENTS.pass_on(processor, webhook.pk, using=database_of(webhook))
     return received
+
+
+def _is_claimed(received: Received) -> bool:
+    """Return whether another process is applying the event, without waiting for a lock."""
+    until = None if received.is_new else received.webhook.claimed_until
+    return until is not None and until > timezone.now()
 
 
 # Verify

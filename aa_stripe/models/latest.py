@@ -21,6 +21,7 @@ from aa_stripe.models.rows import (
     own_row,
     retry_on_conflict,
     root_model,
+    set_as_stored,
     store_if,
     write_if,
 )
@@ -74,6 +75,19 @@ def version_of(row: models.Model, *, is_locked: bool = False) -> Any:
     stored: Any = read(root_model(row), using, key, only=[*key, "updated"])
     # get() raises DoesNotExist, which has the name of the model.
     return stored.updated if stored is not None else own_row(row, using).get()
+
+
+def reread_latest(row: models.Model, names: Sequence[str] | None = None) -> None:
+    """Read the fields (``None``: all) as they are now, also in a transaction of MariaDB.
+
+    In a transaction the row is locked: no other read sees what was committed since its beginning.
+    """
+    using = database_of(row)
+    if not connections[using].in_atomic_block:
+        row.refresh_from_db(using=using, fields=names)
+        return
+    fields = names or [it.attname for it in root_model(row)._meta.concrete_fields]
+    set_as_stored(row, own_row(row, using).select_for_update().values(*fields).get())
 
 
 def write_newer(row: models.Model, version: object, values: dict[str, Any]) -> bool:

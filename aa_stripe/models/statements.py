@@ -68,10 +68,8 @@ def insert(row: models.Model, using: str) -> None:
     Sends none of Django's signals. If a transaction is open, it can go on after the error.
     """
     connection, fields = connections[using], _fields(type(row))
-    values = [(it, it.pre_save(row, True)) for it in fields]
-    parts = [_value(field, value, connection) for field, value in values]
-    params = [param for _, several in parts for param in several]
-    sql = _insertion(type(row), using, tuple(text for text, _ in parts))
+    params = [it.get_db_prep_save(it.pre_save(row, True), connection) for it in fields]
+    sql = _insertion(type(row), using)
     with _alone(using), connection.cursor() as cursor:
         cursor.execute(sql, params)
         if not cursor.rowcount:
@@ -79,11 +77,11 @@ def insert(row: models.Model, using: str) -> None:
 
 
 @functools.cache
-def _insertion(model: type[models.Model], using: str, values: tuple[str, ...]) -> str:
-    connection = connections[using]
+def _insertion(model: type[models.Model], using: str) -> str:
+    connection, values = connections[using], ", ".join(["%s"] * len(_fields(model)))
     return (
         f"INSERT INTO {_name(model, connection)} ({_columns(model, using)}) "  # noqa: S608
-        f"VALUES ({', '.join(values)}) {_unless_it_exists(connection)}"
+        f"VALUES ({values}) {_unless_it_exists(connection)}"
     )
 
 
@@ -176,16 +174,12 @@ def _joined(separator: str, parts: list[Part]) -> Part:
 
 
 def _assigned(field: Any, value: Any, connection: BaseDatabaseWrapper) -> Part:
-    text, params = _value(field, value, connection)
-    return f"{connection.ops.quote_name(field.column)} = {text}", params
-
-
-def _value(field: Any, value: Any, connection: BaseDatabaseWrapper) -> Part:
+    column = connection.ops.quote_name(field.column)
     if isinstance(value, DatabaseNow):
-        return value.text(connection.vendor), []
+        return f"{column} = {value.text(connection.vendor)}", []
     if isinstance(value, models.Model):
         value = value.prepare_database_save(field)
-    return "%s", [field.get_db_prep_save(value, connection)]
+    return f"{column} = %s", [field.get_db_prep_save(value, connection)]
 
 
 def _compared(field: Any, value: Any, connection: BaseDatabaseWrapper) -> Part:

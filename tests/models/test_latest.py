@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import pytest
 import stripe
+from django.db import connection, transaction
 from django.db.models.signals import post_save
 
 from aa_stripe.exceptions import StripeInProgress
@@ -17,6 +18,7 @@ from aa_stripe.models.latest import ROUNDS
 from tests.support.builders import make_charge, make_customer, make_subscription
 from tests.support.requests import calls, when_done
 from tests.support.rows import row_of
+from tests.support.threads import InThread
 from tests.webhooks.account import NEW, deliver, newest
 
 CUSTOMER = "GET /v1/customers/*"
@@ -244,6 +246,28 @@ def test_a_coupon_has_the_name_of_the_later_of_two_operations(fake, rename):
 
 
 # Refunds
+
+
+@pytest.mark.skipif(connection.vendor != "mysql", reason="Elsewhere a transaction sees commits.")
+def test_refunds_are_counted_in_a_transaction_although_the_charge_was_saved_meanwhile(
+    transactional_db, fake
+):
+    charge = make_charge()
+    charge.charge()
+
+    def comment():
+        other = row_of(charge)
+        other.comment = "note"
+        other.save()
+
+    with transaction.atomic():
+        mine = row_of(charge)
+        InThread(comment).join()
+        fake.requests.clear()
+        mine.take_over_refunds()
+
+    assert calls(fake) == [REFUNDS, REFUNDS]
+    assert (mine.comment, row_of(charge).comment) == ("note", "note")
 
 
 def test_a_refund_has_the_status_of_the_later_listing(fake):

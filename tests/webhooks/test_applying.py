@@ -15,6 +15,7 @@ from django.db import (
     InterfaceError,
     OperationalError,
     connection,
+    connections,
     transaction,
 )
 from django.db.models import F
@@ -930,11 +931,11 @@ def test_an_event_that_another_process_has_claimed_is_not_retried(webhook, on):
 def test_a_retry_returns_false_if_another_process_applies_its_event_first(webhook, on, monkeypatch):
     on(TYPE)(write_effect)
 
-    def apply_it_first(webhook, even_if_parsed):
+    def apply_it_first(webhook, token):
         monkeypatch.undo()
         end_claims()
         row_of(webhook).parse()
-        return apply_module._apply(webhook, even_if_parsed)
+        return apply_module._apply(webhook, token)
 
     monkeypatch.setattr(apply_module, "_apply", apply_it_first)
 
@@ -972,18 +973,112 @@ def test_a_handler_that_takes_longer_than_the_claim_commits_if_no_other_process_
     assert effects_of(webhook) == ["handler"]
 
 
-def test_an_interrupted_event_is_free_at_once(webhook, on):
+@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])
+def test_an_event_that_ends_its_process_is_free_and_delayed(webhook, on, error):
     @on(TYPE)
-    def interrupt(webhook):
+    def end(webhook):
         write_effect(webhook)
-        raise KeyboardInterrupt
+        raise error
 
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(error):
         webhook.retry()
 
     row = row_of(webhook)
-    assert (row.is_parsed, row.claimed_until, row.retry_at) == (False, None, None)
+    assert (row.is_parsed, row.claimed_until) == (False, None)
+    assert row.retry_at > timezone.now()
     assert effects_of(webhook) == []
+
+
+def test_an_event_whose_commit_has_a_lost_response_stays_applied(transactional_db, on, monkeypatch):
+    webhook, commits = stored_event(), []
+    on(TYPE)(lambda webhook: commits.append(write_effect(webhook)))
+    wrapper = type(connections["default"])
+    commit = wrapper._commit
+
+    def lose_the_response(self):
+        commit(self)
+        if len(commits) == 1:
+            commits.append("lost")
+            raise OperationalError("The server closed the connection.")
+
+    monkeypatch.setattr(wrapper, "_commit", lose_the_response)
+    with pytest.raises(OperationalError):
+        webhook.retry()
+
+    row = row_of(webhook)
+    assert (row.is_parsed, row.parse_error) == (True, "")
+    assert effects_of(webhook) == ["handler"]
+
+
+@pytest.mark.parametrize("how", ["save", "update"])
+def test_a_handler_may_mark_its_event_itself(webhook, on, how):
+    @on(TYPE)
+    def handler(webhook):
+        write_effect(webhook)
+        if how == "update":
+            StripeWebhook.objects.filter(pk=webhook.pk).update(is_parsed=True)
+        else:
+            webhook.is_parsed = True
+            webhook.save()
+
+    assert webhook.retry()
+
+    row = row_of(webhook)
+    assert (row.is_parsed, row.parse_error, row.claimed_until) == (True, "", None)
+    assert effects_of(webhook) == ["handler"]
+
+
+def test_a_handler_that_reads_its_event_again_does_not_get_the_claim_of_another_process(
+    webhook, on
+):
+    @on(TYPE)
+    def outlive_the_claim(webhook):
+        write_effect(webhook)
+        end_claims()
+        assert claim(row_of(webhook))
+        webhook.refresh_from_db()
+
+    with pytest.raises(StripeWebhookTooSlow):
+        webhook.retry()
+
+    assert effects_of(webhook) == []
+
+
+def test_a_process_that_loses_its_claim_before_it_begins_calls_no_handler(webhook, on, monkeypatch):
+    on(TYPE)(write_effect)
+
+    def lose_the_claim(webhook, token):
+        monkeypatch.undo()
+        end_claims()
+        other = claim(row_of(webhook))
+        with pytest.raises(claim_module.ClaimLost):
+            apply_module._apply(webhook, token)
+        assert row_of(webhook).attempts == other
+        raise claim_module.ClaimLost
+
+    monkeypatch.setattr(apply_module, "_apply", lose_the_claim)
+
+    with pytest.raises(StripeWebhookTooSlow):
+        webhook.retry()
+
+    assert effects_of(webhook) == []
+
+
+@on_mariadb
+def test_parse_does_not_wait_for_an_event_that_was_applied_since_the_transaction_began(
+    repeatable_read, on
+):
+    webhook = stored_event()
+    on(TYPE)(write_effect)
+
+    with transaction.atomic():
+        mine = row_of(webhook)
+        InThread(row_of(webhook).parse).join()
+        # With innodb_snapshot_isolation the server refuses to read the row.
+        with pytest.raises((StripeWebhookAlreadyParsed, OperationalError)):
+            mine.parse()
+
+    assert effects_of(webhook) == ["handler"]
 
 
 def test_parse_waits_for_the_process_that_applies_the_event_and_gives_up(webhook, monkeypatch):

@@ -8,8 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import django
 import pytest
+from django.core import serializers
 from django.db import IntegrityError, OperationalError, connection
-from django.db.models.signals import pre_save
+from django.db.models.signals import post_save, pre_save
 from django.test import Client
 from django.urls import resolve, reverse
 from django.utils import timezone
@@ -249,6 +250,25 @@ def test_a_database_error_on_insert_is_not_mistaken_for_a_redelivery(db, client,
     assert nothing_stored()
     [record] = (it for it in caplog.records if it.name == "aa-stripe")
     assert record.exc_info[0] is IntegrityError
+
+
+def test_receivers_of_djangos_signals_can_serialize_the_event(db, client, handled):
+    seen = []
+
+    def audit(sender, instance, **kwargs):
+        seen.append(serializers.serialize("json", [instance]))
+
+    for signal in (pre_save, post_save):
+        signal.connect(audit, sender=StripeWebhook)
+    try:
+        response = deliver(client, make_event())
+    finally:
+        for signal in (pre_save, post_save):
+            signal.disconnect(audit, sender=StripeWebhook)
+
+    assert response.status_code == 201
+    assert len(seen) == 2
+    assert effects_of(only_webhook()) == ["handler"]
 
 
 def test_an_unavailable_database_makes_stripe_redeliver_the_event(db, client, handled, caplog):

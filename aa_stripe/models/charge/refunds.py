@@ -21,6 +21,7 @@ from aa_stripe.exceptions import StripeInternalError
 from aa_stripe.gateway import Meaning
 from aa_stripe.models.charge.refund import StripeRefund
 from aa_stripe.models.claims import SETTLED
+from aa_stripe.models.latest import reread_latest
 from aa_stripe.models.rows import database_of, reread, retry_on_conflict, store_if, write_if
 from aa_stripe.utils import uuid_in
 
@@ -59,10 +60,10 @@ def sync_refunds(charge: StripeCharge) -> Known:
     for _ in range(ROUNDS):
         with usable_responses():
             known = listed(charge)
-        is_written = write_sum(charge, known)
-        reread(charge)
-        if is_written:
+        if write_sum(charge, known):
+            reread(charge)
             return known
+        reread_latest(charge)
     raise StripeInternalError
 
 
@@ -162,10 +163,10 @@ def record_with_sum(row: StripeRefund, made: gateway.Refund, known: Known) -> No
     charge, using = row.charge, database_of(row)
     known[made.id] = made
     for _ in range(ROUNDS):
-        is_written = retry_on_conflict(using, partial(_record_both, row, made, known))
-        reread(charge)
-        if is_written:
+        if retry_on_conflict(using, partial(_record_both, row, made, known)):
+            reread(charge)
             return
+        reread_latest(charge)
         with usable_responses():
             known.update(listed(charge))
     raise StripeInternalError

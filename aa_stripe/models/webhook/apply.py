@@ -16,7 +16,7 @@ from contextvars import ContextVar
 from functools import partial
 from typing import TYPE_CHECKING
 
-from django.db import connections, transaction
+from django.db import transaction
 from django.utils.translation import gettext_lazy as _
 
 from aa_stripe.exceptions import (
@@ -25,12 +25,12 @@ from aa_stripe.exceptions import (
     StripeWebhookParseError,
     StripeWebhookTooSlow,
 )
+from aa_stripe.models.latest import reread_latest
 from aa_stripe.models.rows import (
     database_of,
     retry_on_conflict,
     root_model,
     set_as_stored,
-    write_if,
 )
 from aa_stripe.models.webhook.claim import (
     STATE,
@@ -40,6 +40,7 @@ from aa_stripe.models.webhook.claim import (
     claim_patiently,
     delay_after,
     end_claim,
+    hold,
     mark,
 )
 from aa_stripe.signals import webhook_pre_parse
@@ -92,13 +93,14 @@ def apply_event(
     reject_wrong_mode(webhook)
     if webhook.pk in _in_progress.get():
         return False
-    if not is_claimed:
-        is_claimed = (
+    token = webhook.attempts if is_claimed else None
+    if token is None:
+        token = (
             claim_patiently(webhook)
             if is_patient
             else claim(webhook, even_if_parsed=even_if_parsed)
         )
-    return is_claimed and _attempt(webhook, even_if_parsed)
+    return token is not None and _attempt(webhook, token)
 
 
 def reject_wrong_mode(webhook: StripeWebhook) -> None:
@@ -111,22 +113,20 @@ def reject_wrong_mode(webhook: StripeWebhook) -> None:
         )
 
 
-def _attempt(webhook: StripeWebhook, even_if_parsed: bool) -> bool:
+def _attempt(webhook: StripeWebhook, token: int) -> bool:
     was_parsed = webhook.is_parsed
     set_as_stored(webhook, {"is_parsed": False})  # receivers check it
     try:
-        parse_error = retry_on_conflict(
-            database_of(webhook), partial(_apply, webhook, even_if_parsed)
-        )
+        parse_error = retry_on_conflict(database_of(webhook), partial(_apply, webhook, token))
     except ClaimLost as lost:
         return _give_up(webhook, lost)
     except Exception as error:
         set_as_stored(webhook, {"is_parsed": was_parsed})
-        _record_failure(webhook, error)
+        _record_failure(webhook, token, error)
         raise
-    except BaseException:  # interrupted: another process may apply the event at once
+    except BaseException:  # the process ends
         set_as_stored(webhook, {"is_parsed": was_parsed})
-        end_claim(webhook, {"retry_at": None})
+        end_claim(webhook, token, {})
         raise
     set_as_stored(webhook, applied(parse_error))
     for action in webhook.actions_after_commit:
@@ -136,24 +136,24 @@ def _attempt(webhook: StripeWebhook, even_if_parsed: bool) -> bool:
 
 def _give_up(webhook: StripeWebhook, lost: ClaimLost) -> bool:
     """Return ``False`` if another process has applied the event; raise an error if not yet."""
-    webhook.refresh_from_db(using=database_of(webhook), fields=STATE)
+    reread_latest(webhook, STATE)
     if not webhook.is_parsed:
         raise StripeWebhookTooSlow from lost
     logger.info("Event %s was already applied by another process.", webhook)
     return False
 
 
-def _apply(webhook: StripeWebhook, even_if_parsed: bool) -> str:
+def _apply(webhook: StripeWebhook, token: int) -> str:
     """Apply the event; return the ``parse_error``."""
     try:
-        return _apply_all(webhook, even_if_parsed)
+        return _apply_all(webhook, token)
     except _Rejected as rejected:  # the transaction had nothing to commit but the mark
         webhook.actions_after_commit = []
-        mark(webhook, rejected.message, even_if_parsed)
+        mark(webhook, token, rejected.message)
         return rejected.message
 
 
-def _apply_all(webhook: StripeWebhook, even_if_parsed: bool) -> str:
+def _apply_all(webhook: StripeWebhook, token: int) -> str:
     """Call the handlers and mark the event in one transaction; return the ``parse_error``."""
     webhook.actions_after_commit = []
     using, parse_error = database_of(webhook), ""
@@ -162,9 +162,9 @@ def _apply_all(webhook: StripeWebhook, even_if_parsed: bool) -> str:
         with transaction.atomic(using=using), _marked_in_progress(webhook):
             # The first callback: any error after it is raised by a callback, after the commit.
             transaction.on_commit(partial(is_committed.append, True), using=using)
-            _lock_on_sqlite(webhook, using)
+            hold(webhook, token)
             parse_error = "\n".join(_handle(webhook, using))
-            mark(webhook, parse_error, even_if_parsed)
+            mark(webhook, token, parse_error)
     except Exception:
         if not is_committed:
             raise
@@ -179,12 +179,6 @@ def _marked_in_progress(webhook: StripeWebhook) -> Iterator[None]:
         yield
     finally:
         _in_progress.reset(token)
-
-
-def _lock_on_sqlite(webhook: StripeWebhook, using: str) -> None:
-    """Begin the transaction with a write where a read followed by a write may fail."""
-    if not connections[using].features.has_select_for_update:
-        write_if(webhook, {}, {"attempts": webhook.attempts})
 
 
 def _handle(webhook: StripeWebhook, using: str) -> Iterator[str]:
@@ -254,6 +248,6 @@ def _call(action: Callable[[], object], webhook: StripeWebhook) -> None:
         logger.exception("after_commit callback of event %s failed.", webhook)
 
 
-def _record_failure(webhook: StripeWebhook, error: Exception) -> None:
+def _record_failure(webhook: StripeWebhook, token: int, error: Exception) -> None:
     message = storable_text("".join(traceback.format_exception_only(error)).strip())
-    end_claim(webhook, {"parse_error": message, "retry_at": delay_after(webhook.attempts)})
+    end_claim(webhook, token, {"parse_error": message, "retry_at": delay_after(token)})

@@ -1,7 +1,7 @@
 """The claim of an event: which process applies it, and the writes that require the claim.
 
-Each claim counts an attempt, so ``attempts`` is its token. A process whose claim has ended may go
-on, and commits if no other process has claimed the event meanwhile.
+Each claim counts an attempt, and that number is the token of the claim. A process whose claim has
+ended may go on, and commits if no other process has claimed the event meanwhile.
 """
 
 from __future__ import annotations
@@ -10,20 +10,24 @@ import logging
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from django.db import Error
-from django.db.models import Q, QuerySet
+from django.db import Error, connections
+from django.db.models import Q
 from django.utils import timezone
 
 from aa_stripe.exceptions import StripeInProgress, StripeWebhookInProgress
 from aa_stripe.models.claims import PATIENCE, delay, is_free, patiently
+from aa_stripe.models.latest import reread_latest
 from aa_stripe.models.now import DatabaseNow
-from aa_stripe.models.rows import database_of, set_as_stored, update_one, write_if
+from aa_stripe.models.rows import database_of, set_as_stored, write_if
 from aa_stripe.settings import stripe_settings
 
 if TYPE_CHECKING:
     from aa_stripe.models.webhook.model import StripeWebhook
 
 logger = logging.getLogger("aa-stripe")
+
+#: The condition that a claim has not been ended; its time may be over.
+HAS_CLAIM = Q(claimed_until__isnull=False)
 
 #: The fields that change when an event is applied.
 STATE = ["is_parsed", "parse_error", "attempts", "retry_at", "is_wrong_mode", "claimed_until"]
@@ -38,65 +42,70 @@ def delay_after(attempts: int) -> datetime:
     return timezone.now() + delay(attempts - 1)
 
 
-def claim(webhook: StripeWebhook, *, even_if_parsed: bool = False) -> bool:
-    """Commit the claim and the count of an attempt before it begins; return whether it succeeded.
+def claim(webhook: StripeWebhook, *, even_if_parsed: bool = False) -> int | None:
+    """Commit the claim and the count of an attempt before it begins; return the claim's token.
 
-    So an event that kills the process is delayed like others that fail. The event is not claimed if
-    it is applied, or another process has claimed it or has counted an attempt since it was read;
+    So an event that kills the process is delayed like others that fail. Returns ``None`` if the
+    event is applied, or another process has claimed it or has counted an attempt since it was read;
     its state is then read again.
     """
-    values = claimed(webhook.attempts + 1)
-    if _claim_as_read(webhook, values, even_if_parsed):
+    token = webhook.attempts + 1
+    values = {"attempts": token, "retry_at": delay_after(token)}
+    claimed = {**values, "claimed_until": DatabaseNow(lease())}
+    if _claim_as_read(webhook, claimed, even_if_parsed):
         set_as_stored(webhook, values)
-        return True
-    webhook.refresh_from_db(using=database_of(webhook), fields=STATE)
-    return False
+        return token
+    reread_latest(webhook, STATE)
+    return None
 
 
-def claim_patiently(webhook: StripeWebhook) -> bool:
+def claim_patiently(webhook: StripeWebhook) -> int | None:
     """Claim the event as ``claim`` does, after another process that is applying it.
 
-    Returns ``False`` if the event is applied. Raises ``StripeWebhookInProgress`` if the other
+    Returns ``None`` if the event is applied. Raises ``StripeWebhookInProgress`` if the other
     process is not done after ten seconds.
     """
+    token = None
     try:
         for _try in patiently(PATIENCE):
-            if claim(webhook):
-                return True
-            if webhook.is_parsed:
-                return False
+            token = claim(webhook)
+            if token is not None or webhook.is_parsed:
+                break
     except StripeInProgress as error:
         raise StripeWebhookInProgress from error
-    return False  # pragma: no cover (never reached)
+    return token
 
 
-def claimed(attempts: int) -> dict[str, Any]:
-    """Return the values of an event that is being applied for that number of attempts."""
-    lease = timedelta(seconds=stripe_settings.WEBHOOK_HANDLER_TIMEOUT)
-    return {
-        "attempts": attempts,
-        "retry_at": delay_after(attempts),
-        "claimed_until": DatabaseNow(lease),
-    }
+def lease() -> timedelta:
+    """Return how long a claim lasts."""
+    return timedelta(seconds=stripe_settings.WEBHOOK_HANDLER_TIMEOUT)
 
 
 def _claim_as_read(webhook: StripeWebhook, values: dict[str, Any], even_if_parsed: bool) -> bool:
     as_read = {"attempts": webhook.attempts, "is_parsed": False}
     if write_if(webhook, {**as_read, "claimed_until": None}, values):  # as nearly always
         return True
-    rows = _unapplied_row(webhook, even_if_parsed).filter(attempts=webhook.attempts)
-    return update_one(rows.filter(is_free()), values)
+    is_unapplied = Q(is_parsed=False)
+    if even_if_parsed:
+        is_unapplied |= ~Q(parse_error="")
+    return write_if(webhook, {"attempts": webhook.attempts}, values, is_unapplied, is_free())
 
 
-def mark(webhook: StripeWebhook, parse_error: str, even_if_parsed: bool) -> None:
+def hold(webhook: StripeWebhook, token: int) -> None:
+    """Begin the transaction with a write where a read followed by a write may fail: on SQLite.
+
+    Raises ``ClaimLost`` if another process has claimed the event since.
+    """
+    if connections[database_of(webhook)].features.has_select_for_update:
+        return
+    if not write_if(webhook, {"attempts": token}, {"attempts": token}):
+        raise ClaimLost
+
+
+def mark(webhook: StripeWebhook, token: int, parse_error: str) -> None:
     """Mark the event as applied. Raises ``ClaimLost`` if another process has claimed it since."""
     values = {**applied(parse_error), "updated": timezone.now()}
-    if even_if_parsed:
-        rows = _unapplied_row(webhook, even_if_parsed).filter(attempts=webhook.attempts)
-        is_marked = update_one(rows, values)
-    else:
-        is_marked = write_if(webhook, {"attempts": webhook.attempts, "is_parsed": False}, values)
-    if not is_marked:
+    if not write_if(webhook, {"attempts": token}, values, HAS_CLAIM):
         raise ClaimLost
 
 
@@ -111,25 +120,19 @@ def applied(parse_error: str) -> dict[str, Any]:
     }
 
 
-def end_claim(webhook: StripeWebhook, values: dict[str, Any]) -> None:
-    """Write the values and end the claim, if no other process has claimed the event since."""
-    ended = {**values, "claimed_until": None, "updated": timezone.now()}
+def end_claim(webhook: StripeWebhook, token: int, values: dict[str, Any]) -> None:
+    """Write the values and end the claim.
+
+    Nothing is written if the event is applied: the error may be that of a lost response to the
+    commit. Nor if another process has claimed the event since.
+    """
+    ended = {**values, "claimed_until": None}
     try:
-        is_written = write_if(webhook, {"attempts": webhook.attempts}, ended)
+        is_written = write_if(
+            webhook, {"attempts": token}, {**ended, "updated": timezone.now()}, HAS_CLAIM
+        )
     except Error:  # a database error, which may also have caused the failure
         logger.exception("The failure of event %s could not be recorded.", webhook)
         return
     if is_written:
         set_as_stored(webhook, ended)
-
-
-def _unapplied_row(webhook: StripeWebhook, even_if_parsed: bool) -> QuerySet[StripeWebhook]:
-    """Return the event's row if it may be applied, else no row."""
-    is_unapplied = Q(is_parsed=False)
-    if even_if_parsed:
-        is_unapplied |= ~Q(parse_error="")
-    return _row(webhook).filter(is_unapplied)
-
-
-def _row(webhook: StripeWebhook) -> QuerySet[StripeWebhook]:
-    return type(webhook)._base_manager.using(database_of(webhook)).filter(pk=webhook.pk)

@@ -18,7 +18,7 @@ from aa_stripe.models.claims import is_free
 from aa_stripe.models.rows import database_of, has_commit
 from aa_stripe.models.statements import insert
 from aa_stripe.models.webhook.apply import apply_event, reject_wrong_mode
-from aa_stripe.models.webhook.claim import claimed
+from aa_stripe.models.webhook.claim import delay_after, lease
 from aa_stripe.signals import webhook_pre_parse
 from aa_stripe.webhooks import registry
 
@@ -118,9 +118,12 @@ class StripeWebhook(SavesOnlyChanges):
             raise StripeWebhookAlreadyParsed
 
     def claim_first_attempt(self) -> None:
-        """Count and claim the first attempt of a new event, which ``store()`` then commits."""
-        for name, value in claimed(1).items():
-            setattr(self, name, value)
+        """Count and claim the first attempt of a new event, which ``store()`` then commits.
+
+        The time is that of this process's clock: receivers of ``post_save`` read it.
+        """
+        self.attempts, self.retry_at = 1, delay_after(1)
+        self.claimed_until = timezone.now() + lease()
 
     def store(self, **kwargs: Any) -> None:
         """Insert the event without applying it. Raises ``IntegrityError`` if it is stored."""
@@ -139,7 +142,6 @@ class StripeWebhook(SavesOnlyChanges):
         else:
             insert(self, using)
             self._state.adding, self._state.db = False, using
-        self.claimed_until = None  # the time is known to the database only
         if has_commit(using):
             self.keep_as_stored(using=using)
         else:
