@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from django.db import IntegrityError
+from django.db import IntegrityError, connections
 from django.utils import timezone
 
 from aa_stripe import gateway
@@ -24,6 +24,7 @@ from aa_stripe.exceptions import (
     StripeWebhookRefused,
 )
 from aa_stripe.models import StripeWebhook, apply_event
+from aa_stripe.models.now import process_now
 from aa_stripe.models.rows import database_of, stored
 from aa_stripe.models.statements import read
 from aa_stripe.processors import DEFERRED, EVENTS, INLINE
@@ -89,7 +90,8 @@ def receive_storable(event: dict[str, Any]) -> Received:
 def _is_claimed(received: Received) -> bool:
     """Return whether another process is applying the event, without waiting for a lock."""
     until = None if received.is_new else received.webhook.claimed_until
-    return until is not None and until > timezone.now()
+    vendor = connections[database_of(StripeWebhook)].vendor
+    return until is not None and until > process_now(vendor)
 
 
 # Verify

@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
+from datetime import timezone as datetime_timezone
 from typing import Any
 
+from django.conf import settings
 from django.db import models
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.utils import timezone
+
+
+def process_now(vendor: str) -> datetime:
+    """Return the time of this process's clock, as a field holds what ``DatabaseNow`` has written.
+
+    With ``USE_TZ = False`` that is UTC, except on PostgreSQL, which converts it.
+    """
+    if settings.USE_TZ or vendor == "postgresql":
+        return timezone.now()
+    return datetime.now(datetime_timezone.utc).replace(tzinfo=None)
 
 
 class DatabaseNow(models.Func):

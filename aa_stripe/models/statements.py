@@ -19,6 +19,9 @@ from aa_stripe.models.now import DatabaseNow
 
 M = TypeVar("M", bound=models.Model)
 
+#: The value of any row that has one, in ``expected``.
+NOT_NULL = object()
+
 #: A part of the statement, and its parameters.
 Part = tuple[str, list[Any]]
 
@@ -186,4 +189,6 @@ def _compared(field: Any, value: Any, connection: BaseDatabaseWrapper) -> Part:
     column = connection.ops.quote_name(field.column)
     if value is None:
         return f"{column} IS NULL", []
+    if value is NOT_NULL:
+        return f"{column} IS NOT NULL", []
     return f"{column} = %s", [field.get_db_prep_value(value, connection)]

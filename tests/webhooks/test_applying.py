@@ -30,6 +30,7 @@ from aa_stripe.exceptions import (
 from aa_stripe.jobs import apply_webhook, receive
 from aa_stripe.models import StripeWebhook
 from aa_stripe.models import rows as rows_module
+from aa_stripe.models.now import DatabaseNow
 from aa_stripe.models.rows import is_conflict
 from aa_stripe.models.webhook import apply as apply_module
 from aa_stripe.models.webhook import claim as claim_module
@@ -1026,6 +1027,25 @@ def test_a_handler_may_mark_its_event_itself(webhook, on, how):
     row = row_of(webhook)
     assert (row.is_parsed, row.parse_error, row.claimed_until) == (True, "", None)
     assert effects_of(webhook) == ["handler"]
+
+
+@pytest.mark.parametrize("use_tz", [True, False])
+@pytest.mark.parametrize("zone", ["Asia/Tokyo", "America/Los_Angeles"])
+def test_a_claim_lasts_five_minutes_in_every_time_zone(db, settings, on, use_tz, zone):
+    settings.USE_TZ, settings.TIME_ZONE = use_tz, zone
+    seen = []
+
+    @on(TYPE)
+    def look(webhook):
+        held = StripeWebhook.objects.filter(pk=webhook.pk)
+        almost = timedelta(seconds=290)
+        for ahead in (almost, 2 * almost):
+            seen.append(held.filter(claimed_until__gt=DatabaseNow(ahead)).exists())
+        seen.append(delivered_again(webhook.raw_data))
+
+    receive(make_event())
+
+    assert seen == [True, False, "in progress"]
 
 
 def test_a_handler_that_reads_its_event_again_does_not_get_the_claim_of_another_process(

@@ -18,16 +18,21 @@ from aa_stripe.exceptions import StripeInProgress, StripeWebhookInProgress
 from aa_stripe.models.claims import PATIENCE, delay, is_free, patiently
 from aa_stripe.models.latest import reread_latest
 from aa_stripe.models.now import DatabaseNow
-from aa_stripe.models.rows import database_of, set_as_stored, write_if
+from aa_stripe.models.rows import (
+    database_of,
+    key_of,
+    root_model,
+    set_as_stored,
+    update_plain,
+    write_if,
+)
+from aa_stripe.models.statements import NOT_NULL
 from aa_stripe.settings import stripe_settings
 
 if TYPE_CHECKING:
     from aa_stripe.models.webhook.model import StripeWebhook
 
 logger = logging.getLogger("aa-stripe")
-
-#: The condition that a claim has not been ended; its time may be over.
-HAS_CLAIM = Q(claimed_until__isnull=False)
 
 #: The fields that change when an event is applied.
 STATE = ["is_parsed", "parse_error", "attempts", "retry_at", "is_wrong_mode", "claimed_until"]
@@ -104,9 +109,15 @@ def hold(webhook: StripeWebhook, token: int) -> None:
 
 def mark(webhook: StripeWebhook, token: int, parse_error: str) -> None:
     """Mark the event as applied. Raises ``ClaimLost`` if another process has claimed it since."""
-    values = {**applied(parse_error), "updated": timezone.now()}
-    if not write_if(webhook, {"attempts": token}, values, HAS_CLAIM):
+    if not _write(webhook, token, applied(parse_error)):
         raise ClaimLost
+
+
+def _write(webhook: StripeWebhook, token: int, values: dict[str, Any]) -> bool:
+    """Write the values if the claim was not ended; its time may be over."""
+    claimed = {**key_of(webhook), "attempts": token, "claimed_until": NOT_NULL}
+    values = {**values, "updated": timezone.now()}
+    return update_plain(root_model(webhook), database_of(webhook), claimed, values)
 
 
 def applied(parse_error: str) -> dict[str, Any]:
@@ -128,9 +139,7 @@ def end_claim(webhook: StripeWebhook, token: int, values: dict[str, Any]) -> Non
     """
     ended = {**values, "claimed_until": None}
     try:
-        is_written = write_if(
-            webhook, {"attempts": token}, {**ended, "updated": timezone.now()}, HAS_CLAIM
-        )
+        is_written = _write(webhook, token, ended)
     except Error:  # a database error, which may also have caused the failure
         logger.exception("The failure of event %s could not be recorded.", webhook)
         return

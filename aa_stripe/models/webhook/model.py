@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from django.db import models, transaction
+from django.db import connections, models, transaction
 from django.db.models.signals import post_save, pre_save
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
@@ -15,6 +15,7 @@ from aa_stripe import gateway
 from aa_stripe.exceptions import StripeWebhookAlreadyParsed
 from aa_stripe.models.changes import SavesOnlyChanges
 from aa_stripe.models.claims import is_free
+from aa_stripe.models.now import process_now
 from aa_stripe.models.rows import database_of, has_commit
 from aa_stripe.models.statements import insert
 from aa_stripe.models.webhook.apply import apply_event, reject_wrong_mode
@@ -122,8 +123,9 @@ class StripeWebhook(SavesOnlyChanges):
 
         The time is that of this process's clock: receivers of ``post_save`` read it.
         """
+        vendor = connections[database_of(self)].vendor
         self.attempts, self.retry_at = 1, delay_after(1)
-        self.claimed_until = timezone.now() + lease()
+        self.claimed_until = process_now(vendor) + lease()
 
     def store(self, **kwargs: Any) -> None:
         """Insert the event without applying it. Raises ``IntegrityError`` if it is stored."""
