@@ -255,7 +255,8 @@ def apply_all(environment):
     while run_command(environment, "check_pending_webhooks", "--recover", "--grace", "0") < 0:
         pass
     for trouble in (TROUBLE, TROUBLE, "0"):
-        StripeWebhook.objects.filter(is_parsed=False).update(retry_at=None)
+        left = StripeWebhook.objects.filter(is_parsed=False)
+        left.update(retry_at=None, claimed_until=None)  # the claims of killed processes end
         run_command(environment | {"BUSY_TROUBLE": trouble}, "process_webhooks")
 
 
