@@ -238,8 +238,10 @@ def _parse(request: Request) -> None:
 
 def _length_of(request: Request) -> int:
     """Return the length of the body; 0 if the header is no number, as in DRF, which reads none."""
-    length: str = request.META.get("CONTENT_LENGTH") or ""
-    return int(length) if length.isdecimal() else 0
+    try:
+        return int(request.META.get("CONTENT_LENGTH") or 0)
+    except ValueError:
+        return 0
 
 
 def _is_refusal(error: gateway.StripeError) -> bool:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from django.db import IntegrityError, connections
+from django.db import IntegrityError
 from django.utils import timezone
 
 from aa_stripe import gateway
@@ -90,8 +90,7 @@ def receive_storable(event: dict[str, Any]) -> Received:
 def _is_claimed(received: Received) -> bool:
     """Return whether another process is applying the event, without waiting for a lock."""
     until = None if received.is_new else received.webhook.claimed_until
-    vendor = connections[database_of(StripeWebhook)].vendor
-    return until is not None and until > process_now(vendor)
+    return until is not None and until > process_now(database_of(StripeWebhook))
 
 
 # Verify

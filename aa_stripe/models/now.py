@@ -7,17 +7,18 @@ from datetime import timezone as datetime_timezone
 from typing import Any
 
 from django.conf import settings
-from django.db import models
+from django.db import connections, models
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.utils import timezone
 
 
-def process_now(vendor: str) -> datetime:
+def process_now(using: str) -> datetime:
     """Return the time of this process's clock, as a field holds what ``DatabaseNow`` has written.
 
-    With ``USE_TZ = False`` that is UTC, except on PostgreSQL, which converts it.
+    With ``USE_TZ = False`` that is UTC, except on PostgreSQL, which converts it. ``using`` is the
+    alias of the database.
     """
-    if settings.USE_TZ or vendor == "postgresql":
+    if settings.USE_TZ or connections[using].vendor == "postgresql":
         return timezone.now()
     return datetime.now(datetime_timezone.utc).replace(tzinfo=None)
 

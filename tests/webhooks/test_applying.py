@@ -929,6 +929,28 @@ def test_an_event_that_another_process_has_claimed_is_not_retried(webhook, on):
     assert effects_of(webhook) == []
 
 
+def test_an_event_that_a_process_is_applying_is_not_due(webhook):
+    assert claim(row_of(webhook))
+    StripeWebhook.objects.update(retry_at=None)
+
+    assert list(StripeWebhook.objects.all().due()) == []
+
+    end_claims()
+    assert list(StripeWebhook.objects.all().due()) == [webhook]
+
+
+def test_an_event_whose_insert_was_rolled_back_can_be_saved_again(transactional_db):
+    made = make_event()
+    webhook = StripeWebhook(id=made["id"], raw_data=made)
+    with transaction.atomic():
+        webhook.store()
+        transaction.set_rollback(True)
+
+    webhook.save()
+
+    assert row_of(webhook).raw_data == made
+
+
 def test_a_retry_returns_false_if_another_process_applies_its_event_first(webhook, on, monkeypatch):
     on(TYPE)(write_effect)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 from django.db import connection
 
+from aa_stripe.models.webhook.claim import claim
+from tests.support.rows import row_of
 from tests.webhooks.deliveries import deliver
 from tests.webhooks.effects import TYPE, WentWrong, make_event, stored_event
 
@@ -64,6 +66,14 @@ def test_a_redelivered_event_that_was_not_applied_is_read_and_updated_twice(clie
     # First its state alone. The attempt is counted before it begins.
     statements = ["INSERT", "SELECT", "SELECT", "UPDATE", *LOCK, "UPDATE"]
     assert statements_of(client, webhook.raw_data) == statements
+
+
+def test_a_redelivered_event_that_another_process_is_applying_is_not_written(client, handled):
+    webhook = stored_event()
+    assert claim(row_of(webhook))
+
+    # An UPDATE might wait for a lock.
+    assert statements_of(client, webhook.raw_data) == ["INSERT", "SELECT", "SELECT"]
 
 
 def test_an_event_of_the_wrong_mode_is_one_insert(client, handled):

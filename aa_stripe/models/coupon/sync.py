@@ -77,14 +77,12 @@ def push(row: StripeCoupon, **options: Any) -> None:
 
 def pull(row: StripeCoupon) -> None:
     """Copy everything from Stripe; a coupon that is gone there is marked as deleted."""
-    if row._state.adding:
-        coupon = _find(row)
-    else:
+    if not row._state.adding:
         coupon = write_latest([row], lambda: _find(row), _copied, write_newer)
+    elif coupon := _find(row):
+        row.update_from_stripe_data(coupon, commit=False)
     if coupon is None:
         mark_deleted(row)
-    elif row._state.adding:
-        row.update_from_stripe_data(coupon, commit=False)
 
 
 def _copied(row: StripeCoupon, coupon: gateway.Coupon | None) -> dict[str, Any]:

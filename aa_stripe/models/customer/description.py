@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from aa_stripe import gateway
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Description:
-    """Stripe's customer and its PaymentMethods, ``None`` if they are not known.
+    """Stripe's customer and its PaymentMethods; ``None`` if they were not read.
 
-    A customer that was deleted has none.
+    Those of a customer that was deleted are never read: it has none.
     """
 
     customer: gateway.Customer
     plain: dict[str, Any]
-    methods: list[dict[str, Any]] | None
+    methods: list[dict[str, Any]] | None = None
 
     @property
     def is_deleted(self) -> bool:
@@ -41,22 +41,30 @@ def described_at_stripe(stripe_customer_id: str) -> Description:
 
 def default_at_stripe(stripe_customer_id: str, known: Collection[str]) -> Description:
     """Read the customer from Stripe, and its PaymentMethods only if the default is not known."""
-    customer = gateway.retrieve_customer(stripe_customer_id)
-    described = Description(customer, gateway.to_json(customer), None)
+    described = _without_methods(gateway.retrieve_customer(stripe_customer_id))
     is_known = described.default_source in {"", *known}
-    return described if described.is_deleted or is_known else describe(customer)
+    return described if is_known else _with_methods(described)
 
 
 def describe(
     customer: gateway.Customer, methods: Iterable[gateway.PaymentMethod] | None = None
 ) -> Description:
     """Describe the customer; ``None`` reads its PaymentMethods from Stripe."""
-    plain = gateway.to_json(customer)
-    if plain.get("deleted"):
-        methods = []
-    elif methods is None:
-        methods = gateway.payment_methods(customer.id)
-    return Description(customer, plain, [gateway.to_json(it) for it in methods])
+    return _with_methods(_without_methods(customer), methods)
+
+
+def _without_methods(customer: gateway.Customer) -> Description:
+    return Description(customer, gateway.to_json(customer))
+
+
+def _with_methods(
+    described: Description, methods: Iterable[gateway.PaymentMethod] | None = None
+) -> Description:
+    if described.is_deleted:
+        return described
+    if methods is None:
+        methods = gateway.payment_methods(described.customer.id)
+    return replace(described, methods=[gateway.to_json(it) for it in methods])
 
 
 def values_of(row: StripeCustomer, described: Description) -> dict[str, Any]:

@@ -93,13 +93,13 @@ def apply_event(
     reject_wrong_mode(webhook)
     if webhook.pk in _in_progress.get():
         return False
-    token = webhook.attempts if is_claimed else None
-    if token is None:
-        token = (
-            claim_patiently(webhook)
-            if is_patient
-            else claim(webhook, even_if_parsed=even_if_parsed)
-        )
+    token: int | None
+    if is_claimed:
+        token = webhook.attempts
+    elif is_patient:
+        token = claim_patiently(webhook)
+    else:
+        token = claim(webhook, even_if_parsed=even_if_parsed)
     return token is not None and _attempt(webhook, token)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from django.db import connections, models, transaction
+from django.db import models, transaction
 from django.db.models.signals import post_save, pre_save
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
@@ -59,7 +59,7 @@ class StripeWebhook(SavesOnlyChanges):
     attempts = models.PositiveIntegerField(default=0)
     #: ``process_webhooks`` does not retry before this time; ``None``: retry at its next run.
     retry_at = models.DateTimeField(blank=True, null=True)
-    #: Until when a process is applying the event, by the database's clock; ``None``: none is.
+    #: Until when a process is applying the event; ``None``: none is.
     claimed_until = models.DateTimeField(blank=True, null=True, editable=False)
     #: From live mode, while the API key is a test key, or vice versa: stored, but not applied.
     is_wrong_mode = models.BooleanField(default=False)
@@ -123,9 +123,8 @@ class StripeWebhook(SavesOnlyChanges):
 
         The time is that of this process's clock: receivers of ``post_save`` read it.
         """
-        vendor = connections[database_of(self)].vendor
         self.attempts, self.retry_at = 1, delay_after(1)
-        self.claimed_until = process_now(vendor) + lease()
+        self.claimed_until = process_now(database_of(self)) + lease()
 
     def store(self, **kwargs: Any) -> None:
         """Insert the event without applying it. Raises ``IntegrityError`` if it is stored."""
