@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
+from urllib.parse import quote
 
 import stripe
 from stripe import (
@@ -39,6 +40,7 @@ from stripe import (
 )
 from stripe.params import (
     CouponCreateParams,
+    CouponListParams,
     CouponUpdateParams,
     CustomerCreateParams,
     CustomerListParams,
@@ -52,6 +54,7 @@ from stripe.params import (
     RefundCreateParams,
     SetupIntentCreateParams,
     SubscriptionCreateParams,
+    SubscriptionListParams,
     SubscriptionUpdateParams,
     TaxRateCreateParams,
 )
@@ -61,9 +64,10 @@ from aa_stripe.settings import stripe_settings
 from aa_stripe.utils import storable_json, storable_text
 
 if TYPE_CHECKING:
-    from stripe import RequestOptions, StripeClient
+    from stripe import RequestOptions, StripeClient, StripeResponse
 
 __all__ = [
+    "JSON",
     "CardError",
     "Charge",
     "Coupon",
@@ -99,6 +103,9 @@ __all__ = [
 ]
 
 T = TypeVar("T")
+
+#: One of Stripe's objects as plain JSON.
+JSON: TypeAlias = dict[str, Any]
 
 #: The body, the status and the headers of an HTTP response, as the SDK's clients return them.
 Response: TypeAlias = tuple[Any, int, Mapping[str, str]]
@@ -460,16 +467,16 @@ def update_customer(customer_id: str, params: CustomerUpdateParams) -> Customer:
     return _client().v1.customers.update(customer_id, params)
 
 
-def customers() -> Iterator[Customer]:
+def customers() -> Iterator[JSON]:
     """List the customers of the account, newest first, with legacy sources expanded."""
     params: CustomerListParams = {"limit": PAGE_SIZE, "expand": ["data.sources"]}
-    return _client().v1.customers.list(params).auto_paging_iter()
+    return _listed("/v1/customers", params)
 
 
-def payment_methods(customer_id: str) -> Iterator[PaymentMethod]:
+def payment_methods(customer_id: str) -> Iterator[JSON]:
     """List the customer's saved payment methods, of every type."""
-    listing = _client().v1.customers.payment_methods.list(customer_id, {"limit": PAGE_SIZE})
-    return listing.auto_paging_iter()
+    path = f"/v1/customers/{quote(customer_id, safe='')}/payment_methods"
+    return _listed(path, {"limit": PAGE_SIZE})
 
 
 def create_payment_method(card_token: str, *, idempotency_key: str) -> PaymentMethod:
@@ -537,6 +544,12 @@ def cancel_subscription(subscription_id: str) -> Subscription:
     return _client().v1.subscriptions.cancel(subscription_id)
 
 
+def all_subscriptions() -> Iterator[JSON]:
+    """List the subscriptions of the account, newest first, ended ones included."""
+    params: SubscriptionListParams = {"status": "all", "limit": PAGE_SIZE}
+    return _listed("/v1/subscriptions", params)
+
+
 def subscriptions(customer_id: str) -> Iterator[Subscription]:
     """List all subscriptions of the customer, newest first, ended ones included."""
     listing = _client().v1.subscriptions.list(
@@ -591,9 +604,10 @@ def delete_coupon(coupon_id: str) -> None:
     _client().v1.coupons.delete(coupon_id)
 
 
-def coupons() -> Iterator[Coupon]:
+def coupons() -> Iterator[JSON]:
     """List the coupons of the key's mode (live or test), newest first."""
-    return _client().v1.coupons.list({"limit": PAGE_SIZE}).auto_paging_iter()
+    params: CouponListParams = {"limit": PAGE_SIZE}
+    return _listed("/v1/coupons", params)
 
 
 # Events and their signatures: https://docs.stripe.com/webhooks
@@ -639,7 +653,7 @@ def retrieve_event(event_id: str) -> Event:
     return _client().v1.events.retrieve(event_id)
 
 
-def events(since: int, until: int, types: Sequence[str] = ()) -> Iterator[Event]:
+def events(since: int, until: int, types: Sequence[str] = ()) -> Iterator[JSON]:
     """List the events from ``since`` to ``until`` (Unix time), newest first.
 
     ``types`` are at most ``MAX_EVENT_TYPES``; an empty sequence means all types.
@@ -647,7 +661,39 @@ def events(since: int, until: int, types: Sequence[str] = ()) -> Iterator[Event]
     params: EventListParams = {"created": {"gte": since, "lte": until}, "limit": PAGE_SIZE}
     if types:
         params["types"] = list(types)
-    return _client().v1.events.list(params).auto_paging_iter()
+    return _listed("/v1/events", params)
+
+
+# Listings as plain JSON
+
+
+def _listed(path: str, params: Mapping[str, Any]) -> Iterator[JSON]:
+    """Yield each object of a listing, as the response has it. A page is read when it is needed.
+
+    The SDK's objects would take most of the time of a job that reads many of them.
+    https://docs.stripe.com/api/pagination
+    """
+    has_more = True
+    while has_more:
+        response = _client().raw_request("get", path, **params)
+        page = _page_of(response)
+        yield from page
+        has_more = bool(page and response.data.get("has_more"))
+        if has_more:
+            params = {**params, "starting_after": page[-1]["id"]}
+
+
+def _page_of(response: StripeResponse) -> list[JSON]:
+    """Return the objects of the page. Raises the SDK's ``APIError`` if it is no page."""
+    data = response.data.get("data") if isinstance(response.data, dict) else None
+    if isinstance(data, list) and all(isinstance(it, dict) and it.get("id") for it in data):
+        return data
+    raise stripe.APIError(
+        "The response of Stripe is not a page of a list.",
+        http_body=response.body,
+        http_status=response.code,
+        headers=dict(response.headers),
+    )
 
 
 # The client

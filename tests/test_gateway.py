@@ -264,7 +264,7 @@ def test_the_events_of_a_period_are_requested_in_pages(stripe_api):
 
     events = list(gateway.events(1_800_000_000, 1_800_003_600))
 
-    assert [event.id for event in events] == ["evt_2", "evt_1"]
+    assert [event["id"] for event in events] == ["evt_2", "evt_1"]
     assert stripe_api.calls[0].request.params == {
         "created[gte]": "1800000000",
         "created[lte]": "1800003600",
@@ -292,7 +292,7 @@ def test_the_next_page_of_events_is_requested_after_the_last_one(stripe_api):
 
     events = list(gateway.events(1, 2, ["payout.paid"]))
 
-    assert [event.id for event in events] == ["evt_3", "evt_2", "evt_1"]
+    assert [event["id"] for event in events] == ["evt_3", "evt_2", "evt_1"]
     first, second = (call.request.params for call in stripe_api.calls)
     assert second == {**first, "starting_after": "evt_2"}
 
@@ -300,9 +300,42 @@ def test_the_next_page_of_events_is_requested_after_the_last_one(stripe_api):
 def test_a_page_of_events_is_requested_only_when_it_is_needed(stripe_api):
     respond_with_events(stripe_api, "evt_2", has_more=True)
 
-    assert next(gateway.events(1, 2)).id == "evt_2"
+    assert next(gateway.events(1, 2))["id"] == "evt_2"
 
     assert len(stripe_api.calls) == 1
+
+
+@pytest.mark.parametrize(
+    "body", ["[]", "7", "null", "{}", '{"data": {}}', '{"data": [1]}', '{"data": [{}]}']
+)
+def test_a_response_that_is_no_page_is_an_error_of_the_api(stripe_api, body):
+    stripe_api.get(EVENTS, body=body)
+
+    with pytest.raises(stripe.APIError, match="not a page of a list"):
+        list(gateway.events(1, 2))
+
+
+def test_an_empty_page_ends_a_listing_whatever_it_says(stripe_api):
+    respond_with_events(stripe_api, has_more=True)
+
+    assert list(gateway.events(1, 2)) == []
+
+    assert len(stripe_api.calls) == 1
+
+
+def test_the_objects_of_a_listing_are_as_the_response_has_them(stripe_api):
+    respond_with_events(stripe_api, "evt_1")
+
+    [event] = gateway.events(1, 2)
+
+    assert event == {"id": "evt_1", "object": "event", "type": "payout.paid"}
+
+
+def test_a_listing_that_is_refused_raises_the_errors_of_the_sdk(stripe_api):
+    stripe_api.get(EVENTS, status=403, json={"error": {"message": "Not allowed."}})
+
+    with pytest.raises(stripe.PermissionError, match="Not allowed"):
+        list(gateway.events(1, 2))
 
 
 def test_an_event_is_retrieved_by_its_id(stripe_api):

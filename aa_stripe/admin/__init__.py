@@ -3,6 +3,7 @@
 from aa_stripe.admin.charge import StripeChargeAdmin, StripeRefundAdmin
 from aa_stripe.admin.coupon import StripeCouponAdmin
 from aa_stripe.admin.customer import StripeCustomerAdmin
+from aa_stripe.admin.job_run import StripeJobRunAdmin
 from aa_stripe.admin.plan import StripeSubscriptionPlanAdmin
 from aa_stripe.admin.subscription import StripeSubscriptionAdmin
 from aa_stripe.admin.webhook import StripeWebhookAdmin
@@ -11,6 +12,7 @@ __all__ = [
     "StripeChargeAdmin",
     "StripeCouponAdmin",
     "StripeCustomerAdmin",
+    "StripeJobRunAdmin",
     "StripeRefundAdmin",
     "StripeSubscriptionAdmin",
     "StripeSubscriptionPlanAdmin",

@@ -62,6 +62,11 @@ def refresh_customers(*arguments: str) -> str:
     return _run("refresh_customers", arguments)
 
 
+@shared_task(name="aa_stripe.refresh_subscriptions")
+def refresh_subscriptions(*arguments: str) -> str:
+    return _run("refresh_subscriptions", arguments)
+
+
 @shared_task(name="aa_stripe.process_webhooks")
 def process_webhooks(*arguments: str) -> str:
     return _run("process_webhooks", arguments)

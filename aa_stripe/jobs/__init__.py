@@ -12,7 +12,11 @@ from aa_stripe.jobs.customers import refresh_customers
 from aa_stripe.jobs.events import Pending, check_pending_webhooks
 from aa_stripe.jobs.report import Failure, Outcome, Report
 from aa_stripe.jobs.run import Watcher
-from aa_stripe.jobs.subscriptions import end_due_subscriptions, preview_due_subscriptions
+from aa_stripe.jobs.subscriptions import (
+    end_due_subscriptions,
+    preview_due_subscriptions,
+    refresh_subscriptions,
+)
 from aa_stripe.jobs.webhooks import preview_webhooks, process_webhooks, prune_webhooks
 
 __all__ = [
@@ -36,4 +40,5 @@ __all__ = [
     "receive",
     "refresh_coupons",
     "refresh_customers",
+    "refresh_subscriptions",
 ]

@@ -13,6 +13,7 @@ from aa_stripe.exceptions import (
     StripeMethodNotAllowed,
     StripeNoActiveCustomer,
 )
+from aa_stripe.jobs.memory import remember
 from aa_stripe.jobs.pace import at_rate, at_rate_of_process
 from aa_stripe.jobs.report import SETTLED_MEANWHILE, STILL_UNPAID, WAITING, Outcome, Report
 from aa_stripe.jobs.run import Run, Watcher, attempt
@@ -69,6 +70,7 @@ def charge_pending(
         candidates = partial(_candidates, newest, now)
         collect = partial(_collect, _due())
         run.each("Charges", "Charge", _open(now), collect, limit=limit, order=candidates)
+    remember("charge_stripe", run.report)
     return run.report
 
 

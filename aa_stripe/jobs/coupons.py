@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from copy import copy
+from typing import Any
 
 from django.db import transaction
 from django.utils import timezone
 
 from aa_stripe import gateway
-from aa_stripe.jobs.refresh import CHANGED_MEANWHILE, UNCHANGED, UPDATED, Refresh
+from aa_stripe.jobs.memory import remember
+from aa_stripe.jobs.pace import at_rate
+from aa_stripe.jobs.refresh import UNCHANGED, UPDATED, Refresh
 from aa_stripe.jobs.report import Outcome, Report
 from aa_stripe.jobs.run import Watcher, close_broken_connections
 from aa_stripe.models import StripeCoupon, StripeCouponQuerySet
-from aa_stripe.models.rows import stored
+from aa_stripe.models.rows import lockable, stored
 
 # Actions in the report.
 CREATED = "created"
@@ -23,6 +27,9 @@ WOULD = {
     UPDATED: "would be updated",
     DELETED: "would be marked as deleted (gone at Stripe)",
 }
+
+# The reason in the report why a row is skipped.
+CHANGED_MEANWHILE = "changed here meanwhile"
 
 #: The fields that are copied from Stripe.
 MIRRORED = (*sorted(StripeCoupon.STRIPE_FIELDS), "stripe_response", "is_deleted")
@@ -48,7 +55,11 @@ def refresh_coupons(
 
     Two runs at the same time are safe. Raises ``ValueError`` if the rate is not above 0.
     """
-    return CouponRefresh(limit=limit, dry_run=dry_run, watcher=watcher).report(rate)
+    job = CouponRefresh(limit=limit, dry_run=dry_run, watcher=watcher)
+    report = job.report(rate)
+    if not dry_run:
+        remember(job.job, report)
+    return report
 
 
 def _rows() -> StripeCouponQuerySet:
@@ -57,9 +68,9 @@ def _rows() -> StripeCouponQuerySet:
     return rows.using(stored(StripeCoupon).db)
 
 
-class CouponRefresh(Refresh[gateway.Coupon, StripeCoupon]):
+class CouponRefresh(Refresh[StripeCoupon]):
+    job = "refresh_coupons"
     noun = "coupons"
-    mirrored = MIRRORED
     would = WOULD
 
     def __init__(self, *, limit: int | None, dry_run: bool, watcher: Watcher | None) -> None:
@@ -71,11 +82,8 @@ class CouponRefresh(Refresh[gateway.Coupon, StripeCoupon]):
         #: The ids of coupons that are at Stripe, but whose rows could not be written.
         self._failed: set[str] = set()
 
-    def listing(self) -> Iterator[gateway.Coupon]:
+    def listing(self) -> Iterator[gateway.JSON]:
         return gateway.coupons()
-
-    def rows(self) -> StripeCouponQuerySet:
-        return _rows()
 
     def expected(self) -> StripeCouponQuerySet:
         is_live = gateway.is_live()
@@ -84,25 +92,38 @@ class CouponRefresh(Refresh[gateway.Coupon, StripeCoupon]):
     def label(self, row: StripeCoupon) -> str:
         return f"Coupon id: {row.coupon_id}"
 
-    def read_listing(self) -> bool:
-        return super().read_listing() and self._is_of_one_mode
+    def report(self, rate: float | None) -> Report:
+        """Run the job and return its report."""
+        with at_rate(rate), self.run.series("Coupons", self.expected()):
+            self._refresh_listed()
+            if self.is_listed and self._is_of_one_mode and not self.is_over():
+                self._refresh_unlisted()
+        return self.run.report
 
-    def refresh_page(self, page: list[gateway.Coupon]) -> None:
+    def _refresh_listed(self) -> None:
+        for page in self.listed_pages():
+            self._refresh_page(page)
+            if self.is_over():
+                return
+
+    def _refresh_page(self, page: list[gateway.JSON]) -> None:
         """Refresh a page: one query, one more to insert, two more to write."""
         coupons = page if self.left is None else page[: self.left]
         if self.left is not None:
             self.left -= len(coupons)
         rows = _rows_of(coupons)
-        to_write = [row for coupon in coupons for row in self._refreshed(coupon, rows[coupon.id])]
+        to_write = [
+            row for coupon in coupons for row in self._refreshed(coupon, rows[coupon["id"]])
+        ]
         known = [row for row in to_write if not row._state.adding]
         self._insert([row for row in to_write if row._state.adding])
         if known:
-            self.write(known)
-        if any(coupon.livemode != self._mode for coupon in page):
+            self._write(known)
+        if any(coupon["livemode"] != self._mode for coupon in page):
             self._is_of_one_mode = False
         self._requested = timezone.now()
 
-    def refresh_unlisted(self) -> None:
+    def _refresh_unlisted(self) -> None:
         """Mark the rows that the listing did not contain as deleted."""
         gone: dict[int, str] = {}
         for key, coupon_id in self.unlisted(self.expected(), "coupon_id"):
@@ -113,41 +134,55 @@ class CouponRefresh(Refresh[gateway.Coupon, StripeCoupon]):
                 gone = {}
         self._mark_deleted(gone)
 
-    def written(self, row: StripeCoupon) -> Outcome:
-        return self.done(DELETED if row.is_deleted else UPDATED)
+    def _write(self, rows: list[StripeCoupon]) -> None:
+        """Write the rows together; one by one if the database rejects one of them."""
+        try:
+            keys = {row.pk for row in rows}
+            written = keys if self.is_dry_run else write_unchanged(rows, _rows(), MIRRORED)
+        except Exception as error:  # noqa: BLE001 (it is logged)
+            close_broken_connections()
+            if len(rows) == 1:
+                self._fail(rows[0].coupon_id, error)
+                return
+            for row in rows:
+                self._write([row])
+            return
+        for row in rows:
+            done = self.done(DELETED if row.is_deleted else UPDATED)
+            self.note(row, done if row.pk in written else Outcome(skipped=CHANGED_MEANWHILE))
 
-    def fail(self, row: StripeCoupon, error: Exception) -> None:
-        self._fail(row.coupon_id, error)
-
-    def _refreshed(self, coupon: gateway.Coupon, rows: list[StripeCoupon]) -> list[StripeCoupon]:
+    def _refreshed(self, coupon: gateway.JSON, rows: list[StripeCoupon]) -> list[StripeCoupon]:
         """Update the ``rows`` of the coupon's id; return those that have to be written."""
-        same = [row for row in rows if row.created_seconds == coupon.created]
+        same = [row for row in rows if row.created_seconds == coupon["created"]]
         for row in same:
             self.seen.add(row.pk)
         # A row that was written since the page was requested, or that has a newer coupon of the id.
         if any(
-            row.updated >= self._requested or row.created_seconds > coupon.created for row in rows
+            row.updated >= self._requested or row.created_seconds > coupon["created"]
+            for row in rows
         ):
-            self._note(coupon.id, Outcome(skipped=CHANGED_MEANWHILE))
+            self._note(coupon["id"], Outcome(skipped=CHANGED_MEANWHILE))
             return []
         try:
             changed = [row for row in same if self._copy(coupon, row)] if same else [_new(coupon)]
         except Exception as error:  # noqa: BLE001 (one bad coupon must not stop the others)
-            self._fail(coupon.id, error)
+            self._fail(coupon["id"], error)
             return []
         if not changed:
-            self._note(coupon.id, Outcome(done=UNCHANGED))
-        older = [row for row in rows if row.created_seconds < coupon.created and not row.is_deleted]
+            self._note(coupon["id"], Outcome(done=UNCHANGED))
+        older = [
+            row for row in rows if row.created_seconds < coupon["created"] and not row.is_deleted
+        ]
         for row in older:
             row.is_deleted = True
         return changed + older
 
-    def _copy(self, coupon: gateway.Coupon, row: StripeCoupon) -> bool:
+    def _copy(self, coupon: gateway.JSON, row: StripeCoupon) -> bool:
         """Copy Stripe's coupon into the row; return whether that changed it."""
-        before = self.values_of(row)
+        before = _values_of(row)
         row.update_from_stripe_data(coupon, commit=False)
         row.is_deleted = False
-        return self.values_of(row) != before
+        return _values_of(row) != before
 
     def _insert(self, rows: list[StripeCoupon]) -> None:
         """Insert the rows together; one by one if the database rejects one of them."""
@@ -167,7 +202,7 @@ class CouponRefresh(Refresh[gateway.Coupon, StripeCoupon]):
                 self.seen.add(first.pk)
                 self.note(rows[0], Outcome(skipped=CHANGED_MEANWHILE))
             else:
-                self.fail(rows[0], error)
+                self._fail(rows[0].coupon_id, error)
             return
         for row in rows:
             if row.pk is not None:
@@ -192,9 +227,34 @@ class CouponRefresh(Refresh[gateway.Coupon, StripeCoupon]):
         self.run.note(f"Coupon id: {coupon_id}", outcome)
 
 
-def _rows_of(coupons: list[gateway.Coupon]) -> dict[str, list[StripeCoupon]]:
+def write_unchanged(
+    rows: Sequence[StripeCoupon], current: StripeCouponQuerySet, fields: Sequence[str]
+) -> set[int]:
+    """Write ``fields`` of the rows that have not changed since they were read.
+
+    ``current`` is the queryset to compare with and to write to. Returns the primary keys of the
+    written rows. A change made while we call Stripe is newer than Stripe's response, so it is not
+    overwritten.
+    """
+    with lockable(current.db):
+        read = {row.pk: row.updated for row in rows}
+        stamps = current.select_for_update().filter(pk__in=read).values_list("pk", "updated")
+        unchanged = {pk for pk, updated in stamps if updated == read[pk]}
+        now = timezone.now()
+        fresh = [copy(row) for row in rows if row.pk in unchanged]
+        for row in fresh:
+            row.updated = now
+        current.bulk_update(fresh, [*fields, "updated"])
+    return unchanged
+
+
+def _values_of(row: StripeCoupon) -> list[Any]:
+    return [getattr(row, name) for name in MIRRORED]
+
+
+def _rows_of(coupons: list[gateway.JSON]) -> dict[str, list[StripeCoupon]]:
     """Return every row that has, or had, one of these ids, in the mode of its coupon."""
-    modes = {coupon.id: coupon.livemode for coupon in coupons}
+    modes = {coupon["id"]: coupon["livemode"] for coupon in coupons}
     found = defaultdict(list)
     for row in _rows().filter(coupon_id__in=list(modes), is_created_at_stripe=True):
         if row.livemode == modes[row.coupon_id]:
@@ -202,8 +262,8 @@ def _rows_of(coupons: list[gateway.Coupon]) -> dict[str, list[StripeCoupon]]:
     return found
 
 
-def _new(coupon: gateway.Coupon) -> StripeCoupon:
-    row = StripeCoupon(coupon_id=coupon.id, is_created_at_stripe=True, updated=timezone.now())
+def _new(coupon: gateway.JSON) -> StripeCoupon:
+    row = StripeCoupon(coupon_id=coupon["id"], is_created_at_stripe=True, updated=timezone.now())
     row.update_from_stripe_data(coupon, commit=False)
     row.identify()
     return row

@@ -13,6 +13,7 @@ from functools import partial
 
 from aa_stripe import gateway
 from aa_stripe.inbox import apply_received, store_event
+from aa_stripe.jobs.memory import remember
 from aa_stripe.jobs.pace import at_rate
 from aa_stripe.jobs.pages import pages
 from aa_stripe.jobs.report import Outcome, Report
@@ -50,6 +51,7 @@ def check_pending_webhooks(
     since: timedelta = WINDOW,
     grace: timedelta = GRACE,
     recover: bool = False,
+    dry_run: bool = False,
     limit: int | None = None,
     rate: float | None = None,
     watcher: Watcher | None = None,
@@ -58,9 +60,10 @@ def check_pending_webhooks(
 
     Covers the events of the types in ``STRIPE_WEBHOOK_EVENT_TYPES`` that are younger than
     ``since`` (at most 30 days) and older than ``grace``. With ``recover`` the missing events are
-    stored and applied, oldest first, whatever the processor is. An event that fails does not stop
-    the others. ``limit`` is the maximum number of events to recover. ``rate`` is the maximum
-    number of requests to Stripe per second; ``None`` means ``STRIPE_REQUESTS_PER_SECOND``.
+    stored and applied, oldest first, whatever the processor is; ``dry_run`` writes nothing. An
+    event that fails does not stop the others. ``limit`` is the maximum number of events to
+    recover. ``rate`` is the maximum number of requests to Stripe per second; ``None`` means
+    ``STRIPE_REQUESTS_PER_SECOND``.
 
     Raises ``ValueError`` if the window is empty or longer than Stripe keeps events, or if the
     rate is not above 0.
@@ -72,8 +75,10 @@ def check_pending_webhooks(
     run = Run(watcher)
     with at_rate(rate):
         missing = _missing(run, since, grace)
-        if recover:
+        if recover and not dry_run:
             missing = _recovered(run, missing, limit)
+    if not dry_run:
+        remember("check_pending_webhooks", run.report)
     return Pending(run.report, missing)
 
 
@@ -88,7 +93,7 @@ def _missing(run: Run, since: timedelta, grace: timedelta) -> list[str]:
     listing = partial(gateway.events, first, last, _types_of_listing())
     with run.counting("Events", lambda: None):
         for events, error in pages(listing):
-            wanted = [event.id for event in events if _is_wanted(event.type)]
+            wanted = [it["id"] for it in events if _is_wanted(it["type"])]
             missing = _not_stored(wanted)
             for event_id in wanted:
                 is_missing = event_id in missing

@@ -1,17 +1,24 @@
-"""The job that cancels the subscriptions whose end date is reached."""
+"""The jobs that cancel subscriptions whose end date is reached, and refresh changed ones."""
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from typing import cast
 
-from django.db.models import F
+from django.db.models import F, QuerySet
 
 from aa_stripe import gateway
+from aa_stripe.events import object_of
+from aa_stripe.jobs.memory import remember
+from aa_stripe.jobs.objects import ObjectRefresh
 from aa_stripe.jobs.pace import at_rate
+from aa_stripe.jobs.refresh import UPDATED
 from aa_stripe.jobs.report import SETTLED_MEANWHILE, Outcome, Report
 from aa_stripe.jobs.run import Run, Watcher
 from aa_stripe.models import ENDED, StripeSubscription, StripeSubscriptionQuerySet
 from aa_stripe.models.claims import after, is_due
+from aa_stripe.models.latest import Write
 from aa_stripe.models.now import DatabaseNow
 from aa_stripe.models.rows import in_order, stored, write_if
 
@@ -46,6 +53,7 @@ def end_due_subscriptions(
     run = Run(watcher)
     with at_rate(rate):
         run.each("Subscriptions", "Subscription", _due(), end, limit=limit)
+    remember("end_subscriptions", run.report)
     return run.report
 
 
@@ -86,3 +94,72 @@ def _postpone(subscription: StripeSubscription) -> None:
     """Delay the row, so that those behind it are reached even if a limit ends each run."""
     later = {"attempts": F("attempts") + 1, "retry_at": after(subscription.attempts)}
     write_if(subscription, {}, later)
+
+
+def refresh_subscriptions(
+    *,
+    everything: bool = False,
+    limit: int | None = None,
+    rate: float | None = None,
+    workers: int | None = None,
+    dry_run: bool = False,
+    watcher: Watcher | None = None,
+) -> Report:
+    """Update the rows of the subscriptions that have changed at Stripe; return a ``Report``.
+
+    Stripe's events since the last complete run name those subscriptions. ``everything`` compares
+    all rows with Stripe's listing instead, a hundred with each request. So does a run without a
+    complete one in the last 29 days, or with another API key than that one's. After a complete
+    listing, the subscription of each row that it did not contain is retrieved, unless it has
+    ended. A subscription that fails does not stop the others, but the run is not complete then.
+
+    ``limit`` is the maximum number of subscriptions to refresh; a run that reaches it is not
+    complete. ``rate`` is the maximum number of requests to Stripe per second; ``None`` means
+    ``STRIPE_REQUESTS_PER_SECOND``. ``workers`` is the number of subscriptions to work on at once;
+    ``None`` means 4, and 1 on SQLite. ``dry_run`` reads from Stripe and writes nothing.
+
+    Two runs at the same time are safe. Raises ``ValueError`` if the rate is not above 0 or the
+    number of workers is below 1.
+    """
+    job = SubscriptionRefresh(limit=limit, dry_run=dry_run, watcher=watcher, workers=workers)
+    return job.report(rate, everything=everything)
+
+
+class SubscriptionRefresh(ObjectRefresh[StripeSubscription]):
+    job = "refresh_subscriptions"
+    noun = "subscriptions"
+    would = {UPDATED: "would be updated"}
+    id_field = "stripe_subscription_id"
+    event_types = StripeSubscription.EVENT_TYPES
+
+    def listing(self) -> Iterator[gateway.JSON]:
+        return gateway.all_subscriptions()
+
+    def rows(self) -> QuerySet[StripeSubscription]:
+        return stored(StripeSubscription).exclude(stripe_subscription_id="")
+
+    def expected(self) -> QuerySet[StripeSubscription]:
+        return self.rows().exclude(status__in=ENDED)
+
+    def label(self, row: StripeSubscription) -> str:
+        return f"Subscription id: {row.pk}"
+
+    def rows_of(self, objects: Sequence[gateway.JSON]) -> dict[str, list[StripeSubscription]]:
+        found = defaultdict(list)
+        for stripe_id, row in StripeSubscription.of_each(objects):
+            found[stripe_id].append(row)
+        return dict(found)
+
+    def named_in(self, event: gateway.JSON) -> Iterable[gateway.JSON]:
+        subscription = object_of(event)
+        return [{"id": subscription.id, "metadata": subscription.metadata}]
+
+    def refresh_listed(
+        self, rows: Sequence[StripeSubscription], listed: gateway.JSON, write: Write
+    ) -> None:
+        StripeSubscription.refresh_listed(rows, listed, write)
+
+    def refresh_rows(
+        self, rows: Sequence[StripeSubscription], stripe_id: str, write: Write
+    ) -> object:
+        return StripeSubscription.refresh_rows(rows, stripe_id, write)

@@ -29,6 +29,8 @@ class JobCommand(BaseCommand):
 
     #: The help text of ``--limit N``.
     limit_help = ""
+    #: What ``--workers`` work on, in the plural; without it, there is no such option.
+    work = ""
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--limit", type=int, metavar="N", help=self.limit_help)
@@ -39,6 +41,13 @@ class JobCommand(BaseCommand):
             help="Send at most R requests per second to Stripe "
             "(default: the setting STRIPE_REQUESTS_PER_SECOND).",
         )
+        if self.work:
+            parser.add_argument(
+                "--workers",
+                type=int,
+                metavar="N",
+                help=f"Work on N {self.work} at once (default: 4, and 1 on SQLite).",
+            )
         parser.add_argument(
             "--dry-run", action="store_true", help="Show what would be done; change nothing."
         )
@@ -50,7 +59,7 @@ class JobCommand(BaseCommand):
         """Do nothing. A subclass may act on the report here, after it is printed."""
 
     def handle(self, *args: Any, **options: Any) -> None:
-        _check_options(options["limit"], options["rate"])
+        _check_options(options["limit"], options["rate"], options.get("workers"))
         watcher = _CommandWatcher(self, options)
         with _stopping(watcher):
             report = self.run_job(options, watcher)
@@ -148,9 +157,11 @@ def length_of_time(name: str, number: float | None, unit: timedelta) -> timedelt
     return length
 
 
-def _check_options(limit: int | None, rate: float | None) -> None:
+def _check_options(limit: int | None, rate: float | None, workers: int | None) -> None:
     if limit is not None and limit < 1:
         raise CommandError(f"--limit must be at least 1 (got {limit}).")
+    if workers is not None and workers < 1:
+        raise CommandError(f"--workers must be at least 1 (got {workers}).")
     if rate is None:
         rate = stripe_settings.REQUESTS_PER_SECOND
     if not 0 < rate < math.inf:

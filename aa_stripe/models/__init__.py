@@ -8,6 +8,7 @@ from aa_stripe.models.base import USER_MODEL, StripeBasicModel
 from aa_stripe.models.charge import StripeCharge, StripeChargeQuerySet, StripeRefund
 from aa_stripe.models.coupon import StripeCoupon, StripeCouponManager, StripeCouponQuerySet
 from aa_stripe.models.customer import StripeCustomer, StripeToken
+from aa_stripe.models.job_run import StripeJobRun
 from aa_stripe.models.plan import StripeSubscriptionPlan
 from aa_stripe.models.subscription import ENDED, StripeSubscription, StripeSubscriptionQuerySet
 from aa_stripe.models.webhook import StripeWebhook, StripeWebhookQuerySet, apply_event
@@ -23,6 +24,7 @@ __all__ = [
     "StripeCouponManager",
     "StripeCouponQuerySet",
     "StripeCustomer",
+    "StripeJobRun",
     "StripeMethodNotAllowed",
     "StripeRefund",
     "StripeSubscription",

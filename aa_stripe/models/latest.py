@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from django.db import connections, models, transaction
 from django.utils import timezone
@@ -30,6 +30,9 @@ from aa_stripe.models.statements import read
 M = TypeVar("M", bound=models.Model)
 T = TypeVar("T")
 
+#: Writes values to a row if it still has the version; returns whether it had.
+Write: TypeAlias = Callable[[Any, object, dict[str, Any]], bool]
+
 #: How often Stripe is asked about the same rows.
 ROUNDS = 5
 
@@ -38,11 +41,11 @@ def write_latest(
     rows: Sequence[M],
     ask: Callable[[], T],
     values_of: Callable[[M, T], dict[str, Any]],
-    write: Callable[[M, object, dict[str, Any]], bool] | None = None,
+    write: Write | None = None,
 ) -> T:
     """Write ``values_of(row, response)`` to each row; return the last response of ``ask()``.
 
-    ``write`` is ``save_newer`` (the default) or ``write_newer``.
+    ``write`` is ``save_newer`` (the default), ``write_newer`` or a function that calls one of them.
 
     Raises ``StripeInProgress`` if other processes have written one of the rows in each of five
     rounds, ``DoesNotExist`` if a row was deleted, and what ``ask()`` raises.
@@ -88,6 +91,11 @@ def reread_latest(row: models.Model, names: Sequence[str] | None = None) -> None
         return
     fields = names or [it.attname for it in root_model(row)._meta.concrete_fields]
     set_as_stored(row, own_row(row, using).select_for_update().values(*fields).get())
+
+
+def has_values(row: models.Model, values: dict[str, Any]) -> bool:
+    """Return whether the object has these values."""
+    return all(getattr(row, name) == value for name, value in values.items())
 
 
 def write_newer(row: models.Model, version: object, values: dict[str, Any]) -> bool:

@@ -13,11 +13,11 @@ from functools import partial
 from django.utils import timezone
 
 from aa_stripe import gateway
+from aa_stripe.events import object_of
 from aa_stripe.exceptions import StripeWebhookParseError, StripeWebhookRowMissing
 from aa_stripe.models import StripeCharge, StripeWebhook
 from aa_stripe.settings import ALLOW, stripe_settings
 from aa_stripe.stripe_webhooks.errors import errors_translated
-from aa_stripe.stripe_webhooks.reader import object_of
 from aa_stripe.webhooks import on
 
 logger = logging.getLogger("aa-stripe")
@@ -35,7 +35,7 @@ TIME_TO_COMMIT = timedelta(hours=1)
 )
 def settle_charge(webhook: StripeWebhook) -> None:
     """Update the charge from its payment intent, e.g. after 3-D Secure or a lost response."""
-    intent = object_of(webhook)
+    intent = object_of(webhook.raw_data)
     metadata = intent.metadata
     charges = StripeCharge.of_intent({"id": intent.id, "metadata": metadata})
     settle(charges, intent.id, webhook)

@@ -6,10 +6,10 @@ https://docs.stripe.com/api/coupons
 from __future__ import annotations
 
 from aa_stripe import gateway
+from aa_stripe.events import object_of
 from aa_stripe.exceptions import StripeCouponAlreadyExists, StripeWebhookParseError
 from aa_stripe.models import StripeCoupon, StripeWebhook
 from aa_stripe.stripe_webhooks.errors import errors_translated
-from aa_stripe.stripe_webhooks.reader import object_of
 from aa_stripe.webhooks import on
 
 #: 0.14's text, to the letter.
@@ -19,7 +19,7 @@ NOT_AT_STRIPE = "Coupon with this coupon_id does not exists at Stripe API"
 @on("coupon.created")
 def store_coupon(webhook: StripeWebhook) -> None:
     """Store a coupon that was created in the Dashboard."""
-    coupon = StripeCoupon(coupon_id=object_of(webhook).id)
+    coupon = StripeCoupon(coupon_id=object_of(webhook.raw_data).id)
     with errors_translated():
         try:
             coupon.save(force_retrieve=True)
@@ -34,7 +34,7 @@ def store_coupon(webhook: StripeWebhook) -> None:
 @on("coupon.updated", "coupon.deleted")
 def refresh_coupon(webhook: StripeWebhook) -> None:
     """Update the coupon, or mark it as deleted."""
-    coupon = object_of(webhook)
+    coupon = object_of(webhook.raw_data)
     identity = {"id": coupon.id, "created": coupon.seconds("created")}
     for row in StripeCoupon.of_stripe(identity):
         with errors_translated():

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from aa_stripe.models import StripeCustomer, StripeWebhook
 from aa_stripe.stripe_webhooks.errors import errors_translated
-from aa_stripe.stripe_webhooks.reader import data_of, object_of
 from aa_stripe.webhooks import on
 
 
@@ -25,17 +24,8 @@ def refresh_customer(webhook: StripeWebhook) -> None:
     # Other events report new and changed payment methods.
     is_of_customer = webhook.event_type in ("customer.updated", "customer.deleted")
     refresh = StripeCustomer.refresh_default if is_of_customer else StripeCustomer.refresh_rows
-    for stripe_id in sorted(_customer_ids_in(webhook)):
+    for stripe_id in sorted(StripeCustomer.ids_in(webhook.raw_data)):
         rows = StripeCustomer.all_of_stripe(stripe_id)
         with errors_translated():
             if rows:
                 refresh(rows)
-
-
-def _customer_ids_in(webhook: StripeWebhook) -> set[str]:
-    """Return the id of the event's customer; for a detached card, that of its former customer."""
-    stripe_object = object_of(webhook)
-    if stripe_object.text("object") == "customer":
-        return {stripe_object.id}
-    before = data_of(webhook).part("previous_attributes")
-    return {stripe_object.id_of("customer"), before.id_of("customer")} - {""}

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from django.db.models import Q
 
+from aa_stripe.events import object_of
 from aa_stripe.models import StripeCharge, StripeWebhook
 from aa_stripe.models.rows import stored
 from aa_stripe.stripe_webhooks.charges import settle
 from aa_stripe.stripe_webhooks.errors import errors_translated
-from aa_stripe.stripe_webhooks.reader import object_of
 from aa_stripe.webhooks import on
 
 
@@ -24,7 +24,7 @@ from aa_stripe.webhooks import on
 )
 def count_refunds(webhook: StripeWebhook) -> None:
     """Update the charge's refunded amount, including refunds made in the Dashboard."""
-    stripe_object = object_of(webhook)
+    stripe_object = object_of(webhook.raw_data)
     is_charge = stripe_object.text("object") == "charge"
     charge_id = stripe_object.id if is_charge else stripe_object.id_of("charge")
     intent_id = stripe_object.id_of("payment_intent")

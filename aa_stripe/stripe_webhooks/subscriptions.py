@@ -5,16 +5,16 @@ https://docs.stripe.com/billing/subscriptions/webhooks
 
 from __future__ import annotations
 
+from aa_stripe.events import Part, object_of
 from aa_stripe.models import StripeSubscription, StripeWebhook
 from aa_stripe.stripe_webhooks.errors import errors_translated
-from aa_stripe.stripe_webhooks.reader import Part, object_of
 from aa_stripe.webhooks import on
 
 
 @on("customer.subscription.*")
 def refresh_subscription(webhook: StripeWebhook) -> None:
     """Update the subscription; set its Stripe id if the response with the id was lost."""
-    subscription = object_of(webhook)
+    subscription = object_of(webhook.raw_data)
     _refresh(subscription.id, subscription.metadata)
 
 
@@ -27,7 +27,7 @@ def refresh_subscription(webhook: StripeWebhook) -> None:
 )
 def refresh_invoiced_subscription(webhook: StripeWebhook) -> None:
     """Update the invoice's subscription, whose status depends on the payment."""
-    subscription_id = _subscription_of(object_of(webhook))
+    subscription_id = _subscription_of(object_of(webhook.raw_data))
     if subscription_id:
         _refresh(subscription_id, {})
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 from django.urls import reverse
+from django.utils import timezone
 
-from aa_stripe.models import StripeCoupon, StripeWebhook
+from aa_stripe.models import StripeCoupon, StripeJobRun, StripeWebhook
 from tests.support.builders import make_charge, make_customer, make_plan
 
 
@@ -36,4 +37,5 @@ def rows(db, fake):
             coupon_id="SALE10", duration="forever", percent_off=10
         ),
         "stripewebhook": StripeWebhook.objects.create(id="evt_1", raw_data={"type": "ping"}),
+        "stripejobrun": StripeJobRun.objects.create(job="charge_stripe", ended_well=timezone.now()),
     }

@@ -20,6 +20,7 @@ MODELS = [
     "stripesubscription",
     "stripecoupon",
     "stripewebhook",
+    "stripejobrun",
 ]
 READ_ONLY = [model for model in MODELS if model != "stripecoupon"]
 

@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from aa_stripe import gateway
 from aa_stripe.jobs import coupons as job
-from aa_stripe.jobs import refresh, refresh_coupons
+from aa_stripe.jobs import refresh_coupons
 from aa_stripe.models import StripeCoupon
 from aa_stripe.testing import Fault
 from tests.jobs.conftest import run, without_rate_limit  # noqa: F401 (fixtures)
@@ -247,7 +247,7 @@ def test_every_page_is_read(many, fake, run, number, pages):  # noqa: F811
 
 def cost_of_each_page(monkeypatch):
     """Return the number of statements of each page, and of the rest of the run."""
-    costs, page = [], job.CouponRefresh.refresh_page
+    costs, page = [], job.CouponRefresh._refresh_page
 
     def counted(self, coupons):
         with CaptureQueriesContext(connection) as captured:
@@ -255,7 +255,7 @@ def cost_of_each_page(monkeypatch):
         costs.append(len(statements(captured)))
 
     with monkeypatch.context() as patch:
-        patch.setattr(job.CouponRefresh, "refresh_page", counted)
+        patch.setattr(job.CouponRefresh, "_refresh_page", counted)
         with CaptureQueriesContext(connection) as captured:
             refresh_coupons()
     return costs, len(statements(captured)) - sum(costs)
@@ -500,8 +500,8 @@ def test_an_edit_made_between_reading_and_writing_is_not_overwritten(
         row.save()
         return write(rows, *args)
 
-    write = refresh.write_unchanged
-    monkeypatch.setattr(refresh, "write_unchanged", edit_first)
+    write = job.write_unchanged
+    monkeypatch.setattr(job, "write_unchanged", edit_first)
 
     ran = run("refresh_coupons")
 
@@ -594,8 +594,8 @@ def test_limit_is_the_number_of_coupons_to_read(coupon, many, fake, run):  # noq
 
 
 def test_the_rate_option_is_used(coupon, run, monkeypatch):  # noqa: F811
-    rates, at_rate = [], refresh.at_rate
-    monkeypatch.setattr(refresh, "at_rate", lambda rate: rates.append(rate) or at_rate(rate))
+    rates, at_rate = [], job.at_rate
+    monkeypatch.setattr(job, "at_rate", lambda rate: rates.append(rate) or at_rate(rate))
 
     run("refresh_coupons", "--rate", "250")
 

@@ -31,6 +31,7 @@ CRON = {
     "process_webhooks",
     "refresh_coupons",
     "refresh_customers",
+    "refresh_subscriptions",
 }
 
 PAGE = "quickstart.rst"

@@ -609,4 +609,4 @@ def test_a_run_adds_six_queries_to_those_of_a_charge(customer):
 
     # No signal, no refund, the newest row, the most attempts, the chunk, none unsettled.
     of_the_run = 6
-    assert len(captured) == len(alone) + of_the_run
+    assert len(statements(captured)) == len(statements(alone)) + of_the_run

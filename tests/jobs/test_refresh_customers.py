@@ -1,4 +1,4 @@
-"""``refresh_customers`` updates customers and their payment methods from Stripe by page."""
+"""``refresh_customers --all`` compares all customers with Stripe's listing."""
 
 from __future__ import annotations
 
@@ -7,15 +7,16 @@ from datetime import timedelta
 import pytest
 import stripe
 from django.db import DatabaseError, connection
-from django.db.models import F, QuerySet
+from django.db.models import F
 from django.test.utils import CaptureQueriesContext
 
 from aa_stripe import gateway
-from aa_stripe.jobs import customers, refresh, refresh_customers
+from aa_stripe.jobs import customers, objects, refresh_customers
 from aa_stripe.models import StripeCustomer
+from aa_stripe.models.customer import refresh as customer_refresh
 from aa_stripe.testing import FakeStripe, Fault
 from tests.support.builders import make_customer, make_user
-from tests.support.requests import fail_second_page, requests_to
+from tests.support.requests import fail_second_page, requests_to, when_done
 from tests.support.statements import statements
 
 LIST = "GET /v1/customers"
@@ -55,7 +56,7 @@ def add_card(customer, token="tok_mastercard"):
 def test_a_card_added_at_stripe_is_stored(customer, run):
     method = add_card(customer)
 
-    ran = run("refresh_customers")
+    ran = run("refresh_customers", "--all")
 
     customer.refresh_from_db()
     assert customer.default_source == method
@@ -70,7 +71,7 @@ def test_the_time_of_the_update_is_stored(customer, run):
     before = customer.updated
     add_card(customer)
 
-    run("refresh_customers")
+    run("refresh_customers", "--all")
 
     customer.refresh_from_db()
     assert customer.updated > before + timedelta(hours=23)
@@ -82,7 +83,7 @@ def test_legacy_cards_are_stored_too(db, run):
         row = StripeCustomer.objects.create(user=make_user(), stripe_customer_id=made.id)
         method = add_card(row)
 
-        run("refresh_customers")
+        run("refresh_customers", "--all")
 
     row.refresh_from_db()
     assert {it["id"] for it in row.sources} == {made.default_source, method}
@@ -90,10 +91,10 @@ def test_legacy_cards_are_stored_too(db, run):
 
 
 def test_a_customer_that_did_not_change_is_not_written(customer, run):
-    run("refresh_customers")
+    run("refresh_customers", "--all")
     before = StripeCustomer.objects.values().get()
 
-    ran = run("refresh_customers")
+    ran = run("refresh_customers", "--all")
 
     assert ran.stdout == "unchanged: 1\n"
     assert StripeCustomer.objects.values().get() == before
@@ -105,7 +106,7 @@ def test_rows_of_one_customer_are_all_refreshed_with_one_request(customer, fake,
     )
     method = add_card(customer)
 
-    ran = run("refresh_customers")
+    ran = run("refresh_customers", "--all")
 
     twin.refresh_from_db()
     assert twin.default_source == method
@@ -118,7 +119,7 @@ def test_customers_that_are_only_at_stripe_cost_no_request(customer, fake, run):
     for _ in range(3):
         fake.account.add("customer")
 
-    ran = run("refresh_customers")
+    ran = run("refresh_customers", "--all")
 
     assert "skipped (only at Stripe): 3\n" in ran.stdout
     assert len(requests_to(fake, METHODS)) == 1
@@ -128,7 +129,7 @@ def test_customers_that_are_only_at_stripe_cost_no_request(customer, fake, run):
 def test_rows_without_a_stripe_id_are_ignored(fake, run):
     StripeCustomer.objects.create(user=make_user())
 
-    ran = run("refresh_customers")
+    ran = run("refresh_customers", "--all")
 
     assert ran.stdout == ""
     assert len(fake.requests) == 1
@@ -141,34 +142,44 @@ def test_rows_without_a_stripe_id_are_ignored(fake, run):
 def test_every_page_is_read(many, fake, run, number, pages):
     many(number)
 
-    ran = run("refresh_customers")
+    ran = run("refresh_customers", "--all")
 
     assert ran.stdout == f"updated: {number}\n"
     assert not StripeCustomer.objects.filter(stripe_response={}).exists()
     assert len(requests_to(fake, LIST)) == pages
     assert len(requests_to(fake, METHODS)) == number
-    assert len(fake.requests) == pages + number
+    assert len(requests_to(fake, RETRIEVE)) == number  # each differs from its row
+    assert len(fake.requests) == pages + 2 * number
+
+
+def test_a_customer_that_did_not_change_costs_one_request(many, fake, run):
+    many(150)
+    run("refresh_customers", "--all")
+    fake.requests.clear()
+
+    run("refresh_customers", "--all")
+
+    assert len(fake.requests) == 2 + 150
 
 
 @pytest.mark.parametrize("number", [3, 100])
-def test_a_page_costs_the_same_queries_for_3_and_for_100_changed_rows(many, number):
+def test_each_changed_row_is_one_statement(many, number):
     many(number)
 
     with CaptureQueriesContext(connection) as captured:
-        refresh_customers()
+        refresh_customers(everything=True)
 
-    unlisted = 1  # rows that the listing does not contain
-    page = 3  # read the rows, check for changes, write them
-    assert len(statements(captured)) == page + unlisted
+    page, unlisted = 1, 1
+    assert len(statements(captured)) == page + unlisted + number
     assert StripeCustomer.objects.exclude(stripe_response={}).count() == number
 
 
 def test_a_page_without_changes_is_one_query(many):
     many(100)
-    refresh_customers()
+    refresh_customers(everything=True)
 
     with CaptureQueriesContext(connection) as captured:
-        refresh_customers()
+        refresh_customers(everything=True)
 
     rows, unlisted = 1, 2  # the last key, the rows: all of them were seen
     assert len(statements(captured)) == rows + unlisted
@@ -181,7 +192,7 @@ def test_a_failing_customer_is_reported_and_does_not_stop_the_run(many, fake, ru
     rows = many(3)
     fake.fail_next(METHODS, Fault.ERROR_500_BEFORE)  # the newest is listed first
 
-    ran = run("refresh_customers")
+    ran = run("refresh_customers", "--all")
 
     assert ran.status == 1
     assert "updated: 2\n" in ran.stdout
@@ -197,13 +208,13 @@ def test_a_failing_customer_is_reported_and_does_not_stop_the_run(many, fake, ru
 def test_a_customer_that_is_only_partly_updated_is_not_written(many, run, monkeypatch):
     [row] = many(1)
 
-    def set_stripe_data(self, customer, payment_methods):
-        self.stripe_response = {"id": customer.id}
+    def values_of(row, description):
+        row.stripe_response = {"id": row.stripe_customer_id}
         raise KeyError("id")
 
-    monkeypatch.setattr(StripeCustomer, "set_stripe_data", set_stripe_data)
+    monkeypatch.setattr(customer_refresh, "values_of", values_of)
 
-    ran = run("refresh_customers")
+    ran = run("refresh_customers", "--all")
 
     assert ran.status == 1
     row.refresh_from_db()
@@ -217,7 +228,7 @@ def test_a_listing_that_breaks_off_keeps_what_was_read(many, fake, run):
     fake.requests.clear()
     fail_second_page(fake, LIST)
 
-    ran = run("refresh_customers")
+    ran = run("refresh_customers", "--all")
 
     assert ran.status == 1
     assert "updated: 100\n" in ran.stdout
@@ -225,13 +236,13 @@ def test_a_listing_that_breaks_off_keeps_what_was_read(many, fake, run):
     assert StripeCustomer.objects.filter(stripe_response={}).count() == 50
     deleted.refresh_from_db()
     assert deleted.is_active
-    assert requests_to(fake, RETRIEVE) == []
+    assert f"/v1/customers/{deleted.stripe_customer_id}" not in [it.path for it in fake.requests]
 
 
 def test_a_listing_that_does_not_begin_fails(customer, fake, run):
     fake.fail_next(LIST, Fault.REQUEST_LOST)
 
-    ran = run("refresh_customers")
+    ran = run("refresh_customers", "--all")
 
     assert ran.status == 1
     assert ran.stdout.endswith("failed: 1\n")
@@ -242,7 +253,7 @@ def test_a_listing_that_does_not_begin_fails(customer, fake, run):
 def test_a_refused_key_fails_at_once(customer, fake, run, settings, key):
     settings.STRIPE_API_KEY = key
 
-    ran = run("refresh_customers")
+    ran = run("refresh_customers", "--all")
 
     assert ran.status == 1
     assert ran.stdout.endswith("failed: 1\n")
@@ -258,7 +269,7 @@ def test_a_key_without_permission_to_read_cards_ends_the_run_early(many, fake, r
 
     fake.before_request.append(forbid)
 
-    ran = run("refresh_customers")
+    ran = run("refresh_customers", "--all")
 
     assert ran.status == 1
     assert "Stopped early: Stripe rejected the API key" in ran.stdout
@@ -271,7 +282,7 @@ def test_a_row_that_the_database_rejects_does_not_stop_the_run(
     rows = many(3)
     fail_to_write(monkeypatch, rows[1].pk)
 
-    ran = run("refresh_customers")
+    ran = run("refresh_customers", "--all")
 
     assert ran.status == 1
     assert "updated: 2\n" in ran.stdout
@@ -280,44 +291,81 @@ def test_a_row_that_the_database_rejects_does_not_stop_the_run(
 
 
 def fail_to_write(monkeypatch, pk):
-    def bulk_update(self, rows, fields):
-        if pk in {row.pk for row in rows}:
+    def write_newer(row, version, values):
+        if row.pk == pk:
             raise DatabaseError("unsupported Unicode escape sequence")
-        return original(self, rows, fields)
+        return original(row, version, values)
 
-    original = QuerySet.bulk_update
-    monkeypatch.setattr(QuerySet, "bulk_update", bulk_update)
+    original = objects.write_newer
+    monkeypatch.setattr(objects, "write_newer", write_newer)
 
 
 # Rows that change meanwhile
 
 
-def test_a_row_that_another_process_writes_meanwhile_is_not_overwritten(customer, fake, run):
+def set_default(customer, method_id):
+    """Change the default at Stripe and in the row, as a PATCH in another process does."""
+    stripe.Customer.modify(
+        customer.stripe_customer_id, invoice_settings={"default_payment_method": method_id}
+    )
+    StripeCustomer.objects.get(pk=customer.pk).refresh_from_stripe()
+
+
+@pytest.mark.parametrize("endpoint", [LIST, METHODS, RETRIEVE])
+def test_what_stripe_said_last_is_stored_if_another_process_writes_meanwhile(
+    customer, fake, run, endpoint
+):
+    first = StripeCustomer.objects.get().default_source
     add_card(customer)
+    fake.requests.clear()
+    when_done(fake, endpoint, lambda: set_default(customer, first))
 
-    def write(request, response):
-        if request.path.endswith("/payment_methods"):
-            row = StripeCustomer.objects.get()
-            row.default_source = "pm_newest"
-            row.save()
-
-    fake.after_request.append(write)
-
-    ran = run("refresh_customers")
+    ran = run("refresh_customers", "--all")
 
     customer.refresh_from_db()
-    assert customer.default_source == "pm_newest"
-    assert (ran.status, ran.stdout) == (0, f"skipped ({refresh.CHANGED_MEANWHILE}): 1\n")
+    assert customer.default_source == first
+    assert len(customer.sources) == 2
+    assert ran.status == 0
+
+
+def test_a_change_between_the_listing_and_the_reading_of_the_rows_is_not_overwritten(
+    customer, fake, run
+):
+    newest = add_card(customer)
+    customer.refresh_from_stripe()
+    older = customer.sources[-1]["id"]
+    set_default(customer, older)
+    when_done(fake, LIST, lambda: set_default(customer, newest))
+
+    run("refresh_customers", "--all")
+
+    customer.refresh_from_db()
+    assert customer.default_source == newest
 
 
 def test_a_row_that_is_deleted_meanwhile_is_skipped(customer, fake, run):
     add_card(customer)
     fake.after_request.append(lambda request, response: StripeCustomer.objects.all().delete())
 
-    ran = run("refresh_customers")
+    ran = run("refresh_customers", "--all")
 
     assert ran.status == 0
     assert StripeCustomer.objects.count() == 0
+    assert "failed" not in ran.stdout
+
+
+def test_the_other_row_of_a_customer_is_refreshed_if_one_is_deleted_meanwhile(customer, fake, run):
+    twin = StripeCustomer.objects.create(
+        user=make_user(), stripe_customer_id=customer.stripe_customer_id
+    )
+    method = add_card(customer)
+    when_done(fake, METHODS, lambda: StripeCustomer.objects.filter(pk=customer.pk).delete())
+
+    ran = run("refresh_customers", "--all")
+
+    twin.refresh_from_db()
+    assert twin.default_source == method
+    assert ran.stdout == f"updated: 1\nskipped ({objects.DELETED_MEANWHILE}): 1\n"
 
 
 # Customers that Stripe's listing does not contain
@@ -327,13 +375,12 @@ def test_a_customer_deleted_at_stripe_is_deactivated(many, fake, run):
     kept, deleted = many(2)
     fake.dashboard_delete_customer(deleted.stripe_customer_id)
 
-    ran = run("refresh_customers")
+    ran = run("refresh_customers", "--all")
 
     deleted.refresh_from_db()
     assert not deleted.is_active
     assert deleted.stripe_response["deleted"]
     assert ran.stdout == f"updated: 1\n{customers.DEACTIVATED}: 1\n"
-    assert len(requests_to(fake, RETRIEVE)) == 1
     kept.refresh_from_db()
     assert kept.is_active
 
@@ -341,18 +388,18 @@ def test_a_customer_deleted_at_stripe_is_deactivated(many, fake, run):
 def test_a_deactivated_customer_is_not_retrieved_again(many, fake, run):
     [deleted] = many(1)
     fake.dashboard_delete_customer(deleted.stripe_customer_id)
-    run("refresh_customers")
+    run("refresh_customers", "--all")
     fake.requests.clear()
 
-    run("refresh_customers")
+    run("refresh_customers", "--all")
 
-    assert requests_to(fake, RETRIEVE) == []
+    assert [it.path for it in fake.requests] == ["/v1/customers"]
 
 
 def test_the_cards_of_a_deleted_customer_stay_stored(customer, fake, run):
     fake.dashboard_delete_customer(customer.stripe_customer_id)
 
-    run("refresh_customers")
+    run("refresh_customers", "--all")
 
     customer.refresh_from_db()
     assert not customer.is_active
@@ -366,7 +413,7 @@ def test_a_deleted_customer_with_two_rows_is_retrieved_once(many, fake, run):
     )
     fake.dashboard_delete_customer(deleted.stripe_customer_id)
 
-    ran = run("refresh_customers")
+    ran = run("refresh_customers", "--all")
 
     twin.refresh_from_db()
     assert not twin.is_active
@@ -377,7 +424,7 @@ def test_a_deleted_customer_with_two_rows_is_retrieved_once(many, fake, run):
 def test_a_customer_that_is_unknown_to_stripe_stays_unchanged(customer, fake, run):
     unknown = StripeCustomer.objects.create(user=make_user(), stripe_customer_id="cus_ofAnother")
 
-    ran = run("refresh_customers")
+    ran = run("refresh_customers", "--all")
 
     unknown.refresh_from_db()
     assert unknown.is_active
@@ -390,7 +437,7 @@ def test_a_customer_whose_retrieval_fails_stays_unchanged(many, fake, run):
     fake.dashboard_delete_customer(second.stripe_customer_id)
     fake.fail_next(RETRIEVE, Fault.ERROR_500_BEFORE)
 
-    ran = run("refresh_customers")
+    ran = run("refresh_customers", "--all")
 
     assert ran.status == 1
     assert f"Exception happened\nCustomer id: {first.pk}\n" in ran.stdout
@@ -401,7 +448,7 @@ def test_a_customer_that_the_listing_missed_is_refreshed(many, fake, run, monkey
     [row] = many(1)
     monkeypatch.setattr(gateway, "customers", lambda: iter(()))
 
-    ran = run("refresh_customers")
+    ran = run("refresh_customers", "--all")
 
     row.refresh_from_db()
     assert row.is_active
@@ -416,24 +463,24 @@ def test_a_row_that_is_created_during_the_listing_is_not_retrieved(customer, fak
 
     fake.after_request.append(create)
 
-    ran = run("refresh_customers")
+    ran = run("refresh_customers", "--all")
 
     assert ran.stdout == "unchanged: 1\n"
     assert requests_to(fake, RETRIEVE) == []
     assert StripeCustomer.objects.get(stripe_customer_id="cus_ofNow").is_active
 
 
-def test_customers_that_the_listing_does_not_contain_are_written_by_page(many, fake):
+def test_customers_that_the_listing_does_not_contain_are_read_by_page(many, fake):
     for row in many(150):
         fake.dashboard_delete_customer(row.stripe_customer_id)
-    many(1)
 
     with CaptureQueriesContext(connection) as captured:
-        refresh_customers()
+        refresh_customers(everything=True)
 
-    assert StripeCustomer.objects.filter(is_active=True).count() == 1
-    keys = 2  # the last key, and the rows
-    assert len(statements(captured)) == keys + 3 * 3  # three pages: 1 listed, 100 and 50 retrieved
+    assert not StripeCustomer.objects.filter(is_active=True).exists()
+    keys, pages = 2, 2
+    version_and_write = 2
+    assert len(statements(captured)) == keys + pages + version_and_write * 150
 
 
 # Options
@@ -447,7 +494,7 @@ def test_a_dry_run_reads_and_writes_nothing(many, fake, run):
     fake.requests.clear()
 
     with CaptureQueriesContext(connection) as captured:
-        ran = run("refresh_customers", "--dry-run")
+        ran = run("refresh_customers", "--all", "--dry-run")
 
     assert ran.stdout == f"would be updated: 1\n{customers.WOULD[customers.DEACTIVATED]}: 1\n"
     assert list(StripeCustomer.objects.values()) == before
@@ -459,26 +506,28 @@ def test_a_limit_is_the_number_of_customers_that_are_refreshed(many, fake, run):
     rows = many(5)
     fake.dashboard_delete_customer(rows[0].stripe_customer_id)
 
-    ran = run("refresh_customers", "--limit", "2")
+    ran = run("refresh_customers", "--all", "--limit", "2")
 
     assert ran.stdout == "updated: 2\n"
     assert set(StripeCustomer.objects.exclude(stripe_response={})) == {rows[3], rows[4]}
     assert len(requests_to(fake, METHODS)) == 2
-    assert requests_to(fake, RETRIEVE) == []
+    assert {it.path for it in requests_to(fake, RETRIEVE)} == {
+        f"/v1/customers/{row.stripe_customer_id}" for row in rows[3:]
+    }
 
 
 def test_a_limit_ends_the_listing(many, fake, run):
     many(150)
 
-    run("refresh_customers", "--limit", "2")
+    run("refresh_customers", "--all", "--limit", "2")
 
     assert len(requests_to(fake, LIST)) == 1
 
 
 def test_the_rate_is_passed_to_the_job(customer, run, monkeypatch):
-    rates, at_rate = [], refresh.at_rate
-    monkeypatch.setattr(refresh, "at_rate", lambda rate: rates.append(rate) or at_rate(rate))
+    rates, at_rate = [], objects.at_rate
+    monkeypatch.setattr(objects, "at_rate", lambda rate: rates.append(rate) or at_rate(rate))
 
-    run("refresh_customers", "--rate", "250")
+    run("refresh_customers", "--all", "--rate", "250")
 
     assert rates == [250]

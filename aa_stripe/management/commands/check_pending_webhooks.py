@@ -69,7 +69,8 @@ class Command(JobCommand):
         pending = check_pending_webhooks(
             since=since,
             grace=grace,
-            recover=options["recover"] and not options["dry_run"],
+            recover=options["recover"],
+            dry_run=options["dry_run"],
             limit=options["limit"],
             rate=options["rate"],
             watcher=watcher,

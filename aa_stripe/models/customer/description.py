@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -14,14 +14,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Description:
-    """Stripe's customer and its PaymentMethods; ``None`` if they were not read.
+    """Stripe's customer and its PaymentMethods as plain JSON; ``None`` if they were not read.
 
     Those of a customer that was deleted are never read: it has none.
     """
 
-    customer: gateway.Customer
-    plain: dict[str, Any]
-    methods: list[dict[str, Any]] | None = None
+    plain: gateway.JSON
+    methods: list[gateway.JSON] | None = None
 
     @property
     def is_deleted(self) -> bool:
@@ -34,48 +33,35 @@ class Description:
         return default or ""
 
 
-def described_at_stripe(stripe_customer_id: str) -> Description:
-    """Read the customer and its PaymentMethods from Stripe."""
-    return describe(gateway.retrieve_customer(stripe_customer_id))
+def described(customer: gateway.Customer) -> Description:
+    """Describe the customer; read its PaymentMethods from Stripe."""
+    return with_methods(Description(gateway.to_json(customer)))
 
 
-def default_at_stripe(stripe_customer_id: str, known: Collection[str]) -> Description:
-    """Read the customer from Stripe, and its PaymentMethods only if the default is not known."""
-    described = _without_methods(gateway.retrieve_customer(stripe_customer_id))
-    is_known = described.default_source in {"", *known}
-    return described if is_known else _with_methods(described)
+def described_by_default(customer: gateway.Customer, known: Collection[str]) -> Description:
+    """Describe the customer; read its PaymentMethods only if the default is not in ``known``."""
+    description = Description(gateway.to_json(customer))
+    is_known = description.default_source in {"", *known}
+    return description if is_known else with_methods(description)
 
 
-def describe(
-    customer: gateway.Customer, methods: Iterable[gateway.PaymentMethod] | None = None
-) -> Description:
-    """Describe the customer; ``None`` reads its PaymentMethods from Stripe."""
-    return _with_methods(_without_methods(customer), methods)
+def with_methods(description: Description) -> Description:
+    """Return the description with the customer's PaymentMethods, read from Stripe."""
+    if description.is_deleted:
+        return description
+    methods = gateway.payment_methods(description.plain["id"])
+    return replace(description, methods=[gateway.storable(it) for it in methods])
 
 
-def _without_methods(customer: gateway.Customer) -> Description:
-    return Description(customer, gateway.to_json(customer))
-
-
-def _with_methods(
-    described: Description, methods: Iterable[gateway.PaymentMethod] | None = None
-) -> Description:
-    if described.is_deleted:
-        return described
-    if methods is None:
-        methods = gateway.payment_methods(described.customer.id)
-    return replace(described, methods=[gateway.to_json(it) for it in methods])
-
-
-def values_of(row: StripeCustomer, described: Description) -> dict[str, Any]:
+def values_of(row: StripeCustomer, description: Description) -> dict[str, Any]:
     """Return the values of the row that are Stripe's."""
-    plain = described.plain
-    if described.is_deleted:
+    plain = description.plain
+    if description.is_deleted:
         return {"stripe_response": plain, "is_active": False}
-    values = {"stripe_response": plain, "default_source": described.default_source}
-    if described.methods is None:
+    values = {"stripe_response": plain, "default_source": description.default_source}
+    if description.methods is None:
         return values
-    listed = {method["id"] for method in described.methods}
+    listed = {method["id"] for method in description.methods}
     legacy = (plain.get("sources") or {}).get("data", [])
-    sources = [*described.methods, *(it for it in legacy if it["id"] not in listed)]
+    sources = [*description.methods, *(it for it in legacy if it["id"] not in listed)]
     return {**values, "sources": sources}

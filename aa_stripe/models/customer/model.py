@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from django.db import models
@@ -14,18 +15,18 @@ from aa_stripe.gateway import Meaning
 from aa_stripe.models.base import USER_MODEL, StripeBasicModel
 from aa_stripe.models.changes import SavesOnlyChanges
 from aa_stripe.models.customer.description import (
-    default_at_stripe,
-    describe,
-    described_at_stripe,
+    Description,
     values_of,
+    with_methods,
 )
+from aa_stripe.models.customer.named import EVENT_TYPES, ids_in
+from aa_stripe.models.customer.refresh import refresh_default, refresh_listed, refresh_rows
 from aa_stripe.models.customer.save_card import add_default_card, create_with_card
-from aa_stripe.models.latest import write_latest
 from aa_stripe.models.rows import database_of, locked
 from aa_stripe.models.statements import read_all
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
 logger = logging.getLogger("aa-stripe")
 
@@ -40,6 +41,9 @@ class StripeCustomer(SavesOnlyChanges, StripeBasicModel):
     and legacy cards and sources if there are any. ``default_source`` is the id of the default
     one, ``""`` if Stripe chooses.
     """
+
+    #: The events after which a row may no longer be as Stripe has its customer.
+    EVENT_TYPES = EVENT_TYPES
 
     user = models.ForeignKey(USER_MODEL, on_delete=models.CASCADE, related_name="stripe_customers")
     #: What the front-end sent; its ``id`` names a token, a PaymentMethod or a SetupIntent.
@@ -209,22 +213,18 @@ class StripeCustomer(SavesOnlyChanges, StripeBasicModel):
         self.save()
         return customer
 
-    @staticmethod
-    def refresh_rows(rows: Sequence[StripeCustomer]) -> gateway.Customer:
-        """Update all rows of one customer at Stripe, which is read once; return that customer."""
-        stripe_id = rows[0].stripe_customer_id
-        described = write_latest(rows, lambda: described_at_stripe(stripe_id), values_of)
-        return described.customer
+    #: Updates of all rows of one customer.
+    refresh_rows = staticmethod(refresh_rows)
+    refresh_default = staticmethod(refresh_default)
+    refresh_listed = staticmethod(refresh_listed)
 
     @staticmethod
-    def refresh_default(rows: Sequence[StripeCustomer]) -> None:
-        """Update the default of all rows of one customer, and whether it was deleted at Stripe.
+    def ids_in(event: Any) -> set[str]:
+        """Return Stripe's ids of the customers that the event, as plain JSON, is about.
 
-        Its payment methods are read only if one of the rows does not know the new default.
+        Raises ``StripeWebhookParseError`` if the event is not as Stripe renders it.
         """
-        stripe_id = rows[0].stripe_customer_id
-        known = set.intersection(*(row.source_ids for row in rows))
-        write_latest(rows, lambda: default_at_stripe(stripe_id, known), values_of)
+        return ids_in(event)
 
     @property
     def source_ids(self) -> set[str]:
@@ -241,7 +241,13 @@ class StripeCustomer(SavesOnlyChanges, StripeBasicModel):
         ``payment_methods`` are all PaymentMethods of the customer; ``None`` lists them from
         Stripe. A customer deleted at Stripe becomes inactive.
         """
-        for name, value in values_of(self, describe(customer, payment_methods)).items():
+        description = Description(gateway.to_json(customer))
+        if payment_methods is None:
+            description = with_methods(description)
+        elif not description.is_deleted:
+            methods = [gateway.to_json(it) for it in payment_methods]
+            description = replace(description, methods=methods)
+        for name, value in values_of(self, description).items():
             setattr(self, name, value)
 
     def payment_method_params(self) -> gateway.PaymentIntentConfirmParams:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 from django.db import models
 from django.utils import timezone
@@ -18,10 +19,10 @@ from aa_stripe.models.changes import SavesOnlyChanges
 from aa_stripe.models.claims import Claimable
 from aa_stripe.models.coupon import StripeCoupon
 from aa_stripe.models.customer import StripeCustomer
-from aa_stripe.models.latest import save_newer, version_of, write_latest
+from aa_stripe.models.latest import Write, has_values, save_newer, version_of, write_latest
 from aa_stripe.models.plan import StripeSubscriptionPlan
 from aa_stripe.models.rows import stored
-from aa_stripe.models.subscription.subscribe import UUID_KEY, subscribe, values_of
+from aa_stripe.models.subscription.subscribe import UUID_KEY, fields_of, subscribe, values_of
 from aa_stripe.utils import uuid_in
 
 
@@ -45,6 +46,19 @@ ENDED = frozenset({"canceled", "incomplete_expired"})
 
 class StripeSubscription(SavesOnlyChanges, Claimable, StripeBasicModel):
     """A subscription; ``status`` is the last status from Stripe."""
+
+    #: The events after which a row may no longer be as Stripe has its subscription.
+    #: https://docs.stripe.com/api/events/types
+    EVENT_TYPES = (
+        "customer.subscription.created",
+        "customer.subscription.deleted",
+        "customer.subscription.paused",
+        "customer.subscription.pending_update_applied",
+        "customer.subscription.pending_update_expired",
+        "customer.subscription.resumed",
+        "customer.subscription.trial_will_end",
+        "customer.subscription.updated",
+    )
 
     STATUS_TRIAL = "trialing"
     STATUS_ACTIVE = "active"
@@ -104,10 +118,23 @@ class StripeSubscription(SavesOnlyChanges, Claimable, StripeBasicModel):
     @classmethod
     def of_stripe(cls, subscription: Mapping[str, Any]) -> models.QuerySet[StripeSubscription]:
         """Return the subscription's rows: by Stripe's id, else by the ``uuid`` in the metadata."""
-        is_it = models.Q(stripe_subscription_id=subscription["id"])
-        if uuid := uuid_in(subscription.get("metadata"), UUID_KEY):
-            is_it |= models.Q(uuid=uuid, stripe_subscription_id="")
-        return stored(cls).filter(is_it).order_by("pk")
+        return cls._of_ids([subscription["id"]], list(_ids_by_uuid([subscription])))
+
+    @classmethod
+    def of_each(
+        cls, subscriptions: Sequence[Mapping[str, Any]]
+    ) -> Iterator[tuple[str, StripeSubscription]]:
+        """Yield Stripe's id and each row of the subscriptions, as ``of_stripe`` finds them."""
+        by_uuid = _ids_by_uuid(subscriptions)
+        for row in cls._of_ids([it["id"] for it in subscriptions], list(by_uuid)):
+            yield row.stripe_subscription_id or by_uuid[row.uuid], row
+
+    @classmethod
+    def _of_ids(cls, ids: list[str], uuids: list[UUID]) -> models.QuerySet[StripeSubscription]:
+        is_one = models.Q(stripe_subscription_id__in=ids)
+        if uuids:
+            is_one |= models.Q(uuid__in=uuids, stripe_subscription_id="")
+        return stored(cls).filter(is_one).order_by("pk")
 
     def create_at_stripe(self) -> gateway.Subscription:
         """Subscribe the user's latest active customer to the plan; return Stripe's subscription.
@@ -148,13 +175,32 @@ class StripeSubscription(SavesOnlyChanges, Claimable, StripeBasicModel):
 
     @staticmethod
     def refresh_rows(
-        rows: Sequence[StripeSubscription], subscription_id: str
+        rows: Sequence[StripeSubscription], subscription_id: str, write: Write = save_newer
     ) -> gateway.Subscription:
         """Update all rows of one subscription, which is read once; return that subscription.
 
         A row that has no customer gets the subscription's.
         """
-        return write_latest(rows, lambda: gateway.retrieve_subscription(subscription_id), values_of)
+
+        def ask() -> gateway.Subscription:
+            return gateway.retrieve_subscription(subscription_id)
+
+        return write_latest(rows, ask, values_of, write)
+
+    @staticmethod
+    def refresh_listed(
+        rows: Sequence[StripeSubscription], listed: gateway.JSON, write: Write
+    ) -> None:
+        """Update all rows of the subscription of a listing.
+
+        The page of the listing may be older than the rows, so a subscription that differs from one
+        of them is read again.
+        """
+        values = fields_of(gateway.storable(listed))
+        different = [row for row in rows if not has_values(row, values)]
+        left = [row for row in rows if row in different or not write(row, row.updated, values)]
+        if left:
+            StripeSubscription.refresh_rows(left, listed["id"], write)
 
     def cancel(self, at_period_end: bool = False) -> gateway.Subscription:
         """End the subscription now, or at the end of the paid period.
@@ -205,3 +251,9 @@ class StripeSubscription(SavesOnlyChanges, Claimable, StripeBasicModel):
         """
         for subscription in cls.get_subscriptions_for_cancel():
             subscription.cancel(at_period_end=at_period_end)
+
+
+def _ids_by_uuid(subscriptions: Iterable[Mapping[str, Any]]) -> dict[UUID, str]:
+    """Return Stripe's id of each subscription with the ``uuid`` of a row in its metadata."""
+    found = ((uuid_in(it.get("metadata"), UUID_KEY), it["id"]) for it in subscriptions)
+    return {uuid: stripe_id for uuid, stripe_id in found if uuid is not None}

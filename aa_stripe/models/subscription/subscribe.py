@@ -67,9 +67,8 @@ def subscribe(row: StripeSubscription) -> gateway.Subscription:
     return subscription
 
 
-def fields_of(subscription: gateway.Subscription) -> dict[str, Any]:
+def fields_of(described: gateway.JSON) -> dict[str, Any]:
     """Return the values of a row that are Stripe's."""
-    described = gateway.to_json(subscription)
     canceled_at = described.get("canceled_at")
     return {
         "stripe_subscription_id": described["id"],
@@ -83,7 +82,7 @@ def fields_of(subscription: gateway.Subscription) -> dict[str, Any]:
 
 def values_of(row: StripeSubscription, subscription: gateway.Subscription) -> dict[str, Any]:
     """Return the values of a row whose subscription exists; it gets a customer if it has none."""
-    values = {**fields_of(subscription), **SETTLED}
+    values = {**fields_of(gateway.to_json(subscription)), **SETTLED}
     if row.customer_id is None:
         values["customer"] = StripeCustomer.of_stripe(row.user_id, str(subscription.customer))
     return values
@@ -91,7 +90,7 @@ def values_of(row: StripeSubscription, subscription: gateway.Subscription) -> di
 
 def _record(row: StripeSubscription, claim: Claim, subscription: gateway.Subscription) -> None:
     """Write what was created. If a webhook has written the row meanwhile, it may know more."""
-    created = {**fields_of(subscription), "updated": timezone.now()}
+    created = {**fields_of(gateway.to_json(subscription)), "updated": timezone.now()}
     payer = StripeCustomer.of_stripe(row.user_id, str(subscription.customer))
     if payer is not None:
         created["customer"] = payer

@@ -11,7 +11,6 @@ from __future__ import annotations
 from typing import Any, TypeVar
 
 from aa_stripe.exceptions import StripeWebhookParseError
-from aa_stripe.models import StripeWebhook
 
 T = TypeVar("T")
 
@@ -74,14 +73,13 @@ class Part:
         return f"{self._path}.{key}" if self._path else key
 
 
-def data_of(webhook: StripeWebhook) -> Part:
+def data_of(event: Any) -> Part:
     """Return the event's data: ``object``, and what it was before in ``previous_attributes``."""
-    raw = webhook.raw_data if isinstance(webhook.raw_data, dict) else {}
-    return Part(raw, "").part("data")
+    return Part(event if isinstance(event, dict) else {}, "").part("data")
 
 
-def object_of(webhook: StripeWebhook) -> Part:
+def object_of(event: Any) -> Part:
     """Return the event's object. Raises ``StripeWebhookParseError`` if it has no id."""
-    part = data_of(webhook).part("object")
+    part = data_of(event).part("object")
     part.id  # noqa: B018
     return part

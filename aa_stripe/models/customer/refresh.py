@@ -1,0 +1,60 @@
+"""Updating all rows of one customer from Stripe."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from aa_stripe import gateway
+from aa_stripe.models.customer.description import (
+    Description,
+    described,
+    described_by_default,
+    values_of,
+    with_methods,
+)
+from aa_stripe.models.latest import Write, has_values, save_newer, write_latest
+
+if TYPE_CHECKING:
+    from aa_stripe.models.customer.model import StripeCustomer
+
+
+def refresh_rows(rows: Sequence[StripeCustomer], write: Write = save_newer) -> gateway.Customer:
+    """Update all rows of one customer at Stripe, which is read once; return that customer."""
+    stripe_id = rows[0].stripe_customer_id
+
+    def ask() -> tuple[gateway.Customer, Description]:
+        customer = gateway.retrieve_customer(stripe_id)
+        return customer, described(customer)
+
+    return write_latest(rows, ask, lambda row, asked: values_of(row, asked[1]), write)[0]
+
+
+def refresh_default(rows: Sequence[StripeCustomer]) -> None:
+    """Update the default of all rows of one customer, and whether it was deleted at Stripe.
+
+    Its payment methods are read only if one of the rows does not know the new default.
+    """
+    stripe_id = rows[0].stripe_customer_id
+    known = set.intersection(*(row.source_ids for row in rows))
+
+    def ask() -> Description:
+        return described_by_default(gateway.retrieve_customer(stripe_id), known)
+
+    write_latest(rows, ask, values_of)
+
+
+def refresh_listed(rows: Sequence[StripeCustomer], listed: gateway.JSON, write: Write) -> None:
+    """Update all rows of the customer of a listing; read its payment methods.
+
+    The page of the listing may be older than the rows, so a customer that differs from one of them
+    is read again.
+    """
+    description = with_methods(Description(gateway.storable(listed)))
+    if not all(has_values(row, values_of(row, description)) for row in rows):
+        customer = gateway.retrieve_customer(listed["id"])
+        description = replace(description, plain=gateway.to_json(customer))
+    left = [row for row in rows if not write(row, row.updated, values_of(row, description))]
+    if left:
+        refresh_rows(left, write)
