@@ -6,9 +6,10 @@ import pytest
 from django.contrib.auth.models import Permission
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
 from aa_stripe.admin.base import money, user_search_fields
-from aa_stripe.models import StripeCharge, StripeWebhook
+from aa_stripe.models import StripeCharge, StripeJobRun, StripeWebhook
 from tests.admin.conftest import list_url, row_url
 from tests.support.builders import make_charge, make_customer, make_subscription, make_user
 
@@ -139,6 +140,7 @@ def make_more(rows, fake):
         "stripesubscription": lambda: make_subscription().create_at_stripe(),
         "stripecoupon": more_coupons,
         "stripewebhook": lambda: StripeWebhook.objects.create(id="evt_2", raw_data=[]),
+        "stripejobrun": lambda: StripeJobRun.remember("refresh_coupons", ended_well=timezone.now()),
     }
 
 
