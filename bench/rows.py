@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from django.contrib.auth import get_user_model
 from django.db import OperationalError, connection
@@ -40,11 +41,16 @@ def ensure_customers() -> None:
         make_customers()
 
 
-def make_customers() -> None:
+def make_users(number: int) -> list[Any]:
     user_model = get_user_model()
-    users = user_model.objects.bulk_create(
-        user_model(username=f"payer{number}") for number in range(CUSTOMERS)
+    first = user_model.objects.count()
+    return user_model.objects.bulk_create(
+        user_model(username=f"payer{it}") for it in range(first, first + number)
     )
+
+
+def make_customers() -> None:
+    users = make_users(CUSTOMERS)
     StripeCustomer.objects.bulk_create(
         StripeCustomer(
             user=user,

@@ -76,7 +76,7 @@ def results(options: argparse.Namespace) -> Iterator[str]:
     if WEBHOOKS in options.parts:
         yield from webhooks.compare(database, options.events, options.repeat, alone=options.quick)
     if JOBS in options.parts:
-        yield from jobs.compare(database, options.stored)
+        yield from jobs.compare(database, options.stored, alone=options.quick)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ no idempotency, so that it takes little of the time of the processor that it sha
 measured. It counts the requests, and responds after a fixed latency.
 
 For webhooks it also returns intents and customers. It stores neither: each intent has succeeded,
-and its customer is in its id (``intent_of``).
+and its customer is in its id (``intent_of``). For jobs it lists events and customers.
 """
 
 from __future__ import annotations
@@ -24,12 +24,14 @@ from urllib.parse import parse_qsl
 from urllib.request import urlopen
 
 from aa_stripe.testing.base.samples import sample
+from bench.stub_listings import NUMBER, Listing
 
 HOST = "127.0.0.1"
 INTENTS = "/v1/payment_intents"
 CUSTOMERS = "/v1/customers"
+EVENTS = "/v1/events"
 COUNTS = "/counts"
-CREATE, CONFIRM, RETRIEVE, OTHER = "create", "confirm", "retrieve", "other"
+CREATE, CONFIRM, RETRIEVE, LIST, OTHER = "create", "confirm", "retrieve", "list", "other"
 
 AMOUNT = 1000  # of the intents that were not created here, in cents
 INTENT = sample("payment_intent")
@@ -38,7 +40,7 @@ CUSTOMER = sample("customer")
 PAYMENT_METHOD = sample("payment_method")
 
 Form = dict[str, str]
-Response = tuple[int, dict[str, Any]]
+Response = tuple[int, "dict[str, Any] | bytes"]
 
 
 # For the benchmark
@@ -67,9 +69,13 @@ class StripeStub:
 
 
 @contextmanager
-def running(latency: float) -> Iterator[StripeStub]:
-    """Run a stub that responds after ``latency`` seconds, for the block."""
-    command = [sys.executable, "-m", "bench.stripe_stub", str(latency)]
+def running(latency: float, *, events: int = 0, customers: int = 0) -> Iterator[StripeStub]:
+    """Run a stub that responds after ``latency`` seconds, for the block.
+
+    ``events`` and ``customers`` are how many of them it lists.
+    """
+    numbers = [str(it) for it in (latency, events, customers)]
+    command = [sys.executable, "-m", "bench.stripe_stub", *numbers]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         try:
@@ -82,8 +88,12 @@ def running(latency: float) -> Iterator[StripeStub]:
 
 
 class Server:
-    def __init__(self, latency: float) -> None:
+    def __init__(self, latency: float, events: int, customers: int) -> None:
         self.latency = latency
+        self.listings = {
+            EVENTS: Listing(listed_event(NUMBER), events),
+            CUSTOMERS: Listing(customer(f"cus_{NUMBER}"), customers),
+        }
         self.intents: dict[str, Form] = {}  # the parameters of those that are not paid
         self.forget()
 
@@ -112,6 +122,8 @@ class Server:
     def respond(self, path: str, form: Form) -> Response:
         if path == INTENTS:
             endpoint, (status, body) = CREATE, self.create(form)
+        elif path in self.listings:
+            endpoint, status, body = LIST, 200, self.listings[path].page(form)
         elif path.endswith("/confirm"):
             endpoint, (status, body) = CONFIRM, self.confirm(path.split("/")[-2], form)
         elif path.startswith((INTENTS, CUSTOMERS)):
@@ -136,7 +148,7 @@ class Server:
 
 
 async def read_request(reader: asyncio.StreamReader) -> tuple[str, Form]:
-    """Return the path of the next request, and its form."""
+    """Return the path of the next request, and its parameters."""
     head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
     lines = head.split("\r\n")
     length = 0
@@ -145,12 +157,12 @@ async def read_request(reader: asyncio.StreamReader) -> tuple[str, Form]:
         if name.lower() == "content-length":
             length = int(value)
     body = await reader.readexactly(length)
-    path, _, _ = lines[0].split(" ")[1].partition("?")
-    return path, dict(parse_qsl(body.decode()))
+    path, _, query = lines[0].split(" ")[1].partition("?")
+    return path, dict(parse_qsl(query or body.decode()))
 
 
-def encoded(status: int, body: dict[str, Any]) -> bytes:
-    content = json.dumps(body).encode()
+def encoded(status: int, body: dict[str, Any] | bytes) -> bytes:
+    content = body if isinstance(body, bytes) else json.dumps(body).encode()
     head = f"HTTP/1.1 {status} -\r\nContent-Type: application/json\r\nRequest-Id: req_bench\r\n"
     return f"{head}Content-Length: {len(content)}\r\n\r\n".encode() + content
 
@@ -230,6 +242,18 @@ def payment_method_of(customer_id: str) -> str:
     return customer_id.replace("cus_", "pm_")
 
 
+def listed_event(number: str) -> dict[str, Any]:
+    """Return an event that no handler listens to; its JSON has about 3 kB."""
+    return {
+        "id": f"evt_{number}",
+        "object": "event",
+        "type": "bench.delivered",
+        "created": int(time.time()) - 3600,
+        "livemode": False,
+        "data": {"object": sample("invoice")},
+    }
+
+
 # Parts
 
 
@@ -252,11 +276,12 @@ def refusal(status: int, code: str) -> Response:
     }
 
 
-async def main(latency: float) -> None:
-    server = await asyncio.start_server(Server(latency).serve, HOST, backlog=128)
+async def main(latency: float, events: int, customers: int) -> None:
+    stub = Server(latency, events, customers)
+    server = await asyncio.start_server(stub.serve, HOST, backlog=128)
     print(f"http://{HOST}:{server.sockets[0].getsockname()[1]}", flush=True)
     await server.serve_forever()
 
 
 if __name__ == "__main__":
-    asyncio.run(main(float(sys.argv[1])))
+    asyncio.run(main(float(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])))
