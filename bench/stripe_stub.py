@@ -91,8 +91,8 @@ class Server:
     def __init__(self, latency: float, events: int, customers: int) -> None:
         self.latency = latency
         self.listings = {
-            EVENTS: Listing(listed_event(NUMBER), events),
-            CUSTOMERS: Listing(customer(f"cus_{NUMBER}"), customers),
+            EVENTS: Listing(EVENTS, listed_event(NUMBER), events),
+            CUSTOMERS: Listing(CUSTOMERS, customer(f"cus_{NUMBER}"), customers),
         }
         self.intents: dict[str, Form] = {}  # the parameters of those that are not paid
         self.forget()

@@ -23,7 +23,8 @@ def numbered(text: str, number: int) -> str:
 class Listing:
     """``count`` objects that differ in the number in their ids only."""
 
-    def __init__(self, template: Mapping[str, Any], count: int) -> None:
+    def __init__(self, path: str, template: Mapping[str, Any], count: int) -> None:
+        self.path = path
         self.template = json.dumps(template)
         self.count = count
 
@@ -33,4 +34,7 @@ class Listing:
         newest = int(after[-DIGITS:]) - 1 if after else self.count
         oldest = max(newest - int(form["limit"]), 0)
         data = ",".join(numbered(self.template, it) for it in range(newest, oldest, -1))
-        return f'{{"object":"list","has_more":{json.dumps(oldest > 0)},"data":[{data}]}}'.encode()
+        return (
+            f'{{"object":"list","url":"{self.path}","has_more":{json.dumps(oldest > 0)},'
+            f'"data":[{data}]}}'
+        ).encode()
