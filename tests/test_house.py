@@ -23,6 +23,7 @@ ROOMS = {
     "currencies": "The currencies and their decimal places.",
     "events": "Typed reading of an event's objects.",
     "exceptions": "The exceptions.",
+    "fields": "Fields for ids, which differ in letter case on every database.",
     "forms": "The admin's form for a coupon.",
     "gateway": "The calls to Stripe.",
     "inbox": "An incoming event: verify, store, hand over.",
@@ -60,7 +61,7 @@ MODEL_ROOMS = {
     "search": "What Stripe made for a row that does not know its id.",
     "statements": "Statements about one row, composed without the compiler.",
     "subscription": "A subscription.",
-    "text": "A text field that distinguishes letter case on every database.",
+    "text": "A text field that distinguishes trailing spaces on every database.",
     "webhook": "A stored event and its application.",
 }
 

@@ -8,7 +8,7 @@ from aa_stripe.migrations._operations import CreateModel
 
 
 class Migration(migrations.Migration):
-    dependencies = [("aa_stripe", "0038_webhook_claims")]
+    dependencies = [("aa_stripe", "0039_binary_ids")]
 
     operations = [
         CreateModel(

@@ -10,6 +10,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from model_utils.fields import AutoCreatedField, AutoLastModifiedField
 
+from aa_stripe.fields import ExactUUIDField
 from aa_stripe.settings import stripe_settings
 
 #: The label of the model that customers, charges and subscriptions belong to.
@@ -32,7 +33,7 @@ class StripeBasicModel(models.Model):
     stripe_response = models.JSONField(default=dict, blank=True)
     #: Identifies the row at Stripe, in idempotency keys and in metadata. Unlike the primary key,
     #: it is unique across databases that share a Stripe account.
-    uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    uuid = ExactUUIDField(default=uuid.uuid4, unique=True, editable=False)
 
     class Meta:
         abstract = True

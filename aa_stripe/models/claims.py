@@ -21,6 +21,7 @@ from django.db.models.expressions import Combinable
 
 from aa_stripe import gateway
 from aa_stripe.exceptions import StripeInProgress, StripeTooSlow
+from aa_stripe.fields import ExactCharField
 from aa_stripe.models.base import KEY_LIFETIME
 from aa_stripe.models.now import DatabaseNow
 from aa_stripe.models.rows import (
@@ -68,7 +69,7 @@ class Claimable(models.Model):
     """
 
     #: The token of the process that works on the row, or that died while it did.
-    claim = models.CharField(max_length=32, blank=True, default="", editable=False)
+    claim = ExactCharField(max_length=32, blank=True, default="", editable=False)
     claimed_until = models.DateTimeField(null=True, blank=True, editable=False)
     #: Whether something may have happened at Stripe that is not recorded on the row.
     is_unsettled = models.BooleanField(default=False, editable=False)

@@ -8,6 +8,7 @@ from model_utils import Choices
 
 from aa_stripe import gateway
 from aa_stripe.exceptions import StripeMethodNotAllowed
+from aa_stripe.fields import ExactCharField
 from aa_stripe.models.amount import SmallestUnitField
 from aa_stripe.models.base import StripeBasicModel
 from aa_stripe.models.keys import create_with_new_key
@@ -33,7 +34,7 @@ class StripeSubscriptionPlan(StripeBasicModel):
 
     is_created_at_stripe = models.BooleanField(default=False)
     #: The plan's id at Stripe. 0.14 gave Stripe the row's primary key.
-    stripe_plan_id = models.CharField(max_length=255, blank=True, db_index=True)
+    stripe_plan_id = ExactCharField(max_length=255, blank=True, db_index=True)
     source = models.JSONField(default=dict, blank=True)
     amount = SmallestUnitField(help_text=_("In the currency's smallest unit (cents)."))
     currency = models.CharField(max_length=3, default="USD")

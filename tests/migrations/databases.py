@@ -100,12 +100,13 @@ class Database:
     def migrate(self, *arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
         return self.run("migrate", *arguments, **options)
 
-    def killed_at(self, what: str, number: int, *target: str) -> bool:
+    def killed_at(self, what: str, number: int, *target: str, **environment: str) -> bool:
         """Migrate until ``killed.py`` kills the process; return whether it was killed."""
         ran = self.run(
             *(what, str(number), "migrate", "aa_stripe", *target, "-v0"),
             module="tests.migrations.killed",
             check=False,
+            **environment,
         )
         assert ran.returncode in (-signal.SIGKILL, 0), ran.stderr
         return ran.returncode != 0
@@ -170,7 +171,8 @@ class Database:
 
     def _columns_mysql(self, table: str) -> list[tuple[Any, ...]]:
         return self.all(
-            "SELECT column_name, column_type, is_nullable, extra FROM information_schema.columns"
+            "SELECT column_name, column_type, is_nullable, extra, collation_name"
+            " FROM information_schema.columns"
             " WHERE table_schema = %s AND table_name = %s",
             [self.name, table],
         )

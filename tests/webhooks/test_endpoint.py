@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import django
 import pytest
+from django.contrib.auth.models import Group
 from django.core import serializers
 from django.db import IntegrityError, OperationalError, connection
 from django.db.models.signals import post_save, pre_save
@@ -60,6 +61,21 @@ def failing_once(on):
         calls.append(webhook.pk)
         if len(calls) == 1:
             raise WentWrong("The books are closed.")
+
+
+# Ids
+
+
+def test_events_whose_ids_differ_in_letter_case_are_two_events(db, client, handled):
+    ids = ["evt_1aB", "evt_1Ab"]
+
+    statuses = [deliver(client, make_event(id=it)).status_code for it in [*ids, *ids]]
+
+    assert statuses == [201, 201, 200, 200]
+    assert {it.pk: it.raw_data["id"] for it in StripeWebhook.objects.all()} == {
+        it: it for it in ids
+    }
+    assert sorted(it.name.split()[0] for it in Group.objects.all()) == sorted(ids)
 
 
 # The URL

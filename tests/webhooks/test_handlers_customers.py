@@ -101,6 +101,22 @@ def test_a_new_default_payment_method_is_charged_next(customer, fake):
     assert fake.account.get("charge", charge.stripe_charge_id)["payment_method"] == chosen
 
 
+@pytest.mark.parametrize("type", [UPDATED, DELETED])
+def test_a_customer_whose_id_differs_in_letter_case_is_not_changed(customer, fake, type):
+    other = StripeCustomer.objects.create(
+        user=make_user(), stripe_customer_id=customer.stripe_customer_id.swapcase()
+    )
+    before = values_of(other)
+    make_default(customer, save_card(customer))
+    if type == DELETED:
+        stripe.Customer.delete(customer.stripe_customer_id)
+
+    deliver(fake, newest(fake, type))
+
+    assert_matches_stripe(fake, customer)
+    assert values_of(other) == before
+
+
 def test_a_card_that_was_saved_in_the_browser_is_added_to_the_sources(customer, fake):
     saved = save_card(customer)
 

@@ -13,6 +13,7 @@ from django.utils.translation import gettext_lazy as _
 
 from aa_stripe import gateway
 from aa_stripe.exceptions import StripeMethodNotAllowed
+from aa_stripe.fields import ExactCharField
 from aa_stripe.models.amount import SmallestUnitField
 from aa_stripe.models.base import USER_MODEL, StripeBasicModel
 from aa_stripe.models.changes import SavesOnlyChanges
@@ -62,9 +63,9 @@ class StripeCharge(SavesOnlyChanges, Claimable, StripeBasicModel):
     charge_attempt_failed = models.BooleanField(default=False)
     #: Stripe's code of the last failure; "canceled" if the payment was canceled at Stripe.
     failure_code = models.CharField(max_length=255, blank=True)
-    stripe_payment_intent_id = models.CharField(max_length=255, blank=True, db_index=True)
-    stripe_charge_id = models.CharField(max_length=255, blank=True, db_index=True)
-    stripe_refund_id = models.CharField(max_length=255, blank=True, db_index=True)
+    stripe_payment_intent_id = ExactCharField(max_length=255, blank=True, db_index=True)
+    stripe_charge_id = ExactCharField(max_length=255, blank=True, db_index=True)
+    stripe_refund_id = ExactCharField(max_length=255, blank=True, db_index=True)
     description = models.CharField(
         max_length=255, blank=True, help_text=_("Description sent to Stripe.")
     )

@@ -6,6 +6,7 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 from model_utils import Choices
 
+from aa_stripe.fields import ExactCharField
 from aa_stripe.models.amount import SmallestUnitField
 from aa_stripe.models.base import StripeBasicModel
 from aa_stripe.models.claims import Claimable
@@ -40,7 +41,7 @@ class StripeRefund(Claimable, StripeBasicModel):
         "aa_stripe.StripeCharge", on_delete=models.CASCADE, related_name="refunds"
     )
     amount = SmallestUnitField(help_text=_("In the currency's smallest unit (cents)."))
-    stripe_refund_id = models.CharField(max_length=255, blank=True, db_index=True)
+    stripe_refund_id = ExactCharField(max_length=255, blank=True, db_index=True)
     status = models.CharField(
         max_length=32, choices=STATUS_CHOICES, default=STATUS_UNKNOWN, db_index=True
     )

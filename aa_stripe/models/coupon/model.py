@@ -14,13 +14,14 @@ from model_utils import Choices
 
 from aa_stripe import gateway
 from aa_stripe.currencies import CURRENCY_CHOICES
+from aa_stripe.fields import ExactCharField
 from aa_stripe.models.base import StripeBasicModel
 from aa_stripe.models.changes import RemembersRow
 from aa_stripe.models.coupon import sync
 from aa_stripe.models.coupon.rules import check
 from aa_stripe.models.coupon.terms import EMPTY, fields_of, to_datetime, to_timestamp
 from aa_stripe.models.rows import stored
-from aa_stripe.models.text import ExactCharField
+from aa_stripe.models.text import UnpaddedCharField
 
 #: The key of the counts that ``delete()`` returns.
 LABEL = "aa_stripe.StripeCoupon"
@@ -91,7 +92,7 @@ class StripeCoupon(RemembersRow, StripeBasicModel):
     )
 
     #: Empty until Stripe has chosen one.
-    coupon_id = ExactCharField(max_length=255, blank=True, db_index=True)
+    coupon_id = UnpaddedCharField(max_length=255, blank=True, db_index=True)
     #: In major units: 10 is ten dollars, or ten yen.
     amount_off = models.DecimalField(max_digits=15, decimal_places=3, blank=True, null=True)
     currency = models.CharField(  # noqa: DJ001 (0.14's column)
@@ -111,10 +112,10 @@ class StripeCoupon(RemembersRow, StripeBasicModel):
     created = models.DateTimeField()
     is_deleted = models.BooleanField(default=False)
     is_created_at_stripe = models.BooleanField(default=False)
-    #: A hash of mode, creation time and id, so it is exact whatever the database's collation.
-    #: The creation time is part of it because an id can be used again after a deletion. ``None``
-    #: while Stripe does not have the coupon, and if 0.14 has stored a newer row of the coupon.
-    identity = models.CharField(max_length=64, null=True, unique=True, editable=False)  # noqa: DJ001
+    #: A hash of mode, creation time and id. The creation time is part of it because an id can be
+    #: used again after a deletion. ``None`` while Stripe does not have the coupon, and if 0.14 has
+    #: stored a newer row of the coupon.
+    identity = ExactCharField(max_length=64, null=True, unique=True, editable=False)
 
     objects = StripeCouponManager()
 

@@ -14,6 +14,7 @@ from model_utils import Choices
 
 from aa_stripe import gateway
 from aa_stripe.exceptions import StripeMethodNotAllowed
+from aa_stripe.fields import ExactCharField
 from aa_stripe.models.base import USER_MODEL, StripeBasicModel
 from aa_stripe.models.changes import SavesOnlyChanges
 from aa_stripe.models.claims import Claimable
@@ -79,7 +80,7 @@ class StripeSubscription(SavesOnlyChanges, Claimable, StripeBasicModel):
         (STATUS_PAUSED, _("paused")),
     )
 
-    stripe_subscription_id = models.CharField(max_length=255, blank=True, db_index=True)
+    stripe_subscription_id = ExactCharField(max_length=255, blank=True, db_index=True)
     is_created_at_stripe = models.BooleanField(default=False)
     plan = models.ForeignKey(StripeSubscriptionPlan, on_delete=models.CASCADE)
     user = models.ForeignKey(

@@ -13,6 +13,7 @@ from model_utils.fields import AutoCreatedField, AutoLastModifiedField
 
 from aa_stripe import gateway
 from aa_stripe.exceptions import StripeWebhookAlreadyParsed
+from aa_stripe.fields import ExactCharField
 from aa_stripe.models.changes import SavesOnlyChanges
 from aa_stripe.models.claims import is_free
 from aa_stripe.models.now import process_now
@@ -46,7 +47,7 @@ class StripeWebhook(SavesOnlyChanges):
     """An event. Saving a new one applies it: ``objects.create(id=..., raw_data=...)``."""
 
     #: Stripe's event id.
-    id = models.CharField(primary_key=True, max_length=255)
+    id = ExactCharField(primary_key=True, max_length=255)
     created = AutoCreatedField(_("created"))
     updated = AutoLastModifiedField(_("updated"))
     #: True once the event was applied. A handler may have rejected it; see ``parse_error``.

@@ -1,0 +1,88 @@
+"""Fields for ids, which differ in letter case on every database.
+
+The usual collations of MySQL and MariaDB do not distinguish "evt_A" and "evt_a", nor "a" and "ä".
+PostgreSQL and SQLite always do. Migrations contain these fields, so their names must not change.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from django.db import models
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models import lookups
+
+#: MySQL and MariaDB both have it. It ignores trailing spaces, which Stripe's ids do not have;
+#: MariaDB's utf8mb4_nopad_bin would not, but MySQL lacks it.
+BINARY = "utf8mb4_bin"
+
+if TYPE_CHECKING:
+    _Set = TypeVar("_Set", contravariant=True)
+    _Get = TypeVar("_Get", covariant=True)
+    _CharField = models.CharField[_Set, _Get]
+    _UUIDField = models.UUIDField[_Set, _Get]
+    _Lookup = lookups.BuiltinLookup[Any]
+else:  # not generic at run time
+    _Set = _Get = None
+    _CharField = {(_Set, _Get): models.CharField}
+    _UUIDField = {(_Set, _Get): models.UUIDField}
+    _Lookup = lookups.BuiltinLookup
+
+
+class ExactCharField(_CharField[_Set, _Get]):
+    """A ``CharField`` for an id.
+
+    ``exact``, ``contains``, indexes and joins distinguish letter case. ``iexact``, ``icontains``
+    etc. do not, as on other databases.
+    """
+
+    def db_parameters(self, connection: BaseDatabaseWrapper) -> Any:
+        return _with_collation(super().db_parameters(connection), connection)
+
+
+class ExactUUIDField(_UUIDField[_Set, _Get]):
+    """A ``UUIDField``, which is text on MySQL, and on MariaDB with Django 4.2."""
+
+    def db_parameters(self, connection: BaseDatabaseWrapper) -> Any:
+        return _with_collation(super().db_parameters(connection), connection)
+
+
+def _with_collation(parameters: Any, connection: BaseDatabaseWrapper) -> Any:
+    """Add the collation on MySQL and MariaDB; ``db_collation`` would add it on every database.
+
+    Django gives it to foreign keys to the field too, and keeps it in later changes of the column.
+    """
+    # MariaDB's type for a uuid has no collation.
+    if connection.vendor == "mysql" and "char" in (parameters["type"] or ""):
+        return {**parameters, "collation": BINARY}
+    return parameters
+
+
+class _IgnoresCase(_Lookup):
+    """A lookup that MySQL and MariaDB leave to the collation of the column."""
+
+    def process_lhs(self, compiler: Any, connection: BaseDatabaseWrapper, lhs: Any = None) -> Any:
+        sql, params = super().process_lhs(compiler, connection, lhs)
+        if connection.vendor == "mysql":
+            sql = f"CONVERT({sql} USING utf8mb4) COLLATE utf8mb4_general_ci"
+        return sql, params
+
+
+@ExactCharField.register_lookup
+class _IExact(_IgnoresCase, lookups.IExact): ...
+
+
+@ExactCharField.register_lookup
+class _IContains(_IgnoresCase, lookups.IContains): ...
+
+
+@ExactCharField.register_lookup
+class _IStartsWith(_IgnoresCase, lookups.IStartsWith): ...
+
+
+@ExactCharField.register_lookup
+class _IEndsWith(_IgnoresCase, lookups.IEndsWith): ...
+
+
+@ExactCharField.register_lookup
+class _IRegex(_IgnoresCase, lookups.IRegex): ...

@@ -1,0 +1,1 @@
+"""An app of a project whose tables refer to the ids of events."""
