@@ -72,30 +72,30 @@ class Run:
         title: str,
         noun: str,
         rows: models.QuerySet[Any],
-        act: Callable[[Any], Outcome | None],
+        act: Callable[..., Outcome | None],
         *,
         limit: int | None = None,
         order: Callable[[models.QuerySet[Any]], Iterator[tuple[Any, ...]]] = in_order,
     ) -> None:
         """Call ``act`` with each row's primary key, in the given ``order``, until the run is over.
 
-        It returns ``None`` for a row that another process has settled or works on: that process
-        reports it.
+        If ``order`` yields more than the key, ``act`` is called with all of it. It returns ``None``
+        for a row that another process has settled or works on: that process reports it.
         ``limit`` is the maximum number of rows that are done or fail. Skipped rows do not count
         towards it, so that they never block the rows behind them.
 
         The workers work on several rows at once. When the run is over, they finish those.
         """
         left = math.inf if limit is None else limit
-        crew = crew_of(self._workers, partial(attempt, act), rows.db)
+        crew = crew_of(self._workers, partial(attempt, lambda entry: act(*entry)), rows.db)
         # All workers at once may meet the same short outage.
         self._most_unreachable = max(UNREACHABLE_IN_A_ROW, 2 * crew.size)
         with self.series(title, rows), crew:
             try:
-                for (key,) in order(rows):
+                for entry in order(rows):
                     if left == 0 or self.is_over():
                         break
-                    crew.give(key)
+                    crew.give(entry)
                     while 0 < min(crew.size, left) <= crew.in_progress:
                         left -= self._note_next(noun, crew)
             finally:
@@ -103,7 +103,7 @@ class Run:
 
     def _note_next(self, noun: str, crew: Alone[Outcome | None] | Crew[Outcome | None]) -> bool:
         """Note the next outcome of the crew; return whether it counts towards a limit."""
-        key, outcome = crew.take_result()
+        (key, *_), outcome = crew.take_result()
         if outcome is None:
             return False
         self.note(f"{noun} id: {key}", outcome)

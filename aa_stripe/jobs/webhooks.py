@@ -10,11 +10,12 @@ from typing import cast
 
 from django.utils import timezone
 
+from aa_stripe.jobs.listed import Listed, listed
 from aa_stripe.jobs.pace import at_rate
 from aa_stripe.jobs.report import SETTLED_MEANWHILE, Outcome, Report
 from aa_stripe.jobs.run import Run, Watcher, attempt
 from aa_stripe.models import StripeWebhook, StripeWebhookQuerySet
-from aa_stripe.models.rows import CHUNK_SIZE, in_order, oldest_first, stored
+from aa_stripe.models.rows import CHUNK_SIZE, in_order, stored
 
 # Actions in the report.
 APPLIED = "applied"
@@ -55,11 +56,11 @@ def process_webhooks(
     Two runs at the same time are safe. Raises ``StripeWebhook.DoesNotExist`` if one of the
     ``ids`` is not stored, and ``ValueError`` if the rate is not above 0.
     """
-    act = partial(_apply, even_if_parsed=failed or bool(ids))
     run = Run(watcher)
     rows = _chosen(ids, failed, older_than)
+    act = partial(_decide, partial(_apply, rows, failed or bool(ids)))
     with at_rate(rate):
-        _each(run, rows, act, limit)
+        run.each("Webhooks", "Webhook", rows, act, limit=limit, order=listed)
     return run.report
 
 
@@ -73,7 +74,9 @@ def preview_webhooks(
 ) -> Report:
     """Return what ``process_webhooks`` would do now; write nothing, do not call Stripe."""
     run = Run(watcher)
-    _each(run, _chosen(ids, failed, older_than), lambda it: Outcome(done=WOULD_APPLY), limit)
+    rows = _chosen(ids, failed, older_than)
+    act = partial(_decide, lambda key, details: Outcome(done=WOULD_APPLY))
+    run.each("Webhooks", "Webhook", rows, act, limit=limit, order=listed)
     return run.report
 
 
@@ -134,28 +137,23 @@ def _reject_unknown(ids: set[str]) -> None:
         raise StripeWebhook.DoesNotExist(f"Events not stored: {', '.join(sorted(ids))}.")
 
 
-def _each(
-    run: Run,
-    rows: StripeWebhookQuerySet,
-    act: Callable[[StripeWebhook], Outcome],
-    limit: int | None,
-) -> None:
-    """Reread each row, and call ``act`` with it unless it has to be skipped."""
-
-    def decide(key: str) -> Outcome:
-        webhook = rows.filter(pk=key).first()
-        if webhook is None:
-            return Outcome(skipped=SETTLED_MEANWHILE)
-        if webhook.is_parsed and not webhook.parse_error:
-            return Outcome(skipped=ALREADY_APPLIED)
-        if webhook.is_of_wrong_mode():
-            return Outcome(skipped=OTHER_MODE)
-        return act(webhook)
-
-    run.each("Webhooks", "Webhook", rows, decide, limit=limit, order=oldest_first)
+def _decide(act: Callable[[str, Listed], Outcome], key: str, found: Listed | None) -> Outcome:
+    """Call ``act`` with the event unless it has to be skipped."""
+    if found is None:
+        return Outcome(skipped=SETTLED_MEANWHILE)
+    if found.is_done:
+        return Outcome(skipped=ALREADY_APPLIED)
+    if found.is_of_wrong_mode():
+        return Outcome(skipped=OTHER_MODE)
+    return act(key, found)
 
 
-def _apply(webhook: StripeWebhook, *, even_if_parsed: bool) -> Outcome:
-    if not webhook.retry(even_if_parsed=even_if_parsed):
+def _apply(rows: StripeWebhookQuerySet, even_if_parsed: bool, key: str, found: Listed) -> Outcome:
+    # Most of Stripe's events have no handler.
+    if StripeWebhook.apply_unhandled(key, found.type, found.attempts):
+        return Outcome(done=APPLIED)
+    webhook = rows.filter(pk=key).first()
+    # Another process may have worked on the row since its chunk was listed.
+    if webhook is None or not webhook.retry(even_if_parsed=even_if_parsed):
         return Outcome(skipped=SETTLED_MEANWHILE)
     return Outcome(done=APPLIED_WITH_ERROR if webhook.parse_error else APPLIED)

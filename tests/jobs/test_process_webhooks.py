@@ -19,8 +19,11 @@ from django.utils import timezone
 
 from aa_stripe import gateway
 from aa_stripe.exceptions import StripeWebhookParseError
-from aa_stripe.jobs import process_webhooks, prune_webhooks, webhooks
+from aa_stripe.jobs import listed as listing
+from aa_stripe.jobs import preview_webhooks, process_webhooks, prune_webhooks, webhooks
+from aa_stripe.jobs.listed import Listed
 from aa_stripe.models import StripeWebhook, rows
+from aa_stripe.signals import webhook_pre_parse
 from tests.jobs.events import TYPE, ids, store, unapplied
 from tests.jobs.noting import noted
 from tests.support.processes import TIMEOUT
@@ -166,6 +169,87 @@ def test_an_event_that_another_process_claims_at_the_same_time_is_skipped(
     assert applied == []
     assert unapplied() == {webhook.pk}
     assert ran.stdout == "skipped (already settled by another process): 1\n"
+
+
+# Events without a handler
+
+
+def test_an_event_without_a_handler_is_applied_like_others(run):
+    webhook = store(parse_error="RuntimeError", attempts=2, retry_at=ago(HOUR))
+    before = StripeWebhook.objects.get()
+
+    ran = run("process_webhooks")
+
+    row = StripeWebhook.objects.get()
+    assert ran.stdout == "applied: 1\n"
+    assert (row.pk, row.is_parsed, row.parse_error) == (webhook.pk, True, "")
+    assert (row.attempts, row.retry_at, row.claimed_until) == (3, None, None)
+    assert (row.created, row.raw_data) == (before.created, before.raw_data)
+    assert row.updated > before.updated
+
+
+def test_a_receiver_of_all_events_is_called_for_them(run):
+    webhook, received = store(), []
+
+    def receive(sender, instance, **kwargs):
+        received.append(instance.pk)
+
+    webhook_pre_parse.connect(receive)
+    try:
+        run("process_webhooks")
+    finally:
+        webhook_pre_parse.disconnect(receive)
+
+    assert received == [webhook.pk]
+
+
+@pytest.mark.parametrize("change", [{"is_parsed": True}, {"attempts": 1}, {"claimed_until": HOUR}])
+def test_it_is_skipped_if_another_process_has_worked_on_it_meanwhile(run, monkeypatch, change):
+    webhook = store()
+    is_of_wrong_mode = Listed.is_of_wrong_mode
+    if "claimed_until" in change:
+        change = {"attempts": 1, "claimed_until": timezone.now() + HOUR}
+
+    def change_meanwhile(self):
+        StripeWebhook.objects.update(**change)
+        return is_of_wrong_mode(self)
+
+    monkeypatch.setattr(Listed, "is_of_wrong_mode", change_meanwhile)
+
+    ran = run("process_webhooks", "--id", webhook.pk)
+
+    row = StripeWebhook.objects.get()
+    if change == {"attempts": 1}:  # tried, and due again: the row is read as it is now
+        assert ran.stdout == "applied: 1\n"
+        assert row.attempts == 2
+    else:
+        assert ran.stdout == "skipped (already settled by another process): 1\n"
+        assert {name: getattr(row, name) for name in change} == change
+
+
+def test_an_event_whose_claim_has_ended_is_applied_without_a_handler_too(run):
+    store(attempts=1, claimed_until=ago(HOUR))
+
+    ran = run("process_webhooks")
+
+    assert ran.stdout == "applied: 1\n"
+    assert StripeWebhook.objects.get().claimed_until is None
+
+
+@pytest.mark.parametrize("body", [{}, [], "text", {"type": 1}, {"type": None}, {"livemode": "x"}])
+def test_an_old_row_without_an_event_gets_an_error(run, body):
+    store()
+    StripeWebhook.objects.update(raw_data=body)
+
+    ran = run("process_webhooks")
+
+    row = StripeWebhook.objects.get()
+    assert row.is_parsed
+    if body == {"type": 1}:  # as before
+        assert row.parse_error == ""
+    else:
+        assert row.parse_error == "This is not a Stripe event."
+    assert ran.status == 0
 
 
 # Failures
@@ -693,6 +777,38 @@ def test_each_event_costs_three_statements(applied):
     assert cost(1) - each <= fixed + 2
     assert cost(11) - cost(1) == 10 * each
     assert len(applied) == 13
+
+
+def cost_of(work, number):
+    """Return the statements of ``work()`` with ``number`` more events, without their bodies."""
+    for _ in range(number):
+        store()
+    with CaptureQueriesContext(connection) as captured:
+        work()
+    executed = statements(captured)
+    assert not any(re.search(r"""raw_data["`], ["`]""", sql) for sql in executed)
+    return len(executed)
+
+
+def test_an_event_without_a_handler_costs_one_statement():
+    fixed = cost_of(process_webhooks, 0)
+    few = cost_of(process_webhooks, 1)
+
+    assert few <= fixed + 4  # the first and the last id, the ids and details of a chunk
+    assert cost_of(process_webhooks, 11) == few + 10
+    assert unapplied() == set()
+
+
+def test_a_dry_run_reads_the_events_in_chunks(monkeypatch):
+    monkeypatch.setattr(rows, "SORTED_CHUNK_SIZE", 8)
+    monkeypatch.setattr(listing, "CHUNK_SIZE", 4)
+    fixed = cost_of(preview_webhooks, 0)
+
+    cost = cost_of(preview_webhooks, 24)
+
+    sorted_chunks, chunks = 3, 6
+    assert cost == fixed + sorted_chunks + chunks
+    assert preview_webhooks().done == {"would be applied": 24}
 
 
 # Processes

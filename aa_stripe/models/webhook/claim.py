@@ -113,6 +113,16 @@ def mark(webhook: StripeWebhook, token: int, parse_error: str) -> None:
         raise ClaimLost
 
 
+def mark_unclaimed(model: type[StripeWebhook], id: str, attempts: int) -> bool:
+    """Mark an event as applied if no process has applied, claimed or tried it since it was read.
+
+    Returns whether it did. ``attempts`` is the number as it was read; this is one more.
+    """
+    unclaimed = {"id": id, "attempts": attempts, "is_parsed": False, "claimed_until": None}
+    values = {**applied(""), "attempts": attempts + 1, "updated": timezone.now()}
+    return update_plain(model, database_of(model), unclaimed, values)
+
+
 def _write(webhook: StripeWebhook, token: int, values: dict[str, Any]) -> bool:
     """Write the values if the claim was not ended; its time may be over."""
     claimed = {**key_of(webhook), "attempts": token, "claimed_until": NOT_NULL}

@@ -20,7 +20,7 @@ from aa_stripe.models.now import process_now
 from aa_stripe.models.rows import database_of, has_commit
 from aa_stripe.models.statements import insert
 from aa_stripe.models.webhook.apply import apply_event, reject_wrong_mode
-from aa_stripe.models.webhook.claim import delay_after, lease
+from aa_stripe.models.webhook.claim import delay_after, lease, mark_unclaimed
 from aa_stripe.signals import webhook_pre_parse
 from aa_stripe.webhooks import registry
 
@@ -99,8 +99,7 @@ class StripeWebhook(SavesOnlyChanges):
     @property
     def has_listeners(self) -> bool:
         """Return whether the event has a handler, or ``webhook_pre_parse`` a receiver."""
-        has_receivers = webhook_pre_parse.has_listeners(StripeWebhook)
-        return bool(has_receivers or registry.handlers_of(self.event_type))
+        return _has_listeners(self.event_type)
 
     def save(self, *args: Any, **kwargs: Any) -> None:
         """Store and apply a new event; write only the changed fields of a stored one.
@@ -185,6 +184,17 @@ class StripeWebhook(SavesOnlyChanges):
         """
         return apply_event(self, even_if_parsed=even_if_parsed)
 
+    @classmethod
+    def apply_unhandled(cls, id: str, event_type: object, attempts: int) -> bool:
+        """Mark a stored event that has no handler as applied; return whether this call did.
+
+        One statement, without a claim. ``False`` means that the row has to be read: the event has
+        a handler, or it is no longer unapplied and unclaimed with that number of ``attempts``.
+        """
+        if not isinstance(event_type, str) or not event_type or _has_listeners(event_type):
+            return False
+        return mark_unclaimed(StripeWebhook, id, attempts)
+
     def after_commit(self, action: Callable[[], object]) -> None:
         """Call ``action()`` once the event's transaction is committed. For handlers.
 
@@ -192,3 +202,8 @@ class StripeWebhook(SavesOnlyChanges):
         runs in a transaction. An exception in it is logged.
         """
         self.actions_after_commit.append(action)
+
+
+def _has_listeners(event_type: str) -> bool:
+    has_receivers = webhook_pre_parse.has_listeners(StripeWebhook)
+    return bool(has_receivers or registry.handlers_of(event_type))
