@@ -122,7 +122,8 @@ class StripeWebhookInProgress(StripeError):
 class StripeWebhookTooSlow(StripeError):
     """The handlers took longer than ``STRIPE_WEBHOOK_HANDLER_TIMEOUT``, so the claim has ended.
 
-    Another process has claimed the event. What the handlers wrote is rolled back.
+    Another process has claimed the event, or ``process_webhooks`` has given it up and will retry
+    it. What the handlers wrote is rolled back.
     """
 
     details = _("The handlers took so long that another process has claimed the event.")

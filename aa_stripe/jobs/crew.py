@@ -16,12 +16,14 @@ Result = TypeVar("Result")
 DEFAULT_WORKERS = 4
 
 
-def check_workers(workers: object) -> None:
-    """Raise ``ValueError`` unless ``workers`` is ``None`` or a whole number of at least 1."""
+def check_workers(workers: object, at_least: int = 1) -> None:
+    """Raise ``ValueError`` unless ``workers`` is ``None`` or an integer from ``at_least`` on."""
     if workers is None:
         return
-    if not isinstance(workers, int) or isinstance(workers, bool) or workers < 1:
-        raise ValueError(f"workers must be a whole number of at least 1 (got {workers!r}).")
+    if not isinstance(workers, int) or isinstance(workers, bool) or workers < at_least:
+        raise ValueError(
+            f"workers must be a whole number of at least {at_least} (got {workers!r})."
+        )
 
 
 def crew_of(
@@ -32,12 +34,17 @@ def crew_of(
     ``None`` means the default number of workers. One worker is the calling thread. Inside a
     transaction it works alone, too: other threads would not see the rows.
     """
-    connection = connections[using]
     if workers is None:
-        workers = 1 if connection.vendor == "sqlite" else DEFAULT_WORKERS
-    if workers == 1 or connection.in_atomic_block or not connection.get_autocommit():
+        workers = 1 if connections[using].vendor == "sqlite" else DEFAULT_WORKERS
+    if workers == 1 or is_inside_transaction(using):
         return Alone(work)
     return Crew(workers, work, using)
+
+
+def is_inside_transaction(using: str) -> bool:
+    """Return whether other threads do not see what this one has written."""
+    connection = connections[using]
+    return connection.in_atomic_block or not connection.get_autocommit()
 
 
 class Alone(Generic[Result]):
@@ -72,6 +79,9 @@ class Crew(Generic[Result]):
     variables of its owner: the rate of the requests is one of them.
     """
 
+    #: The number of seconds that a row may take; ``None``: any number.
+    time_limit: float | None = None
+
     def __init__(self, size: int, work: Callable[[Any], Result], using: str) -> None:
         self.size = size
         #: The number of keys that were given and whose results were not taken.
@@ -89,7 +99,7 @@ class Crew(Generic[Result]):
         """End the threads, each after the row that it works on."""
         self._keys.put(None)
         for thread in self._threads:
-            thread.join()
+            thread.join(self.time_limit)
 
     def give(self, key: Any) -> None:
         """Hand out a key. At most ``size`` may be in progress."""
@@ -102,10 +112,13 @@ class Crew(Generic[Result]):
         """Wait for a result; return its key and the result. Raise what ``work`` has raised."""
         # First: a KeyboardInterrupt while waiting must not leave one too many.
         self.in_progress -= 1
-        key, result = self._results.get()
+        key, result = self._next_result()
         if isinstance(result, BaseException):
             raise result
         return key, result
+
+    def _next_result(self) -> tuple[Any, Result | BaseException]:
+        return self._results.get()
 
     def _start_thread(self) -> None:
         # A daemon, so that the process can end if its owner is interrupted while it waits for it.
@@ -121,15 +134,24 @@ class Crew(Generic[Result]):
     def _run(self) -> None:
         try:
             while (key := self._keys.get()) is not None:
-                self._results.put((key, self._result_of(key)))
+                if not self._work_on(key):
+                    return
             self._keys.put(None)  # for the next thread
         finally:
             connections.close_all()
+
+    def _work_on(self, key: Any) -> bool:
+        """Put the result of the row; return whether the thread goes on."""
+        self._results.put((key, self._result_of(key)))
+        return True
 
     def _result_of(self, key: Any) -> Result | BaseException:
         try:
             # A worker without a connection would fail all rows in no time.
             connections[self._using].ensure_connection()
-            return self._work(key)
+            return self._call(key)
         except BaseException as error:  # noqa: BLE001 (raised by take_result)
             return error
+
+    def _call(self, key: Any) -> Result:
+        return self._work(key)

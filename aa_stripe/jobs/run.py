@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from django.db import connections, models
 
@@ -19,6 +19,11 @@ from aa_stripe.models.rows import in_order
 
 T = TypeVar("T")
 Result = TypeVar("Result", bound="Outcome | None")
+
+AnyCrew: TypeAlias = Alone[Outcome | None] | Crew[Outcome | None]
+
+#: Returns the workers: of a number, what they do, and the alias of the database.
+CrewOf: TypeAlias = Callable[[int | None, Callable[[Any], Outcome | None], str], AnyCrew]
 
 logger = logging.getLogger("aa-stripe")
 
@@ -55,11 +60,11 @@ class Run:
     """A run in progress, with its report and its watcher.
 
     Only the thread that has started it uses it; ``workers`` is the number of threads that work on
-    its rows, ``None`` the default one. Raises ``ValueError`` if the number is below 1.
+    its rows, ``None`` the default one. Raises ``ValueError`` if the number is below ``at_least``.
     """
 
-    def __init__(self, watcher: Watcher | None, workers: int | None = 1) -> None:
-        check_workers(workers)
+    def __init__(self, watcher: Watcher | None, workers: int | None = 1, at_least: int = 1) -> None:
+        check_workers(workers, at_least)
         self.report = Report()
         self.watcher = watcher or Watcher()
         self._workers = workers
@@ -76,6 +81,7 @@ class Run:
         *,
         limit: int | None = None,
         order: Callable[[models.QuerySet[Any]], Iterator[tuple[Any, ...]]] = in_order,
+        crew_of: CrewOf = crew_of,
     ) -> None:
         """Call ``act`` with each row's primary key, in the given ``order``, until the run is over.
 
@@ -85,6 +91,7 @@ class Run:
         towards it, so that they never block the rows behind them.
 
         The workers work on several rows at once. When the run is over, they finish those.
+        ``crew_of`` returns them.
         """
         left = math.inf if limit is None else limit
         crew = crew_of(self._workers, partial(attempt, lambda entry: act(*entry)), rows.db)
@@ -101,7 +108,7 @@ class Run:
             finally:
                 self._note_rest(noun, crew)
 
-    def _note_next(self, noun: str, crew: Alone[Outcome | None] | Crew[Outcome | None]) -> bool:
+    def _note_next(self, noun: str, crew: AnyCrew) -> bool:
         """Note the next outcome of the crew; return whether it counts towards a limit."""
         (key, *_), outcome = crew.take_result()
         if outcome is None:
@@ -109,7 +116,7 @@ class Run:
         self.note(f"{noun} id: {key}", outcome)
         return not outcome.skipped
 
-    def _note_rest(self, noun: str, crew: Alone[Outcome | None] | Crew[Outcome | None]) -> None:
+    def _note_rest(self, noun: str, crew: AnyCrew) -> None:
         """Note the outcomes of all rows in progress, then raise what one of them has raised."""
         try:
             while crew.in_progress:

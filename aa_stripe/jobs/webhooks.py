@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Collection
 from datetime import timedelta
 from functools import partial
@@ -14,8 +15,18 @@ from aa_stripe.jobs.listed import Listed, listed
 from aa_stripe.jobs.pace import at_rate
 from aa_stripe.jobs.report import SETTLED_MEANWHILE, Outcome, Report
 from aa_stripe.jobs.run import Run, Watcher, attempt
-from aa_stripe.models import StripeWebhook, StripeWebhookQuerySet
+from aa_stripe.jobs.watched import watched_crew_of
+from aa_stripe.models import (
+    StripeWebhook,
+    StripeWebhookQuerySet,
+    apply_event,
+    give_up_event,
+    too_slow,
+)
 from aa_stripe.models.rows import CHUNK_SIZE, in_order, stored
+from aa_stripe.settings import stripe_settings
+
+logger = logging.getLogger("aa-stripe")
 
 # Actions in the report.
 APPLIED = "applied"
@@ -39,6 +50,7 @@ def process_webhooks(
     older_than: timedelta | None = None,
     limit: int | None = None,
     rate: float | None = None,
+    workers: int | None = None,
     watcher: Watcher | None = None,
 ) -> Report:
     """Apply every stored event that is due, oldest first.
@@ -53,14 +65,26 @@ def process_webhooks(
     try; skipped events do not count. ``rate`` is the maximum number of requests to Stripe per
     second; ``None`` means ``STRIPE_REQUESTS_PER_SECOND``.
 
-    Two runs at the same time are safe. Raises ``StripeWebhook.DoesNotExist`` if one of the
-    ``ids`` is not stored, and ``ValueError`` if the rate is not above 0.
+    ``workers`` is the number of threads that apply events, each with its own database connection;
+    ``None`` means 1. An event whose handlers take longer than ``STRIPE_WEBHOOK_HANDLER_TIMEOUT``
+    fails, and its thread is abandoned: the run goes on with the others. With 0, inside a
+    transaction, and on SQLite with 1, the calling thread applies the events, without a time limit.
+
+    Several runs at the same time are safe. Raises ``StripeWebhook.DoesNotExist`` if one of the
+    ``ids`` is not stored, and ``ValueError`` if the rate is not above 0 or the number of workers is
+    below 0.
     """
-    run = Run(watcher)
+    run = Run(watcher, workers, at_least=0)
     rows = _chosen(ids, failed, older_than)
-    act = partial(_decide, partial(_apply, rows, failed or bool(ids)))
+    applying = _Applying(rows, even_if_parsed=failed or bool(ids))
+    act = partial(_decide, applying.apply)
+    crew_of = partial(
+        watched_crew_of,
+        time_limit=stripe_settings.WEBHOOK_HANDLER_TIMEOUT,
+        give_up=applying.give_up,
+    )
     with at_rate(rate):
-        run.each("Webhooks", "Webhook", rows, act, limit=limit, order=listed)
+        run.each("Webhooks", "Webhook", rows, act, limit=limit, order=listed, crew_of=crew_of)
     return run.report
 
 
@@ -148,12 +172,39 @@ def _decide(act: Callable[[str, Listed], Outcome], key: str, found: Listed | Non
     return act(key, found)
 
 
-def _apply(rows: StripeWebhookQuerySet, even_if_parsed: bool, key: str, found: Listed) -> Outcome:
-    # Most of Stripe's events have no handler.
-    if StripeWebhook.apply_unhandled(key, found.type, found.attempts):
-        return Outcome(done=APPLIED)
-    webhook = rows.filter(pk=key).first()
-    # Another process may have worked on the row since its chunk was listed.
-    if webhook is None or not webhook.retry(even_if_parsed=even_if_parsed):
-        return Outcome(skipped=SETTLED_MEANWHILE)
-    return Outcome(done=APPLIED_WITH_ERROR if webhook.parse_error else APPLIED)
+class _Applying:
+    """The events that the workers of a run are applying."""
+
+    def __init__(self, rows: StripeWebhookQuerySet, *, even_if_parsed: bool) -> None:
+        self._rows = rows
+        self._even_if_parsed = even_if_parsed
+        #: The tokens of the claims, by the event's id. Several threads use it.
+        self._claims: dict[str, int] = {}
+
+    def apply(self, key: str, found: Listed) -> Outcome:
+        # Most of Stripe's events have no handler.
+        if StripeWebhook.apply_unhandled(key, found.type, found.attempts):
+            return Outcome(done=APPLIED)
+        try:
+            return self._apply_claimed(key)
+        finally:
+            self._claims.pop(key, None)
+
+    def _apply_claimed(self, key: str) -> Outcome:
+        webhook = self._rows.filter(pk=key).first()
+        # Another process may have worked on the row since its chunk was listed.
+        if webhook is None or not apply_event(
+            webhook,
+            even_if_parsed=self._even_if_parsed,
+            on_claim=partial(self._claims.__setitem__, key),
+        ):
+            return Outcome(skipped=SETTLED_MEANWHILE)
+        return Outcome(done=APPLIED_WITH_ERROR if webhook.parse_error else APPLIED)
+
+    def give_up(self, entry: tuple[str, Listed], stack: str) -> Outcome | None:
+        """Return the outcome of an event whose thread is abandoned; see ``WatchedCrew``."""
+        key, token = entry[0], self._claims.pop(entry[0], None)
+        logger.error("The handlers of event %s take too long. They are here:\n%s", key, stack)
+        if token is not None:
+            give_up_event(StripeWebhook(id=key), token)
+        return Outcome(error=too_slow())

@@ -11,7 +11,13 @@ from aa_stripe.models.customer import StripeCustomer, StripeToken
 from aa_stripe.models.job_run import StripeJobRun
 from aa_stripe.models.plan import StripeSubscriptionPlan
 from aa_stripe.models.subscription import ENDED, StripeSubscription, StripeSubscriptionQuerySet
-from aa_stripe.models.webhook import StripeWebhook, StripeWebhookQuerySet, apply_event
+from aa_stripe.models.webhook import (
+    StripeWebhook,
+    StripeWebhookQuerySet,
+    apply_event,
+    give_up_event,
+    too_slow,
+)
 from aa_stripe.signals import webhook_pre_parse
 
 __all__ = [
@@ -34,5 +40,7 @@ __all__ = [
     "StripeWebhook",
     "StripeWebhookQuerySet",
     "apply_event",
+    "give_up_event",
+    "too_slow",
     "webhook_pre_parse",
 ]

@@ -46,6 +46,13 @@ class Command(JobCommand):
             help="Apply only events that were stored more than SECONDS ago.",
         )
         parser.add_argument(
+            "--workers",
+            type=int,
+            metavar="N",
+            help="Work on N events at once (default: 1). With 0 the main thread applies them, "
+            "without a time limit.",
+        )
+        parser.add_argument(
             "--prune",
             type=float,
             metavar="DAYS",
@@ -78,8 +85,15 @@ class Command(JobCommand):
                 "--older-than", options["older_than"], timedelta(seconds=1)
             ),
         }
+        workers = options["workers"]
+        if workers is not None and workers < 0:
+            raise CommandError(f"--workers must be at least 0 (got {workers}).")
         if options["dry_run"]:
             return preview_webhooks(**chosen, limit=options["limit"], watcher=watcher)
         return process_webhooks(
-            **chosen, limit=options["limit"], rate=options["rate"], watcher=watcher
+            **chosen,
+            limit=options["limit"],
+            rate=options["rate"],
+            workers=workers,
+            watcher=watcher,
         )

@@ -9,17 +9,19 @@ is not locked while the handlers run: other processes see the claim and go on wi
 from __future__ import annotations
 
 import logging
+import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django.db import transaction
 from django.utils.translation import gettext_lazy as _
 
 from aa_stripe.exceptions import (
+    StripeInProgress,
     StripeMethodNotAllowed,
     StripeWebhookAlreadyParsed,
     StripeWebhookParseError,
@@ -40,9 +42,11 @@ from aa_stripe.models.webhook.claim import (
     claim_patiently,
     delay_after,
     end_claim,
+    give_up,
     hold,
     mark,
 )
+from aa_stripe.settings import stripe_settings
 from aa_stripe.signals import webhook_pre_parse
 from aa_stripe.utils import storable_text
 from aa_stripe.webhooks import Handler, registry
@@ -74,6 +78,7 @@ def apply_event(
     is_claimed: bool = False,
     is_patient: bool = False,
     even_if_parsed: bool = False,
+    on_claim: Callable[[int], object] | None = None,
 ) -> bool:
     """Apply the event in one transaction; return whether this call applied it.
 
@@ -82,6 +87,7 @@ def apply_event(
 
     ``is_claimed``: the row's INSERT has claimed the event. ``is_patient``: wait for another process
     that is applying it. ``even_if_parsed``: also apply an event that a handler rejected.
+    ``on_claim`` is called with the token of the claim, before the handlers; see ``give_up_event``.
 
     Raises ``StripeMethodNotAllowed`` for an event of the other mode (live or test) than the API
     key; ``StripeWebhookInProgress`` if another process is not done after ten seconds
@@ -100,7 +106,31 @@ def apply_event(
         token = claim_patiently(webhook)
     else:
         token = claim(webhook, even_if_parsed=even_if_parsed)
-    return token is not None and _attempt(webhook, token)
+    if token is None:
+        return False
+    if on_claim is not None:
+        on_claim(token)
+    return _attempt(webhook, token)
+
+
+def give_up_event(webhook: StripeWebhook, token: int) -> None:
+    """End the claim of an event whose handlers take too long in another thread.
+
+    That thread cannot commit any more. ``parse_error`` and ``retry_at`` are set as after any other
+    failure, unless the event is applied or another process has claimed it.
+    """
+    try:
+        _record_failure(webhook, token, too_slow(), end=give_up)
+    except StripeInProgress:
+        logger.error("The failure of event %s could not be recorded: its row is locked.", webhook)
+
+
+def too_slow() -> StripeWebhookTooSlow:
+    """Return the error of an event that was given up."""
+    return StripeWebhookTooSlow(
+        _("The handlers took longer than %(seconds)s seconds. The event will be retried.")
+        % {"seconds": stripe_settings.WEBHOOK_HANDLER_TIMEOUT}
+    )
 
 
 def reject_wrong_mode(webhook: StripeWebhook) -> None:
@@ -116,6 +146,7 @@ def reject_wrong_mode(webhook: StripeWebhook) -> None:
 def _attempt(webhook: StripeWebhook, token: int) -> bool:
     was_parsed = webhook.is_parsed
     set_as_stored(webhook, {"is_parsed": False})  # receivers check it
+    begun = time.monotonic()
     try:
         parse_error = retry_on_conflict(database_of(webhook), partial(_apply, webhook, token))
     except ClaimLost as lost:
@@ -129,6 +160,7 @@ def _attempt(webhook: StripeWebhook, token: int) -> bool:
         end_claim(webhook, token, {})
         raise
     set_as_stored(webhook, applied(parse_error))
+    _warn_if_late(webhook, time.monotonic() - begun)
     for action in webhook.actions_after_commit:
         _call(action, webhook)
     return True
@@ -248,6 +280,21 @@ def _call(action: Callable[[], object], webhook: StripeWebhook) -> None:
         logger.exception("after_commit callback of event %s failed.", webhook)
 
 
-def _record_failure(webhook: StripeWebhook, token: int, error: Exception) -> None:
+def _record_failure(
+    webhook: StripeWebhook,
+    token: int,
+    error: Exception,
+    end: Callable[[StripeWebhook, int, dict[str, Any]], None] = end_claim,
+) -> None:
     message = storable_text("".join(traceback.format_exception_only(error)).strip())
-    end_claim(webhook, token, {"parse_error": message, "retry_at": delay_after(token)})
+    end(webhook, token, {"parse_error": message, "retry_at": delay_after(token)})
+
+
+def _warn_if_late(webhook: StripeWebhook, seconds: float) -> None:
+    """Warn if the event was applied although another process could have claimed it."""
+    if seconds > stripe_settings.WEBHOOK_HANDLER_TIMEOUT:
+        logger.warning(
+            "The handlers of event %s (%s) took %.1f seconds, longer than "
+            "STRIPE_WEBHOOK_HANDLER_TIMEOUT (%s). The event is applied.",
+            *(webhook, webhook.event_type, seconds, stripe_settings.WEBHOOK_HANDLER_TIMEOUT),
+        )

@@ -7,10 +7,12 @@ ended may go on, and commits if no other process has claimed the event meanwhile
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from django.db import Error, connections
+from django.db import DatabaseError, Error, connections
 from django.db.models import Q
 from django.utils import timezone
 
@@ -19,8 +21,11 @@ from aa_stripe.models.claims import PATIENCE, delay, is_free, patiently
 from aa_stripe.models.latest import reread_latest
 from aa_stripe.models.now import DatabaseNow
 from aa_stripe.models.rows import (
+    close_if_lost,
     database_of,
     key_of,
+    lockable,
+    own_row,
     root_model,
     set_as_stored,
     update_plain,
@@ -33,6 +38,9 @@ if TYPE_CHECKING:
     from aa_stripe.models.webhook.model import StripeWebhook
 
 logger = logging.getLogger("aa-stripe")
+
+#: How long ``give_up`` waits for the lock of a row, in seconds.
+GIVE_UP_PATIENCE = 2.0
 
 #: The fields that change when an event is applied.
 STATE = ["is_parsed", "parse_error", "attempts", "retry_at", "is_wrong_mode", "claimed_until"]
@@ -139,6 +147,29 @@ def applied(parse_error: str) -> dict[str, Any]:
         "retry_at": None,
         "claimed_until": None,
     }
+
+
+def give_up(webhook: StripeWebhook, token: int, values: dict[str, Any]) -> None:
+    """Write the values and end the claim of an event that another thread works on.
+
+    That thread cannot commit any more. Raises ``StripeInProgress`` if the row stays locked for
+    ``GIVE_UP_PATIENCE`` seconds; the claim then ends by itself.
+    """
+    close_if_lost(database_of(webhook))
+    for _try in patiently(GIVE_UP_PATIENCE):
+        with suppress(DatabaseError), _locked_at_once(webhook):
+            end_claim(webhook, token, values)
+            return
+
+
+@contextmanager
+def _locked_at_once(webhook: StripeWebhook) -> Iterator[None]:
+    """Lock the row, if the database can. Raises ``DatabaseError`` if it is locked already."""
+    using = database_of(webhook)
+    with lockable(using):
+        if connections[using].features.has_select_for_update_nowait:
+            own_row(webhook, using).select_for_update(nowait=True).values_list("pk").first()
+        yield
 
 
 def end_claim(webhook: StripeWebhook, token: int, values: dict[str, Any]) -> None:
