@@ -15,15 +15,28 @@ from celery import shared_task
 from django.core.management import call_command
 
 from aa_stripe import jobs
+from aa_stripe.settings import stripe_settings
 
 
 class JobFailed(Exception):
     """A run with failures. The message is the command's output."""
 
 
+#: The seconds that a handler has to end after it was interrupted. Then its process is killed.
+TIME_TO_END = 30
+
+
 def enqueue(webhook_id: str) -> None:
     """Send the event's id to a worker, which applies the event."""
-    apply_webhook.delay(webhook_id)
+    apply_webhook.apply_async((webhook_id,), **_time_limits())
+
+
+def _time_limits() -> dict[str, float]:
+    """Return the time limits of an event's task; none if the project has set one."""
+    if apply_webhook.time_limit or apply_webhook.soft_time_limit:
+        return {}
+    seconds = stripe_settings.WEBHOOK_HANDLER_TIMEOUT
+    return {"soft_time_limit": seconds, "time_limit": seconds + TIME_TO_END}
 
 
 # Acknowledged late, so that the broker keeps the message of a worker that is killed.

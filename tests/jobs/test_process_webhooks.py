@@ -7,6 +7,7 @@ import math
 import re
 import signal
 import subprocess
+import threading
 from datetime import timedelta
 
 import pytest
@@ -495,6 +496,46 @@ def test_a_named_event_that_is_not_stored_is_an_error_before_any_change(applied,
 # Other options
 
 
+def test_several_workers_apply_each_event_once(transactional_db, applied, run):
+    stored = [store() for _ in range(20)]
+
+    ran = run("process_webhooks", "--workers", "3")
+
+    assert sorted(applied) == sorted(ids(stored))
+    assert ran.stdout == "applied: 20\n"
+
+
+def test_events_with_handlers_are_applied_at_once(transactional_db, on, run):
+    if connection.vendor == "sqlite":
+        pytest.skip("SQLite has one writer at a time.")
+    barrier = threading.Barrier(3, timeout=TIMEOUT)
+    on(TYPE)(lambda webhook: barrier.wait())
+    for _ in range(3):
+        store()
+
+    ran = run("process_webhooks", "--workers", "3")
+
+    assert ran.stdout == "applied: 3\n"
+
+
+def test_the_limit_is_exact_with_several_workers(transactional_db, applied, run):
+    for _ in range(9):
+        store()
+
+    run("process_webhooks", "--workers", "3", "--limit", "4")
+
+    assert len(applied) == 4
+
+
+def test_a_negative_number_of_workers_is_rejected(applied, run):
+    store()
+
+    with pytest.raises(CommandError, match=r"--workers must be at least 0 \(got -1\)"):
+        run("process_webhooks", "--workers=-1")
+
+    assert applied == []
+
+
 def test_events_younger_than_older_than_are_not_applied(applied, run):
     old = store(created=ago(timedelta(seconds=61)))
     store(created=ago(timedelta(seconds=0)))
@@ -819,8 +860,10 @@ def start(start_module):
     """Start the command of ``noting.py``; it waits for a line of input."""
     streams = {"stdin": subprocess.PIPE, "stderr": subprocess.PIPE}
 
-    def start(**environment):
-        return start_module("tests.jobs.noting", "process_webhooks", **streams, env=environment)
+    def start(*words, **environment):
+        return start_module(
+            *("tests.jobs.noting", "process_webhooks", *words), **streams, env=environment
+        )
 
     return start
 
@@ -833,10 +876,11 @@ def finish(children):
     return [child.communicate(timeout=TIMEOUT) for child in children]
 
 
-def test_two_runs_at_once_apply_each_event_once(transactional_db, start):
+@pytest.mark.parametrize("workers", ["1", "4"])
+def test_two_runs_at_once_apply_each_event_once(transactional_db, start, workers):
     stored = [store() for _ in range(60)]
 
-    children = [start() for _ in range(2)]
+    children = [start("--workers", workers) for _ in range(2)]
     printed = finish(children)
 
     assert [child.returncode for child in children] == [0, 0]

@@ -73,7 +73,7 @@ class Hanging:
         assert self.may_go_on.wait(TIMEOUT)
 
     def wake(self):
-        """Let the handler return; wait until its thread has ended."""
+        """End the hanging; wait until the thread has ended."""
         self.may_go_on.set()
         if self.thread is not None:
             self.thread.join(TIMEOUT)

@@ -145,6 +145,50 @@ def test_an_event_that_kills_its_process_is_applied_by_process_webhooks(
     assert effects_of(webhook) == ["here"]
 
 
+def test_a_handler_that_hangs_is_interrupted(
+    client, celery_queue, start_celery, hanging, handled_here, settings
+):
+    settings.STRIPE_WEBHOOK_HANDLER_TIMEOUT = 1
+    event, later = make_event(TYPE_THAT_HANGS), make_event()
+    start_celery()
+
+    deliver(client, event)
+    deliver(client, later)
+
+    wait_until(lambda: applied(later["id"]))
+    webhook = StripeWebhook.objects.get(pk=event["id"])
+    assert hanging.exists()
+    assert (webhook.is_parsed, webhook.attempts, webhook.claimed_until) == (False, 1, None)
+    assert "SoftTimeLimitExceeded" in webhook.parse_error
+    assert effects_of(webhook) == []
+    make_due(webhook)
+    assert process_webhooks().done == {"applied": 1}
+
+
+@pytest.mark.parametrize("name", ["task_time_limit", "task_soft_time_limit"])
+def test_a_time_limit_of_the_project_is_used_instead(client, celery_queue, transactional_db, name):
+    celery_queue.conf.update({name: 1000})
+
+    deliver(client, make_event())
+
+    assert set(time_limits_of_message(celery_queue)) == {1000, None}
+
+
+def test_the_time_limits_are_in_the_message(client, celery_queue, transactional_db, settings):
+    settings.STRIPE_WEBHOOK_HANDLER_TIMEOUT = 45
+
+    deliver(client, make_event())
+
+    assert time_limits_of_message(celery_queue) == [75, 45]
+
+
+def time_limits_of_message(queue):
+    """Return the hard and the soft time limit in the only message of the queue, in seconds."""
+    with queue.connection_for_read() as connection:
+        message = connection.default_channel.basic_get(QUEUE, no_ack=True)
+    return message.headers["timelimit"]
+
+
 def test_the_message_of_a_killed_worker_is_redelivered_to_another_one(
     client, site, celery, start_celery, hanging
 ):
