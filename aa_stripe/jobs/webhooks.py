@@ -204,7 +204,8 @@ class _Applying:
     def give_up(self, entry: tuple[str, Listed], stack: str) -> Outcome | None:
         """Return the outcome of an event whose thread is abandoned; see ``WatchedCrew``."""
         key, token = entry[0], self._claims.pop(entry[0], None)
-        logger.error("The handlers of event %s take too long. They are here:\n%s", key, stack)
+        # A warning: the run logs the error of the outcome.
+        logger.warning("The handlers of event %s take too long. They are here:\n%s", key, stack)
         if token is not None:
             give_up_event(StripeWebhook(id=key), token)
         return Outcome(error=too_slow())

@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from django.db import DatabaseError, Error, connections
+from django.db import Error, connections
 from django.db.models import Q
 from django.utils import timezone
 
@@ -157,14 +157,14 @@ def give_up(webhook: StripeWebhook, token: int, values: dict[str, Any]) -> None:
     """
     close_if_lost(database_of(webhook))
     for _try in patiently(GIVE_UP_PATIENCE):
-        with suppress(DatabaseError), _locked_at_once(webhook):
+        with suppress(Error), _locked_at_once(webhook):
             end_claim(webhook, token, values)
             return
 
 
 @contextmanager
 def _locked_at_once(webhook: StripeWebhook) -> Iterator[None]:
-    """Lock the row, if the database can. Raises ``DatabaseError`` if it is locked already."""
+    """Lock the row, if the database can. Raises a database error if it is locked already."""
     using = database_of(webhook)
     with lockable(using):
         if connections[using].features.has_select_for_update_nowait:
