@@ -102,7 +102,7 @@ def run_charges() -> None:
 
 
 def apply_events(orders: Orders, chance: Random) -> None:
-    run_webhooks()
+    _run("process_webhooks", f"--workers={chance.choice([0, 1, 3])}")
     time.sleep(chance.uniform(0, 1))
 
 
@@ -110,9 +110,9 @@ def run_webhooks() -> None:
     _run("process_webhooks")
 
 
-def _run(command: str) -> None:
+def _run(command: str, *options: str) -> None:
     with open(os.devnull, "w") as nowhere:
-        call_command(command, stdout=nowhere, stderr=nowhere)
+        call_command(command, *options, stdout=nowhere, stderr=nowhere)
 
 
 def retry(orders: Orders, chance: Random) -> None:
