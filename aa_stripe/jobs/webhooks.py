@@ -12,6 +12,7 @@ from typing import cast
 from django.utils import timezone
 
 from aa_stripe.jobs.listed import Listed, listed
+from aa_stripe.jobs.memory import remember
 from aa_stripe.jobs.pace import at_rate
 from aa_stripe.jobs.report import SETTLED_MEANWHILE, Outcome, Report
 from aa_stripe.jobs.run import Run, Watcher, attempt
@@ -85,6 +86,7 @@ def process_webhooks(
     )
     with at_rate(rate):
         run.each("Webhooks", "Webhook", rows, act, limit=limit, order=listed, crew_of=crew_of)
+    remember("process_webhooks", run.report)
     return run.report
 
 

@@ -31,6 +31,8 @@ class JobCommand(BaseCommand):
     limit_help = ""
     #: What ``--workers`` work on, in the plural; without it, there is no such option.
     work = ""
+    #: The lowest number of ``--workers``.
+    fewest_workers = 1
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--limit", type=int, metavar="N", help=self.limit_help)
@@ -59,7 +61,8 @@ class JobCommand(BaseCommand):
         """Do nothing. A subclass may act on the report here, after it is printed."""
 
     def handle(self, *args: Any, **options: Any) -> None:
-        _check_options(options["limit"], options["rate"], options.get("workers"))
+        _check_options(options["limit"], options["rate"])
+        self._check_workers(options.get("workers"))
         watcher = _CommandWatcher(self, options)
         with _stopping(watcher):
             report = self.run_job(options, watcher)
@@ -71,6 +74,11 @@ class JobCommand(BaseCommand):
             sys.exit(1)
         if watcher.stop_signal:
             sys.exit(128 + watcher.stop_signal)  # as a shell reports a process that a signal ended
+
+    def _check_workers(self, workers: int | None) -> None:
+        fewest = self.fewest_workers
+        if workers is not None and workers < fewest:
+            raise CommandError(f"--workers must be at least {fewest} (got {workers}).")
 
     def _print_counts(self, report: Report) -> None:
         for what, count in report.done.items():
@@ -157,11 +165,9 @@ def length_of_time(name: str, number: float | None, unit: timedelta) -> timedelt
     return length
 
 
-def _check_options(limit: int | None, rate: float | None, workers: int | None) -> None:
+def _check_options(limit: int | None, rate: float | None) -> None:
     if limit is not None and limit < 1:
         raise CommandError(f"--limit must be at least 1 (got {limit}).")
-    if workers is not None and workers < 1:
-        raise CommandError(f"--workers must be at least 1 (got {workers}).")
     if rate is None:
         rate = stripe_settings.REQUESTS_PER_SECOND
     if not 0 < rate < math.inf:

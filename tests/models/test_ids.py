@@ -11,7 +11,8 @@ from aa_stripe.fields import BINARY, ExactCharField, ExactUUIDField
 from aa_stripe.models import StripeCharge, StripeCustomer
 from tests.support.builders import make_user
 
-#: The columns with text that is not an id, or that only we write in lower case. Any other column of text, also a new one, is an id.
+#: The columns with text that is not an id, or that only we write in lower case. Any other column of
+#: text, also a new one, is an id.
 TEXTS = {
     "comment",
     "currency",

@@ -22,6 +22,7 @@ from aa_stripe.models import StripeWebhook
 class Command(JobCommand):
     help = "Apply the stored events that are due. Meant for cron."
     limit_help = "Try at most N events; skipped ones do not count."
+    fewest_workers = 0
 
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
@@ -85,15 +86,12 @@ class Command(JobCommand):
                 "--older-than", options["older_than"], timedelta(seconds=1)
             ),
         }
-        workers = options["workers"]
-        if workers is not None and workers < 0:
-            raise CommandError(f"--workers must be at least 0 (got {workers}).")
         if options["dry_run"]:
             return preview_webhooks(**chosen, limit=options["limit"], watcher=watcher)
         return process_webhooks(
             **chosen,
             limit=options["limit"],
             rate=options["rate"],
-            workers=workers,
+            workers=options["workers"],
             watcher=watcher,
         )
