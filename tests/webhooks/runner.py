@@ -35,5 +35,5 @@ def handler(webhook):
 
 
 if __name__ == "__main__":
-    settings.STRIPE_WEBHOOK_HANDLER_TIMEOUT = 2
+    settings.STRIPE_WEBHOOK_HANDLER_TIMEOUT = 4
     execute_from_command_line(["manage.py", "process_webhooks", *sys.argv[1:]])
