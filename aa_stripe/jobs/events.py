@@ -18,7 +18,8 @@ from aa_stripe.jobs.pace import at_rate
 from aa_stripe.jobs.pages import pages
 from aa_stripe.jobs.report import Outcome, Report
 from aa_stripe.jobs.run import Run, Watcher, attempt
-from aa_stripe.jobs.webhooks import APPLIED, APPLIED_WITH_ERROR, OTHER_MODE
+from aa_stripe.jobs.watched import watched_crew_of
+from aa_stripe.jobs.webhooks import APPLIED, APPLIED_WITH_ERROR, OTHER_MODE, given_up
 from aa_stripe.models import StripeWebhook
 from aa_stripe.models.rows import stored
 from aa_stripe.settings import stripe_settings
@@ -28,6 +29,9 @@ from aa_stripe.webhooks import is_of
 WINDOW = timedelta(days=3)
 LONGEST_WINDOW = timedelta(days=30)
 GRACE = timedelta(seconds=300)
+
+#: The token of the claim with which an event is inserted.
+CLAIM_OF_INSERT = 1
 
 # Actions in the report.
 MISSING = "missing"
@@ -138,15 +142,27 @@ def _not_stored(ids: list[str]) -> list[str]:
 def _recovered(run: Run, missing: list[str], limit: int | None) -> list[str]:
     """Store and apply the missing events; return the ids that are still missing."""
     still: list[str] = []
-    with run.counting("Missing events", lambda: len(missing)):
+    crew = watched_crew_of(
+        None,
+        partial(attempt, _recover),
+        stored(StripeWebhook).db,
+        time_limit=stripe_settings.WEBHOOK_HANDLER_TIMEOUT,
+        give_up=_give_up,
+    )
+    with run.counting("Missing events", lambda: len(missing)), crew:
         for tried, event_id in enumerate(missing):
             if run.is_over() or tried == limit:
                 return still + missing[tried:]
-            outcome = attempt(_recover, event_id)
+            crew.give(event_id)
+            _id, outcome = crew.take_result()
             run.note(_label(event_id), outcome)
             if outcome.error is not None or outcome.skipped == GONE:
                 still += _not_stored([event_id])
     return still
+
+
+def _give_up(event_id: str, stack: str) -> Outcome:
+    return given_up(event_id, CLAIM_OF_INSERT, stack)
 
 
 def _recover(event_id: str) -> Outcome:

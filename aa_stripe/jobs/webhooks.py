@@ -205,9 +205,16 @@ class _Applying:
 
     def give_up(self, entry: tuple[str, Listed], stack: str) -> Outcome | None:
         """Return the outcome of an event whose thread is abandoned; see ``WatchedCrew``."""
-        key, token = entry[0], self._claims.pop(entry[0], None)
-        # A warning: the run logs the error of the outcome.
-        logger.warning("The handlers of event %s take too long. They are here:\n%s", key, stack)
-        if token is not None:
-            give_up_event(StripeWebhook(id=key), token)
-        return Outcome(error=too_slow())
+        return given_up(entry[0], self._claims.pop(entry[0], None), stack)
+
+
+def given_up(key: str, token: int | None, stack: str) -> Outcome:
+    """End the claim of an event whose handlers take too long in another thread.
+
+    ``token`` is that of the claim, if it is known; otherwise the claim ends by its lease.
+    """
+    # A warning: the run logs the error of the outcome.
+    logger.warning("The handlers of event %s take too long. They are here:\n%s", key, stack)
+    if token is not None:
+        give_up_event(StripeWebhook(id=key), token)
+    return Outcome(error=too_slow())

@@ -11,11 +11,12 @@ from django.contrib.auth.models import Group
 from django.db import DEFAULT_DB_ALIAS, DatabaseError, connection, transaction
 from django.utils import timezone
 
-from aa_stripe.jobs import process_webhooks, watched, webhooks
+from aa_stripe.jobs import check_pending_webhooks, process_webhooks, watched, webhooks
 from aa_stripe.jobs.crew import Alone
 from aa_stripe.jobs.watched import WatchedCrew, watched_crew_of
 from aa_stripe.models import StripeWebhook
 from aa_stripe.models.webhook import claim
+from tests.jobs.events import add_event
 from tests.support.processes import KILLED, TIMEOUT
 from tests.support.rows import row_of
 from tests.support.threads import InThread
@@ -459,6 +460,28 @@ def test_a_process_that_is_killed_while_a_handler_hangs_has_applied_nothing_twic
     process_webhooks(workers=4)
 
     assert [effects_of(it) for it in events] == [["handler"]] * 6
+
+
+@only_with_row_locks
+def test_the_other_missing_events_are_recovered_while_a_handler_hangs(fake, on, time_limit):
+    missing = [add_event(fake, TYPE) for _ in range(4)]
+    handler = Hanging(StripeWebhook(id=missing[1]))
+    on(TYPE)(handler)
+
+    report = check_pending_webhooks(recover=True).report
+
+    [failure] = report.failed
+    assert (failure.label, failure.error) == (f"Webhook id: {missing[1]}", TOO_SLOW)
+    assert report.done["applied"] == 3
+    row = StripeWebhook.objects.get(pk=missing[1])
+    assert (row.is_parsed, row.parse_error, row.claimed_until) == (False, TOO_SLOW, None)
+    handler.wake()
+    assert [effects_of(row_of(StripeWebhook(id=it))) for it in missing] == [
+        ["handler"],
+        [],
+        ["handler"],
+        ["handler"],
+    ]
 
 
 def test_two_threads_of_different_runs_apply_each_event_once(events, on):
