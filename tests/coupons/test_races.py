@@ -87,6 +87,21 @@ def test_the_later_of_two_edits_wins_on_both_sides(coupon, fake):
     assert at_stripe(fake)[0]["metadata"] == row_of(coupon).metadata == {"by": "us"}
 
 
+def test_an_edit_after_ours_at_stripe_is_not_overwritten(coupon, fake):
+    def edit():
+        row = row_of(coupon)
+        row.metadata = {"by": "the other"}
+        row.save()
+
+    when_done(fake, UPDATE, edit)
+
+    coupon.metadata = {"by": "us"}
+    coupon.save()
+
+    assert at_stripe(fake)[0]["metadata"] == {"by": "the other"}
+    assert row_of(coupon).metadata == coupon.metadata == {"by": "the other"}
+
+
 def test_a_deletion_during_an_edit_is_not_overwritten(coupon, fake):
     when_done(fake, UPDATE, lambda: row_of(coupon).delete())
 

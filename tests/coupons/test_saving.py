@@ -8,7 +8,7 @@ from decimal import Decimal
 import pytest
 import stripe
 from django.core.exceptions import ValidationError
-from django.db import DatabaseError, IntegrityError
+from django.db import IntegrityError
 from django.utils import timezone as django_timezone
 
 from aa_stripe import gateway
@@ -310,13 +310,14 @@ def test_a_coupon_marked_as_deleted_that_stripe_still_has_is_restored(coupon, fa
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_removed_row_is_not_created_again(coupon):
+def test_a_removed_row_is_not_created_again(coupon, fake):
     rows()._raw_delete("default")
 
-    with pytest.raises(DatabaseError):
+    with pytest.raises(StripeCoupon.DoesNotExist):
         coupon.save()
 
     assert not rows().exists()
+    assert fake.requests == []
 
 
 @pytest.mark.parametrize("metadata", [["a"], "text", {"a": {"b": 1}}, {"a": "\0"}])

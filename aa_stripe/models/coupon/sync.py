@@ -20,8 +20,8 @@ from aa_stripe.exceptions import StripeCouponAlreadyExists, StripeMethodNotAllow
 from aa_stripe.models.coupon.rules import check
 from aa_stripe.models.coupon.terms import create_params, is_created_by, to_timestamp, update_params
 from aa_stripe.models.keys import create_with_new_key
-from aa_stripe.models.latest import write_latest, write_newer
-from aa_stripe.models.rows import database_of, held, lockable
+from aa_stripe.models.latest import version_of, write_latest, write_newer
+from aa_stripe.models.rows import database_of, held, lockable, write_if
 
 if TYPE_CHECKING:
     from aa_stripe.models.coupon.model import StripeCoupon
@@ -59,6 +59,7 @@ def push(row: StripeCoupon, **options: Any) -> None:
     row.clean_fields(exclude={it.name for it in row._meta.fields} - {"metadata", "name"})
     check(row)
     with held(row):
+        version = None if row._state.adding else version_of(row)
         coupon = _find(row)
         if coupon is not None and (params := update_params(row, coupon)):
             coupon = _unless_gone(lambda: gateway.update_coupon(row.coupon_id, params))
@@ -70,9 +71,22 @@ def push(row: StripeCoupon, **options: Any) -> None:
         if row.is_deleted:  # written only then, so that a deletion meanwhile is not overwritten
             row.is_deleted = False
             fields.add("is_deleted")
-        if not row._state.adding:
-            options["update_fields"] = fields
-        row.save_locally(**options)
+        if row._state.adding:
+            row.save_locally(**options)
+        elif not _save_as_read(row, version, {**options, "update_fields": fields}):
+            pull(row)  # Stripe may have changed since it was asked
+
+
+def _save_as_read(row: StripeCoupon, version: object, options: dict[str, Any]) -> bool:
+    """Save the row unless it was written since it had that version; return whether it was saved.
+
+    The lock of the row does not prevent that on SQLite, which has none.
+    """
+    with transaction.atomic(using=database_of(row)):
+        is_as_read = write_if(row, {"updated": version}, {"updated": timezone.now()})
+        if is_as_read:
+            row.save_locally(**options)
+    return is_as_read
 
 
 def pull(row: StripeCoupon) -> None:
