@@ -684,9 +684,14 @@ def _listed(path: str, params: Mapping[str, Any]) -> Iterator[JSON]:
 
 
 def _page_of(response: StripeResponse) -> list[JSON]:
-    """Return the objects of the page. Raises the SDK's ``APIError`` if it is no page."""
-    data = response.data.get("data") if isinstance(response.data, dict) else None
-    if isinstance(data, list) and all(isinstance(it, dict) and it.get("id") for it in data):
+    """Return the objects of the page. Raises the SDK's ``APIError`` if it is no page.
+
+    An error that looked like an empty list would make a job mark every coupon as deleted.
+    """
+    page = response.data if isinstance(response.data, dict) else {}
+    data = page.get("data")
+    is_page = page.get("object") == "list" and isinstance(page.get("has_more"), bool)
+    if is_page and isinstance(data, list) and all(map(_has_id, data)):
         return data
     raise stripe.APIError(
         "The response of Stripe is not a page of a list.",
@@ -694,6 +699,10 @@ def _page_of(response: StripeResponse) -> list[JSON]:
         http_status=response.code,
         headers=dict(response.headers),
     )
+
+
+def _has_id(value: Any) -> bool:
+    return isinstance(value, dict) and isinstance(value.get("id"), str) and bool(value["id"])
 
 
 # The client

@@ -11,6 +11,9 @@ from operator import is_
 from typing import Any
 from uuid import UUID
 
+from django.conf import settings
+from django.utils.timezone import make_naive
+
 # NUL and halves of surrogate pairs: valid in JSON, but not in a URL or in PostgreSQL.
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 _TO_ESCAPE = re.compile("[\0\ud800-\udfff\\\\]")
@@ -23,6 +26,12 @@ def timestamp_to_timezone_aware_date(seconds: float) -> datetime:
     also if ``USE_TZ`` is ``False``.
     """
     return datetime.fromtimestamp(seconds, tz=timezone.utc)
+
+
+def to_datetime(seconds: float) -> datetime:
+    """Return the moment as the project's databases store it: aware, unless ``USE_TZ`` is off."""
+    aware = timestamp_to_timezone_aware_date(seconds)
+    return aware if settings.USE_TZ else make_naive(aware)
 
 
 def uuid_in(metadata: Mapping[str, str] | None, key: str) -> UUID | None:

@@ -305,8 +305,16 @@ def test_a_page_of_events_is_requested_only_when_it_is_needed(stripe_api):
     assert len(stripe_api.calls) == 1
 
 
+LISTING = '{"object": "list", "has_more": false, "data": %s}'
+
+
 @pytest.mark.parametrize(
-    "body", ["[]", "7", "null", "{}", '{"data": {}}', '{"data": [1]}', '{"data": [{}]}']
+    "body",
+    [
+        *["[]", "7", "null", "{}", '{"data": []}', '{"object": "list", "data": []}'],
+        '{"object": "customer", "has_more": false, "data": []}',
+        *[LISTING % data for data in ("null", "{}", "[1]", "[{}]", '[{"id": ""}]', '[{"id": 7}]')],
+    ],
 )
 def test_a_response_that_is_no_page_is_an_error_of_the_api(stripe_api, body):
     stripe_api.get(EVENTS, body=body)

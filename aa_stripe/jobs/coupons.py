@@ -125,8 +125,10 @@ class CouponRefresh(Refresh[StripeCoupon]):
 
     def _refresh_unlisted(self) -> None:
         """Mark the rows that the listing did not contain as deleted."""
+        # Rows that were written since the run began may be newer than the listing.
+        unwritten = self.expected().filter(updated__lt=self.started)
         gone: dict[int, str] = {}
-        for key, coupon_id in self.unlisted(self.expected(), "coupon_id"):
+        for key, coupon_id in self.unlisted(unwritten, "coupon_id"):
             if coupon_id not in self._failed:
                 gone[key] = coupon_id
             if len(gone) == gateway.PAGE_SIZE:

@@ -81,7 +81,7 @@ def check_pending_webhooks(
         missing = _missing(run, since, grace)
         if recover and not dry_run:
             missing = _recovered(run, missing, limit)
-    if not dry_run:
+    if not dry_run and len(missing) <= stripe_settings.PENDING_WEBHOOKS_THRESHOLD:
         remember("check_pending_webhooks", run.report)
     return Pending(run.report, missing)
 

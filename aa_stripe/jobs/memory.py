@@ -38,10 +38,12 @@ def last_refresh(job: str) -> datetime | None:
 
     Also ``None`` if another API key was used: it may belong to another account.
     """
-    oldest = timezone.now() - LONGEST_GAP
+    now = timezone.now()
     runs = stored(StripeJobRun).filter(pk=job, key_digest=_key_digest())
     known: datetime | None = runs.values_list("refreshed_until", flat=True).first()
-    return known if known is not None and known >= oldest else None
+    # A time in the future is that of a clock that was wrong.
+    is_usable = known is not None and now - LONGEST_GAP <= known <= now
+    return known if is_usable else None
 
 
 def _key_digest() -> str:

@@ -11,7 +11,7 @@ from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from functools import partial
-from itertools import islice
+from itertools import chain, islice
 from typing import Any, ClassVar, TypeAlias, TypeVar
 
 from django.core.exceptions import ObjectDoesNotExist
@@ -77,7 +77,7 @@ class ObjectRefresh(Refresh[M]):
             self._work_through(self._listed())
             if self.is_listed:
                 self._work_through(self._unlisted())
-        return self.is_listed and not self.is_over()
+        return not self.is_over()
 
     def _refresh_changed(self, since: datetime) -> bool:
         """Refresh the rows whose objects have changed since then; return whether that was done."""
@@ -92,31 +92,35 @@ class ObjectRefresh(Refresh[M]):
         for page in self.listed_pages():
             rows = self.rows_of(page)
             self.run.report.skipped[NOT_HERE] += sum(it["id"] not in rows for it in page)
-            for row in (row for own in rows.values() for row in own):
-                self.seen.add(row.pk)
             for each in page:
-                if each["id"] in rows:
-                    yield each["id"], each, rows[each["id"]]
+                own = rows.get(each["id"], [])
+                for row in own:
+                    self.seen.add(row.pk)
+                if own:
+                    yield each["id"], each, own
 
     def _unlisted(self) -> Iterator[Work]:
-        rows = self.unlisted(self.expected(), self.id_field)
+        # Rows that were created since the run began may be missing in the listing.
+        rows = self.unlisted(self.expected().filter(created__lt=self.started), self.id_field)
         return self._rows_of_each({"id": stripe_id} for _key, stripe_id in rows)
 
     def _changed(self, since: datetime) -> dict[str, gateway.JSON]:
         """Return the objects named by the events since then, the first named last.
 
-        And those of rows that were added since then and have never been refreshed.
+        And those of rows that were written since then and have never been refreshed.
         """
-        since -= OVERLAP
-        until = self.started + OVERLAP
-        first, last = int(since.timestamp()), int(until.timestamp())
+        # In seconds: with USE_TZ = False, an hour of the local time does not exist in spring.
+        first = int(since.timestamp() - OVERLAP.total_seconds())
+        last = int(self.started.timestamp() + OVERLAP.total_seconds())
         found: dict[str, gateway.JSON] = {}
         for page, error in pages(partial(gateway.events, first, last, self.event_types)):
-            for event in page:
-                found |= {it["id"]: it for it in self._named_in(event) if it["id"] not in found}
+            for each in chain.from_iterable(map(self._named_in, page)):
+                found.setdefault(each["id"], each)
             if error is not None:
                 self.run.note("The listing of Stripe's events", Outcome(error=error))
-        new = self.rows().filter(created__gte=since, stripe_response={})
+            if self.run.is_over():
+                return {}
+        new = self.rows().filter(updated__gte=since - OVERLAP, stripe_response={})
         return found | {
             stripe_id: {"id": stripe_id} for _, stripe_id in in_order(new, self.id_field)
         }
@@ -141,6 +145,7 @@ class ObjectRefresh(Refresh[M]):
     def _work_through(self, works: Iterator[Work]) -> None:
         """Refresh the rows until the run is over; then finish those in progress."""
         crew = crew_of(self.workers, self._refreshed, self.rows().db)
+        self.run.expect_workers(crew.size)
         with crew:
             try:
                 while not self.is_over() and (work := next(works, None)) is not None:
@@ -185,7 +190,10 @@ class ObjectRefresh(Refresh[M]):
     ) -> None:
         def write(row: Any, version: object, values: dict[str, Any]) -> bool:
             is_same = has_values(row, values)
-            is_kept = self.is_dry_run or (is_same and row.updated == version)
+            # An event is not read again, so what it led to is written even if it is the same: then
+            # no other process can write an older response, which it got before.
+            is_as_listed = is_same and listed is not None and row.updated == version
+            is_kept = self.is_dry_run or is_as_listed
             if not is_kept and not write_newer(row, version, values):
                 return False
             outcomes[row.pk] = self.done(UNCHANGED if is_same else self.action_of(values))

@@ -67,11 +67,8 @@ class Refresh(ABC, Generic[M]):
         self.is_listed = True
 
     def unlisted(self, rows: models.QuerySet[M], field: str) -> Iterator[tuple[int, str]]:
-        """Yield the primary key and ``field`` of those ``rows`` that the listing did not contain.
-
-        Rows that were written since the run began are excluded: they may be newer than the listing.
-        """
-        for key, value in in_order(rows.filter(updated__lt=self.started), field):
+        """Yield the primary key and ``field`` of the ``rows`` that the listing did not contain."""
+        for key, value in in_order(rows, field):
             if key not in self.seen:
                 yield key, value
 

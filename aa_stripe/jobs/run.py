@@ -95,8 +95,7 @@ class Run:
         """
         left = math.inf if limit is None else limit
         crew = crew_of(self._workers, partial(attempt, lambda entry: act(*entry)), rows.db)
-        # All workers at once may meet the same short outage.
-        self._most_unreachable = max(UNREACHABLE_IN_A_ROW, 2 * crew.size)
+        self.expect_workers(crew.size)
         with self.series(title, rows), crew:
             try:
                 for entry in order(rows):
@@ -107,6 +106,10 @@ class Run:
                         left -= self._note_next(noun, crew)
             finally:
                 self._note_rest(noun, crew)
+
+    def expect_workers(self, number: int) -> None:
+        """Stop later if there are many workers: all at once may meet the same short outage."""
+        self._most_unreachable = max(UNREACHABLE_IN_A_ROW, 2 * number)
 
     def _note_next(self, noun: str, crew: AnyCrew) -> bool:
         """Note the next outcome of the crew; return whether it counts towards a limit."""

@@ -9,7 +9,6 @@ from typing import cast
 from django.db.models import F, QuerySet
 
 from aa_stripe import gateway
-from aa_stripe.events import object_of
 from aa_stripe.jobs.memory import remember
 from aa_stripe.jobs.objects import ObjectRefresh
 from aa_stripe.jobs.pace import at_rate
@@ -151,8 +150,7 @@ class SubscriptionRefresh(ObjectRefresh[StripeSubscription]):
         return dict(found)
 
     def named_in(self, event: gateway.JSON) -> Iterable[gateway.JSON]:
-        subscription = object_of(event)
-        return [{"id": subscription.id, "metadata": subscription.metadata}]
+        return [StripeSubscription.named_in(event)]
 
     def refresh_listed(
         self, rows: Sequence[StripeSubscription], listed: gateway.JSON, write: Write

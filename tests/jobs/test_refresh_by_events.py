@@ -6,7 +6,7 @@ import inspect
 import re
 import sys
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -16,7 +16,8 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from stripe.params import WebhookEndpointCreateParams
 
-from aa_stripe.jobs import memory, objects, refresh_customers, refresh_subscriptions
+from aa_stripe import gateway
+from aa_stripe.jobs import Watcher, memory, objects, refresh_customers, refresh_subscriptions
 from aa_stripe.jobs.customers import CustomerRefresh
 from aa_stripe.jobs.subscriptions import SubscriptionRefresh
 from aa_stripe.models import StripeCustomer, StripeJobRun, StripeSubscription
@@ -212,6 +213,25 @@ def test_a_row_added_since_the_last_run_is_refreshed_without_an_event(noun, refr
     assert ran.stdout == "updated: 1\n"
 
 
+def test_an_old_row_that_gets_its_id_later_is_refreshed_without_an_event(
+    run, fake, refreshed_customers
+):
+    customer = make_customer()
+    stripe_id = customer.stripe_customer_id
+    long_ago = timezone.now() - timedelta(days=2)
+    StripeCustomer.objects.update(
+        stripe_customer_id="", stripe_response={}, sources=[], created=long_ago, updated=long_ago
+    )
+    refreshed_customers()
+    row = StripeCustomer.objects.get()
+    row.stripe_customer_id = stripe_id
+    row.save()
+
+    run("refresh_customers")
+
+    assert len(StripeCustomer.objects.get().sources) == 1
+
+
 def test_events_of_the_minutes_before_the_last_run_are_read_again(noun, refreshed, fake, run):
     refreshed(days=1)
     row = noun.changed()
@@ -230,6 +250,26 @@ def test_after_29_days_everything_is_compared(noun, refreshed, fake, run, days, 
     run(noun.job)
 
     assert calls(fake)[0] == (endpoint or noun.listing)
+
+
+def test_a_run_in_the_future_is_that_of_a_wrong_clock(noun, refreshed, fake, run):
+    refreshed(days=-1)
+
+    run(noun.job)
+
+    assert calls(fake)[0] == noun.listing
+
+
+def test_no_events_are_missed_when_the_clocks_are_put_forward(noun, fake, settings):
+    settings.USE_TZ = False
+    settings.TIME_ZONE = "Europe/Berlin"
+    after = datetime.fromisoformat("2026-03-29T03:05:00")  # naive: there was no 02:55
+
+    noun.refresh(limit=None, dry_run=True, watcher=None)._changed(after)
+
+    [request] = requests_to(fake, EVENTS)
+    asked_since = int(request.params["created"]["gte"])
+    assert asked_since == after.timestamp() - objects.OVERLAP.total_seconds()
 
 
 def test_all_compares_everything(noun, refreshed, fake, run):
@@ -283,6 +323,23 @@ def test_an_odd_event_does_not_stop_the_run(noun, refreshed, fake, run, data):
     assert ran.status == 0
 
 
+def test_a_signal_ends_the_listing_of_events(noun, refreshed, fake):
+    refreshed(days=1)
+    for _ in range(300):
+        fake.account.add("event", type=noun.refresh.event_types[-1], data={"object": {}})
+    watcher = Watcher()
+
+    def stop():
+        watcher.stop_reason = "received SIGTERM"
+
+    when_done(fake, EVENTS, stop)
+
+    report = noun.function(watcher=watcher)
+
+    assert report.stopped == "received SIGTERM"
+    assert calls(fake) == [EVENTS]
+
+
 # What is remembered
 
 
@@ -294,6 +351,33 @@ def test_a_complete_run_is_where_the_next_one_begins(noun, refreshed, run):
 
     remembered = StripeJobRun.objects.get(pk=noun.job)
     assert before <= remembered.refreshed_until <= remembered.ended_well <= timezone.now()
+
+
+def test_the_next_run_begins_where_this_one_began(noun, fake):
+    times = []
+    fake.before_request.append(lambda request: times.append(timezone.now()))
+
+    noun.function()
+
+    assert StripeJobRun.objects.get().refreshed_until <= times[0]
+
+
+def test_a_run_that_was_stopped_is_not_remembered(noun, fake):
+    watcher = Watcher()
+    watcher.stop_reason = "received SIGTERM"
+
+    noun.function(watcher=watcher)
+
+    assert not StripeJobRun.objects.exists()
+
+
+def test_a_limit_that_is_reached_after_the_listing_makes_the_run_incomplete(fake):
+    for _ in range(2):
+        fake.dashboard_delete_customer(make_customer().stripe_customer_id)
+
+    refresh_customers(limit=1)
+
+    assert not StripeJobRun.objects.filter(refreshed_until__isnull=False).exists()
 
 
 def fail_to_refresh(noun, fake):
@@ -398,6 +482,86 @@ def test_a_row_that_another_process_refreshes_meanwhile_has_what_stripe_said_las
     run("refresh_customers")
 
     assert StripeCustomer.objects.get().stripe_response["description"] == "newest"
+
+
+def test_a_row_that_is_overwritten_after_it_was_read_is_written_again(
+    run, fake, refreshed_customers
+):
+    customers = [make_customer() for _ in range(2)]
+    refreshed_customers()
+    for each in customers:
+        described = StripeCustomer.objects.get(pk=each.pk).stripe_response["description"]
+        stripe.Customer.modify(each.stripe_customer_id, description=described)
+
+    def overwrite():
+        StripeCustomer.objects.update(stripe_response={"id": "older"}, updated=timezone.now())
+
+    when_done(fake, "GET /v1/customers/*/payment_methods", overwrite)
+
+    run("refresh_customers")
+
+    responses = StripeCustomer.objects.values_list("stripe_response", flat=True)
+    assert "older" not in [it["id"] for it in responses]
+
+
+@pytest.mark.parametrize("noun", [CUSTOMERS], indirect=True)
+def test_a_deleted_customer_whose_row_is_saved_during_the_run_is_deactivated(noun, run, fake):
+    customer = make_customer()
+    fake.dashboard_delete_customer(customer.stripe_customer_id)
+    when_done(fake, noun.listing, lambda: StripeCustomer.objects.get().save())
+
+    run(noun.job, "--all")
+
+    assert not StripeCustomer.objects.get().is_active
+
+
+def test_subscriptions_that_the_listing_does_not_contain_are_retrieved(run, fake, monkeypatch):
+    ended, other = canceled_subscription(), canceled_subscription()
+    StripeSubscription.objects.filter(pk=ended.pk).update(status="incomplete_expired")
+    fake.requests.clear()
+    monkeypatch.setattr(gateway, "all_subscriptions", lambda: iter(()))
+
+    ran = run("refresh_subscriptions", "--all")
+
+    assert [it.path for it in fake.requests] == [
+        f"/v1/subscriptions/{other.stripe_subscription_id}"
+    ]
+    assert ran.stdout == "updated: 1\n"
+
+
+def test_a_subscription_unknown_to_stripe_stays_unchanged(run, fake):
+    subscription = make_subscription(
+        stripe_subscription_id="sub_other", is_created_at_stripe=True, status="active"
+    )
+
+    ran = run("refresh_subscriptions", "--all")
+
+    subscription.refresh_from_db()
+    assert subscription.status == "active"
+    assert (ran.status, ran.stdout) == (0, f"skipped ({objects.NOT_AT_STRIPE}): 1\n")
+
+
+def test_a_canceled_subscription_is_stored_without_time_zones(run, fake, settings):
+    settings.USE_TZ = False
+    subscription = canceled_subscription()
+
+    first, second = (run("refresh_subscriptions", "--all").stdout for _ in range(2))
+
+    subscription.refresh_from_db()
+    assert subscription.canceled_at.tzinfo is None
+    assert (first, second) == ("updated: 1\n", "unchanged: 1\n")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_many_workers_may_fail_at_once(fake):
+    for _ in range(20):
+        make_customer()
+    fake.fail_next("GET /v1/customers/*/payment_methods", Fault.ERROR_500_BEFORE, times=16)
+
+    report = refresh_customers(everything=True, workers=16)
+
+    assert len(report.failed) == 16
+    assert not report.stopped
 
 
 def test_a_deleted_customer_is_deactivated(run, fake):

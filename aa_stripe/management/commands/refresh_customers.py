@@ -12,7 +12,7 @@ from aa_stripe.management.job_command import JobCommand
 
 class Command(JobCommand):
     help = "Update the customers that changed at Stripe. Meant for cron."
-    limit_help = "Refresh at most N customers."
+    limit_help = "Refresh at most N customers; the next run begins with the same ones again."
     work = "customers"
 
     def add_arguments(self, parser: CommandParser) -> None:

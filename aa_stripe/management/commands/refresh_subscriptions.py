@@ -12,7 +12,7 @@ from aa_stripe.management.job_command import JobCommand
 
 class Command(JobCommand):
     help = "Update the subscriptions that changed at Stripe. Meant for cron."
-    limit_help = "Refresh at most N subscriptions."
+    limit_help = "Refresh at most N subscriptions; the next run begins with the same ones again."
     work = "subscriptions"
 
     def add_arguments(self, parser: CommandParser) -> None:

@@ -19,9 +19,10 @@ from aa_stripe.models.base import StripeBasicModel
 from aa_stripe.models.changes import RemembersRow
 from aa_stripe.models.coupon import sync
 from aa_stripe.models.coupon.rules import check
-from aa_stripe.models.coupon.terms import EMPTY, fields_of, to_datetime, to_timestamp
+from aa_stripe.models.coupon.terms import EMPTY, fields_of, to_timestamp
 from aa_stripe.models.rows import stored
 from aa_stripe.models.text import UnpaddedCharField
+from aa_stripe.utils import to_datetime
 
 #: The key of the counts that ``delete()`` returns.
 LABEL = "aa_stripe.StripeCoupon"

@@ -8,15 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from datetime import timezone as dt_timezone
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any
 
-from django.conf import settings
 from django.utils import timezone
 
 from aa_stripe import gateway
 from aa_stripe.money import to_major_units, to_minor_units
+from aa_stripe.utils import to_datetime
 
 if TYPE_CHECKING:
     from aa_stripe.models.coupon.model import StripeCoupon
@@ -35,12 +34,6 @@ def to_timestamp(moment: datetime) -> int:
     """Return ``moment`` in seconds since 1970; a naive one is in the current time zone."""
     aware = timezone.make_aware(moment) if timezone.is_naive(moment) else moment
     return int(aware.timestamp())
-
-
-def to_datetime(seconds: float) -> datetime:
-    """Return the moment as the project's databases store it: aware, unless ``USE_TZ`` is off."""
-    aware = datetime.fromtimestamp(seconds, tz=dt_timezone.utc)
-    return aware if settings.USE_TZ else timezone.make_naive(aware)
 
 
 def create_params(coupon: StripeCoupon) -> gateway.CouponCreateParams:

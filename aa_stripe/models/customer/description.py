@@ -62,6 +62,6 @@ def values_of(row: StripeCustomer, description: Description) -> dict[str, Any]:
     if description.methods is None:
         return values
     listed = {method["id"] for method in description.methods}
-    legacy = (plain.get("sources") or {}).get("data", [])
+    legacy = (plain.get("sources") or {}).get("data") or []
     sources = [*description.methods, *(it for it in legacy if it["id"] not in listed)]
     return {**values, "sources": sources}

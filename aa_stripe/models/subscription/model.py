@@ -13,6 +13,7 @@ from django.utils.translation import gettext_lazy as _
 from model_utils import Choices
 
 from aa_stripe import gateway
+from aa_stripe.events import object_of
 from aa_stripe.exceptions import StripeMethodNotAllowed
 from aa_stripe.fields import ExactCharField
 from aa_stripe.models.base import USER_MODEL, StripeBasicModel
@@ -129,6 +130,16 @@ class StripeSubscription(SavesOnlyChanges, Claimable, StripeBasicModel):
         by_uuid = _ids_by_uuid(subscriptions)
         for row in cls._of_ids([it["id"] for it in subscriptions], list(by_uuid)):
             yield row.stripe_subscription_id or by_uuid[row.uuid], row
+
+    @staticmethod
+    def named_in(event: Any) -> dict[str, Any]:
+        """Return the id of the event's subscription and the ``uuid`` of its row, for ``of_each``.
+
+        Raises ``StripeWebhookParseError`` if the event is not as Stripe renders it.
+        """
+        subscription = object_of(event)
+        uuid = subscription.metadata.get(UUID_KEY, "")
+        return {"id": subscription.id, "metadata": {UUID_KEY: uuid}}
 
     @classmethod
     def _of_ids(cls, ids: list[str], uuids: list[UUID]) -> models.QuerySet[StripeSubscription]:

@@ -38,7 +38,7 @@ from aa_stripe.models.keys import create_with_new_key
 from aa_stripe.models.rows import reject_open_transaction, related, reread
 from aa_stripe.models.search import Finder
 from aa_stripe.settings import ALLOW, stripe_settings
-from aa_stripe.utils import timestamp_to_timezone_aware_date
+from aa_stripe.utils import to_datetime
 
 if TYPE_CHECKING:
     from aa_stripe.models.subscription.model import StripeSubscription
@@ -75,7 +75,7 @@ def fields_of(described: gateway.JSON) -> dict[str, Any]:
         "is_created_at_stripe": True,
         "status": described["status"],
         "at_period_end": bool(described.get("cancel_at_period_end")),
-        "canceled_at": canceled_at and timestamp_to_timezone_aware_date(canceled_at),
+        "canceled_at": canceled_at and to_datetime(canceled_at),
         "stripe_response": described,
     }
 
