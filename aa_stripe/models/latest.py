@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any, TypeAlias, TypeVar
 
 from django.db import connections, models, transaction
+from django.db.models.signals import post_save, pre_save
 from django.utils import timezone
 
 from aa_stripe.exceptions import StripeInProgress
@@ -27,7 +28,6 @@ from aa_stripe.models.rows import (
 )
 from aa_stripe.models.statements import read
 
-M = TypeVar("M", bound=models.Model)
 T = TypeVar("T")
 
 #: Writes values to a row if it still has the version; returns whether it had.
@@ -38,21 +38,26 @@ ROUNDS = 5
 
 
 def write_latest(
-    rows: Sequence[M],
+    rows: Sequence[Any],
     ask: Callable[[], T],
-    values_of: Callable[[M, T], dict[str, Any]],
+    values_of: Callable[[Any, T], dict[str, Any]],
     write: Write | None = None,
+    *,
+    are_fresh: bool = False,
 ) -> T:
     """Write ``values_of(row, response)`` to each row; return the last response of ``ask()``.
 
     ``write`` is ``save_newer`` (the default), ``write_newer`` or a function that calls one of them.
+    ``are_fresh``: the objects were just read, so their versions are not read again.
 
     Raises ``StripeInProgress`` if other processes have written one of the rows in each of five
     rounds, ``DoesNotExist`` if a row was deleted, and what ``ask()`` raises.
     """
     left, is_locked = list(rows), False
     for _ in range(ROUNDS):
-        versions = [version_of(row, is_locked=is_locked) for row in left]
+        versions = [
+            row.updated if are_fresh else version_of(row, is_locked=is_locked) for row in left
+        ]
         response = ask()
         left = [
             row
@@ -61,7 +66,7 @@ def write_latest(
         ]
         if not left:
             return response
-        is_locked = True
+        is_locked, are_fresh = True, False
     raise StripeInProgress
 
 
@@ -109,8 +114,17 @@ def save_newer(row: models.Model, version: object, values: dict[str, Any]) -> bo
     Other unsaved changes of the object are saved, too. The fields are written even if the object
     has these values already: the row need not have them.
     """
+    if _needs_no_save(row, values):
+        return write_newer(row, version, values)
     using = database_of(row)
     return retry_on_conflict(using, partial(_save, row, using, version, values))
+
+
+def _needs_no_save(row: Any, values: dict[str, Any]) -> bool:
+    """Return whether ``save()`` would only write the values: one statement does that, too."""
+    model = type(row)
+    is_heard = any(signal.has_listeners(model) for signal in (pre_save, post_save))
+    return model is root_model(row) and not is_heard and row.changed_fields() <= set(values)
 
 
 def _save(row: Any, using: str, version: object, values: dict[str, Any]) -> bool:

@@ -23,9 +23,10 @@ def refresh_customer(webhook: StripeWebhook) -> None:
     """Update the customer's payment methods; deactivate a customer that was deleted."""
     # Other events report new and changed payment methods.
     is_of_customer = webhook.event_type in ("customer.updated", "customer.deleted")
-    refresh = StripeCustomer.refresh_default if is_of_customer else StripeCustomer.refresh_rows
     for stripe_id in sorted(StripeCustomer.ids_in(webhook.raw_data)):
         rows = StripeCustomer.all_of_stripe(stripe_id)
         with errors_translated():
-            if rows:
-                refresh(rows)
+            if rows and is_of_customer:
+                StripeCustomer.refresh_default(rows)
+            elif rows:
+                StripeCustomer.refresh_rows(rows, are_fresh=True)

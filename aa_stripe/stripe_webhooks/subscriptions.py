@@ -42,4 +42,4 @@ def _refresh(subscription_id: str, metadata: dict[str, str]) -> None:
     known = StripeSubscription.of_stripe({"id": subscription_id, "metadata": metadata})
     with errors_translated():
         if rows := list(known):
-            StripeSubscription.refresh_rows(rows, subscription_id)
+            StripeSubscription.refresh_rows(rows, subscription_id, are_fresh=True)

@@ -49,14 +49,14 @@ def test_a_customer_from_a_token_costs_four_requests(api, spent):
 
     # Look for the row, store it, read it, read its user, store its id at Stripe; read its version,
     # check it, store its cards.
-    assert counted == {"requests": 4, "statements": 8 + lock_statements()}
+    assert counted == {"requests": 4, "statements": 7 + lock_statements()}
 
 
 def test_a_customer_from_a_payment_method_costs_three_requests(api, spent):
     with spent() as counted:
         post_card(api, "pm_card_visa")
 
-    assert counted == {"requests": 3, "statements": 8 + lock_statements()}
+    assert counted == {"requests": 3, "statements": 7 + lock_statements()}
 
 
 def test_posting_a_card_again_costs_no_request(api, spent):

@@ -602,6 +602,17 @@ def test_a_subscription_whose_id_was_lost_is_found_by_its_uuid(run, fake):
     assert subscription.is_created_at_stripe
 
 
+def test_a_subscription_without_a_customer_gets_it(run, fake):
+    subscription = canceled_subscription()
+    StripeSubscription.objects.update(customer=None)
+
+    run("refresh_subscriptions")
+
+    subscription.refresh_from_db()
+    assert subscription.customer == StripeCustomer.objects.get()
+    assert subscription.status == "canceled"
+
+
 # The types of events
 
 

@@ -11,6 +11,7 @@ import pytest
 import stripe
 from django.db import connection, transaction
 from django.db.models.signals import post_save
+from django.test.utils import CaptureQueriesContext, isolate_apps
 
 from aa_stripe.exceptions import StripeInProgress
 from aa_stripe.models import StripeCoupon, StripeCustomer, StripeRefund, StripeSubscription
@@ -18,6 +19,7 @@ from aa_stripe.models.latest import ROUNDS
 from tests.support.builders import make_charge, make_customer, make_subscription
 from tests.support.requests import calls, when_done
 from tests.support.rows import row_of
+from tests.support.statements import statements
 from tests.support.threads import InThread
 from tests.webhooks.account import NEW, deliver, newest
 
@@ -117,6 +119,41 @@ def test_a_refresh_saves_other_changes_and_sends_djangos_signals_once(fake, cust
 
     assert saved == [customer.pk]
     assert not row_of(customer).is_active
+
+
+def test_a_refresh_saves_other_changes_if_nothing_receives_djangos_signals(customer):
+    customer.is_active = False
+
+    customer.refresh_from_stripe()
+
+    assert not row_of(customer).is_active
+
+
+def test_a_refresh_of_an_unchanged_object_is_one_read_and_one_write(customer):
+    with CaptureQueriesContext(connection) as captured:
+        customer.refresh_from_stripe()
+
+    assert len(statements(captured)) == 2
+    assert customer.updated == row_of(customer).updated
+    assert customer.changed_fields() == set()
+
+
+@isolate_apps("aa_stripe")
+def test_the_save_method_of_a_derived_model_is_called(customer):
+    saved = []
+
+    class Derived(StripeCustomer):
+        class Meta:
+            proxy = True
+            app_label = "aa_stripe"
+
+        def save(self, *args, **kwargs):
+            saved.append(self.pk)
+            super().save(*args, **kwargs)
+
+    Derived.objects.get().refresh_from_stripe()
+
+    assert saved == [customer.pk]
 
 
 def test_a_customer_that_keeps_changing_is_given_up(fake, customer):

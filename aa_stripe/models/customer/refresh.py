@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from aa_stripe import gateway
 from aa_stripe.models.customer.description import (
@@ -20,21 +20,30 @@ if TYPE_CHECKING:
     from aa_stripe.models.customer.model import StripeCustomer
 
 
-def refresh_rows(rows: Sequence[StripeCustomer], write: Write = save_newer) -> gateway.Customer:
-    """Update all rows of one customer at Stripe, which is read once; return that customer."""
+def refresh_rows(
+    rows: Sequence[StripeCustomer], write: Write = save_newer, *, are_fresh: bool = False
+) -> gateway.Customer:
+    """Update all rows of one customer at Stripe, which is read once; return that customer.
+
+    ``are_fresh``: the rows were just read.
+    """
     stripe_id = rows[0].stripe_customer_id
 
     def ask() -> tuple[gateway.Customer, Description]:
         customer = gateway.retrieve_customer(stripe_id)
         return customer, described(customer)
 
-    return write_latest(rows, ask, lambda row, asked: values_of(row, asked[1]), write)[0]
+    def values(row: StripeCustomer, asked: tuple[gateway.Customer, Description]) -> dict[str, Any]:
+        return values_of(row, asked[1])
+
+    return write_latest(rows, ask, values, write, are_fresh=are_fresh)[0]
 
 
 def refresh_default(rows: Sequence[StripeCustomer]) -> None:
     """Update the default of all rows of one customer, and whether it was deleted at Stripe.
 
-    Its payment methods are read only if one of the rows does not know the new default.
+    The rows were just read. Its payment methods are read only if one of them does not know the new
+    default.
     """
     stripe_id = rows[0].stripe_customer_id
     known = set.intersection(*(row.source_ids for row in rows))
@@ -42,7 +51,7 @@ def refresh_default(rows: Sequence[StripeCustomer]) -> None:
     def ask() -> Description:
         return described_by_default(gateway.retrieve_customer(stripe_id), known)
 
-    write_latest(rows, ask, values_of)
+    write_latest(rows, ask, values_of, are_fresh=True)
 
 
 def refresh_listed(rows: Sequence[StripeCustomer], listed: gateway.JSON, write: Write) -> None:

@@ -187,17 +187,21 @@ class StripeSubscription(SavesOnlyChanges, Claimable, StripeBasicModel):
 
     @staticmethod
     def refresh_rows(
-        rows: Sequence[StripeSubscription], subscription_id: str, write: Write = save_newer
+        rows: Sequence[StripeSubscription],
+        subscription_id: str,
+        write: Write = save_newer,
+        *,
+        are_fresh: bool = False,
     ) -> gateway.Subscription:
         """Update all rows of one subscription, which is read once; return that subscription.
 
-        A row that has no customer gets the subscription's.
+        A row that has no customer gets the subscription's. ``are_fresh``: the rows were just read.
         """
 
         def ask() -> gateway.Subscription:
             return gateway.retrieve_subscription(subscription_id)
 
-        return write_latest(rows, ask, values_of, write)
+        return write_latest(rows, ask, values_of, write, are_fresh=are_fresh)
 
     @staticmethod
     def refresh_listed(
