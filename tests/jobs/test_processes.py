@@ -155,7 +155,7 @@ def test_the_current_customer_is_stored_when_a_signal_stops_the_run(customer, fa
             children[0].send_signal(signal.SIGTERM)
 
     fake.after_request.append(stop)
-    children.append(start("refresh_customers"))
+    children.append(start("refresh_customers", "--workers", "1"))
 
     stdout, _ = children[0].communicate(timeout=TIMEOUT)
 
