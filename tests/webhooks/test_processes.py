@@ -118,9 +118,10 @@ def test_two_processes_that_receive_one_event_apply_it_once(made, start):
     output = run(*children)
 
     [row] = StripeWebhook.objects.all()
-    # SQLite has one writer at a time, so there the second process waits for the first.
-    refused = 0 if connection.vendor == "sqlite" else 1
-    assert sorted(child.returncode for child in children) == [0, refused], output
+    refused = sum(child.returncode for child in children)
+    # SQLite has one writer at a time: there the second process waits for the first one's handler,
+    # unless it comes before that.
+    assert refused in ((0, 1) if connection.vendor == "sqlite" else (1,)), output
     assert "".join(output).count("StripeWebhookInProgress: ") == refused
     assert (row.is_parsed, row.parse_error, row.retry_at) == (True, "", None)
     assert effects_of(row) == ["handler"]
