@@ -713,6 +713,14 @@ def is_live() -> bool:
     return bool(_LIVE_KEY.match(str(stripe_settings.API_KEY)))
 
 
+def is_of_other_mode(livemode: object) -> bool:
+    """Return whether an object's ``livemode`` is not the mode of the API key.
+
+    An object that does not say its mode is of no other mode.
+    """
+    return isinstance(livemode, bool) and livemode != is_live()
+
+
 @contextmanager
 def around_each_request(around: Callable[[Send], Response]) -> Iterator[None]:
     """Call ``around(send)`` for each request to Stripe within the block; it returns ``send()``.

@@ -97,7 +97,8 @@ def _missing(run: Run, since: timedelta, grace: timedelta) -> list[str]:
     listing = partial(gateway.events, first, last, _types_of_listing())
     with run.counting("Events", lambda: None):
         for events, error in pages(listing):
-            wanted = [it["id"] for it in events if _is_wanted(it["type"])]
+            types = wanted_types()
+            wanted = [it["id"] for it in events if _is_wanted(it["type"], types)]
             missing = _not_stored(wanted)
             for event_id in wanted:
                 is_missing = event_id in missing
@@ -126,8 +127,7 @@ def wanted_types() -> Sequence[str]:
     return stripe_settings.WEBHOOK_EVENT_TYPES or ()
 
 
-def _is_wanted(event_type: str) -> bool:
-    types = wanted_types()
+def _is_wanted(event_type: str, types: Sequence[str]) -> bool:
     return not types or any(is_of(event_type, it) for it in types)
 
 

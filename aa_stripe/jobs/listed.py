@@ -26,7 +26,7 @@ class Listed(NamedTuple):
 
     def is_of_wrong_mode(self) -> bool:
         """Return whether the mode (live or test) of the event is not that of the API key."""
-        return isinstance(self.livemode, bool) and self.livemode != gateway.is_live()
+        return gateway.is_of_other_mode(self.livemode)
 
 
 def listed(rows: QuerySet[Any]) -> Iterator[tuple[str, Listed | None]]:

@@ -172,6 +172,8 @@ class Run:
     def _count_in_a_row(self, outcome: Outcome) -> None:
         if outcome.done or outcome.skipped in {WAITING, STILL_UNPAID}:
             self._key_errors = self._unreachable = 0
+        if outcome.error is None:
+            return
         if gateway.is_about_our_key(outcome.error):
             self._key_errors += 1
         elif _is_unreachable(outcome.error):

@@ -154,8 +154,7 @@ class StripeWebhook(SavesOnlyChanges):
     def is_of_wrong_mode(self) -> bool:
         """Return whether the mode (live or test) of the event is not that of the API key."""
         raw = self.raw_data if isinstance(self.raw_data, dict) else {}
-        livemode = raw.get("livemode")
-        return isinstance(livemode, bool) and livemode != gateway.is_live()
+        return gateway.is_of_other_mode(raw.get("livemode"))
 
     def parse(self, save: bool = False) -> None:
         """Apply the event: send ``webhook_pre_parse``, call the handlers, mark it as parsed.
