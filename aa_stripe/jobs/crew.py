@@ -41,6 +41,16 @@ def crew_of(
     return Crew(workers, work, using)
 
 
+def finish(crew: Alone[Any] | Crew[Any], note_next: Callable[[], object]) -> None:
+    """Note the results of all rows in progress, then raise what one of them has raised."""
+    try:
+        while crew.in_progress:
+            note_next()
+    except SystemExit:
+        finish(crew, note_next)
+        raise
+
+
 def is_inside_transaction(using: str) -> bool:
     """Return whether other threads do not see what this one has written."""
     connection = connections[using]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -74,11 +73,9 @@ class CustomerRefresh(ObjectRefresh[StripeCustomer]):
     def label(self, row: StripeCustomer) -> str:
         return f"Customer id: {row.pk}"
 
-    def rows_of(self, objects: Sequence[gateway.JSON]) -> dict[str, list[StripeCustomer]]:
-        found = defaultdict(list)
-        for row in self.rows().filter(stripe_customer_id__in=[it["id"] for it in objects]):
-            found[row.stripe_customer_id].append(row)
-        return dict(found)
+    def row_of_each(self, objects: Sequence[gateway.JSON]) -> Iterable[tuple[str, StripeCustomer]]:
+        rows = self.rows().filter(stripe_customer_id__in=[it["id"] for it in objects])
+        return ((row.stripe_customer_id, row) for row in rows)
 
     def named_in(self, event: gateway.JSON) -> Iterable[gateway.JSON]:
         return [{"id": stripe_id} for stripe_id in sorted(StripeCustomer.ids_in(event))]

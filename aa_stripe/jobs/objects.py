@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from abc import abstractmethod
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from functools import partial
@@ -19,7 +20,7 @@ from django.db import models
 
 from aa_stripe import gateway
 from aa_stripe.exceptions import StripeWebhookParseError
-from aa_stripe.jobs.crew import Alone, Crew, crew_of
+from aa_stripe.jobs.crew import Alone, Crew, crew_of, finish
 from aa_stripe.jobs.memory import ended_well, last_refresh, remember, remember_refresh
 from aa_stripe.jobs.pace import at_rate
 from aa_stripe.jobs.pages import pages
@@ -155,8 +156,7 @@ class ObjectRefresh(Refresh[M]):
                     while crew.in_progress >= crew.size:
                         self._note_next(crew)
             finally:
-                while crew.in_progress:
-                    self._note_next(crew)
+                finish(crew, partial(self._note_next, crew))
 
     def _note_next(self, crew: Alone[Outcomes] | Crew[Outcomes]) -> None:
         _work, outcomes = crew.take_result()
@@ -217,13 +217,20 @@ class ObjectRefresh(Refresh[M]):
     def rows(self) -> models.QuerySet[M]:
         """Return all rows with Stripe's id, from the database that they are written to."""
 
-    @abstractmethod
     def rows_of(self, objects: Sequence[gateway.JSON]) -> dict[str, list[M]]:
-        """Return the rows of each object that has any, by Stripe's id, in one query."""
+        """Return the rows of each object that has any, by Stripe's id."""
+        found = defaultdict(list)
+        for stripe_id, row in self.row_of_each(objects):
+            found[stripe_id].append(row)
+        return dict(found)
+
+    @abstractmethod
+    def row_of_each(self, objects: Sequence[gateway.JSON]) -> Iterable[tuple[str, M]]:
+        """Return Stripe's id and the row for each row of the objects, read by one query."""
 
     @abstractmethod
     def named_in(self, event: gateway.JSON) -> Iterable[gateway.JSON]:
-        """Return the objects that the event is about: their ids, and what ``rows_of`` needs.
+        """Return the objects that the event is about: their ids, and what ``row_of_each`` needs.
 
         Raises ``StripeWebhookParseError`` if the event is not as Stripe renders it.
         """

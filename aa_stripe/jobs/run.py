@@ -13,7 +13,7 @@ from django.db import connections, models
 
 from aa_stripe import gateway
 from aa_stripe.exceptions import StripeInternalError, StripeTooSlow
-from aa_stripe.jobs.crew import Alone, Crew, check_workers, crew_of
+from aa_stripe.jobs.crew import Alone, Crew, check_workers, crew_of, finish
 from aa_stripe.jobs.report import STILL_UNPAID, WAITING, Outcome, Report
 from aa_stripe.models.rows import in_order
 
@@ -105,7 +105,7 @@ class Run:
                     while 0 < min(crew.size, left) <= crew.in_progress:
                         left -= self._note_next(noun, crew)
             finally:
-                self._note_rest(noun, crew)
+                finish(crew, partial(self._note_next, noun, crew))
 
     def expect_workers(self, number: int) -> None:
         """Stop later if there are many workers: all at once may meet the same short outage."""
@@ -118,15 +118,6 @@ class Run:
             return False
         self.note(f"{noun} id: {key}", outcome)
         return not outcome.skipped
-
-    def _note_rest(self, noun: str, crew: AnyCrew) -> None:
-        """Note the outcomes of all rows in progress, then raise what one of them has raised."""
-        try:
-            while crew.in_progress:
-                self._note_next(noun, crew)
-        except SystemExit:
-            self._note_rest(noun, crew)
-            raise
 
     @contextmanager
     def series(self, title: str, rows: models.QuerySet[Any]) -> Iterator[None]:

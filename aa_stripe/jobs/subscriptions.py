@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from typing import cast
 
@@ -143,11 +142,10 @@ class SubscriptionRefresh(ObjectRefresh[StripeSubscription]):
     def label(self, row: StripeSubscription) -> str:
         return f"Subscription id: {row.pk}"
 
-    def rows_of(self, objects: Sequence[gateway.JSON]) -> dict[str, list[StripeSubscription]]:
-        found = defaultdict(list)
-        for stripe_id, row in StripeSubscription.of_each(objects):
-            found[stripe_id].append(row)
-        return dict(found)
+    def row_of_each(
+        self, objects: Sequence[gateway.JSON]
+    ) -> Iterable[tuple[str, StripeSubscription]]:
+        return StripeSubscription.of_each(objects)
 
     def named_in(self, event: gateway.JSON) -> Iterable[gateway.JSON]:
         return [StripeSubscription.named_in(event)]

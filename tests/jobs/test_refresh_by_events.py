@@ -60,6 +60,7 @@ class Noun:
     changed: Any
     read: Any
     expected: Any
+    stale: dict  # the values of a row that was not refreshed for long
 
 
 CUSTOMERS = Noun(
@@ -72,6 +73,7 @@ CUSTOMERS = Noun(
     changed=changed_customer,
     read=lambda row: row.stripe_response["description"],
     expected="changed",
+    stale={"stripe_response": {"stale": True}},
 )
 SUBSCRIPTIONS = Noun(
     job="refresh_subscriptions",
@@ -83,6 +85,7 @@ SUBSCRIPTIONS = Noun(
     changed=canceled_subscription,
     read=lambda row: row.status,
     expected="canceled",
+    stale={"stripe_response": {"stale": True}, "status": "active"},
 )
 
 
@@ -275,9 +278,7 @@ def test_no_events_are_missed_when_the_clocks_are_put_forward(noun, fake, settin
 def test_all_compares_everything(noun, refreshed, fake, run):
     row = noun.changed()
     refreshed(days=1)
-    noun.model.objects.update(stripe_response={"stale": True}, status="active") if (
-        noun is SUBSCRIPTIONS
-    ) else noun.model.objects.update(stripe_response={"stale": True})
+    noun.model.objects.update(**noun.stale)
 
     ran = run(noun.job, "--all")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -33,9 +33,14 @@ class Description:
         return default or ""
 
 
-def described(customer: gateway.Customer) -> Description:
-    """Describe the customer; read its PaymentMethods from Stripe."""
-    return with_methods(Description(gateway.to_json(customer)))
+def described(
+    customer: gateway.Customer, methods: Iterable[gateway.PaymentMethod] | None = None
+) -> Description:
+    """Describe the customer; ``None`` reads its PaymentMethods from Stripe."""
+    description = Description(gateway.to_json(customer))
+    if methods is None or description.is_deleted:
+        return with_methods(description)
+    return replace(description, methods=[gateway.to_json(it) for it in methods])
 
 
 def described_by_default(customer: gateway.Customer, known: Collection[str]) -> Description:

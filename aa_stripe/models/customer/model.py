@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from django.db import models
@@ -15,11 +14,7 @@ from aa_stripe.fields import ExactCharField
 from aa_stripe.gateway import Meaning
 from aa_stripe.models.base import USER_MODEL, StripeBasicModel
 from aa_stripe.models.changes import SavesOnlyChanges
-from aa_stripe.models.customer.description import (
-    Description,
-    values_of,
-    with_methods,
-)
+from aa_stripe.models.customer.description import described, values_of
 from aa_stripe.models.customer.named import EVENT_TYPES, ids_in
 from aa_stripe.models.customer.refresh import refresh_default, refresh_listed, refresh_rows
 from aa_stripe.models.customer.save_card import add_default_card, create_with_card
@@ -219,13 +214,8 @@ class StripeCustomer(SavesOnlyChanges, StripeBasicModel):
     refresh_default = staticmethod(refresh_default)
     refresh_listed = staticmethod(refresh_listed)
 
-    @staticmethod
-    def ids_in(event: Any) -> set[str]:
-        """Return Stripe's ids of the customers that the event, as plain JSON, is about.
-
-        Raises ``StripeWebhookParseError`` if the event is not as Stripe renders it.
-        """
-        return ids_in(event)
+    #: Stripe's ids of the customers that an event is about.
+    ids_in = staticmethod(ids_in)
 
     @property
     def source_ids(self) -> set[str]:
@@ -242,13 +232,7 @@ class StripeCustomer(SavesOnlyChanges, StripeBasicModel):
         ``payment_methods`` are all PaymentMethods of the customer; ``None`` lists them from
         Stripe. A customer deleted at Stripe becomes inactive.
         """
-        description = Description(gateway.to_json(customer))
-        if payment_methods is None:
-            description = with_methods(description)
-        elif not description.is_deleted:
-            methods = [gateway.to_json(it) for it in payment_methods]
-            description = replace(description, methods=methods)
-        for name, value in values_of(self, description).items():
+        for name, value in values_of(self, described(customer, payment_methods)).items():
             setattr(self, name, value)
 
     def payment_method_params(self) -> gateway.PaymentIntentConfirmParams:

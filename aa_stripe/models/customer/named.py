@@ -25,7 +25,10 @@ EVENT_TYPES = (
 
 
 def ids_in(event: Any) -> set[str]:
-    """Return the id of the event's customer; for a detached card, that of its former customer."""
+    """Return the id of the event's customer; for a detached card, that of its former customer.
+
+    ``event`` is plain JSON. Raises ``StripeWebhookParseError`` if Stripe does not render it so.
+    """
     stripe_object = object_of(event)
     if stripe_object.text("object") == "customer":
         return {stripe_object.id}
