@@ -10,8 +10,10 @@ from django.db.models import QuerySet
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from aa_stripe.jobs import check_pending_webhooks
 from aa_stripe.models import StripeJobRun
 from aa_stripe.testing import Fault
+from tests.jobs.events import add_event
 from tests.support.statements import about_the_run
 
 JOBS = [
@@ -77,6 +79,18 @@ def test_a_dry_run_is_not_remembered(fake, run, job):
     run(job, "--dry-run")
 
     assert ended_well(job) is None
+
+
+@pytest.mark.parametrize(("threshold", "is_remembered"), [(1, True), (0, False)])
+def test_a_check_with_too_many_missing_events_is_not_remembered(
+    fake, settings, threshold, is_remembered
+):
+    settings.STRIPE_PENDING_WEBHOOKS_THRESHOLD = threshold
+    add_event(fake)
+
+    check_pending_webhooks()
+
+    assert (ended_well("check_pending_webhooks") is not None) == is_remembered
 
 
 def test_a_row_that_another_process_inserts_meanwhile_is_updated(db, monkeypatch):

@@ -24,7 +24,7 @@ from aa_stripe.models import StripeCustomer, StripeJobRun, StripeSubscription
 from aa_stripe.testing import Fault
 from aa_stripe.webhooks import registry
 from tests.support.builders import make_customer, make_subscription, make_user
-from tests.support.requests import calls, fail_second_page, requests_to, when_done
+from tests.support.requests import calls, endpoint_of, fail_second_page, requests_to, when_done
 from tests.support.statements import about_the_run, statements
 
 EVENTS = "GET /v1/events"
@@ -553,9 +553,25 @@ def test_a_canceled_subscription_is_stored_without_time_zones(run, fake, setting
     assert (first, second) == ("updated: 1\n", "unchanged: 1\n")
 
 
+def test_a_request_that_stripe_refuses_is_a_failure(run, fake, refreshed_customers):
+    refreshed_customers()
+    changed_customer()
+
+    def spoil(request):
+        if endpoint_of(request) == "GET /v1/customers/*":
+            request.params["nonsense"] = "1"
+
+    fake.before_request.append(spoil)
+
+    ran = run("refresh_customers")
+
+    assert ran.status == 1
+    assert "Received unknown parameter: nonsense" in ran.stdout
+
+
 @pytest.mark.django_db(transaction=True)
 def test_many_workers_may_fail_at_once(fake):
-    for _ in range(20):
+    for _ in range(16):
         make_customer()
     fake.fail_next("GET /v1/customers/*/payment_methods", Fault.ERROR_500_BEFORE, times=16)
 
