@@ -185,10 +185,11 @@ def _stored_before(webhook_id: str) -> StripeWebhook | None:
 def _new_webhook(event: dict[str, Any], processor: object) -> StripeWebhook:
     webhook = StripeWebhook(id=event["id"], raw_data=event)
     if processor == INLINE:
-        webhook.claim_first_attempt()
-        if not webhook.has_listeners and not webhook.is_of_wrong_mode():
+        if webhook.has_listeners or webhook.is_of_wrong_mode():
+            webhook.claim_first_attempt()
+        else:
             # Most of Stripe's events have no handler. These need no second statement.
-            webhook.is_parsed, webhook.retry_at = True, None
+            webhook.is_parsed, webhook.attempts = True, 1
     elif processor != DEFERRED:
         webhook.retry_at = timezone.now() + QUEUE_TIME
     return webhook

@@ -7,7 +7,6 @@ import re
 import sys
 from collections.abc import Collection, Mapping
 from datetime import datetime, timezone
-from operator import is_
 from typing import Any
 from uuid import UUID
 
@@ -69,28 +68,40 @@ def storable_json(value: Any, *, without: Collection[str] = (), levels: int = sy
 
     Raises ``TooDeep`` if more than ``levels`` lists and objects are nested.
     """
+    if _are_storable([value], without, levels + 1):
+        return value
     if isinstance(value, str):
         return storable_text(value)
-    if isinstance(value, (dict, list)):
-        if not levels:
-            raise TooDeep
-        return _storable_parts(value, without, levels - 1)
-    if isinstance(value, float) and not math.isfinite(value):
+    if isinstance(value, float):
         return str(value)
-    return value
-
-
-def _storable_parts(value: Any, without: Collection[str], levels: int) -> Any:
     if isinstance(value, list):
-        items = [storable_json(it, without=without, levels=levels) for it in value]
-        return value if all(map(is_, value, items)) else items
-    parts = {
-        storable_text(key): storable_json(it, without=without, levels=levels)
+        return [storable_json(it, without=without, levels=levels - 1) for it in value]
+    return {
+        storable_text(key): storable_json(it, without=without, levels=levels - 1)
         for key, it in value.items()
         if key not in without
     }
-    is_same = len(parts) == len(value) and all(map(is_, value, parts))
-    return value if is_same and all(map(is_, value.values(), parts.values())) else parts
+
+
+def _are_storable(value: Any, without: Collection[str], levels: int) -> bool:
+    """Return whether the list or object can be stored as it is. Every webhook is checked."""
+    if not levels:
+        raise TooDeep
+    if isinstance(value, dict):
+        for key in value:
+            if key in without or _UNSTORABLE.search(key):
+                return False
+        value = value.values()
+    for it in value:
+        if isinstance(it, str):
+            if _UNSTORABLE.search(it):
+                return False
+        elif isinstance(it, (dict, list)):
+            if not _are_storable(it, without, levels - 1):
+                return False
+        elif isinstance(it, float) and not math.isfinite(it):
+            return False
+    return True
 
 
 def storable_text(text: str) -> str:
