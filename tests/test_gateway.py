@@ -311,6 +311,7 @@ LISTING = '{"object": "list", "has_more": false, "data": %s}'
 @pytest.mark.parametrize(
     "body",
     [
+        *["", "<html>", b"\xff", "[" * 100_000, "NaN"],
         *["[]", "7", "null", "{}", '{"data": []}', '{"object": "list", "data": []}'],
         '{"object": "customer", "has_more": false, "data": []}',
         *[LISTING % data for data in ("null", "{}", "[1]", "[{}]", '[{"id": ""}]', '[{"id": 7}]')],
