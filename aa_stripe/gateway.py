@@ -450,12 +450,6 @@ def retrieve_customer(customer_id: str) -> Customer:
     return _client().v1.customers.retrieve(customer_id, {"expand": ["sources"]})
 
 
-def customer_json(customer_id: str) -> JSON:
-    """Return the same as ``retrieve_customer``, in the form that is stored."""
-    path = f"/v1/customers/{quote(customer_id, safe='')}"
-    return cast("JSON", storable(_get(path, {"expand": ["sources"]}, _has_id)))
-
-
 def find_customer(customer_id: str) -> Customer | None:
     """Return the customer, or ``None`` if no customer of the key's account and mode has the id.
 
@@ -670,7 +664,7 @@ def events(since: int, until: int, types: Sequence[str] = ()) -> Iterator[JSON]:
     return _listed("/v1/events", params)
 
 
-# Responses as plain JSON
+# Listings as plain JSON
 
 
 def _listed(path: str, params: Mapping[str, Any]) -> Iterator[JSON]:
@@ -680,28 +674,28 @@ def _listed(path: str, params: Mapping[str, Any]) -> Iterator[JSON]:
     """
     has_more = True
     while has_more:
-        page = _get(path, params, _is_page)
+        page = _page(path, params)
         yield from page["data"]
         has_more = page["has_more"] and bool(page["data"])
         if has_more:
             params = {**params, "starting_after": page["data"][-1]["id"]}
 
 
-def _get(path: str, params: Mapping[str, Any], is_valid: Callable[[Any], bool]) -> JSON:
-    """Return the JSON of the response to a GET. Raises the SDK's ``APIError`` if it is not valid.
+def _page(path: str, params: Mapping[str, Any]) -> JSON:
+    """Request a page of a list. Raises the SDK's ``APIError`` if the response is no page.
 
     An error that looked like an empty list would make a job mark every coupon as deleted.
     """
     bodies: list[Any] = []
     response = _client(bodies).raw_request("get", path, **params)
     try:
-        value = json.loads(bodies.pop())
+        page = json.loads(bodies.pop())
     except (ValueError, RecursionError):
-        value = None
-    if is_valid(value):
-        return cast("JSON", value)
+        page = None
+    if _is_page(page):
+        return cast("JSON", page)
     raise stripe.APIError(
-        f"Stripe's response to GET {path} is not valid.",
+        "The response of Stripe is not a page of a list.",
         http_status=response.code,
         headers=dict(response.headers),
     )

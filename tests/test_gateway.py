@@ -320,7 +320,7 @@ LISTING = '{"object": "list", "has_more": false, "data": %s}'
 def test_a_response_that_is_no_page_is_an_error_of_the_api(stripe_api, body):
     stripe_api.get(EVENTS, body=body)
 
-    with pytest.raises(stripe.APIError, match="GET /v1/events is not valid"):
+    with pytest.raises(stripe.APIError, match="not a page of a list"):
         list(gateway.events(1, 2))
 
 
@@ -459,35 +459,3 @@ def test_the_problem_of_an_old_signature_names_the_difference_of_the_clocks(monk
 
 def test_a_header_with_other_characters_than_ascii_is_rejected():
     assert not is_signed(BODY, signature() + ",v1=é", ["whsec_1"])
-
-
-CUSTOMER = {
-    "id": "cus_1",
-    "object": "customer",
-    "name": "NUL \0 and \ud800",
-    "balance": 7,
-    "sources": {"object": "list", "data": [{"id": "src_1", "client_secret": "src_secret"}]},
-}
-
-
-def test_a_customer_is_read_as_it_is_stored(stripe_api):
-    stripe_api.get("https://api.stripe.com/v1/customers/cus_1", json=CUSTOMER)
-
-    plain = gateway.customer_json("cus_1")
-
-    assert plain == gateway.to_json(gateway.retrieve_customer("cus_1"))
-    assert [it.request.params for it in stripe_api.calls] == [{"expand[0]": "sources"}] * 2
-
-
-def test_the_id_of_a_customer_is_no_path(stripe_api):
-    stripe_api.get("https://api.stripe.com/v1/customers/a%2Fb%3Fc", json={"id": "a/b?c"})
-
-    assert gateway.customer_json("a/b?c") == {"id": "a/b?c"}
-
-
-@pytest.mark.parametrize("body", ["", "[]", "{}", '{"id": 7}'])
-def test_a_response_that_is_no_customer_is_an_error_of_the_api(stripe_api, body):
-    stripe_api.get("https://api.stripe.com/v1/customers/cus_1", body=body)
-
-    with pytest.raises(stripe.APIError, match="GET /v1/customers/cus_1 is not valid"):
-        gateway.customer_json("cus_1")

@@ -43,9 +43,9 @@ def described(
     return replace(description, methods=[gateway.to_json(it) for it in methods])
 
 
-def described_by_default(customer: gateway.JSON, known: Collection[str]) -> Description:
+def described_by_default(customer: gateway.Customer, known: Collection[str]) -> Description:
     """Describe the customer; read its PaymentMethods only if the default is not in ``known``."""
-    description = Description(customer)
+    description = Description(gateway.to_json(customer))
     is_known = description.default_source in {"", *known}
     return description if is_known else with_methods(description)
 

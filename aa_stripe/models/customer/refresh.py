@@ -49,7 +49,7 @@ def refresh_default(rows: Sequence[StripeCustomer]) -> None:
     known = set.intersection(*(row.source_ids for row in rows))
 
     def ask() -> Description:
-        return described_by_default(gateway.customer_json(stripe_id), known)
+        return described_by_default(gateway.retrieve_customer(stripe_id), known)
 
     write_latest(rows, ask, values_of, are_fresh=True)
 
@@ -62,7 +62,8 @@ def refresh_listed(rows: Sequence[StripeCustomer], listed: gateway.JSON, write: 
     """
     description = with_methods(Description(gateway.storable(listed)))
     if not all(has_values(row, values_of(row, description)) for row in rows):
-        description = replace(description, plain=gateway.customer_json(listed["id"]))
+        customer = gateway.retrieve_customer(listed["id"])
+        description = replace(description, plain=gateway.to_json(customer))
     left = [row for row in rows if not write(row, row.updated, values_of(row, description))]
     if left:
         refresh_rows(left, write)
