@@ -68,12 +68,12 @@ def storable_json(value: Any, *, without: Collection[str] = (), levels: int = sy
 
     Raises ``TooDeep`` if more than ``levels`` lists and objects are nested.
     """
-    if _are_storable([value], without, levels + 1):
-        return value
     if isinstance(value, str):
         return storable_text(value)
     if isinstance(value, float):
-        return str(value)
+        return value if math.isfinite(value) else str(value)
+    if not isinstance(value, (dict, list)) or _are_storable(value, without, levels):
+        return value
     if isinstance(value, list):
         return [storable_json(it, without=without, levels=levels - 1) for it in value]
     return {
@@ -84,7 +84,10 @@ def storable_json(value: Any, *, without: Collection[str] = (), levels: int = sy
 
 
 def _are_storable(value: Any, without: Collection[str], levels: int) -> bool:
-    """Return whether the list or object can be stored as it is. Every webhook is checked."""
+    """Return whether the list or object can be stored as it is; see ``storable_json``.
+
+    Every webhook is checked, so a text or number takes no call of a function of its own.
+    """
     if not levels:
         raise TooDeep
     if isinstance(value, dict):
