@@ -128,7 +128,8 @@ def test_an_event_without_handlers_is_stored_as_applied(db, client):
     assert deliver(client, make_event()).status_code == 201
 
     webhook = only_webhook()
-    assert (webhook.is_parsed, webhook.parse_error, webhook.retry_at) == (True, "", None)
+    assert (webhook.is_parsed, webhook.parse_error, webhook.attempts) == (True, "", 1)
+    assert (webhook.retry_at, webhook.claimed_until) == (None, None)
 
 
 def test_a_redelivered_event_is_returned_but_not_applied_again(db, client, handled):
