@@ -75,6 +75,41 @@ def test_a_subscription_has_the_trial_of_its_plan(db, fake):
     assert subscription.has_access
 
 
+def test_the_trial_of_a_price_made_in_the_dashboard_is_that_of_the_row(db, fake):
+    product = stripe.Product.create(name="silver")
+    recurring = {"interval": "month"}
+    price = stripe.Price.create(
+        product=product.id, currency="usd", unit_amount=2000, recurring=recurring
+    )
+    plan = StripeSubscriptionPlan.objects.create(
+        name="silver",
+        amount=2000,
+        interval="month",
+        stripe_plan_id=price.id,
+        is_created_at_stripe=True,
+        trial_period_days=14,
+    )
+    subscription = make_subscription(plan=plan)
+
+    subscription.create_at_stripe()
+
+    known = at_stripe(fake, subscription)
+    assert known["status"] == "trialing"
+    assert known["trial_end"] - known["trial_start"] == 14 * 24 * 3600
+    assert fake.account.all("charge") == []
+
+
+def test_a_row_without_a_trial_gives_none_whatever_the_plan_at_stripe_says(db, fake):
+    plan = make_plan(trial_period_days=14)
+    StripeSubscriptionPlan.objects.update(trial_period_days=0)
+    plan.refresh_from_db()
+    subscription = make_subscription(plan=plan)
+
+    subscription.create_at_stripe()
+
+    assert subscription.status == "active"
+
+
 def test_tax_percent_becomes_a_tax_rate(db, fake):
     subscription = make_subscription(tax_percent=Decimal("19.25"))
 

@@ -151,7 +151,8 @@ class StripeSubscription(SavesOnlyChanges, Claimable, StripeBasicModel):
     def create_at_stripe(self) -> gateway.Subscription:
         """Subscribe the user's latest active customer to the plan; return Stripe's subscription.
 
-        The trial is the plan's, ``coupon`` becomes a discount and ``tax_percent`` a tax rate.
+        The trial is that of the plan's row, ``coupon`` becomes a discount and ``tax_percent`` a
+        tax rate.
         ``STRIPE_SUBSCRIPTION_PAYMENT_BEHAVIOR`` decides what happens if the first payment is
         declined; by default the subscription is created with the status ``incomplete``.
 

@@ -201,8 +201,9 @@ def _params(row: StripeSubscription) -> gateway.SubscriptionCreateParams:
         "off_session": True,
         "payment_behavior": stripe_settings.SUBSCRIPTION_PAYMENT_BEHAVIOR,
     }
-    if plan.trial_period_days:
-        params["trial_from_plan"] = True
+    if plan.trial_period_days > 0:
+        # Not trial_from_plan: a price made in the Dashboard has no trial.
+        params["trial_period_days"] = plan.trial_period_days
     if coupon is not None and coupon.is_deleted:
         raise StripeMethodNotAllowed("The coupon was deleted.")  # its id may be another's by now
     if coupon is not None:
