@@ -13,7 +13,7 @@ from aa_stripe.testing import Fault
 from tests.support.builders import make_charge, make_customer
 from tests.support.clock import make_due
 from tests.support.payments import CONFIRM, REFUND, intent_of, refunds_of
-from tests.support.requests import endpoint_of
+from tests.support.requests import before, refuse_next
 
 
 def test_the_remaining_amount_is_refunded_by_default(charged, fake):
@@ -126,20 +126,25 @@ def test_a_payment_adopted_after_a_refund_in_the_dashboard_sends_both_signals(
 def test_a_refund_that_stripe_refuses_is_raised_and_recorded_as_refused(
     charged, fake, sent_signals
 ):
-    def refund_in_the_dashboard(request):
-        if endpoint_of(request) == REFUND:
-            fake.before_request.clear()
-            fake.dashboard_refund(charged.stripe_charge_id)
-
-    fake.before_request.append(refund_in_the_dashboard)
+    before(fake, REFUND, lambda: fake.dashboard_refund(charged.stripe_charge_id))
 
     with pytest.raises(stripe.InvalidRequestError):
-        charged.refund(300)
+        charged.refund(300, retry_on_error=False)
 
     order = charged.refunds.get()
     assert order.status == StripeRefund.STATUS_REFUSED
     assert order.stripe_response["error"]["code"] == "charge_already_refunded"
     assert StripeCharge.objects.get(pk=charged.pk).stripe_refund_id == ""
+
+
+def test_a_refund_that_stripe_refuses_for_another_reason_is_raised(charged, fake):
+    refuse_next(fake, REFUND)
+
+    with pytest.raises(stripe.InvalidRequestError):
+        charged.refund(300)
+
+    assert refunds_of(fake, charged) == []
+    assert charged.refunds.get().status == StripeRefund.STATUS_REFUSED
 
 
 def test_a_pending_refund_counts_as_refunded(db, fake):

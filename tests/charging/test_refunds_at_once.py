@@ -9,7 +9,7 @@ import pytest
 
 from aa_stripe.exceptions import StripeInProgress, StripeInternalError, StripeMethodNotAllowed
 from aa_stripe.jobs import charge_pending
-from aa_stripe.models import StripeCharge, StripeRefund
+from aa_stripe.models import StripeRefund
 from aa_stripe.models.charge import refunding
 from aa_stripe.testing import Fault
 from tests.support.builders import make_charge, make_customer
@@ -229,41 +229,3 @@ def test_a_run_skips_a_refund_that_another_process_requests(charged, fake):
 
     assert fake.requests == []
     assert StripeRefund.objects.get().status == "unknown"
-
-
-# Refunds in the Dashboard
-
-
-def test_an_amount_that_the_dashboard_has_made_too_large_becomes_what_is_left(charged, fake):
-    fake.dashboard_refund(charged.stripe_charge_id, 400)
-
-    assert charged.refund(700).amount == 600
-
-    assert row_of(charged).is_refunded
-
-
-def test_with_retry_on_error_false_such_an_amount_is_an_error(charged, fake):
-    fake.dashboard_refund(charged.stripe_charge_id, 400)
-
-    with pytest.raises(StripeMethodNotAllowed, match="Refunds exceed charge"):
-        charged.refund(700, retry_on_error=False)
-
-    assert amounts_refunded(fake, charged) == [400]
-
-
-def test_an_amount_that_the_row_knew_to_be_too_large_is_an_error(charged, fake):
-    fake.dashboard_refund(charged.stripe_charge_id, 400)
-    charged.refresh_from_stripe()
-
-    with pytest.raises(StripeMethodNotAllowed, match="Refunds exceed charge"):
-        charged.refund(700)
-
-
-def test_nothing_is_given_back_if_the_dashboard_has_given_back_all(charged, fake):
-    by_hand = fake.dashboard_refund(charged.stripe_charge_id)
-
-    assert charged.refund(300).id == by_hand["id"]
-    with pytest.raises(StripeMethodNotAllowed, match="Already refunded"):
-        StripeCharge.objects.get().refund(300)
-
-    assert amounts_refunded(fake, charged) == [1000]

@@ -208,8 +208,9 @@ class StripeCharge(SavesOnlyChanges, Claimable, StripeBasicModel):
         Returns Stripe's refund, which may still be pending. ``amount_refunded`` becomes the sum
         of all refunds at Stripe, those made in the Dashboard included. A refund whose response
         was lost is finished first; a call for the same amount then returns that refund.
-        If the amount does not fit any more because of a refund in the Dashboard that the row did
-        not know of, what is left is refunded; with ``retry_on_error=False`` that is an error.
+        If the amount does not fit any more because of a refund in the Dashboard, what is left is
+        refunded. If that one has refunded all, and the row did not know of it, it is returned. With
+        ``retry_on_error=False`` both are errors.
 
         Raises ``StripeMethodNotAllowed`` if the row is not charged, everything is refunded, or
         the amount is not positive or more than is left; ``StripeMoneyError`` if the amount is not

@@ -9,12 +9,14 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
+from uuid import UUID
 
 from django.db import transaction
 from django.db.models import F
 
 from aa_stripe import gateway
 from aa_stripe.exceptions import StripeInternalError, StripeMethodNotAllowed
+from aa_stripe.gateway import Meaning
 from aa_stripe.models.charge.order import claim_order, make_refund, resolve_order
 from aa_stripe.models.charge.refund import StripeRefund
 from aa_stripe.models.charge.refunds import (
@@ -58,10 +60,15 @@ class Wish:
     left_before: int
     or_less: bool
 
-    def is_for(self, order: StripeRefund) -> bool:
-        """Return whether the order may be the same wish, made by an earlier call."""
-        wanted = self.left_before if self.amount is None else self.amount
-        return bool(order.amount == wanted)
+    def is_for(self, order: StripeRefund, left: int) -> bool:
+        """Return whether the order may be the same wish, made by an earlier call.
+
+        ``left`` is what is left without that order. The earlier call may have ordered less than its
+        caller wanted.
+        """
+        if self.amount is None:
+            return order.amount in {self.left_before, left}
+        return order.amount == self.amount or (self.or_less and order.amount == left < self.amount)
 
 
 def refund(charge: StripeCharge, amount: int | None, *, or_less: bool) -> gateway.Refund:
@@ -80,19 +87,31 @@ def refund(charge: StripeCharge, amount: int | None, *, or_less: bool) -> gatewa
 
 def _refund(charge: StripeCharge, wish: Wish) -> gateway.Refund:
     known = sync_refunds(charge)
-    finished = [*restore(charge, known), *_finish(charge, wish)]
-    repeated = _repeated(charge, finished, wish)
+    restored = restore(charge, known)
+    same = _same_orders(charge, known, wish, [order for order, _ in restored])
+    finished = [*restored, *_finish(charge, same)]
+    repeated = _repeated(charge, finished, same, wish)
     if repeated is not None:
         return repeated
-    for _ in range(ROUNDS):  # until the list that was read is that of the row
+    for _ in range(ROUNDS):  # until the list that was read is that of the row, and of Stripe
         in_the_dashboard = _made_in_the_dashboard(charge, known, wish)
         if in_the_dashboard is not None:
             return in_the_dashboard
         committed = _commit_order(charge, known, wish)
-        if committed is not None:
+        if committed is None:
+            known = sync_refunds(charge)
+            continue
+        try:
             return make_refund(*committed, known, is_first=True)
-        known = sync_refunds(charge)
+        except gateway.InvalidRequestError as error:
+            before, known = known, sync_refunds(charge)
+            if not (wish.or_less and _is_refused(error) and total(known) > total(before)):
+                raise
     raise StripeInternalError
+
+
+def _is_refused(error: gateway.StripeError) -> bool:
+    return gateway.meaning_of(error) is Meaning.REFUSED
 
 
 def settle_refunds(charge: StripeCharge) -> None:
@@ -141,15 +160,34 @@ def _announce(charge: StripeCharge) -> None:
 # Earlier orders
 
 
-def _finish(charge: StripeCharge, wish: Wish) -> list[Finished]:
+def _same_orders(
+    charge: StripeCharge, known: Known, wish: Wish, restored: list[StripeRefund]
+) -> set[UUID]:
+    """Return the ``uuid`` of each order that may be the same wish; ``restored`` are orders too."""
+    unfinished = list(open_orders(charge))
+    listed = {uuid_of(made): made for made in known.values()}
+    free = _left(charge) - sum(it.amount for it in unfinished if it.uuid not in listed)
+    # An order that failed at Stripe takes nothing of what is left.
+    return {
+        it.uuid
+        for it in [*restored, *unfinished]
+        if wish.is_for(it, free + (0 if _is_void(listed.get(it.uuid)) else it.amount))
+    }
+
+
+def _is_void(made: gateway.Refund | None) -> bool:
+    return made is not None and made.status in VOID
+
+
+def _finish(charge: StripeCharge, same: set[UUID]) -> list[Finished]:
     """Finish the orders whose outcome is unknown; return those that Stripe made.
 
-    Raises ``StripeInternalError`` if one that may be the same wish cannot be finished. Others do
-    not hold up the wish.
+    Raises ``StripeInternalError`` if one of the orders ``same`` cannot be finished. Others do not
+    hold up the wish.
     """
     finished = []
     for order in open_orders(charge):
-        is_same = wish.is_for(order)
+        is_same = order.uuid in same
         try:
             made = resolve_order(order, patience=PATIENCE if is_same else 0)
         except StripeInternalError:
@@ -161,11 +199,13 @@ def _finish(charge: StripeCharge, wish: Wish) -> list[Finished]:
     return finished
 
 
-def _repeated(charge: StripeCharge, finished: list[Finished], wish: Wish) -> gateway.Refund | None:
+def _repeated(
+    charge: StripeCharge, finished: list[Finished], same: set[UUID], wish: Wish
+) -> gateway.Refund | None:
     """Return the finished refund that this call repeats because its response was lost."""
     for order, made in reversed(finished):
         is_all = wish.amount is None and charge.is_refunded
-        if (wish.is_for(order) or is_all) and made.status not in VOID:
+        if (order.uuid in same or is_all) and made.status not in VOID:
             return made
     return None
 
@@ -220,11 +260,22 @@ def _fitting(charge: StripeCharge, known: Known, wish: Wish) -> int:
         raise StripeMethodNotAllowed("Refunds must be positive.")
     if wanted <= free:
         return wanted
-    ours = total({it.id: it for it in known.values() if uuid_of(it)})
-    fits_otherwise = wanted <= min(wish.left_before, (charge.amount or 0) - ours - reserved)
+    fits_otherwise = wanted <= _left_by_us(charge, known, wish) - reserved
     if wish.or_less and fits_otherwise and free > 0:  # the rest was given back in the Dashboard
         return free
     raise StripeMethodNotAllowed("Refunds exceed charge")
+
+
+def _left_by_us(charge: StripeCharge, known: Known, wish: Wish) -> int:
+    """Return what would be left without the refunds in the Dashboard, reserved amounts included.
+
+    The refunds of 0.14 have no ``uuid``. So if the row may have one, only what was refunded since
+    the row was read is taken for a refund in the Dashboard.
+    """
+    ours = total({it.id: it for it in known.values() if uuid_of(it)})
+    left: int = (charge.amount or 0) - ours
+    may_be_of_0_14 = charge.stripe_refund_id and not charge.stripe_payment_intent_id
+    return min(left, wish.left_before) if may_be_of_0_14 else left
 
 
 def _left(charge: StripeCharge) -> int:
