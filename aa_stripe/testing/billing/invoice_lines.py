@@ -60,6 +60,7 @@ def _line(
             "unit_amount_decimal": "0" if free else price["unit_amount_decimal"],
         },
         "quantity": item["quantity"],
+        "subscription": subscription["id"],
         "subtotal": amount,
     }
     line["parent"] = {

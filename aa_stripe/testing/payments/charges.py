@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from aa_stripe.testing.account import JSON, Account
+from aa_stripe.testing.base.ids import random_text
 from aa_stripe.testing.base.samples import sample
 from aa_stripe.testing.cards.card import Decline
 from aa_stripe.testing.payments import balance
@@ -19,6 +20,10 @@ COPIED = (
     "transfer_group",
 )
 """The fields that a charge copies from its PaymentIntent."""
+
+RECEIPTS = "https://pay.stripe.com/receipts/payment"
+RECEIPT_LENGTH = 24
+"""Unverified: the length of the random text in the URL of a receipt."""
 
 
 def record(
@@ -52,7 +57,9 @@ def record(
 
 def succeed(account: Account, charge: JSON, *, captured: bool = True) -> JSON:
     """Mark a charge as succeeded; without ``captured`` the amount is only reserved."""
-    charge.update(status="succeeded", paid=True)
+    charge.update(
+        status="succeeded", paid=True, receipt_url=f"{RECEIPTS}/{random_text(RECEIPT_LENGTH)}"
+    )
     if captured:
         _book(account, charge, charge["amount"])
     account.emit("charge.succeeded", charge)
