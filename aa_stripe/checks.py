@@ -290,6 +290,20 @@ def payer_from_request_can_be_called() -> Iterator[CheckMessage]:
         )
 
 
+def customer_data_can_be_called() -> Iterator[CheckMessage]:
+    path = stripe_settings.CUSTOMER_DATA
+    if not path:
+        return
+    if not _names_a_callable(path):
+        yield Error(
+            f"STRIPE_CUSTOMER_DATA is {_shown(path)}, which is not the path of a function.",
+            hint="Set it to the dotted path of a function that takes a user and returns the "
+            "parameters of Stripe's customer, or remove the setting to send the e-mail address and "
+            "the name.",
+            id="aa_stripe.E036",
+        )
+
+
 def api_version_is_valid() -> Iterator[CheckMessage]:
     version = stripe_settings.API_VERSION
     if not isinstance(version, str) or not _API_VERSION.fullmatch(version):
@@ -387,6 +401,7 @@ CHECKS: tuple[Callable[[], Iterator[CheckMessage]], ...] = (
     subscription_payment_behavior_is_valid,
     transactions_setting_is_valid,
     payer_from_request_can_be_called,
+    customer_data_can_be_called,
     api_version_is_valid,
     api_base_is_safe_to_send_a_key_to,
     webhook_processor_can_be_called,

@@ -13,6 +13,7 @@ DEFAULTS: dict[str, Any] = {
     "API_VERSION": "2026-08-26.dahlia",
     "CHARGE_PROCESSOR": "cron",
     "CLAIM_LEASE": 300,
+    "CUSTOMER_DATA": None,
     "DEFAULT_CURRENCY": "usd",
     "MAX_NETWORK_RETRIES": 2,
     "PAYER_FROM_REQUEST": None,

@@ -529,6 +529,23 @@ def test_a_payer_function_that_cannot_be_called_is_an_error(settings, path):
     assert ids() == ["E014"]
 
 
+@pytest.mark.parametrize("path", [f"{__name__}.payer", "aa_stripe.models.customer_data", None, ""])
+def test_a_function_of_customer_data_or_none_passes(settings, path):
+    settings.STRIPE_CUSTOMER_DATA = path
+
+    assert ids() == []
+
+
+@pytest.mark.parametrize(
+    "path",
+    [f"{__name__}.missing", f"{__name__}.NO_SUCH_FUNCTION", "no_such_module.data", payer, 5],
+)
+def test_a_function_of_customer_data_that_cannot_be_called_is_an_error(settings, path):
+    settings.STRIPE_CUSTOMER_DATA = path
+
+    assert ids() == ["E036"]
+
+
 # Webhooks
 
 
@@ -838,7 +855,7 @@ def ids_in_the_code():
 
 
 def test_the_ids_do_not_change():
-    errors = {f"aa_stripe.E{number:03}" for number in range(1, 30)}
+    errors = {f"aa_stripe.E{number:03}" for number in [*range(1, 30), 36]}
     warnings = {f"aa_stripe.W{number:03}" for number in range(1, 5)}
 
     assert ids_in_the_code() == errors | warnings

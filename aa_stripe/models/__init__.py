@@ -7,7 +7,7 @@ from aa_stripe.exceptions import StripeMethodNotAllowed
 from aa_stripe.models.base import USER_MODEL, StripeBasicModel
 from aa_stripe.models.charge import StripeCharge, StripeChargeQuerySet, StripeRefund
 from aa_stripe.models.coupon import StripeCoupon, StripeCouponManager, StripeCouponQuerySet
-from aa_stripe.models.customer import StripeCustomer, StripeToken
+from aa_stripe.models.customer import StripeCustomer, StripeToken, customer_data
 from aa_stripe.models.job_run import StripeJobRun
 from aa_stripe.models.plan import StripeSubscriptionPlan
 from aa_stripe.models.subscription import ENDED, StripeSubscription, StripeSubscriptionQuerySet
@@ -40,6 +40,7 @@ __all__ = [
     "StripeWebhook",
     "StripeWebhookQuerySet",
     "apply_event",
+    "customer_data",
     "give_up_event",
     "too_slow",
     "webhook_pre_parse",

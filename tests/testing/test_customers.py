@@ -28,6 +28,31 @@ def test_a_customer_is_created_with_its_parameters(fake, api):
     assert "subscriptions" not in found
 
 
+@pytest.mark.parametrize("email", ["Ada", "ada@com", " ada@example.com", "ada\uff20example.com"])
+def test_an_invalid_email_is_refused(fake, api, customer, email):
+    for send in (api.customers.create, lambda params: api.customers.update(customer.id, params)):
+        with pytest.raises(stripe.InvalidRequestError) as caught:
+            send({"email": email, "name": "Ada"})
+
+        error = caught.value
+        assert (error.http_status, error.code, error.param) == (400, "email_invalid", "email")
+        assert error.user_message == f"Invalid email address: {email}"
+    assert [it["name"] for it in fake.account.all("customer")] == [None]
+
+
+def test_an_empty_email_deletes_the_stored_one(api):
+    made = api.customers.create({"email": "ada@example.com"})
+
+    assert api.customers.update(made.id, {"email": ""}).email is None
+
+
+def test_a_customer_can_be_created_with_invoice_settings(api):
+    made = api.customers.create({"invoice_settings": {"footer": "Thank you"}})
+
+    assert made.invoice_settings.footer == "Thank you"
+    assert made.invoice_settings.default_payment_method is None
+
+
 def test_a_customer_can_be_created_with_a_payment_method(fake, api):
     made = api.customers.create(
         {

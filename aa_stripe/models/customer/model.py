@@ -16,7 +16,12 @@ from aa_stripe.models.base import USER_MODEL, StripeBasicModel
 from aa_stripe.models.changes import SavesOnlyChanges
 from aa_stripe.models.customer.description import described, values_of
 from aa_stripe.models.customer.named import EVENT_TYPES, ids_in
-from aa_stripe.models.customer.refresh import refresh_default, refresh_listed, refresh_rows
+from aa_stripe.models.customer.refresh import (
+    push_details,
+    refresh_default,
+    refresh_listed,
+    refresh_rows,
+)
 from aa_stripe.models.customer.save_card import add_default_card, create_with_card
 from aa_stripe.models.rows import database_of, locked
 from aa_stripe.models.statements import read_all
@@ -191,6 +196,20 @@ class StripeCustomer(SavesOnlyChanges, StripeBasicModel):
     def change_description(self, description: str) -> gateway.Customer:
         """Change the description in Stripe's Dashboard; return Stripe's customer."""
         return gateway.update_customer(self.stripe_customer_id, {"description": description})
+
+    def push_details(self) -> gateway.Customer:
+        """Send the user's e-mail address and name, as they are now; return Stripe's customer.
+
+        What is sent is ``STRIPE_CUSTOMER_DATA``. ``stripe_response`` and ``default_source`` of the
+        row are updated; other unsaved changes of the object are saved, too.
+
+        Raises ``StripeMethodNotAllowed`` if the customer does not exist at Stripe yet, the SDK's
+        errors (``email_invalid`` if Stripe does not accept the address; nothing is changed then),
+        and ``StripeInProgress`` if other processes keep changing the row.
+        """
+        if not self.stripe_customer_id:
+            raise StripeMethodNotAllowed("The customer is not created at Stripe yet.")
+        return push_details(self)
 
     def retrieve_from_stripe(self) -> gateway.Customer:
         """Return Stripe's customer as it is now; the row is not changed."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from aa_stripe import gateway
+from aa_stripe.exceptions import StripeMethodNotAllowed
 from aa_stripe.models.customer.description import (
     Description,
     described,
@@ -14,7 +15,10 @@ from aa_stripe.models.customer.description import (
     values_of,
     with_methods,
 )
+from aa_stripe.models.customer.details import details_of
 from aa_stripe.models.latest import Write, has_values, save_newer, write_latest
+from aa_stripe.models.rows import database_of
+from aa_stripe.models.statements import read
 
 if TYPE_CHECKING:
     from aa_stripe.models.customer.model import StripeCustomer
@@ -37,6 +41,29 @@ def refresh_rows(
         return values_of(row, asked[1])
 
     return write_latest(rows, ask, values, write, are_fresh=are_fresh)[0]
+
+
+def push_details(row: StripeCustomer) -> gateway.Customer:
+    """Send the user's details to Stripe and update the row; return Stripe's customer."""
+    details = cast("gateway.CustomerUpdateParams", details_of(_user_of(row)))
+
+    def ask() -> tuple[gateway.Customer, Description]:
+        customer = gateway.update_customer(row.stripe_customer_id, details)
+        return customer, described_by_default(customer, row.source_ids)
+
+    def values(row: StripeCustomer, asked: tuple[gateway.Customer, Description]) -> dict[str, Any]:
+        return values_of(row, asked[1])
+
+    return write_latest([row], ask, values)[0]
+
+
+def _user_of(row: StripeCustomer) -> Any:
+    """Read the row's user: the object may hold one that was read before a change."""
+    model: Any = row._meta.get_field("user").related_model
+    user = read(model, database_of(model), {model._meta.pk.attname: row.user_id})
+    if user is None:
+        raise StripeMethodNotAllowed("The customer has no user.")
+    return user
 
 
 def refresh_default(rows: Sequence[StripeCustomer]) -> None:

@@ -5,12 +5,15 @@ https://docs.stripe.com/payments/save-and-reuse
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import logging
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, cast
 
 from django.utils.translation import gettext_lazy as _
 
 from aa_stripe import gateway
 from aa_stripe.exceptions import StripeMethodNotAllowed
+from aa_stripe.models.customer.details import UUID_KEY, details_of
 from aa_stripe.models.keys import create_with_new_key
 from aa_stripe.models.rows import related
 from aa_stripe.models.search import is_of, searched
@@ -18,35 +21,89 @@ from aa_stripe.models.search import is_of, searched
 if TYPE_CHECKING:
     from aa_stripe.models.customer.model import StripeCustomer
 
-#: In the metadata of every customer: the ``uuid`` of its row.
-UUID_KEY = "aa_stripe_customer_uuid"
+logger = logging.getLogger("aa-stripe")
 
 
 def create_with_card(customer: StripeCustomer, description: str | None = None) -> None:
     """Create the customer at Stripe with its card and save the id; nothing else is read yet."""
-    if description is None:
-        user = related(customer, "user")
-        description = f"{user} id: {user.pk}"
-    params: gateway.CustomerCreateParams = {
-        "description": description,
-        "metadata": {UUID_KEY: str(customer.uuid)},
-    }
+    details = _details(customer, description)
     source = _chargeable(customer, (customer.stripe_js_response or {}).get("id", ""))
-    if source.startswith("pm_"):
-        params["payment_method"] = source
-        params["invoice_settings"] = {"default_payment_method": source}
-    elif source:
-        params["source"] = source
-    known = _created_before(customer, source) if customer.key_may_be_forgotten() else None
+    params = _with_source(details, source)
+
+    def find() -> gateway.Customer | None:
+        known = _created_before(customer, source)
+        return known and _with_details(customer, known, details)
+
+    known = find() if customer.key_may_be_forgotten() else None
     created = known or create_with_new_key(
-        customer.uuid,
-        lambda key: gateway.create_customer(params, idempotency_key=key),
-        find=lambda: _created_before(customer, source),
+        customer.uuid, lambda key: _create(customer, params, key), find
     )
     customer.stripe_customer_id = created.id
     customer.is_created_at_stripe = True
     customer.stripe_response = gateway.to_json(created)
     customer.save()
+
+
+def _details(customer: StripeCustomer, description: str | None) -> dict[str, Any]:
+    """Return what Stripe is sent about the customer; Stripe rejects an empty text here."""
+    user = related(customer, "user")
+    sent = {name: value for name, value in details_of(user).items() if value != ""}
+    return {
+        **sent,
+        "description": f"{user} id: {user.pk}" if description is None else description,
+        "metadata": {**sent.get("metadata", {}), UUID_KEY: str(customer.uuid)},
+    }
+
+
+def _with_source(details: dict[str, Any], source: str) -> dict[str, Any]:
+    if not source:
+        return details
+    if not source.startswith("pm_"):
+        return {**details, "source": source}
+    invoices = {**details.get("invoice_settings", {}), "default_payment_method": source}
+    return {**details, "payment_method": source, "invoice_settings": invoices}
+
+
+def _create(customer: StripeCustomer, params: dict[str, Any], key: str) -> gateway.Customer:
+    def create(accepted: dict[str, Any]) -> gateway.Customer:
+        # Other parameters need another key; it is the same whenever the address is not accepted.
+        used_key = key if accepted is params else f"{key}-without-email"
+        sent = cast("gateway.CustomerCreateParams", accepted)
+        return gateway.create_customer(sent, idempotency_key=used_key)
+
+    return _without_refused_email(customer, create, params)
+
+
+def _with_details(
+    customer: StripeCustomer, known: gateway.Customer, details: dict[str, Any]
+) -> gateway.Customer:
+    """Update the customer of an earlier request: the user may have other details by now."""
+    plain = gateway.to_json(known)
+    changes = {name: value for name, value in details.items() if plain.get(name) != value}
+
+    def update(accepted: dict[str, Any]) -> gateway.Customer:
+        sent = cast("gateway.CustomerUpdateParams", accepted)
+        return gateway.update_customer(known.id, sent)
+
+    return _without_refused_email(customer, update, changes) if changes else known
+
+
+def _without_refused_email(
+    customer: StripeCustomer,
+    send: Callable[[dict[str, Any]], gateway.Customer],
+    params: dict[str, Any],
+) -> gateway.Customer:
+    """Return ``send(params)``, without the e-mail address if Stripe does not accept it.
+
+    Stripe accepts fewer addresses than Django, and a customer without one can be charged.
+    """
+    try:
+        return send(params)
+    except gateway.InvalidRequestError as error:
+        if error.code != "email_invalid":
+            raise
+        logger.warning("Stripe does not accept the e-mail address of customer %s.", customer)
+    return send({name: value for name, value in params.items() if name != "email"})
 
 
 def add_default_card(customer: StripeCustomer, js_id: str) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from aa_stripe.testing.account import JSON, Account
 from aa_stripe.testing.base import searching
+from aa_stripe.testing.base.emails import check_email
 from aa_stripe.testing.base.ids import random_text
 from aa_stripe.testing.base.metadata import merge
 from aa_stripe.testing.base.paging import page
@@ -30,6 +31,7 @@ COPIED = (
 
 def create(account: Account, params: dict[str, Any]) -> JSON:
     """Create a customer, with a payment method or (where allowed) a card token."""
+    check_email(params, "email")
     metadata = merge({}, params.get("metadata"))
     chosen = params.get("payment_method")
     method = payment_methods.attachable(account, chosen) if chosen else None
@@ -40,6 +42,7 @@ def create(account: Account, params: dict[str, Any]) -> JSON:
 
     customer = account.add("customer", metadata=metadata, invoice_prefix=random_text(8).upper())
     _copy(customer, params)
+    customer["invoice_settings"].update(params.get("invoice_settings", {}))
     if method is not None:
         method["customer"] = customer["id"]
         if default:
@@ -63,6 +66,7 @@ def retrieve(account: Account, params: dict[str, Any], id: str) -> JSON:
 def update(account: Account, params: dict[str, Any], id: str) -> JSON:
     """Change a customer. A ``source`` replaces the default source."""
     customer = account.get("customer", id)
+    check_email(params, "email")
     before = copy.deepcopy(customer)
     metadata = merge(customer["metadata"], params.get("metadata"))
     _check_default_source(account, customer, params)
