@@ -31,6 +31,7 @@ from tests.support.payments import (
     lose_response,
 )
 from tests.support.requests import calls
+from tests.support.payments import paid
 from tests.support.rows import row_of
 
 # Succeeded
@@ -119,6 +120,32 @@ def test_the_metadata_has_the_uuid_of_the_user_if_the_user_model_has_one(charge,
 
     assert intent_of(fake, charge)["metadata"]["member_uuid"] == "u-1"
     assert len(captured) == 6  # with the user
+
+
+def test_the_receipt_email_is_sent(charge, fake):
+    charge.receipt_email = "ada@example.com"
+    charge.charge()
+
+    [intent] = paid(fake)
+    assert intent["receipt_email"] == "ada@example.com"
+    assert fake.account.all("charge")[0]["receipt_email"] == "ada@example.com"
+
+
+def test_without_a_receipt_email_stripe_gets_none(charge, fake):
+    charge.charge()
+
+    assert all("receipt_email" not in request.params for request in fake.requests)
+
+
+def test_a_receipt_email_that_stripe_does_not_accept_can_be_corrected(charge, fake):
+    charge.receipt_email = "ada@com"
+    assert charge.charge() is None
+    assert (charge.charge_attempt_failed, charge.failure_code) == (True, "email_invalid")
+
+    charge.receipt_email = "ada@example.com"
+    charge.charge()
+
+    assert [it["receipt_email"] for it in paid(fake)] == ["ada@example.com"]
 
 
 def test_description_and_statement_descriptor_are_sent_and_the_comment_is_not(charge, fake):

@@ -388,6 +388,37 @@ def test_a_text_emptied_after_a_lost_creation_is_collected(charge, fake, text):
     assert all("" not in request.params.values() for request in fake.requests)
 
 
+@pytest.mark.parametrize("endpoint", [CREATE, CONFIRM])
+@pytest.mark.parametrize("fault", [Fault.REQUEST_LOST, Fault.ERROR_500_BEFORE])
+@pytest.mark.parametrize(
+    ("before", "after"), [("old@example.com", "new@example.com"), ("old@example.com", "")]
+)
+def test_a_receipt_email_changed_after_an_unknown_outcome_is_used(
+    charge, fake, endpoint, fault, before, after
+):
+    StripeCharge.objects.update(receipt_email=before)
+    fake.fail_next(endpoint, fault)
+    with pytest.raises(StripeInternalError):
+        row_of(charge).charge()
+    StripeCharge.objects.update(receipt_email=after)
+
+    row_of(charge).charge()
+
+    assert [it["receipt_email"] or "" for it in paid(fake)] == [after]
+
+
+def test_a_receipt_email_emptied_after_a_decline_is_not_used(fake):
+    declined = make_customer(card="tok_chargeCustomerFail")
+    charge = make_charge(declined, receipt_email="old@example.com")
+    charge.charge()
+    make_customer(charge.user)
+    StripeCharge.objects.update(receipt_email="")
+
+    row_of(charge).charge()
+
+    assert [it["receipt_email"] for it in paid(fake)] == [None]
+
+
 def test_a_currency_changed_after_a_lost_replacement_is_collected(charge, fake):
     lose_response(fake, charge, Fault.REQUEST_LOST)
     StripeCharge.objects.update(currency="eur")

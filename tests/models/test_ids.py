@@ -24,6 +24,7 @@ TEXTS = {
     "key_digest",
     "name",
     "parse_error",
+    "receipt_email",
     "signal_due",
     "statement_descriptor",
     "status",

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 import stripe
 
@@ -34,6 +36,15 @@ def test_creating_an_intent_collects_no_money(fake, api, customer):
     assert found.latest_charge is None
     assert api.charges.list().data == []
     assert types_of(fake)[-1] == "payment_intent.created"
+
+
+def test_an_invalid_receipt_email_is_refused(api, intent):
+    changed = partial(api.payment_intents.update, intent.id)
+    for send in (lambda params: api.payment_intents.create(intent_params(**params)), changed):
+        with pytest.raises(stripe.InvalidRequestError) as caught:
+            send({"receipt_email": "ada@com"})
+
+        assert (caught.value.code, caught.value.param) == ("email_invalid", "receipt_email")
 
 
 def test_the_same_key_creates_one_intent(api):

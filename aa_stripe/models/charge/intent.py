@@ -235,6 +235,8 @@ def _create_params(attempt: Attempt) -> gateway.PaymentIntentCreateParams:
         params["description"] = charge.description
     if charge.statement_descriptor:
         params["statement_descriptor_suffix"] = charge.statement_descriptor
+    if charge.receipt_email:
+        params["receipt_email"] = charge.receipt_email
     return params
 
 
@@ -249,6 +251,7 @@ def _update_params(attempt: Attempt) -> gateway.PaymentIntentUpdateParams:
         "customer": attempt.payer().stripe_customer_id,
         "description": attempt.charge.description,
         "statement_descriptor_suffix": attempt.charge.statement_descriptor,
+        "receipt_email": attempt.charge.receipt_email,
     }
 
 

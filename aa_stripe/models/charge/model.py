@@ -76,6 +76,8 @@ class StripeCharge(SavesOnlyChanges, Claimable, StripeBasicModel):
     object_id = models.PositiveBigIntegerField(blank=True, null=True, db_index=True)
     source = GenericForeignKey("content_type", "object_id")
     statement_descriptor = models.CharField(max_length=22, blank=True)
+    #: Where Stripe sends the receipt; if empty, the settings of the account decide.
+    receipt_email = models.EmailField(blank=True, default="")
     #: The signals of the row's last change that are not sent yet, separated by spaces.
     signal_due = models.CharField(max_length=32, blank=True, editable=False)
 

@@ -8,6 +8,7 @@ from aa_stripe.testing.account import JSON, Account
 from aa_stripe.testing.base import searching
 from aa_stripe.testing.base.currencies import check_amount, check_currency, written
 from aa_stripe.testing.base.descriptors import check_descriptors
+from aa_stripe.testing.base.emails import check_email
 from aa_stripe.testing.base.metadata import merge
 from aa_stripe.testing.base.paging import page
 from aa_stripe.testing.base.refusals import Refusal, bad_parameter, invalid, no_such
@@ -37,6 +38,7 @@ def create(account: Account, params: dict[str, Any]) -> JSON:
     currency = check_currency(params["currency"])
     check_amount(params["amount"], currency)
     check_descriptors(params)
+    check_email(params, "receipt_email")
     fields = {
         "amount": params["amount"],
         "currency": currency,
@@ -90,6 +92,7 @@ def update(account: Account, params: dict[str, Any], id: str) -> JSON:
     if {"amount", "currency"} & set(params):
         check_amount(planned["amount"], currency)
     check_descriptors(params)
+    check_email(params, "receipt_email")
     if intent["automatic_payment_methods"] is None:
         _reject_card_descriptor(planned, intent["payment_method_types"])
     changes = {
