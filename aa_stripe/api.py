@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from django.conf import settings
-from django.core.exceptions import ImproperlyConfigured, RequestDataTooBig
+from django.core.exceptions import RequestDataTooBig
+from django.core.exceptions import ValidationError as DjangoValidationError
 from django.db import models
 from django.http import Http404
 from django.utils.decorators import method_decorator
-from django.utils.module_loading import import_string
+from django.utils.functional import cached_property
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.cache import never_cache
 from rest_framework import status
-from rest_framework.exceptions import APIException, ParseError, PermissionDenied, ValidationError
-from rest_framework.generics import CreateAPIView, RetrieveAPIView, RetrieveUpdateAPIView
+from rest_framework.exceptions import APIException, ParseError, ValidationError
+from rest_framework.generics import (
+    CreateAPIView,
+    GenericAPIView,
+    RetrieveAPIView,
+    RetrieveUpdateAPIView,
+)
 from rest_framework.permissions import SAFE_METHODS, IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.serializers import BaseSerializer
 from rest_framework.views import APIView
 
 from aa_stripe import gateway
@@ -29,18 +34,21 @@ from aa_stripe.exceptions import (
 )
 from aa_stripe.gateway import Meaning
 from aa_stripe.models import StripeCharge, StripeCoupon, StripeCustomer
+from aa_stripe.payers import payer_of
 from aa_stripe.serializers import (
     StripeChargeSerializer,
     StripeCouponSerializer,
     StripeCustomerDetailsSerializer,
     StripeCustomerSerializer,
-    is_stripe_id,
+    state_of,
 )
-from aa_stripe.settings import THROTTLE_SCOPE, stripe_settings
+from aa_stripe.settings import THROTTLE_SCOPE
 from aa_stripe.utils import is_usable_text
 from aa_stripe.webhook_api import WebhookAPI, exempt_from_atomic_requests
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rest_framework.views import AsView, GenericView
 
 __all__ = [
@@ -53,6 +61,8 @@ __all__ = [
 ]
 
 logger = logging.getLogger("aa-stripe")
+
+M = TypeVar("M", bound=models.Model)
 
 #: The states of a payment intent in which its payer can still pay it.
 PAYABLE = frozenset({"requires_payment_method", "requires_confirmation", "requires_action"})
@@ -76,11 +86,15 @@ class StripeUnavailable(APIException):
 
 @method_decorator(never_cache, name="dispatch")
 class StripeAPI(APIView):
-    """Base of the payer's endpoints. Only rows of ``payer`` are visible."""
+    """Base of the payer's endpoints."""
 
     permission_classes = [IsAuthenticated]
     throttle_scope = THROTTLE_SCOPE
-    payer: models.Model
+
+    @cached_property
+    def payer(self) -> models.Model:
+        """Return the payer of the request, determined when it is used; see ``payer_of``."""
+        return payer_of(self.request)
 
     @classmethod
     def as_view(cls, **initkwargs: Any) -> AsView[GenericView]:
@@ -89,7 +103,6 @@ class StripeAPI(APIView):
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)
-        self.payer = payer_of(request)
         _parse(request)
 
     def handle_exception(self, exc: Exception) -> Response:
@@ -112,32 +125,57 @@ class StripeAPI(APIView):
         return ValidationError({"stripe_error": message})
 
 
-class CustomersAPI(StripeAPI, CreateAPIView[StripeCustomer]):
+class PayersRows(StripeAPI, GenericAPIView[M]):
+    """Base of the endpoints with rows that have a payer.
+
+    ``queryset`` is narrowed to the payer's rows. A subclass with its own ``get_queryset()``
+    replaces that, and decides itself which rows are visible.
+    """
+
+    def get_queryset(self) -> models.QuerySet[M]:
+        return super().get_queryset().filter(user_id=self.payer.pk)
+
+
+class NewestRow(GenericAPIView[M]):
+    """Base of the endpoints with one row: REST framework's lookup, but several rows may match.
+
+    A project may have stored a customer twice, and a coupon's id may be used again.
+    """
+
+    #: The order in which the first row is the newest.
+    newest_first: ClassVar[Sequence[str]] = ["-pk"]
+
+    def get_object(self) -> M:
+        value = self.kwargs[self.lookup_url_kwarg or self.lookup_field]
+        rows = self.filter_queryset(self.get_queryset())
+        if isinstance(value, str) and not is_usable_text(value):
+            raise Http404
+        try:
+            matching = rows.filter(**{self.lookup_field: value})
+        except (TypeError, ValueError, DjangoValidationError) as error:  # of another type
+            raise Http404 from error
+        row: M | None = matching.order_by(*self.newest_first).first()
+        if row is None:
+            raise Http404
+        self.check_object_permissions(self.request, row)
+        return row
+
+
+class CustomersAPI(PayersRows[StripeCustomer], CreateAPIView[StripeCustomer]):
     """POST: create a customer from Stripe.js's response; posting it twice creates only one."""
 
+    queryset = StripeCustomer.objects.all()
     serializer_class = StripeCustomerSerializer
 
-    def perform_create(self, serializer: BaseSerializer[StripeCustomer]) -> None:
-        serializer.save(user=self.payer)
 
-
-class CustomerDetailsAPI(StripeAPI, RetrieveUpdateAPIView[StripeCustomer]):
+class CustomerDetailsAPI(
+    NewestRow[StripeCustomer], PayersRows[StripeCustomer], RetrieveUpdateAPIView[StripeCustomer]
+):
     """GET: a customer of the payer. PUT, PATCH: add a card and make it the default."""
 
+    queryset = StripeCustomer.objects.all()
     serializer_class = StripeCustomerDetailsSerializer
-
-    def get_object(self) -> StripeCustomer:
-        stripe_id = self.kwargs["stripe_customer_id"]
-        own = StripeCustomer.objects.filter(user_id=self.payer.pk, stripe_customer_id=stripe_id)
-        # The last row: a project may have stored the customer twice.
-        customer = own.last() if is_stripe_id(stripe_id) else None
-        if customer is None:
-            raise Http404
-        self.check_object_permissions(self.request, customer)
-        return customer
-
-    def partial_update(self, request: Request, *args: Any, **kwargs: Any) -> Response:
-        return self.update(request, *args, **kwargs)  # the only field is required in a PATCH too
+    lookup_field = "stripe_customer_id"
 
 
 class SetupIntentsAPI(StripeAPI):
@@ -162,59 +200,40 @@ class SetupIntentsAPI(StripeAPI):
         return Response(data, status=status.HTTP_201_CREATED)
 
 
-class ChargeDetailsAPI(StripeAPI, RetrieveAPIView[StripeCharge]):
+class ChargeDetailsAPI(
+    NewestRow[StripeCharge], PayersRows[StripeCharge], RetrieveAPIView[StripeCharge]
+):
     """GET: the state of a charge of the payer, and the client secret if the payer has to act."""
 
+    queryset = StripeCharge.objects.all()
     serializer_class = StripeChargeSerializer
     lookup_field = "uuid"
-
-    def get_queryset(self) -> models.QuerySet[StripeCharge]:
-        return StripeCharge.objects.filter(user_id=self.payer.pk)
 
     def retrieve(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         charge = self.get_object()
         data = self.get_serializer(charge).data | {"client_secret": None, "payment_method": None}
-        if data["state"] == "requires_action":
+        if state_of(charge) == "requires_action":
             data |= _state_at_stripe(charge)
         return Response(data)
 
 
 @method_decorator(never_cache, name="dispatch")
-class CouponDetailsAPI(RetrieveAPIView[StripeCoupon]):
-    """GET: a coupon from the database; does not call Stripe."""
+class CouponDetailsAPI(NewestRow[StripeCoupon], RetrieveAPIView[StripeCoupon]):
+    """GET: a coupon from the database; does not call Stripe.
+
+    ``queryset`` is narrowed to the mode (live or test) of the API key. A subclass with its own
+    ``get_queryset()`` replaces that.
+    """
 
     permission_classes = [IsAuthenticated]
     throttle_scope = THROTTLE_SCOPE
+    queryset = StripeCoupon.objects.all()
     serializer_class = StripeCouponSerializer
+    lookup_field = "coupon_id"
+    newest_first = ["-created", "-pk"]
 
-    def get_object(self) -> StripeCoupon:
-        coupon_id = self.kwargs["coupon_id"]
-        rows = StripeCoupon.objects.filter(coupon_id=coupon_id, livemode=gateway.is_live())
-        newest = rows.order_by("-created", "-pk")
-        coupon: StripeCoupon | None = newest.first() if is_usable_text(coupon_id) else None
-        if coupon is None:
-            raise Http404
-        self.check_object_permissions(self.request, coupon)
-        return coupon
-
-
-def payer_of(request: Request) -> models.Model:
-    """Return the payer: what ``STRIPE_PAYER_FROM_REQUEST`` returns, by default ``request.user``.
-
-    Raises ``PermissionDenied`` (403) for ``None``, and ``ImproperlyConfigured`` if the payer is
-    not an instance of ``STRIPE_USER_MODEL``.
-    """
-    path = stripe_settings.PAYER_FROM_REQUEST
-    payer = import_string(path)(request) if path else request.user
-    if payer is None:
-        raise PermissionDenied(_("There is no payer for this request."))
-    user_model: Any = StripeCustomer._meta.get_field("user").related_model
-    if isinstance(payer, user_model):
-        return cast("models.Model", payer)
-    raise ImproperlyConfigured(
-        f"The payer of a request is a {type(payer).__name__}, not a {user_model._meta.label}: "
-        "STRIPE_PAYER_FROM_REQUEST must name a function that returns one."
-    )
+    def get_queryset(self) -> models.QuerySet[StripeCoupon]:
+        return super().get_queryset().filter(livemode=gateway.is_live())
 
 
 def _parse(request: Request) -> None:

@@ -18,6 +18,7 @@ from rest_framework.settings import api_settings
 from aa_stripe import gateway
 from aa_stripe.currencies import decimal_places
 from aa_stripe.models import StripeCharge, StripeCoupon, StripeCustomer, StripeWebhook
+from aa_stripe.payers import payer_of
 from aa_stripe.utils import is_deeper_than, storable_text
 
 #: The form of Stripe's ids, safe in columns, URLs and headers. They begin with a letter, so the
@@ -74,7 +75,8 @@ class StripeJSField(serializers.JSONField):
 class StripeCustomerSerializer(serializers.ModelSerializer[StripeCustomer]):
     """Accepts a response from Stripe.js; shows the customer created from it.
 
-    ``save()`` needs the payer as ``user`` and raises the errors of
+    ``save()`` creates it for the payer of the ``request`` in the serializer's context, or for the
+    ``user`` that is passed to ``save()``. It raises the errors of
     ``StripeCustomer.get_or_create_at_stripe``.
     """
 
@@ -95,7 +97,11 @@ class StripeCustomerSerializer(serializers.ModelSerializer[StripeCustomer]):
         read_only_fields = fields[:-1]
 
     def create(self, validated_data: dict[str, Any]) -> StripeCustomer:
-        return StripeCustomer.get_or_create_at_stripe(**validated_data)
+        # Without save(user=...) the view's serializer is saved as REST framework does it. A
+        # subclass may have more fields; those are not the customer's.
+        user = validated_data.get("user") or payer_of(self.context["request"])
+        response = validated_data["stripe_js_response"]
+        return StripeCustomer.get_or_create_at_stripe(user, response)
 
 
 class StripeCustomerDetailsSerializer(StripeCustomerSerializer):
@@ -105,6 +111,12 @@ class StripeCustomerDetailsSerializer(StripeCustomerSerializer):
     """
 
     stripe_js_response = StripeJSField(write_only=True)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if "stripe_js_response" not in attrs:  # it is required in a PATCH, too
+            required = self.fields["stripe_js_response"].error_messages["required"]
+            raise serializers.ValidationError({"stripe_js_response": [required]}, "required")
+        return attrs
 
     def update(self, instance: StripeCustomer, validated_data: dict[str, Any]) -> StripeCustomer:
         response = validated_data["stripe_js_response"]
@@ -194,13 +206,7 @@ class StripeChargeSerializer(serializers.ModelSerializer[StripeCharge]):
         read_only_fields = fields
 
     def get_state(self, charge: StripeCharge) -> str:
-        """Return ``charged``, ``requires_action`` (of the payer), ``failed`` or ``pending``."""
-        if charge.is_charged:
-            return "charged"
-        if not charge.charge_attempt_failed:
-            return "pending"
-        is_waiting = charge.failure_code == "authentication_required"
-        return "requires_action" if is_waiting and charge.stripe_payment_intent_id else "failed"
+        return state_of(charge)
 
 
 class StripeWebhookSerializer(serializers.ModelSerializer[StripeWebhook]):
@@ -210,6 +216,16 @@ class StripeWebhookSerializer(serializers.ModelSerializer[StripeWebhook]):
         model = StripeWebhook
         fields = ["id", "raw_data"]
         read_only_fields = fields
+
+
+def state_of(charge: StripeCharge) -> str:
+    """Return ``charged``, ``requires_action`` (of the payer), ``failed`` or ``pending``."""
+    if charge.is_charged:
+        return "charged"
+    if not charge.charge_attempt_failed:
+        return "pending"
+    is_waiting = charge.failure_code == "authentication_required"
+    return "requires_action" if is_waiting and charge.stripe_payment_intent_id else "failed"
 
 
 def is_stripe_id(value: object) -> bool:

@@ -5,29 +5,37 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from django.conf import settings
 from django.core.exceptions import RequestDataTooBig
 from django.db import connections, transaction
 from django.http import (
     Http404,
-    HttpRequest,
     HttpResponse,
     JsonResponse,
     RawPostDataException,
     UnreadablePostError,
 )
 from django.http.response import HttpResponseBase
-from django.views import View
-from django.views.decorators.csrf import csrf_exempt
+from rest_framework.generics import GenericAPIView
+from rest_framework.negotiation import BaseContentNegotiation
+from rest_framework.permissions import AllowAny
+from rest_framework.renderers import JSONRenderer
+from rest_framework.request import Request
+from rest_framework.response import Response
 
 from aa_stripe.exceptions import (
     StripeWebhookInProgress,
     StripeWebhookNotConfigured,
     StripeWebhookRefused,
 )
-from aa_stripe.inbox import Delivery, read_delivery, receive_storable
+from aa_stripe.inbox import Delivery, Received, read_delivery, receive_storable
+from aa_stripe.models import StripeWebhook
+from aa_stripe.serializers import StripeWebhookSerializer
+
+if TYPE_CHECKING:
+    from rest_framework.views import AsView, GenericView
 
 logger = logging.getLogger("aa-stripe")
 
@@ -48,8 +56,20 @@ def exempt_from_atomic_requests(view: V) -> V:
     return view
 
 
-class WebhookAPI(View):
+class FirstRenderer(BaseContentNegotiation):
+    """The first renderer, whatever the request accepts."""
+
+    def select_renderer(
+        self, request: Request, renderers: Any, format_suffix: str | None = None
+    ) -> Any:
+        return renderers[0], renderers[0].media_type
+
+
+class WebhookAPI(GenericAPIView[StripeWebhook]):
     """POST: an event signed by Stripe. Needs no user and no CSRF token.
+
+    REST framework's attributes are set here, so that the project's defaults do not apply: its
+    authentication, throttling and versions are not for Stripe. A subclass may set them.
 
     An event with a 2xx response must be committed, so the view runs outside any transaction:
     storing the event and applying it have their own. An event that could not be applied is
@@ -57,14 +77,24 @@ class WebhookAPI(View):
     """
 
     http_method_names = ["post"]
+    queryset = StripeWebhook.objects.all()
+    serializer_class = StripeWebhookSerializer
+    authentication_classes = []
+    permission_classes = [AllowAny]
+    throttle_classes = []
+    parser_classes = []  # the signature is that of the bytes
+    renderer_classes = [JSONRenderer]
+    content_negotiation_class = FirstRenderer
+    versioning_class = None
 
     @classmethod
-    def as_view(cls, **initkwargs: Any) -> Callable[..., HttpResponseBase]:
-        view = csrf_exempt(exempt_from_atomic_requests(super().as_view(**initkwargs)))
-        view.login_required = False  # type: ignore[attr-defined] # for Django's login middleware
+    def as_view(cls, **initkwargs: Any) -> AsView[GenericView]:
+        view = exempt_from_atomic_requests(super().as_view(**initkwargs))
+        # For Django's login middleware; older versions of REST framework do not set it.
+        view.login_required = False  # type: ignore[attr-defined]
         return view
 
-    def post(self, request: HttpRequest, format: str = "json") -> HttpResponse:
+    def post(self, request: Request, format: str = "json") -> HttpResponseBase:
         """Receive the event. ``format`` is that of ``format_suffix_patterns``."""
         if format != "json":
             raise Http404
@@ -78,27 +108,34 @@ class WebhookAPI(View):
             return _rejection(error, 400)
         except RequestDataTooBig as error:
             return _rejection(error, 413)
-        return _received(delivery)
+        return self._received(delivery)
+
+    def _received(self, delivery: Delivery) -> HttpResponseBase:
+        event = delivery.event
+        try:
+            received = receive_storable(event)
+        except StripeWebhookInProgress as error:
+            logger.info("Event %s (%s): %s", event["id"], event["type"], error)
+            return JsonResponse({"detail": str(error)}, status=409)
+        except Exception:
+            logger.exception("Event %s (%s) could not be applied.", event["id"], event["type"])
+            data = {"detail": "The event could not be applied yet; please send it again."}
+            return JsonResponse(data, status=500)
+        return self._shown(delivery, received)
+
+    def _shown(self, delivery: Delivery, received: Received) -> HttpResponseBase:
+        status_code = 201 if received.is_new else 200
+        if type(self) is not WebhookAPI:  # it may have another serializer
+            return Response(self.get_serializer(received.webhook).data, status_code)
+        # What StripeWebhookSerializer would show, without the work: Stripe never changes an event.
+        body = b'{"id": %s, "raw_data": %s}' % (
+            json.dumps(delivery.event["id"]).encode(),
+            delivery.text,
+        )
+        return HttpResponse(body, content_type="application/json", status=status_code)
 
 
-def _received(delivery: Delivery) -> HttpResponse:
-    event = delivery.event
-    try:
-        received = receive_storable(event)
-    except StripeWebhookInProgress as error:
-        logger.info("Event %s (%s): %s", event["id"], event["type"], error)
-        return JsonResponse({"detail": str(error)}, status=409)
-    except Exception:
-        logger.exception("Event %s (%s) could not be applied.", event["id"], event["type"])
-        data = {"detail": "The event could not be applied yet; please send it again."}
-        return JsonResponse(data, status=500)
-    status_code = 201 if received.is_new else 200
-    # What StripeWebhookSerializer would show: Stripe never changes an event.
-    body = b'{"id": %s, "raw_data": %s}' % (json.dumps(event["id"]).encode(), delivery.text)
-    return HttpResponse(body, content_type="application/json", status=status_code)
-
-
-def _body_of(request: HttpRequest) -> bytes:
+def _body_of(request: Request) -> bytes:
     """Return the signed bytes; raise ``RequestDataTooBig`` or ``StripeWebhookRefused``."""
     try:
         body: bytes = request.body

@@ -32,6 +32,7 @@ ROOMS = {
     "migrations": "The history of the database schema.",
     "models": "The models, and the operations on their rows.",
     "money": "Conversion and format of amounts.",
+    "payers": "The payer of a request to the HTTP API.",
     "processors": "The functions that pass the key of a row to a queue.",
     "serializers": "Validation and representation in the HTTP API.",
     "settings": "The settings and their defaults.",

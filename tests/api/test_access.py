@@ -125,7 +125,8 @@ def test_the_users_own_customer_is_not_found_if_another_user_pays(api, payer, se
 def test_a_request_without_a_payer_is_rejected(api, fake, settings, method, path):
     settings.STRIPE_PAYER_FROM_REQUEST = "tests.api.payers.no_payer"
 
-    response = getattr(api, method)(path, {}, format="json")
+    card = {"stripe_js_response": {"id": "tok_visa"}}
+    response = getattr(api, method)(path, card, format="json")
 
     assert response.status_code == 403
     assert response.json() == {"detail": "There is no payer for this request."}
