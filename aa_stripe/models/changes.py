@@ -71,6 +71,11 @@ class RemembersRow(models.Model):
         changed = {name for name in self._loaded() if is_new or self._is_changed(name)}
         return changed - {it.attname for it in self._meta.concrete_fields if it.primary_key}
 
+    def stored_value(self, name: str) -> Any:
+        """Return a copy of the row's value of the field ``name``; ``None`` if it was never read."""
+        value = self._stored.get(name)
+        return json.loads(value.text) if isinstance(value, Text) else value
+
     def keep_as_stored(self, fields: Iterable[str] | None = None, using: str | None = None) -> None:
         """Take the values of ``fields`` (``None``: all that are loaded) as those of the row.
 

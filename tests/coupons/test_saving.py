@@ -8,7 +8,7 @@ from decimal import Decimal
 import pytest
 import stripe
 from django.core.exceptions import ValidationError
-from django.db import IntegrityError
+from django.db import IntegrityError, transaction
 from django.utils import timezone as django_timezone
 
 from aa_stripe import gateway
@@ -26,7 +26,7 @@ from tests.support.coupons import (
     new_coupon,
     rows,
 )
-from tests.support.requests import calls
+from tests.support.requests import calls, requests_to
 from tests.support.rows import row_of
 
 pytestmark = pytest.mark.django_db
@@ -202,6 +202,132 @@ def test_a_name_that_the_row_lacks_is_kept_at_stripe(fake):
     coupon.save()
 
     assert at_stripe(fake)[0]["name"] == row_of(coupon).name == "Spring"
+
+
+@pytest.fixture
+def edited_in_the_dashboard(fake):
+    """A coupon whose metadata and name the Dashboard has changed since it was read."""
+    coupon = make_coupon(metadata={"kept": "1", "old": "1"}, name="Ours")
+    fake.dashboard_edit_coupon("SALE10", metadata={"theirs": "1", "kept": "2"}, name="Theirs")
+    return row_of(coupon)
+
+
+def metadata_and_name(fake, coupon):
+    """Return the two of the row, which are those of Stripe."""
+    [there], row = at_stripe(fake), row_of(coupon)
+    assert (row.metadata, row.name) == (there["metadata"], there["name"] or "")
+    return row.metadata, row.name
+
+
+def test_saving_without_a_change_keeps_what_the_dashboard_changed(edited_in_the_dashboard, fake):
+    fake.requests.clear()
+
+    edited_in_the_dashboard.save()
+
+    assert metadata_and_name(fake, edited_in_the_dashboard) == (
+        {"kept": "2", "old": "1", "theirs": "1"},
+        "Theirs",
+    )
+    assert calls(fake) == [RETRIEVE]
+
+
+@pytest.mark.parametrize("options", [{}, {"update_fields": ["name"]}])
+def test_saving_the_name_keeps_the_metadata_of_the_dashboard(
+    edited_in_the_dashboard, fake, options
+):
+    edited_in_the_dashboard.name = "New"
+
+    edited_in_the_dashboard.save(**options)
+
+    assert metadata_and_name(fake, edited_in_the_dashboard) == (
+        {"kept": "2", "old": "1", "theirs": "1"},
+        "New",
+    )
+
+
+def test_only_the_changed_keys_are_sent(edited_in_the_dashboard, fake):
+    edited_in_the_dashboard.metadata["new"] = 1
+    edited_in_the_dashboard.metadata["old"] = "3"
+
+    edited_in_the_dashboard.save()
+
+    assert metadata_and_name(fake, edited_in_the_dashboard) == (
+        {"kept": "2", "old": "3", "theirs": "1", "new": "1"},
+        "Theirs",
+    )
+    assert requests_to(fake, UPDATE)[-1].params == {"metadata": {"new": "1", "old": "3"}}
+
+
+@pytest.mark.parametrize("empty", [None, ""])
+def test_only_the_removed_keys_are_removed(edited_in_the_dashboard, fake, empty):
+    edited_in_the_dashboard.metadata = {"kept": "1", "old": empty}
+
+    edited_in_the_dashboard.save()
+
+    assert metadata_and_name(fake, edited_in_the_dashboard)[0] == {"kept": "2", "theirs": "1"}
+
+
+def test_all_keys_that_were_read_can_be_removed_at_once(edited_in_the_dashboard, fake):
+    edited_in_the_dashboard.metadata.clear()
+
+    edited_in_the_dashboard.save()
+
+    assert metadata_and_name(fake, edited_in_the_dashboard)[0] == {"theirs": "1"}
+
+
+def test_changes_that_update_fields_leaves_out_are_sent_by_the_next_save(coupon, fake):
+    coupon.name, coupon.metadata = "New", {"a": "b"}
+
+    coupon.save(update_fields=["name"])
+
+    assert (at_stripe(fake)[0]["metadata"], row_of(coupon).metadata) == ({}, {})
+    coupon.save()
+    assert metadata_and_name(fake, coupon) == ({"a": "b"}, "New")
+
+
+def test_changes_are_found_again_after_each_save(coupon, fake):
+    for metadata in ({"a": "1"}, {"a": "1", "b": "2"}, {"b": "2"}, {}):
+        coupon.metadata = metadata
+        coupon.save()
+
+        assert metadata_and_name(fake, coupon)[0] == metadata
+
+
+@pytest.mark.django_db(transaction=True)
+def test_changes_are_found_again_after_each_save_in_a_transaction(fake):
+    with transaction.atomic():
+        coupon = make_coupon(metadata={"a": "1"}, name="Ours")
+        coupon.metadata, coupon.name = {"b": "2"}, ""
+        coupon.save()
+        stripe.Coupon.modify("SALE10", metadata={"theirs": "1"})
+        coupon.refresh_from_stripe()
+        coupon.metadata = {"b": "2"}
+        coupon.save()
+
+    assert metadata_and_name(fake, coupon) == ({"b": "2"}, "")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_was_sent_in_a_transaction_is_not_sent_again_after_its_rollback(fake):
+    coupon = make_coupon()
+    coupon.metadata = {"a": "1"}
+    with transaction.atomic():
+        coupon.save()
+        transaction.set_rollback(True)
+    fake.dashboard_edit_coupon("SALE10", metadata={"a": "2"})
+
+    coupon.save()
+
+    assert metadata_and_name(fake, coupon)[0] == {"a": "2"}
+
+
+def test_an_object_that_was_never_read_removes_nothing(edited_in_the_dashboard, fake):
+    row = edited_in_the_dashboard
+    names = ("pk", "coupon_id", "created", "duration", "is_created_at_stripe", "uuid")
+
+    StripeCoupon(**{name: getattr(row, name) for name in names}, metadata={"a": "b"}).save()
+
+    assert at_stripe(fake)[0]["metadata"] == {"kept": "2", "old": "1", "theirs": "1", "a": "b"}
 
 
 def test_saving_without_a_change_only_reads(coupon, fake):

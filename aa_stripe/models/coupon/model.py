@@ -141,11 +141,13 @@ class StripeCoupon(RemembersRow, StripeBasicModel):
         return to_timestamp(self.created)
 
     def save(self, force_retrieve: bool = False, **kwargs: Any) -> None:
-        """Create the coupon at Stripe, or send ``metadata`` and ``name`` of an existing one.
+        """Create the coupon at Stripe, or send what was changed of an existing one.
 
-        All other fields of an existing coupon are copied from Stripe. If Stripe does not have it
-        any more, it becomes ``is_deleted``. With ``force_retrieve`` a new row fetches the coupon
-        of its ``coupon_id`` instead of creating it. ``kwargs`` are those of Django's ``save()``.
+        Of an existing coupon, the ``name`` and the keys of ``metadata`` that were changed since the
+        object was read are sent; ``update_fields`` limits them. All fields are then copied from
+        Stripe. If Stripe does not have it any more, it becomes ``is_deleted``. With
+        ``force_retrieve`` a new row fetches the coupon of its ``coupon_id`` instead of creating it.
+        ``kwargs`` are those of Django's ``save()``.
 
         Retrying after an error creates no second coupon, neither with the same object nor with
         another one of the same ``coupon_id`` and terms: it stores the one that was created.
@@ -211,6 +213,7 @@ class StripeCoupon(RemembersRow, StripeBasicModel):
         values = self.values_from(stripe_coupon, exclude_fields)
         for name, value in values.items():
             setattr(self, name, value)
+        self.keep_as_at_stripe(values)
         if self.identity is not None:
             self.identify()
             values["identity"] = self.identity
@@ -219,6 +222,13 @@ class StripeCoupon(RemembersRow, StripeBasicModel):
         self.updated = values["updated"] = timezone.now()
         rows = StripeCoupon.objects.all_with_deleted().filter(pk=self.pk)
         return rows.update(**values)
+
+    def keep_as_at_stripe(self, names: Iterable[str] = sync.CHANGEABLE) -> None:
+        """Take the values of ``names`` as Stripe's, so that ``save()`` does not send them.
+
+        A rollback does not change that: Stripe has them nevertheless.
+        """
+        self._keep({name: self._comparable(name) for name in sync.CHANGEABLE.intersection(names)})
 
     def values_from(
         self,

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+#: The fields that can be changed at Stripe.
+CHANGEABLE = frozenset({"metadata", "name"})
+
 #: Fields that only Stripe sets, so a new coupon does not have them yet.
 SET_BY_STRIPE = frozenset({"created", "livemode", "times_redeemed", "valid"})
 
@@ -54,20 +57,26 @@ def fetch(row: StripeCoupon, **options: Any) -> None:
 
 
 def push(row: StripeCoupon, **options: Any) -> None:
-    """Send the fields that Stripe allows changing, then copy all fields from Stripe."""
+    """Send what was changed since the row was read, then copy all fields from Stripe.
+
+    Changes that ``update_fields`` leaves out are neither sent nor overwritten.
+    """
     _reject_other_mode(row)
-    row.clean_fields(exclude={it.name for it in row._meta.fields} - {"metadata", "name"})
+    row.clean_fields(exclude={it.name for it in row._meta.fields} - CHANGEABLE)
     check(row)
+    update_fields = options.get("update_fields")
+    names = CHANGEABLE if update_fields is None else CHANGEABLE & set(update_fields)
+    unsent = (CHANGEABLE - names) & row.changed_fields()
     with held(row):
         version = None if row._state.adding else version_of(row)
         coupon = _find(row)
-        if coupon is not None and (params := update_params(row, coupon)):
+        if coupon is not None and (params := update_params(row, names)):
             coupon = _unless_gone(lambda: gateway.update_coupon(row.coupon_id, params))
         if coupon is None:
             mark_deleted(row)
             return
-        row.update_from_stripe_data(coupon, commit=False)
-        fields = {*row.STRIPE_FIELDS, "stripe_response", "updated"}
+        row.update_from_stripe_data(coupon, exclude_fields=unsent, commit=False)
+        fields = {*row.STRIPE_FIELDS - unsent, "stripe_response", "updated"}
         if row.is_deleted:  # written only then, so that a deletion meanwhile is not overwritten
             row.is_deleted = False
             fields.add("is_deleted")
@@ -97,6 +106,8 @@ def pull(row: StripeCoupon) -> None:
         row.update_from_stripe_data(coupon, commit=False)
     if coupon is None:
         mark_deleted(row)
+    else:
+        row.keep_as_at_stripe()
 
 
 def _copied(row: StripeCoupon, coupon: gateway.Coupon | None) -> dict[str, Any]:

@@ -6,7 +6,7 @@ there and datetimes here.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any
@@ -59,21 +59,26 @@ def create_params(coupon: StripeCoupon) -> gateway.CouponCreateParams:
     return params
 
 
-def update_params(coupon: StripeCoupon, known: gateway.Coupon) -> gateway.CouponUpdateParams:
-    """Return the parameters that change ``known``, Stripe's coupon, to match ``coupon``.
+def update_params(coupon: StripeCoupon, names: Collection[str]) -> gateway.CouponUpdateParams:
+    """Return the parameters that send what was changed since the coupon was read.
 
-    Stripe removes a key of the metadata that is set to ``""``.
+    ``names`` limits them to these fields. Stripe merges the keys of the metadata, so those that
+    were added in the Dashboard are kept, and removes a key that is set to ``""``.
     """
     params: gateway.CouponUpdateParams = {}
-    theirs, ours = gateway.metadata_of(known), as_texts(coupon.metadata)
-    changes = {name: text for name, text in ours.items() if theirs.get(name) != text}
-    changes |= {name: "" for name in theirs if name not in ours}
-    if changes:
+    if "metadata" in names and (changes := _changed_keys(coupon)):
         params["metadata"] = changes
-    # Only if it was changed here: rows of 0.14 do not have the name that Stripe has.
-    if "name" in coupon.changed_fields():
+    if "name" in names and "name" in coupon.changed_fields():
         params["name"] = coupon.name
     return params
+
+
+def _changed_keys(coupon: StripeCoupon) -> dict[str, str]:
+    read = coupon.stored_value("metadata")
+    before = as_texts(read) if isinstance(read, dict) else {}
+    now = as_texts(coupon.metadata)
+    changes = {name: text for name, text in now.items() if before.get(name) != text}
+    return {**changes, **{name: "" for name in before if name not in now}}
 
 
 def is_created_by(params: gateway.CouponCreateParams, coupon: gateway.Coupon) -> bool:
