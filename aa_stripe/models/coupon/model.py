@@ -149,6 +149,10 @@ class StripeCoupon(RemembersRow, StripeBasicModel):
         ``force_retrieve`` a new row fetches the coupon of its ``coupon_id`` instead of creating it.
         ``kwargs`` are those of Django's ``save()``.
 
+        If ``is_deleted`` was set since the object was read, the coupon is deleted as by
+        ``delete()``; nothing else is saved. A new object with ``is_deleted`` is only stored. A
+        coupon that Stripe does not have any more stays ``is_deleted``, also if that was unset.
+
         Retrying after an error creates no second coupon, neither with the same object nor with
         another one of the same ``coupon_id`` and terms: it stores the one that was created.
 
@@ -156,10 +160,12 @@ class StripeCoupon(RemembersRow, StripeBasicModel):
         ``StripeCouponAlreadyExists`` if it is stored already; ``StripeMethodNotAllowed`` if it
         is in another mode (live or test) than the API key; and the SDK's errors.
         """
-        if self.is_created_at_stripe:
-            sync.push(self, **kwargs)
-        elif force_retrieve:
+        if force_retrieve and not self.is_created_at_stripe:
             sync.fetch(self, **kwargs)
+        elif sync.is_to_delete(self, kwargs.get("update_fields")):
+            sync.save_deleted(self, **kwargs)
+        elif self.is_created_at_stripe:
+            sync.push(self, **kwargs)
         else:
             sync.create(self, **kwargs)
 
@@ -229,6 +235,10 @@ class StripeCoupon(RemembersRow, StripeBasicModel):
         A rollback does not change that: Stripe has them nevertheless.
         """
         self._keep({name: self._comparable(name) for name in sync.CHANGEABLE.intersection(names)})
+
+    def keep_as_deleted(self) -> None:
+        """Take ``is_deleted`` as saved, so that the next ``save()`` does not delete again."""
+        self._keep({"is_deleted": self.is_deleted})
 
     def values_from(
         self,

@@ -6,7 +6,7 @@ A new coupon may be stored by our own ``save()``, by the ``coupon.created`` webh
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from django.core.exceptions import ValidationError
@@ -77,7 +77,9 @@ def push(row: StripeCoupon, **options: Any) -> None:
             return
         row.update_from_stripe_data(coupon, exclude_fields=unsent, commit=False)
         fields = {*row.STRIPE_FIELDS - unsent, "stripe_response", "updated"}
-        if row.is_deleted:  # written only then, so that a deletion meanwhile is not overwritten
+        is_restored = row.is_deleted or "is_deleted" in row.changed_fields()
+        if is_restored and (update_fields is None or "is_deleted" in update_fields):
+            # Written only then, so that a deletion meanwhile is not overwritten.
             row.is_deleted = False
             fields.add("is_deleted")
         if row._state.adding:
@@ -123,12 +125,29 @@ def delete(row: StripeCoupon) -> None:
         mark_deleted(row)
 
 
+def is_to_delete(row: StripeCoupon, update_fields: Iterable[str] | None) -> bool:
+    """Return whether ``is_deleted`` was set since the row was read, and is to be saved."""
+    is_chosen = update_fields is None or "is_deleted" in update_fields
+    return is_chosen and row.is_deleted and "is_deleted" in row.changed_fields()
+
+
+def save_deleted(row: StripeCoupon, **options: Any) -> None:
+    """Delete the coupon at Stripe as ``delete`` does; store the row if it is a new one."""
+    delete(row)
+    if row._state.adding:
+        options.pop("update_fields", None)
+        if row.created is None:
+            row.created = timezone.now()
+        row.save_locally(**options)
+
+
 def mark_deleted(row: StripeCoupon) -> None:
     """Mark the row as deleted, and any other rows that 0.14 has stored of the same coupon."""
     same = Q(coupon_id=row.coupon_id, created=row.created, livemode=row.livemode)
     row.is_deleted, row.updated = True, timezone.now()
     rows = type(row)._base_manager.using(database_of(row)).filter(Q(pk=row.pk) | same)
     rows.update(is_deleted=True, updated=row.updated)
+    row.keep_as_deleted()
 
 
 # Creating
