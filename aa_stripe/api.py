@@ -15,7 +15,7 @@ from django.utils.functional import cached_property
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.cache import never_cache
 from rest_framework import status
-from rest_framework.exceptions import APIException, ParseError, ValidationError
+from rest_framework.exceptions import APIException, ParseError
 from rest_framework.generics import (
     CreateAPIView,
     GenericAPIView,
@@ -28,13 +28,10 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from aa_stripe import gateway
-from aa_stripe.exceptions import (
-    StripeInternalError,
-    StripeMethodNotAllowed,
-)
-from aa_stripe.gateway import Meaning
+from aa_stripe.exceptions import StripeInternalError, StripeMethodNotAllowed
 from aa_stripe.models import StripeCharge, StripeCoupon, StripeCustomer
-from aa_stripe.payers import payer_of
+from aa_stripe.payers import is_overridden, payer_of
+from aa_stripe.refusals import refusal_of
 from aa_stripe.serializers import (
     StripeChargeSerializer,
     StripeCouponSerializer,
@@ -90,6 +87,8 @@ class StripeAPI(APIView):
 
     permission_classes = [IsAuthenticated]
     throttle_scope = THROTTLE_SCOPE
+    #: A subclass that overrides one of these may not need the payer.
+    payer_hooks: ClassVar[Sequence[str]] = ["payer", "get_queryset", "get_object"]
 
     @cached_property
     def payer(self) -> models.Model:
@@ -108,21 +107,22 @@ class StripeAPI(APIView):
     def handle_exception(self, exc: Exception) -> Response:
         if isinstance(exc, RequestDataTooBig):  # raised where a form is parsed
             exc = BodyTooLarge()
-        elif isinstance(exc, StripeMethodNotAllowed):
-            exc = ValidationError({"stripe_error": str(exc)})
-        elif isinstance(exc, gateway.StripeError):
+        elif isinstance(exc, (StripeMethodNotAllowed, gateway.StripeError)):
             exc = self._translated(exc)
         return super().handle_exception(exc)
 
-    def _translated(self, error: gateway.StripeError) -> APIException:
+    def _translated(self, error: Exception) -> APIException:
         """Return a 400 with Stripe's message if it refused what the client sent, else a 503."""
         method, path = self.request.method, self.request.path
-        if method in SAFE_METHODS or not _is_refusal(error):
+        refusal = None if method in SAFE_METHODS else refusal_of(error)
+        if refusal is None:
             logger.error("No usable response from Stripe for %s %s", method, path, exc_info=error)
-            return StripeUnavailable()
-        logger.info("Stripe refused %s %s: %s", method, path, error)
-        message = gateway.displayable_message(error) or _("Stripe refused the request.")
-        return ValidationError({"stripe_error": message})
+        return refusal or StripeUnavailable()
+
+    @classmethod
+    def needs_payer(cls) -> bool:
+        """Return whether nothing that a project has overridden can do without the payer."""
+        return not is_overridden(cls, cls.payer_hooks)
 
 
 class PayersRows(StripeAPI, GenericAPIView[M]):
@@ -166,6 +166,11 @@ class CustomersAPI(PayersRows[StripeCustomer], CreateAPIView[StripeCustomer]):
 
     queryset = StripeCustomer.objects.all()
     serializer_class = StripeCustomerSerializer
+    payer_hooks = ["payer", "post", "create", "perform_create", "get_serializer_class"]
+
+    @classmethod
+    def needs_payer(cls) -> bool:
+        return super().needs_payer() and not is_overridden(cls.serializer_class, ["create"])
 
 
 class CustomerDetailsAPI(
@@ -180,6 +185,8 @@ class CustomerDetailsAPI(
 
 class SetupIntentsAPI(StripeAPI):
     """POST: begin to save a card with authentication; returns the client secret."""
+
+    payer_hooks = ["payer", "post"]
 
     def post(self, request: Request, format: str | None = None) -> Response:
         customer = StripeCustomer.get_latest_active_customer_for_user(self.payer)
@@ -261,12 +268,6 @@ def _length_of(request: Request) -> int:
         return int(request.META.get("CONTENT_LENGTH") or 0)
     except ValueError:
         return 0
-
-
-def _is_refusal(error: gateway.StripeError) -> bool:
-    """Return whether Stripe refused the request, or does not know the object in its URL (404)."""
-    meaning = gateway.meaning_of(error)
-    return meaning in {Meaning.DECLINED, Meaning.REFUSED} or error.http_status == 404
 
 
 def _state_at_stripe(charge: StripeCharge) -> dict[str, Any]:

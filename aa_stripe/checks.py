@@ -10,7 +10,7 @@ import ipaddress
 import math
 import re
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
@@ -18,10 +18,12 @@ from urllib.parse import SplitResult, urlsplit
 
 from django.apps import AppConfig, apps
 from django.conf import settings
+from django.contrib.auth import get_user_model
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connections
 from django.db.migrations.recorder import MigrationRecorder
+from django.urls import get_resolver
 from django.utils.module_loading import import_string
 from rest_framework.settings import api_settings
 from rest_framework.throttling import ScopedRateThrottle
@@ -300,8 +302,46 @@ def customer_data_can_be_called() -> Iterator[CheckMessage]:
             hint="Set it to the dotted path of a function that takes a user and returns the "
             "parameters of Stripe's customer, or remove the setting to send the e-mail address and "
             "the name.",
-            id="aa_stripe.E036",
+            id="aa_stripe.E031",
         )
+
+
+def payer_is_a_row_of_the_user_model() -> Iterator[CheckMessage]:
+    if stripe_settings.PAYER_FROM_REQUEST or not _is_payer_another_model():
+        return
+    patterns = get_resolver().url_patterns if getattr(settings, "ROOT_URLCONF", None) else ()
+    views = sorted({it.__name__ for it in _views_of(patterns) if _needs(it)})
+    if views:
+        yield Warning(
+            f"STRIPE_USER_MODEL is {_shown(stripe_settings.USER_MODEL)} and "
+            "STRIPE_PAYER_FROM_REQUEST is not set, so every request to these views would fail, "
+            f"unless request.user is one: {', '.join(views)}.",
+            hint="Set STRIPE_PAYER_FROM_REQUEST to the dotted path of a function that takes the "
+            "request and returns the payer.",
+            id="aa_stripe.W005",
+        )
+
+
+def _is_payer_another_model() -> bool:
+    """Return whether customers belong to an installed model that is not the user's."""
+    try:
+        return apps.get_model(stripe_settings.user_model) is not get_user_model()
+    except (AttributeError, LookupError, TypeError, ValueError, ImproperlyConfigured):
+        return False  # another check reports it
+
+
+def _views_of(patterns: Iterable[Any]) -> Iterator[Any]:
+    """Yield the classes of REST framework's views."""
+    for pattern in patterns:
+        yield from _views_of(getattr(pattern, "url_patterns", ()))
+        view = getattr(getattr(pattern, "callback", None), "cls", None)
+        if view is not None:
+            yield view
+
+
+def _needs(view: Any) -> bool:
+    """Return whether it is one of our views, or derived from one, that needs the payer."""
+    return hasattr(view, "needs_payer") and view.needs_payer()
 
 
 def api_version_is_valid() -> Iterator[CheckMessage]:
@@ -402,6 +442,7 @@ CHECKS: tuple[Callable[[], Iterator[CheckMessage]], ...] = (
     transactions_setting_is_valid,
     payer_from_request_can_be_called,
     customer_data_can_be_called,
+    payer_is_a_row_of_the_user_model,
     api_version_is_valid,
     api_base_is_safe_to_send_a_key_to,
     webhook_processor_can_be_called,

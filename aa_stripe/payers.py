@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, cast
 
 from django.contrib.auth.models import AnonymousUser
@@ -14,6 +15,9 @@ from rest_framework.request import Request
 
 from aa_stripe.models import StripeCustomer
 from aa_stripe.settings import stripe_settings
+
+#: The packages whose methods a project has not overridden.
+NOT_OF_PROJECT = ("aa_stripe.", "rest_framework.", "django.")
 
 
 def payer_of(request: Request) -> models.Model:
@@ -36,3 +40,10 @@ def payer_of(request: Request) -> models.Model:
         f"The payer of a request is a {type(payer).__name__}, not a {user_model._meta.label}: "
         "STRIPE_PAYER_FROM_REQUEST must name a function that returns one."
     )
+
+
+def is_overridden(cls: type | None, names: Iterable[str]) -> bool:
+    """Return whether the class gets one of these attributes from a class of the project."""
+    classes = getattr(cls, "__mro__", ())
+    owners = (next(it for it in classes if name in vars(it)) for name in names)
+    return any(not owner.__module__.startswith(NOT_OF_PROJECT) for owner in owners)

@@ -19,6 +19,7 @@ from aa_stripe import gateway
 from aa_stripe.currencies import decimal_places
 from aa_stripe.models import StripeCharge, StripeCoupon, StripeCustomer, StripeWebhook
 from aa_stripe.payers import payer_of
+from aa_stripe.refusals import refusals_translated
 from aa_stripe.utils import is_deeper_than, storable_text
 
 #: The form of Stripe's ids, safe in columns, URLs and headers. They begin with a letter, so the
@@ -75,9 +76,9 @@ class StripeJSField(serializers.JSONField):
 class StripeCustomerSerializer(serializers.ModelSerializer[StripeCustomer]):
     """Accepts a response from Stripe.js; shows the customer created from it.
 
-    ``save()`` creates it for the payer of the ``request`` in the serializer's context, or for the
-    ``user`` that is passed to ``save()``. It raises the errors of
-    ``StripeCustomer.get_or_create_at_stripe``.
+    ``save()`` creates it for the payer of the ``request`` in the serializer's context;
+    ``save(user=...)`` for that user. It raises ``ValidationError`` with ``stripe_error`` if Stripe
+    refuses the card, and the other errors of ``StripeCustomer.get_or_create_at_stripe``.
     """
 
     stripe_js_response = StripeJSField()
@@ -97,17 +98,18 @@ class StripeCustomerSerializer(serializers.ModelSerializer[StripeCustomer]):
         read_only_fields = fields[:-1]
 
     def create(self, validated_data: dict[str, Any]) -> StripeCustomer:
-        # Without save(user=...) the view's serializer is saved as REST framework does it. A
-        # subclass may have more fields; those are not the customer's.
         user = validated_data.get("user") or payer_of(self.context["request"])
+        # Other fields of a subclass are not the customer's.
         response = validated_data["stripe_js_response"]
-        return StripeCustomer.get_or_create_at_stripe(user, response)
+        with refusals_translated():
+            return StripeCustomer.get_or_create_at_stripe(user, response)
 
 
 class StripeCustomerDetailsSerializer(StripeCustomerSerializer):
     """Shows a customer; accepts a new card from Stripe.js, which becomes the default.
 
-    ``save()`` raises the errors of ``StripeCustomer.add_new_source``.
+    ``save()`` raises ``ValidationError`` with ``stripe_error`` if Stripe refuses the card, and the
+    other errors of ``StripeCustomer.add_new_source``.
     """
 
     stripe_js_response = StripeJSField(write_only=True)
@@ -120,7 +122,8 @@ class StripeCustomerDetailsSerializer(StripeCustomerSerializer):
 
     def update(self, instance: StripeCustomer, validated_data: dict[str, Any]) -> StripeCustomer:
         response = validated_data["stripe_js_response"]
-        instance.add_new_source(response["id"], response)
+        with refusals_translated():
+            instance.add_new_source(response["id"], response)
         return instance
 
 

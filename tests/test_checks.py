@@ -9,15 +9,20 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import django
 import pytest
 from django.core import checks
 from django.core.management import call_command
 from django.core.management.base import SystemCheckError
+from django.urls import include, path
 from rest_framework.throttling import ScopedRateThrottle, SimpleRateThrottle
+from rest_framework.views import APIView
 
 import aa_stripe.checks
+from aa_stripe import api
+from aa_stripe.serializers import StripeCustomerSerializer
 from aa_stripe.settings import DEFAULTS, UNPREFIXED, stripe_settings
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -239,6 +244,7 @@ def test_a_webhook_secret_that_signs_nothing_is_an_error(settings, secret):
 @pytest.mark.parametrize("label", ["auth.User", "auth.Group", None, ""])
 def test_an_installed_model_or_none_passes(settings, label):
     settings.STRIPE_USER_MODEL = label
+    settings.STRIPE_PAYER_FROM_REQUEST = f"{__name__}.payer"
 
     assert ids() == []
 
@@ -543,7 +549,99 @@ def test_a_function_of_customer_data_or_none_passes(settings, path):
 def test_a_function_of_customer_data_that_cannot_be_called_is_an_error(settings, path):
     settings.STRIPE_CUSTOMER_DATA = path
 
-    assert ids() == ["E036"]
+    assert ids() == ["E031"]
+
+
+OURS = "ChargeDetailsAPI, CustomerDetailsAPI, CustomersAPI, SetupIntentsAPI"
+
+
+@pytest.fixture
+def office(settings):
+    """A payer that is not the user."""
+    settings.STRIPE_USER_MODEL = "auth.Group"
+
+
+def route(settings, *views):
+    """Route these views, and ours only if they are among them."""
+    urls = ModuleType("urls_of_checks")
+    urls.urlpatterns = [
+        path("ours/", include([path("", it.as_view()) for it in views])),
+        path("theirs", lambda request: None),
+    ]
+    settings.ROOT_URLCONF = urls
+
+
+def test_another_user_model_needs_a_function_for_our_views(office):
+    [message] = found()
+
+    assert message.id == "aa_stripe.W005"
+    assert message.msg.endswith(f"unless request.user is one: {OURS}.")
+
+
+@pytest.mark.parametrize("label", ["auth.User", None, "no.Model", 5])
+def test_the_user_model_itself_needs_no_function(settings, label):
+    settings.STRIPE_USER_MODEL = label
+
+    assert "W005" not in ids()
+
+
+def test_with_a_function_for_the_payer_another_user_model_passes(office, settings):
+    settings.STRIPE_PAYER_FROM_REQUEST = f"{__name__}.payer"
+
+    assert ids() == []
+
+
+def test_without_views_that_have_a_payer_another_user_model_passes(office, settings):
+    route(settings, api.CouponDetailsAPI, api.WebhookAPI, APIView)
+
+    assert ids() == []
+
+
+def test_a_site_without_urls_passes(office, settings):
+    settings.ROOT_URLCONF = None
+
+    assert ids() == []
+
+
+class PlainCustomers(api.CustomersAPI):
+    """A view that overrides nothing of the payer's."""
+
+    throttle_scope = "cards"
+
+
+class OwnSave(api.CustomersAPI):
+    def perform_create(self, serializer):
+        serializer.save(user=self.request.user.office)
+
+
+class OwnSerializer(api.CustomersAPI):
+    class serializer_class(StripeCustomerSerializer):
+        def create(self, validated_data):
+            return None
+
+
+class OwnCharges(api.ChargeDetailsAPI):
+    def get_queryset(self):
+        return self.queryset.none()
+
+
+class OwnPayer(api.SetupIntentsAPI):
+    payer = None
+
+
+def test_a_subclass_that_needs_the_payer_is_named(office, settings):
+    route(settings, PlainCustomers, OwnSave)
+
+    [message] = found()
+
+    assert message.msg.endswith("unless request.user is one: PlainCustomers.")
+
+
+@pytest.mark.parametrize("view", [OwnSave, OwnSerializer, OwnCharges, OwnPayer])
+def test_a_subclass_that_does_without_the_payer_passes(office, settings, view):
+    route(settings, view)
+
+    assert ids() == []
 
 
 # Webhooks
@@ -855,8 +953,8 @@ def ids_in_the_code():
 
 
 def test_the_ids_do_not_change():
-    errors = {f"aa_stripe.E{number:03}" for number in [*range(1, 30), 36]}
-    warnings = {f"aa_stripe.W{number:03}" for number in range(1, 5)}
+    errors = {f"aa_stripe.E{number:03}" for number in [*range(1, 30), 31]}
+    warnings = {f"aa_stripe.W{number:03}" for number in range(1, 6)}
 
     assert ids_in_the_code() == errors | warnings
 

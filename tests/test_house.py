@@ -34,6 +34,7 @@ ROOMS = {
     "money": "Conversion and format of amounts.",
     "payers": "The payer of a request to the HTTP API.",
     "processors": "The functions that pass the key of a row to a queue.",
+    "refusals": "Stripe's refusals, as errors of the HTTP API.",
     "serializers": "Validation and representation in the HTTP API.",
     "settings": "The settings and their defaults.",
     "signals": "The signals.",
