@@ -269,6 +269,18 @@ def subscription_payment_behavior_is_valid() -> Iterator[CheckMessage]:
         )
 
 
+def subscription_has_access_can_be_called() -> Iterator[CheckMessage]:
+    path = stripe_settings.SUBSCRIPTION_HAS_ACCESS
+    if path and not _names_a_callable(path):
+        yield Error(
+            f"STRIPE_SUBSCRIPTION_HAS_ACCESS is {_shown(path)}, which is not the path of a "
+            "function.",
+            hint="Set it to the dotted path of a function that takes a StripeSubscription and "
+            "returns whether its user has access, or remove the setting to use is_current.",
+            id="aa_stripe.E030",
+        )
+
+
 def transactions_setting_is_valid() -> Iterator[CheckMessage]:
     transactions = stripe_settings.TRANSACTIONS
     if transactions not in (FORBID, ALLOW):
@@ -439,6 +451,7 @@ CHECKS: tuple[Callable[[], Iterator[CheckMessage]], ...] = (
     scoped_throttle_has_a_rate,
     default_currency_is_supported,
     subscription_payment_behavior_is_valid,
+    subscription_has_access_can_be_called,
     transactions_setting_is_valid,
     payer_from_request_can_be_called,
     customer_data_can_be_called,

@@ -20,6 +20,7 @@ DEFAULTS: dict[str, Any] = {
     "PENDING_WEBHOOKS_THRESHOLD": 20,
     "RATE_LIMIT_URL": None,
     "REQUESTS_PER_SECOND": 20,
+    "SUBSCRIPTION_HAS_ACCESS": None,
     "SUBSCRIPTION_PAYMENT_BEHAVIOR": "allow_incomplete",
     "TIMEOUT": 80,
     "TRANSACTIONS": "forbid",

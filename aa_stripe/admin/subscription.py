@@ -19,6 +19,8 @@ class StripeSubscriptionAdmin(ReadOnlyAdmin):
         "coupon",
         "status",
         "at_period_end",
+        "cancel_at",
+        "pause_collection",
         "end_date",
         "stripe_subscription_id",
     )
@@ -29,6 +31,7 @@ class StripeSubscriptionAdmin(ReadOnlyAdmin):
     def get_search_fields(self, request: HttpRequest) -> list[str]:
         return [
             "stripe_subscription_id",
+            "stripe_price_id",
             "customer__stripe_customer_id",
             "plan__stripe_plan_id",
             "coupon__coupon_id",

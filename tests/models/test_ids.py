@@ -25,6 +25,7 @@ TEXTS = {
     "name",
     "parse_error",
     "receipt_email",
+    "pause_collection",
     "signal_due",
     "statement_descriptor",
     "status",

@@ -137,6 +137,42 @@ def test_several_subscriptions_are_renewed_in_order(fake, api, subscriber, plan)
     assert renewed == [first.id, second.id, first.id, second.id]
 
 
+@pytest.mark.parametrize(
+    ("behavior", "status"),
+    [("keep_as_draft", "draft"), ("mark_uncollectible", "uncollectible"), ("void", "void")],
+)
+def test_nothing_is_collected_while_the_collection_is_paused(
+    fake, api, subscription, behavior, status
+):
+    api.subscriptions.update(subscription.id, {"pause_collection": {"behavior": behavior}})
+    fake.advance(end_of(subscription) - fake.now)
+    api.subscriptions.update(subscription.id, {"pause_collection": ""})
+    fake.advance(31 * DAY)
+
+    statuses = [invoice.status for invoice in invoices_of(api, subscription)]
+
+    assert statuses == ["paid", status, "paid"]
+    assert status_of(api, subscription) == "active"
+
+
+def test_a_free_period_is_settled_also_while_the_collection_is_paused(fake, api, subscriber):
+    api.plans.create(plan_params(id="gold", amount=0))
+    subscription = subscribe(api, subscriber)
+    api.subscriptions.update(subscription.id, {"pause_collection": {"behavior": "void"}})
+
+    fake.advance(end_of(subscription) - fake.now)
+
+    assert [it.status for it in invoices_of(api, subscription)] == ["paid", "paid"]
+
+
+def test_a_pause_with_an_end_is_not_supported(api, subscription):
+    pause = {"behavior": "void", "resumes_at": 2_000_000_000}
+
+    error = refusal_of(api.subscriptions.update, subscription.id, {"pause_collection": pause})
+
+    assert error.param == "pause_collection[resumes_at]"
+
+
 def test_the_clock_cannot_go_back(fake, subscription):
     with pytest.raises(ValueError, match="must not be negative"):
         fake.advance(-1)

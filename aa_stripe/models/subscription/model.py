@@ -3,47 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 from django.db import models
-from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from model_utils import Choices
 
 from aa_stripe import gateway
 from aa_stripe.events import object_of
-from aa_stripe.exceptions import StripeMethodNotAllowed
 from aa_stripe.fields import ExactCharField
 from aa_stripe.models.base import USER_MODEL, StripeBasicModel
 from aa_stripe.models.changes import SavesOnlyChanges
 from aa_stripe.models.claims import Claimable
 from aa_stripe.models.coupon import StripeCoupon
 from aa_stripe.models.customer import StripeCustomer
-from aa_stripe.models.latest import Write, has_values, save_newer, version_of, write_latest
+from aa_stripe.models.latest import Write, has_values, save_newer, write_latest
 from aa_stripe.models.plan import StripeSubscriptionPlan
 from aa_stripe.models.rows import stored
+from aa_stripe.models.subscription.access import has_access
+from aa_stripe.models.subscription.cancel import cancel
+from aa_stripe.models.subscription.price import plan_of
+from aa_stripe.models.subscription.queryset import StripeSubscriptionQuerySet
 from aa_stripe.models.subscription.subscribe import UUID_KEY, fields_of, subscribe, values_of
 from aa_stripe.utils import uuid_in
-
-
-class StripeSubscriptionQuerySet(models.QuerySet["StripeSubscription"]):
-    def due_for_cancel(self) -> StripeSubscriptionQuerySet:
-        """Return the active subscriptions whose ``end_date`` is reached within the hour.
-
-        The date is local. Subscriptions that already end with their period are excluded.
-        """
-        within_the_hour = timezone.localdate(timezone.now() + timedelta(hours=1))
-        return self.filter(
-            status=StripeSubscription.STATUS_ACTIVE,
-            at_period_end=False,
-            end_date__lte=within_the_hour,
-        )
-
-
-#: Final states at Stripe.
-ENDED = frozenset({"canceled", "incomplete_expired"})
 
 
 class StripeSubscription(SavesOnlyChanges, Claimable, StripeBasicModel):
@@ -95,6 +78,12 @@ class StripeSubscription(SavesOnlyChanges, Claimable, StripeBasicModel):
     end_date = models.DateField(blank=True, null=True, db_index=True)
     canceled_at = models.DateTimeField(blank=True, null=True, db_index=True)
     at_period_end = models.BooleanField(default=False)
+    #: When Stripe ends the subscription; also set if it ends with its period.
+    cancel_at = models.DateTimeField(blank=True, null=True)
+    #: What happens to the invoices while the collection is paused, as "void"; "" if it is not.
+    pause_collection = models.CharField(max_length=32, blank=True)
+    #: The price of the first item at Stripe, also if no plan stands for it.
+    stripe_price_id = ExactCharField(max_length=255, blank=True)
     #: The number in the idempotency key; in the column of the number of refusals, which it was.
     key_number = models.PositiveIntegerField(default=0, editable=False, db_column="refusals")
 
@@ -109,13 +98,25 @@ class StripeSubscription(SavesOnlyChanges, Claimable, StripeBasicModel):
 
     @property
     def has_access(self) -> bool:
-        """Return whether the subscription is paid or on trial, so that the user has access."""
-        return self.status in {self.STATUS_ACTIVE, self.STATUS_TRIAL}
+        """Return whether the user has access: what ``STRIPE_SUBSCRIPTION_HAS_ACCESS`` decides.
+
+        Without that setting: ``is_current``.
+        """
+        return has_access(self)
+
+    @property
+    def is_current(self) -> bool:
+        """Return whether the subscription is paid or on trial, and its collection is not paused."""
+        is_paid = self.status in {self.STATUS_ACTIVE, self.STATUS_TRIAL}
+        return is_paid and not self.pause_collection
 
     @property
     def is_ending(self) -> bool:
-        """Return whether the subscription gives access now and ends with its period."""
-        return self.has_access and self.at_period_end
+        """Return whether the subscription gives access now, and Stripe will end it.
+
+        With its period (``at_period_end``) or at ``cancel_at``.
+        """
+        return self.has_access and (self.at_period_end or self.cancel_at is not None)
 
     @classmethod
     def of_stripe(cls, subscription: Mapping[str, Any]) -> models.QuerySet[StripeSubscription]:
@@ -196,7 +197,8 @@ class StripeSubscription(SavesOnlyChanges, Claimable, StripeBasicModel):
     ) -> gateway.Subscription:
         """Update all rows of one subscription, which is read once; return that subscription.
 
-        A row that has no customer gets the subscription's. ``are_fresh``: the rows were just read.
+        A row that has no customer gets the subscription's. ``plan`` becomes the plan of the
+        subscription's price, if there is one. ``are_fresh``: the rows were just read.
         """
 
         def ask() -> gateway.Subscription:
@@ -210,46 +212,24 @@ class StripeSubscription(SavesOnlyChanges, Claimable, StripeBasicModel):
     ) -> None:
         """Update all rows of the subscription of a listing.
 
-        The page of the listing may be older than the rows, so a subscription that differs from one
-        of them is read again.
+        The page of the listing may be older than the rows, so a subscription that differs from the
+        ``stripe_response`` of one of them is read again.
         """
         values = fields_of(gateway.storable(listed))
-        different = [row for row in rows if not has_values(row, values)]
-        left = [row for row in rows if row in different or not write(row, row.updated, values)]
+        left = [row for row in rows if not _write_listed(row, values, write)]
         if left:
             StripeSubscription.refresh_rows(left, listed["id"], write)
 
     def cancel(self, at_period_end: bool = False) -> gateway.Subscription:
         """End the subscription now, or at the end of the paid period.
 
-        Returns Stripe's subscription. A subscription that has ended, or ends with its period as
-        requested, is not canceled again. With ``at_period_end`` the ``status`` does not change
-        until the period is over.
+        Returns Stripe's subscription. A subscription that has ended, or ends with its period or
+        earlier as requested, is not canceled again, also if it was canceled meanwhile. With
+        ``at_period_end`` the ``status`` does not change until the period is over.
 
         Raises ``StripeMethodNotAllowed`` if it was never created at Stripe, and the SDK's errors.
         """
-        if not self.is_created_at_stripe:
-            raise StripeMethodNotAllowed("The subscription is not created at Stripe.")
-        version = version_of(self)
-        subscription = gateway.retrieve_subscription(self.stripe_subscription_id)
-        is_ending_already = at_period_end and subscription.cancel_at_period_end
-        if subscription.status not in ENDED and not is_ending_already:
-            subscription = self._cancel_at_stripe(at_period_end)
-        if save_newer(self, version, values_of(self, subscription)):
-            return subscription
-        return self.refresh_from_stripe()
-
-    def _cancel_at_stripe(self, at_period_end: bool) -> gateway.Subscription:
-        stripe_id = self.stripe_subscription_id
-        if at_period_end:
-            return gateway.update_subscription(stripe_id, {"cancel_at_period_end": True})
-        try:
-            return gateway.cancel_subscription(stripe_id)
-        except gateway.InvalidRequestError as error:
-            if error.http_status != 404:
-                raise
-            # Canceled since it was read: Stripe cannot cancel it again, but still returns it.
-            return gateway.retrieve_subscription(stripe_id)
+        return cancel(self, at_period_end)
 
     @classmethod
     def get_subscriptions_for_cancel(cls) -> models.QuerySet[StripeSubscription]:
@@ -268,6 +248,18 @@ class StripeSubscription(SavesOnlyChanges, Claimable, StripeBasicModel):
         """
         for subscription in cls.get_subscriptions_for_cancel():
             subscription.cancel(at_period_end=at_period_end)
+
+
+def _write_listed(row: StripeSubscription, values: dict[str, Any], write: Write) -> bool:
+    """Write the values if the row has the same response of Stripe's; return whether it was done.
+
+    The other values may differ: those of columns that were added since. Only then the plan is read.
+    """
+    if row.stripe_response != values["stripe_response"]:
+        return False
+    if not has_values(row, values):
+        values = {**values, **plan_of(row, values["stripe_price_id"])}
+    return write(row, row.updated, values)
 
 
 def _ids_by_uuid(subscriptions: Iterable[Mapping[str, Any]]) -> dict[UUID, str]:

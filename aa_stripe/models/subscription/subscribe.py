@@ -8,6 +8,7 @@ https://docs.stripe.com/api/subscriptions/create
 
 from __future__ import annotations
 
+from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +38,7 @@ from aa_stripe.models.customer import StripeCustomer
 from aa_stripe.models.keys import create_with_new_key
 from aa_stripe.models.rows import reject_open_transaction, related, reread
 from aa_stripe.models.search import Finder
+from aa_stripe.models.subscription.price import plan_of, price_id_of
 from aa_stripe.settings import ALLOW, stripe_settings
 from aa_stripe.utils import to_datetime
 
@@ -69,20 +71,31 @@ def subscribe(row: StripeSubscription) -> gateway.Subscription:
 
 def fields_of(described: gateway.JSON) -> dict[str, Any]:
     """Return the values of a row that are Stripe's."""
-    canceled_at = described.get("canceled_at")
+    paused = described.get("pause_collection") or {}
     return {
         "stripe_subscription_id": described["id"],
         "is_created_at_stripe": True,
         "status": described["status"],
         "at_period_end": bool(described.get("cancel_at_period_end")),
-        "canceled_at": canceled_at and to_datetime(canceled_at),
+        "cancel_at": _moment(described.get("cancel_at")),
+        "canceled_at": _moment(described.get("canceled_at")),
+        "pause_collection": paused.get("behavior") or "",
+        "stripe_price_id": price_id_of(described),
         "stripe_response": described,
     }
 
 
+def _moment(seconds: float | None) -> datetime | None:
+    return None if seconds is None else to_datetime(seconds)
+
+
 def values_of(row: StripeSubscription, subscription: gateway.Subscription) -> dict[str, Any]:
-    """Return the values of a row whose subscription exists; it gets a customer if it has none."""
+    """Return the values of a row whose subscription exists.
+
+    It gets a customer if it has none, and the plan of the subscription's price if there is one.
+    """
     values = {**fields_of(gateway.to_json(subscription)), **SETTLED}
+    values |= plan_of(row, values["stripe_price_id"])
     if row.customer_id is None:
         values["customer"] = StripeCustomer.of_stripe(row.user_id, str(subscription.customer))
     return values
@@ -91,6 +104,7 @@ def values_of(row: StripeSubscription, subscription: gateway.Subscription) -> di
 def _record(row: StripeSubscription, claim: Claim, subscription: gateway.Subscription) -> None:
     """Write what was created. If a webhook has written the row meanwhile, it may know more."""
     created = {**fields_of(gateway.to_json(subscription)), "updated": timezone.now()}
+    created |= plan_of(row, created["stripe_price_id"])
     payer = StripeCustomer.of_stripe(row.user_id, str(subscription.customer))
     if payer is not None:
         created["customer"] = payer

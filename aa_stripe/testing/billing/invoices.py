@@ -123,6 +123,25 @@ def mark_waiting(account: Account, invoice: JSON) -> None:
     account.emit("invoice.payment_action_required", invoice)
 
 
+def set_aside(account: Account, invoice: JSON, behavior: str) -> None:
+    """Do with a draft what its subscription's ``pause_collection`` says, instead of collecting it.
+
+    https://docs.stripe.com/billing/subscriptions/pause-payment
+    """
+    invoice["auto_advance"] = False
+    if behavior == "keep_as_draft":
+        return
+    finalize(account, invoice)
+    if invoice["status"] != "open":
+        return
+    if behavior == "void":
+        void(account, invoice)
+        return
+    invoice["status"] = "uncollectible"
+    invoice["status_transitions"]["marked_uncollectible_at"] = account.now
+    account.emit("invoice.marked_uncollectible", invoice)
+
+
 def stop(account: Account, subscription: str) -> None:
     """Stop collecting the invoices of a subscription. They can still be paid by hand."""
     for invoice in of_subscription(account, subscription):

@@ -140,6 +140,9 @@ def _bill_period(account: Account, subscription: JSON, *, at: int, status: str) 
     if status == "unpaid":
         invoice["auto_advance"] = False
         return
+    if subscription["pause_collection"] is not None:
+        invoices.set_aside(account, invoice, subscription["pause_collection"]["behavior"])
+        return
     invoices.finalize(account, invoice)
     if invoice["status"] == "open":
         _collect(account, subscription, invoice)

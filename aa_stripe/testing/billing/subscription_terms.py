@@ -23,7 +23,6 @@ UNSUPPORTED = {
     "customer_account",
     "days_until_due",
     "on_behalf_of",
-    "pause_collection",
     "pending_invoice_item_interval",
     "proration_date",
     "transfer_data",

@@ -36,6 +36,7 @@ def update(account: Account, subscription: JSON, params: dict[str, Any]) -> None
     changes = {
         "metadata": merge(subscription["metadata"], params.get("metadata")),
         **subscription_terms.read(account, subscription["customer"], params),
+        **_pause(params),
         **_trial(account, subscription, params),
         **_items(account, subscription, params),
     }
@@ -63,6 +64,19 @@ def check_editable(subscription: JSON, params: dict[str, Any]) -> None:
             "A subscription whose status is incomplete can only update its metadata and "
             "default_source."
         )
+
+
+def _pause(params: dict[str, Any]) -> JSON:
+    if "pause_collection" not in params:
+        return {}
+    sent = params["pause_collection"]
+    if sent and sent.get("resumes_at"):
+        raise bad_parameter(
+            "FakeStripe does not support pause_collection[resumes_at].",
+            param="pause_collection[resumes_at]",
+        )
+    pause = {"behavior": sent["behavior"], "resumes_at": None} if sent else None
+    return {"pause_collection": pause}
 
 
 def _trial(account: Account, subscription: JSON, params: dict[str, Any]) -> JSON:

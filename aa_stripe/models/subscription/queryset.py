@@ -1,0 +1,48 @@
+"""The queries for subscriptions that the jobs and a site's own code share."""
+
+from __future__ import annotations
+
+from datetime import date, datetime, time, timedelta
+from typing import TYPE_CHECKING
+
+from django.conf import settings
+from django.db import models
+from django.utils import timezone
+
+if TYPE_CHECKING:
+    from aa_stripe.models.subscription.model import StripeSubscription  # noqa: F401 (a string)
+
+DAY = timedelta(days=1)
+
+
+class StripeSubscriptionQuerySet(models.QuerySet["StripeSubscription"]):
+    def due_for_cancel(self) -> StripeSubscriptionQuerySet:
+        """Return the active subscriptions whose ``end_date`` is reached within the hour.
+
+        The date is local. Subscriptions that Stripe ends by itself are excluded: with their period,
+        or at a ``cancel_at`` that is not later than the ``end_date``.
+        """
+        within_the_hour = timezone.localdate(timezone.now() + timedelta(hours=1))
+        return self.filter(
+            models.Q(cancel_at=None) | _ends_later(within_the_hour),
+            status=self.model.STATUS_ACTIVE,
+            at_period_end=False,
+            end_date__lte=within_the_hour,
+        )
+
+
+def _ends_later(last: date) -> models.Q:
+    """Return the condition that ``cancel_at`` is after the ``end_date``, which is at most ``last``.
+
+    Each ``cancel_at`` ahead is on the day before ``last``, on that day, or later. The database does
+    not convert it to a local date, because MySQL needs tables of time zones for that.
+    """
+    later = models.Q()
+    for day in (last - DAY, last, last + DAY):
+        later |= models.Q(end_date__lt=day, cancel_at__gte=_beginning_of(day))
+    return later
+
+
+def _beginning_of(day: date) -> datetime:
+    midnight = datetime.combine(day, time.min)
+    return timezone.make_aware(midnight) if settings.USE_TZ else midnight
