@@ -122,5 +122,6 @@ def test_an_empty_value_is_refused_if_the_parameter_cannot_be_unset(sent):
     assert error["code"] == "parameter_invalid_empty"
 
 
-def test_a_text_may_be_empty():
-    assert read("PaymentIntentUpdateParams", {"description": ""}) == {"description": ""}
+@pytest.mark.parametrize("sent", [{"description": ""}, {"metadata": {"price": "", "customer": ""}}])
+def test_a_text_may_be_empty(sent):
+    assert read("PaymentIntentUpdateParams", sent) == sent

@@ -4,6 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
+IN_PATH = {
+    "coupon": "coupon",
+    "payment_intent": "intent",
+    "payment_method": "payment_method",
+    "setup_intent": "intent",
+}
+"""For an unknown id in the path: the parameter that the error names, if it is not ``id``.
+
+https://github.com/stripe/stripe-terminal-js-demo/issues/72 shows ``intent``. Unverified: the
+others, and whether more kinds have a name of their own.
+"""
+
 
 class Refusal(Exception):
     """A request that Stripe refuses (4xx), with the error of the response.
@@ -95,7 +107,7 @@ def no_such(kind: str, id: str, *, param: str | None = None) -> Refusal:
     return invalid(
         f"No such {kind}: '{id}'",
         code="resource_missing",
-        param=param or "id",
+        param=param or IN_PATH.get(kind, "id"),
         status=400 if param else 404,
     )
 

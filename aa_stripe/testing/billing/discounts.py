@@ -92,11 +92,9 @@ def _check(
 
 
 def _check_redeemable(account: Account, coupon: JSON, param: str) -> None:
-    # Unverified: the error codes, and the text of the second error.
-    if coupons.is_expired(account, coupon):
+    # Unverified: that a coupon that is used up gets the same error as one after its time.
+    if coupons.is_expired(account, coupon) or coupons.is_used_up(coupon):
         raise invalid(f"Coupon expired: {coupon['id']}", code="coupon_expired", param=param)
-    if coupons.is_used_up(coupon):
-        raise invalid(f"Coupon {coupon['id']} is used up and cannot be applied.", param=param)
 
 
 def _wrong_currency(coupon: JSON, currency: str, param: str) -> Refusal:

@@ -26,6 +26,8 @@ from aa_stripe.testing.billing import (
     trials,
 )
 from aa_stripe.testing.billing.periods import next_after
+from aa_stripe.testing.cards.card import Decline
+from aa_stripe.testing.payments import charges
 from aa_stripe.testing.payments.authentication import requires_authentication
 
 
@@ -65,7 +67,9 @@ def read(account: Account, params: dict[str, Any]) -> Order:
             "Subscription.",
             param="payment_behavior",
         )
-    customer = account.get("customer", params["customer"], param="customer")
+    # An unknown customer is a 404, as if it were in the path. Unverified, but an empty id is
+    # reported as "id" too: https://github.com/stripe/stripe-go/issues/736
+    customer = account.get("customer", params["customer"])
     items = subscription_items.read(account, params["items"])
     currency = items[0]["price"]["currency"]
     checked = discounts.check(account, params.get("discounts") or [], currency, held=[])
@@ -149,8 +153,7 @@ def _check_payment(account: Account, order: Order) -> None:
     if order.method is None:
         raise invoice_payments.nothing_to_pay_with()
     if order.behavior == "error_if_incomplete":
-        # Unverified: whether Stripe records the attempt. The fake does not.
-        _check_card(account, order.method, off_session=order.off_session)
+        _check_card(account, order)
 
 
 def _due(order: Order) -> int:
@@ -162,9 +165,13 @@ def _due(order: Order) -> int:
     return due
 
 
-def _check_card(account: Account, method: JSON, *, off_session: bool) -> None:
+def _check_card(account: Account, order: Order) -> None:
+    """Raise an error if the card fails; a declined payment has a charge, as at Stripe."""
+    method = order.method
+    if method is None:
+        return
     card = account.cards[method["id"]]
-    if requires_authentication(account, card, method, off_session=off_session):
+    if requires_authentication(account, card, method, off_session=order.off_session):
         raise card_error(
             "Payment for this subscription requires additional user action before it can be "
             "completed successfully. Payment can be completed using the PaymentIntent associated "
@@ -172,4 +179,21 @@ def _check_card(account: Account, method: JSON, *, off_session: bool) -> None:
             code="subscription_payment_intent_requires_action",
         )
     if card.decline is not None:
-        raise card.decline.refusal()
+        charge = _declined(account, order, method, card.decline)
+        raise card.decline.refusal(charge=charge["id"])
+
+
+def _declined(account: Account, order: Order, method: JSON, decline: Decline) -> JSON:
+    """Record the declined payment of a subscription that is not created.
+
+    Unverified: that its charge is left without a PaymentIntent.
+    """
+    payment = {
+        "id": None,
+        "amount": _due(order),
+        "currency": order.currency,
+        "customer": order.customer["id"],
+        "description": "Subscription creation",
+        "metadata": {},
+    }
+    return charges.record(account, payment, method, decline=decline)

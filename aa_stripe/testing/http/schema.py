@@ -21,13 +21,16 @@ _NAMESPACE = {"Mapping": Mapping, "StripeContext": object}
 _UNIONS = (Union, types.UnionType)
 _INTEGER = re.compile(r"-?\d+")
 
-# Unverified: which plain strings may be empty. Ids and statement descriptors may not.
+# Unverified: which plain strings may be empty. Ids and statement descriptors may not, at any level.
 CANNOT_BE_UNSET = {
     "charge",
+    "coupon",
     "currency",
     "customer",
     "payment_intent",
     "payment_method",
+    "plan",
+    "price",
     "source",
     "statement_descriptor",
     "statement_descriptor_suffix",
@@ -62,7 +65,15 @@ def _fields(cls: Any, sent: dict[str, Any], path: str) -> dict[str, Any]:
         raise _unknown(unknown)
     for name in sorted(cls.__required_keys__ - set(sent)):
         raise missing_parameter(join(path, name))
+    for name, value in sent.items():
+        if value == "" and name in CANNOT_BE_UNSET and not _can_be_unset(hints[name]):
+            raise _empty(join(path, name))
     return {name: _value(hints[name], value, join(path, name)) for name, value in sent.items()}
+
+
+def _can_be_unset(hint: Any) -> bool:
+    """Return whether the SDK types the parameter as a text that may be empty."""
+    return any(get_origin(item) is Literal and "" in get_args(item) for item in get_args(hint))
 
 
 def _value(hint: Any, sent: Any, path: str) -> Any:
@@ -133,7 +144,7 @@ def _hash(sent: Any, path: str) -> dict[str, Any]:
 def _scalar(hint: Any, sent: Any, path: str) -> Any:
     if not isinstance(sent, str):
         raise bad_parameter(f"Invalid {hint.__name__}: {sent}", param=path)
-    if sent == "" and (hint is not str or path in CANNOT_BE_UNSET):
+    if sent == "" and hint is not str:
         raise _empty(path)
     return _SCALARS[hint](sent, path)
 

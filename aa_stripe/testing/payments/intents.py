@@ -26,6 +26,15 @@ def status_before_confirmation(intent: JSON) -> str:
     return "requires_confirmation" if intent["payment_method"] else "requires_payment_method"
 
 
+def check_listed_customer(account: Account, params: dict[str, Any]) -> None:
+    """Raise a refusal if ``params`` filter by a customer that is unknown or deleted.
+
+    Unverified: that SetupIntents are like PaymentIntents in this.
+    """
+    if "customer" in params:
+        account.get("customer", params["customer"], param="customer")
+
+
 def unexpected_state(intent: JSON, message: str) -> Refusal:
     """Return the refusal for an intent whose status does not allow the request."""
     kind = intent["object"]

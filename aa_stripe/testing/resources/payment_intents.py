@@ -11,7 +11,7 @@ from aa_stripe.testing.base.descriptors import check_descriptors
 from aa_stripe.testing.base.emails import check_email
 from aa_stripe.testing.base.metadata import merge
 from aa_stripe.testing.base.paging import page
-from aa_stripe.testing.base.refusals import Refusal, bad_parameter, invalid, no_such
+from aa_stripe.testing.base.refusals import Refusal, bad_parameter, invalid
 from aa_stripe.testing.payments import cancellation, charges, confirmation, intents
 from aa_stripe.testing.payments.intents import unexpected_state
 from aa_stripe.testing.payments.payment_attempt import attempt, finish
@@ -62,13 +62,8 @@ def retrieve(account: Account, params: dict[str, Any], id: str) -> JSON:
 
 
 def list_all(account: Account, params: dict[str, Any]) -> JSON:
-    """List PaymentIntents, optionally by customer.
-
-    Unverified: that a deleted customer has no list any more.
-    """
-    customer = account.find("customer", params.get("customer", ""))
-    if customer is not None and customer.get("deleted"):
-        raise no_such("customer", customer["id"], param="customer")
+    """List PaymentIntents, optionally by customer."""
+    intents.check_listed_customer(account, params)
     found = account.matching("payment_intent", params, by=("customer",))
     return page("/v1/payment_intents", found, params)
 

@@ -69,7 +69,9 @@ def retrieve_of_charge(account: Account, params: dict[str, Any], charge: str, id
 
 def _charge(account: Account, params: dict[str, Any]) -> JSON:
     if "charge" in params:
-        return _refundable(account, account.get("charge", params["charge"], param="charge"))
+        # An unknown charge is a 404, as if it were in the path.
+        # https://github.com/stripe/stripe-node/issues/639
+        return _refundable(account, account.get("charge", params["charge"]))
     if "payment_intent" not in params:
         raise bad_parameter(
             "One of the following params should be provided for this request: payment_intent or "

@@ -38,6 +38,7 @@ def retrieve(account: Account, params: dict[str, Any], id: str) -> JSON:
 
 def list_all(account: Account, params: dict[str, Any]) -> JSON:
     """List SetupIntents, optionally by customer or payment method."""
+    intents.check_listed_customer(account, params)
     found = account.matching("setup_intent", params, by=("customer", "payment_method"))
     return page("/v1/setup_intents", found, params)
 
