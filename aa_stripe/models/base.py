@@ -23,14 +23,23 @@ KEY_LIFETIME = timedelta(hours=20)
 
 
 class StripeBasicModel(models.Model):
-    """The base of a model that mirrors an object at Stripe.
+    """The base of a model that mirrors an object at Stripe, with the fields of 0.14.
 
-    ``stripe_response`` is Stripe's last response about the object, as plain JSON.
+    ``stripe_response`` is Stripe's last response about the object, as plain JSON. Models of a site
+    may derive from it.
     """
 
     created = AutoCreatedField(_("created"))
     updated = AutoLastModifiedField(_("updated"))
     stripe_response = models.JSONField(default=dict, blank=True)
+
+    class Meta:
+        abstract = True
+
+
+class StripeObject(StripeBasicModel):
+    """The base of this app's models: what it creates at Stripe is found by the ``uuid``."""
+
     #: Identifies the row at Stripe, in idempotency keys and in metadata. Unlike the primary key,
     #: it is unique across databases that share a Stripe account.
     uuid = ExactUUIDField(default=uuid.uuid4, unique=True, editable=False)

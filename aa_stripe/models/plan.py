@@ -10,7 +10,7 @@ from aa_stripe import gateway
 from aa_stripe.exceptions import StripeMethodNotAllowed
 from aa_stripe.fields import ExactCharField
 from aa_stripe.models.amount import SmallestUnitField
-from aa_stripe.models.base import StripeBasicModel
+from aa_stripe.models.base import StripeObject
 from aa_stripe.models.keys import create_with_new_key
 from aa_stripe.money import whole_units
 
@@ -18,7 +18,7 @@ from aa_stripe.money import whole_units
 TERMS = ("amount", "currency", "interval", "interval_count", "trial_period_days")
 
 
-class StripeSubscriptionPlan(StripeBasicModel):
+class StripeSubscriptionPlan(StripeObject):
     """A plan at Stripe, with a product of the same name."""
 
     INTERVAL_DAY = "day"

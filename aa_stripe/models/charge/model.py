@@ -15,7 +15,7 @@ from aa_stripe import gateway
 from aa_stripe.exceptions import StripeMethodNotAllowed
 from aa_stripe.fields import ExactCharField
 from aa_stripe.models.amount import SmallestUnitField
-from aa_stripe.models.base import USER_MODEL, StripeBasicModel
+from aa_stripe.models.base import USER_MODEL, StripeObject
 from aa_stripe.models.changes import SavesOnlyChanges
 from aa_stripe.models.charge.collect import collect
 from aa_stripe.models.charge.later import charge_later
@@ -41,7 +41,7 @@ DUE_SIGNALS = {"succeeded": stripe_charge_succeeded, "refunded": stripe_charge_r
 FINAL = frozenset({"amount", "currency", "customer", "is_charged", "user"})
 
 
-class StripeCharge(SavesOnlyChanges, Claimable, StripeBasicModel):
+class StripeCharge(SavesOnlyChanges, Claimable, StripeObject):
     """An amount to collect.
 
     ``StripeCharge(token=...)`` and ``charge.token`` are ``customer``, as in 0.14's README.

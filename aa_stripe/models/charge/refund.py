@@ -8,11 +8,11 @@ from model_utils import Choices
 
 from aa_stripe.fields import ExactCharField
 from aa_stripe.models.amount import SmallestUnitField
-from aa_stripe.models.base import StripeBasicModel
+from aa_stripe.models.base import StripeObject
 from aa_stripe.models.claims import Claimable
 
 
-class StripeRefund(Claimable, StripeBasicModel):
+class StripeRefund(Claimable, StripeObject):
     """One row per requested refund; its ``uuid`` is the idempotency key at Stripe.
 
     ``status`` is Stripe's, with two more values: ``unknown`` until Stripe has responded, and

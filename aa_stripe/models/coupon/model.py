@@ -15,7 +15,7 @@ from model_utils import Choices
 from aa_stripe import gateway
 from aa_stripe.currencies import CURRENCY_CHOICES
 from aa_stripe.fields import ExactCharField
-from aa_stripe.models.base import StripeBasicModel
+from aa_stripe.models.base import StripeObject
 from aa_stripe.models.changes import RemembersRow
 from aa_stripe.models.coupon import sync
 from aa_stripe.models.coupon.rules import check
@@ -58,7 +58,7 @@ class StripeCouponManager(models.Manager.from_queryset(StripeCouponQuerySet)):  
         return self.all_with_deleted().filter(is_deleted=True)
 
 
-class StripeCoupon(RemembersRow, StripeBasicModel):
+class StripeCoupon(RemembersRow, StripeObject):
     """A coupon, here and at Stripe.
 
     ``save()`` and ``delete()`` call Stripe, ``save_locally()`` does not.

@@ -12,7 +12,7 @@ from aa_stripe import gateway
 from aa_stripe.exceptions import StripeMethodNotAllowed
 from aa_stripe.fields import ExactCharField
 from aa_stripe.gateway import Meaning
-from aa_stripe.models.base import USER_MODEL, StripeBasicModel
+from aa_stripe.models.base import USER_MODEL, StripeObject
 from aa_stripe.models.changes import SavesOnlyChanges
 from aa_stripe.models.customer.description import described, values_of
 from aa_stripe.models.customer.named import EVENT_TYPES, ids_in
@@ -35,7 +35,7 @@ logger = logging.getLogger("aa-stripe")
 FINAL = frozenset({Meaning.DECLINED, Meaning.REFUSED, Meaning.OUTDATED})
 
 
-class StripeCustomer(SavesOnlyChanges, StripeBasicModel):
+class StripeCustomer(SavesOnlyChanges, StripeObject):
     """A customer at Stripe.
 
     ``sources`` is the list of the customer's payment methods in Stripe's format: PaymentMethods,

@@ -13,7 +13,7 @@ from model_utils import Choices
 from aa_stripe import gateway
 from aa_stripe.events import object_of
 from aa_stripe.fields import ExactCharField
-from aa_stripe.models.base import USER_MODEL, StripeBasicModel
+from aa_stripe.models.base import USER_MODEL, StripeObject
 from aa_stripe.models.changes import SavesOnlyChanges
 from aa_stripe.models.claims import Claimable
 from aa_stripe.models.coupon import StripeCoupon
@@ -29,7 +29,7 @@ from aa_stripe.models.subscription.subscribe import UUID_KEY, fields_of, subscri
 from aa_stripe.utils import uuid_in
 
 
-class StripeSubscription(SavesOnlyChanges, Claimable, StripeBasicModel):
+class StripeSubscription(SavesOnlyChanges, Claimable, StripeObject):
     """A subscription; ``status`` is the last status from Stripe."""
 
     #: The events after which a row may no longer be as Stripe has its subscription.
