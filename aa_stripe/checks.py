@@ -11,18 +11,20 @@ import math
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from importlib import import_module
 from importlib.util import find_spec
+from pkgutil import iter_modules
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
 from django.apps import AppConfig, apps
 from django.conf import settings
 from django.contrib.auth import get_user_model
-from django.core.checks import CheckMessage, Error, Tags, Warning, register
+from django.core.checks import CheckMessage, Error, Warning, register
 from django.core.exceptions import ImproperlyConfigured
-from django.db import connections
-from django.db.migrations.recorder import MigrationRecorder
+from django.db.migrations.loader import MigrationLoader
 from django.urls import get_resolver
 from django.utils.module_loading import import_string
 from rest_framework.settings import api_settings
@@ -34,6 +36,8 @@ from aa_stripe.settings import ALLOW, FORBID, THROTTLE_SCOPE, stripe_settings
 from aa_stripe.webhooks import is_event_type
 
 TAG = "aa_stripe"
+
+OUR_FIRST_MIGRATION = "0023_check_upgrade"
 
 #: Requests per second that Stripe allows one account (https://docs.stripe.com/rate-limits).
 LIVE_LIMIT = 100
@@ -59,32 +63,24 @@ def check_settings(
     return [message for check in CHECKS for message in check()]
 
 
-@register(Tags.database)
-def check_upgrade(
-    app_configs: Sequence[AppConfig] | None = None,
-    databases: Sequence[str] | None = None,
-    **kwargs: Any,
-) -> list[CheckMessage]:
-    """Return an error for each database that 0.14's migrations left incomplete.
-
-    ``migrate`` runs this first. Our first migration rejects such a database too, but if a
-    project's own migrations depend on 0.14's, Django fails earlier, with a less helpful message.
-    """
-    return [message for alias in databases or () for message in upgrade_can_begin(alias)]
+#: Whether a command that calls Stripe runs the checks.
+_key_is_needed: ContextVar[bool] = ContextVar("_key_is_needed", default=False)
 
 
-def upgrade_can_begin(alias: str) -> Iterator[CheckMessage]:
-    squashed = "aa_stripe.migrations.0001_squashed_0022_stripecharge_amount_refunded"
-    replaced = import_module(squashed).Migration.replaces
-    applied = MigrationRecorder(connections[alias]).applied_migrations()
-    missing = [name for label, name in replaced if (label, name) not in applied]
-    if missing and len(missing) < len(replaced):
-        yield Error(
-            f"The database {alias!r} was left halfway through the migrations of aa-stripe 0.14. "
-            f"Missing: {', '.join(missing)}.",
-            hint="Install aa-stripe 0.14 (or 0.13.0) again, run all its migrations, then upgrade.",
-            id="aa_stripe.E019",
-        )
+@contextmanager
+def key_needed() -> Iterator[None]:
+    """Make a missing or dangerous API key an error for the checks that run in the block."""
+    token = _key_is_needed.set(True)
+    try:
+        yield
+    finally:
+        _key_is_needed.reset(token)
+
+
+def _about_the_key(message: str, hint: str, check_id: str) -> CheckMessage:
+    """Return an error where the key matters, a warning for ``migrate`` and other commands."""
+    is_error = _key_is_needed.get() or _is_server() or "--deploy" in sys.argv
+    return (Error if is_error else Warning)(message, hint=hint, id=check_id)
 
 
 def api_key_is_a_secret_key() -> Iterator[CheckMessage]:
@@ -92,12 +88,12 @@ def api_key_is_a_secret_key() -> Iterator[CheckMessage]:
     if not key:
         # A project's tests may not use Stripe, and an error would stop them.
         if not _is_djangos_test_command():
-            yield Error(
+            yield _about_the_key(
                 "STRIPE_API_KEY is not set, so every request to Stripe will fail.",
-                hint="Copy the secret key (sk_test_... or sk_live_...) from "
+                "Copy the secret key (sk_test_... or sk_live_...) from "
                 "https://dashboard.stripe.com/apikeys. If there is no key on purpose (a build that "
                 "runs management commands), add aa_stripe.E001 to SILENCED_SYSTEM_CHECKS.",
-                id="aa_stripe.E001",
+                "aa_stripe.E001",
             )
     elif isinstance(key, str) and key.startswith("pk_"):
         yield Error(
@@ -106,21 +102,21 @@ def api_key_is_a_secret_key() -> Iterator[CheckMessage]:
             id="aa_stripe.E002",
         )
     elif not isinstance(key, str) or not _SECRET_KEY.fullmatch(key):
-        yield Error(
+        yield _about_the_key(
             "STRIPE_API_KEY is not a Stripe secret key.",
-            hint="Secret keys begin with sk_, restricted keys with rk_; neither contains spaces or "
+            "Secret keys begin with sk_, restricted keys with rk_; neither contains spaces or "
             "line breaks. A webhook secret (whsec_...) is not an API key.",
-            id="aa_stripe.E003",
+            "aa_stripe.E003",
         )
 
 
 def live_key_is_not_used_with_debug() -> Iterator[CheckMessage]:
     if settings.DEBUG and _mode() == "live":
-        yield Error(
+        yield _about_the_key(
             "STRIPE_API_KEY is a live key and DEBUG is on, so a charge made during development "
             "would collect real money.",
-            hint="Use a test key (sk_test_...), or set DEBUG = False.",
-            id="aa_stripe.E004",
+            "Use a test key (sk_test_...), or set DEBUG = False.",
+            "aa_stripe.E004",
         )
 
 
@@ -440,6 +436,35 @@ def webhook_event_types_are_valid() -> Iterator[CheckMessage]:
         )
 
 
+def migrations_are_ours() -> Iterator[CheckMessage]:
+    """Find migrations of the site, made by ``makemigrations`` while 0.14 was installed."""
+    module, is_set = MigrationLoader.migrations_module("aa_stripe")
+    if is_set:
+        if module is not None:  # None is common in tests: the tables are made from the models
+            yield Error(
+                f'MIGRATION_MODULES["aa_stripe"] is {_shown(module)}, so the migrations of this '
+                "package would not be applied.",
+                hint="Remove the entry. The migrations of 0.14 that are recorded stay recorded.",
+                id="aa_stripe.E019",
+            )
+        return
+    # 0.14 ended with 0022, so a migration that was added to it has the number of our first one.
+    added = [
+        name
+        for _, name, _ in iter_modules(import_module(str(module)).__path__)
+        if name.startswith("0023_") and name != OUR_FIRST_MIGRATION
+    ]
+    if added:
+        yield Error(
+            f"The installed package contains migrations that are not part of it: "
+            f"{', '.join(added)}. makemigrations added them to aa-stripe 0.14.",
+            hint="Delete these files, and those that depend on them, from the directory "
+            "aa_stripe/migrations; the database keeps their changes. See the page "
+            '"Upgrading" about ids of 64 bits.',
+            id="aa_stripe.E019",
+        )
+
+
 CHECKS: tuple[Callable[[], Iterator[CheckMessage]], ...] = (
     api_key_is_a_secret_key,
     live_key_is_not_used_with_debug,
@@ -461,6 +486,7 @@ CHECKS: tuple[Callable[[], Iterator[CheckMessage]], ...] = (
     webhook_processor_can_be_called,
     charge_processor_can_be_called,
     webhook_event_types_are_valid,
+    migrations_are_ours,
 )
 
 
@@ -505,6 +531,10 @@ def _mode() -> str | None:
 
 def _is_djangos_test_command() -> bool:
     return sys.argv[1:2] == ["test"]
+
+
+def _is_server() -> bool:
+    return sys.argv[1:2] in (["runserver"], ["runserver_plus"])
 
 
 def _has_rate(throttle_class: type[ScopedRateThrottle]) -> bool:

@@ -84,8 +84,8 @@ def test_the_check_command_stops_at_an_error_and_prints_its_hint(settings):
 
 @pytest.mark.django_db
 def test_an_error_can_be_silenced_by_its_id(settings):
-    settings.STRIPE_API_KEY = ""
-    settings.SILENCED_SYSTEM_CHECKS = ["aa_stripe.E001"]
+    settings.STRIPE_TIMEOUT = -1
+    settings.SILENCED_SYSTEM_CHECKS = ["aa_stripe.E009"]
 
     call_command("check", stdout=io.StringIO(), stderr=io.StringIO())
 
@@ -1018,11 +1018,68 @@ def manage(*arguments, **changed):
     )
 
 
-def test_manage_py_check_finds_a_missing_key():
-    finished = manage("check", STRIPE_API_KEY="")
+#: Settings with which no payment should be attempted, and the id of each check.
+BAD_KEYS = [
+    ({"STRIPE_API_KEY": ""}, "E001"),
+    ({"STRIPE_API_KEY": "changeme"}, "E003"),
+    ({"STRIPE_API_KEY": LIVE_SECRET, "DEBUG": True}, "E004"),
+]
+
+
+@pytest.mark.parametrize(("changed", "check"), BAD_KEYS)
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["check"],
+        ["migrate", "aa_stripe", "--plan"],
+        ["makemigrations", "aa_stripe", "--check", "--dry-run"],
+    ],
+)
+def test_a_bad_key_is_a_warning_for_commands_that_do_not_call_stripe(command, changed, check):
+    finished = manage(*command, **changed)
+
+    assert finished.returncode == 0, finished.stderr
+    assert f"(aa_stripe.{check})" in finished.stdout + finished.stderr
+
+
+@pytest.mark.parametrize(("changed", "check"), BAD_KEYS)
+@pytest.mark.parametrize(
+    "command", [["check", "--deploy"], ["runserver", "--noreload", "0"], ["charge_stripe"]]
+)
+def test_a_bad_key_stops_what_needs_the_key(command, changed, check):
+    finished = manage(*command, ALLOWED_HOSTS=["*"], **changed)
 
     assert finished.returncode == 1
-    assert "aa_stripe.E001" in finished.stderr
+    assert "ERRORS:" in finished.stderr
+    assert finished.stderr.count(f"(aa_stripe.{check})") == 1
+
+
+# Migrations that a site added to 0.14
+
+
+def test_a_migration_that_was_added_to_0_14_is_named(monkeypatch):
+    iter_modules = aa_stripe.checks.iter_modules
+    monkeypatch.setattr(
+        aa_stripe.checks,
+        "iter_modules",
+        lambda path: [*iter_modules(path), (None, "0023_alter_stripecharge_id_and_more", False)],
+    )
+
+    assert ids() == ["E019"]
+    assert "not part of it: 0023_alter_stripecharge_id_and_more." in found()[0].msg
+
+
+def test_migrations_of_a_site_in_place_of_ours_are_an_error(settings):
+    settings.MIGRATION_MODULES = {"aa_stripe": "site.stripe_migrations"}
+
+    assert ids() == ["E019"]
+    assert "site.stripe_migrations" in found()[0].msg
+
+
+def test_no_migrations_at_all_pass(settings):
+    settings.MIGRATION_MODULES = {"aa_stripe": None}
+
+    assert ids() == []
 
 
 def test_manage_py_check_passes_with_good_settings():

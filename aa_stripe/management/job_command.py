@@ -16,6 +16,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 from tqdm import tqdm
 
+from aa_stripe.checks import key_needed
 from aa_stripe.jobs import Outcome, Report, Watcher
 from aa_stripe.money import format_money
 from aa_stripe.settings import stripe_settings
@@ -53,6 +54,11 @@ class JobCommand(BaseCommand):
         parser.add_argument(
             "--dry-run", action="store_true", help="Show what would be done; change nothing."
         )
+
+    def check(self, *args: Any, **kwargs: Any) -> None:
+        """Run the system checks. A missing API key is an error here."""
+        with key_needed():
+            super().check(*args, **kwargs)
 
     def run_job(self, options: dict[str, Any], watcher: Watcher) -> Report:
         raise NotImplementedError

@@ -1,7 +1,8 @@
 """The schema of 0.14, which created it with 22 migrations.
 
-A site that upgrades from 0.14 has applied these 22, so Django skips this one. 0.14 stored JSON as
-text.
+A site that upgrades from 0.14 has applied these 22, so Django skips this one. It is for new sites
+and for ``--fake-initial``. The files of the 22 are kept because migrations of a site may depend on
+them. 0.14 stored JSON as text.
 """
 
 from __future__ import annotations

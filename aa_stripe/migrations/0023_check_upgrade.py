@@ -1,39 +1,21 @@
-"""Check that the schema of 0.14 is complete, before anything is changed.
-
-If only some of 0.14's 22 migrations are applied, Django removes the migration that replaces them
-from its plan and begins here.
-"""
+"""Check that the schema of 0.14 is complete, before anything is changed."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from importlib import import_module
 from typing import Any
 
 from django.core.management.base import CommandError
 from django.db import migrations, router
 from django.db.backends.base.schema import BaseDatabaseSchemaEditor
-from django.db.migrations.recorder import MigrationRecorder
 
 SQUASHED = "0001_squashed_0022_stripecharge_amount_refunded"
 
 
 def check_upgrade(apps: Any, schema_editor: BaseDatabaseSchemaEditor) -> None:
-    """Raise ``CommandError`` if a migration, table or column of 0.14 is missing."""
-    check_migrations(schema_editor)
+    """Raise ``CommandError`` if a table or column of 0.14 is missing, or ids are too wide."""
     check_columns(apps, schema_editor)
-
-
-def check_migrations(schema_editor: BaseDatabaseSchemaEditor) -> None:
-    applied = MigrationRecorder(schema_editor.connection).applied_migrations()
-    replaced = import_module(f"{__package__}.{SQUASHED}").Migration.replaces
-    missing = [name for label, name in replaced if (label, name) not in applied]
-    if missing:
-        raise CommandError(
-            "Only some of the migrations of aa-stripe 0.14 are applied to this database. Nothing "
-            f"was changed. Missing: {', '.join(missing)}. Install aa-stripe 0.14 (or 0.13.0) "
-            'again, run "migrate aa_stripe" with it, then upgrade.'
-        )
+    check_ids(apps, schema_editor)
 
 
 def check_columns(apps: Any, schema_editor: BaseDatabaseSchemaEditor) -> None:
@@ -43,6 +25,26 @@ def check_columns(apps: Any, schema_editor: BaseDatabaseSchemaEditor) -> None:
             "The table django_migrations lists every migration of aa-stripe 0.14 as applied, but "
             f"the schema is incomplete. Missing: {', '.join(missing)}. "
             "Nothing was changed. Restore what is missing from a backup, then upgrade."
+        )
+
+
+def check_ids(apps: Any, schema_editor: BaseDatabaseSchemaEditor) -> None:
+    """Raise ``CommandError`` on MySQL if a migration of the site made the ids 64-bit.
+
+    A foreign key must have the type of its target there. Other databases accept the difference.
+    """
+    connection = schema_editor.connection
+    charge = apps.get_model("aa_stripe", "StripeCharge")
+    if connection.vendor != "mysql" or not router.allow_migrate_model(connection.alias, charge):
+        return
+    with connection.cursor() as cursor:
+        columns = connection.introspection.get_table_description(cursor, charge._meta.db_table)
+    [key] = [column for column in columns if column.name == "id"]
+    if connection.introspection.get_field_type(key.type_code, key).startswith("Big"):
+        raise CommandError(
+            "The ids of aa_stripe's tables have 64 bits, because a migration that is not part of "
+            "aa-stripe changed them. Nothing was changed now. Install aa-stripe 0.14 (or 0.13.0) "
+            'and that migration again, undo it with "migrate aa_stripe 0022", then upgrade.'
         )
 
 

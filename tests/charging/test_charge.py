@@ -29,9 +29,9 @@ from tests.support.payments import (
     authenticate,
     intent_of,
     lose_response,
+    paid,
 )
 from tests.support.requests import calls
-from tests.support.payments import paid
 from tests.support.rows import row_of
 
 # Succeeded

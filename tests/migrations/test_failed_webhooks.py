@@ -90,14 +90,14 @@ def test_a_webhook_to_be_retried_is_not_migrated_like_a_row_of_0_14(upgraded, ne
 
 
 def test_a_rejected_webhook_is_unparsed_with_its_error_after_a_downgrade(upgraded, new_failures):
-    upgraded.migrate("aa_stripe", "0001", "-v0")
+    upgraded.migrate("aa_stripe", "0001_squashed", "-v0")
 
     webhook = upgraded.rows(TABLE)[new_failures["rejected"]]
     assert (webhook["is_parsed"], webhook["parse_error"]) == (False, "No such coupon")
 
 
 def test_a_webhook_to_be_retried_stays_so_after_a_downgrade_and_an_upgrade(upgraded, new_failures):
-    upgraded.migrate("aa_stripe", "0001", "-v0")
+    upgraded.migrate("aa_stripe", "0001_squashed", "-v0")
     upgraded.migrate("aa_stripe", "-v0")
 
     found = states(upgraded.rows(TABLE))

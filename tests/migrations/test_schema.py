@@ -12,7 +12,7 @@ from tests.migrations.old_site import JSON_COLUMNS
 def squashed_only(unblocked, new_name):
     """A new database with only the first of our migrations, which replaces those of 0.14."""
     with temporary(new_name()) as database:
-        database.migrate("aa_stripe", "0001", "-v0")
+        database.migrate("aa_stripe", "0001_squashed", "-v0")
         yield database
 
 
@@ -86,7 +86,9 @@ def test_the_payer_may_be_another_model_than_the_user(empty, old_site, new_name)
         old_site.run(
             "manage.py", "migrate", "-v0", database=old.settings, SITE_USER_MODEL="sites.Site"
         )
-        empty.migrate("aa_stripe", "0001", "-v0", DJANGO_SETTINGS_MODULE=SETTINGS["office"])
+        empty.migrate(
+            "aa_stripe", "0001_squashed", "-v0", DJANGO_SETTINGS_MODULE=SETTINGS["office"]
+        )
 
         for table in JSON_COLUMNS:
             assert empty.schema(table) == old.schema(table)

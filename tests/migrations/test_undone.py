@@ -18,7 +18,7 @@ def test_undoing_to_the_first_restores_the_schema_and_the_rows_of_0_13(
 ):
     before = {table: upgraded.rows(table) for table in JSON_COLUMNS}
 
-    upgraded.migrate("aa_stripe", "0001", "-v0")
+    upgraded.migrate("aa_stripe", "0001_squashed", "-v0")
 
     assert of_aa_stripe(upgraded) == sorted(JSON_COLUMNS)
     for table, columns in JSON_COLUMNS.items():
@@ -56,7 +56,7 @@ def test_wide_numbers_survive_a_downgrade_and_do_not_keep_the_tables(upgraded, f
     upgraded.execute(*TOO_WIDE)
     kept = wide_numbers(upgraded)
 
-    output = upgraded.migrate("aa_stripe", "0001").stdout
+    output = upgraded.migrate("aa_stripe", "0001_squashed").stdout
 
     assert wide_numbers(upgraded) == kept
     assert "stripecoupon.percent_off stays wide: the value of a row needs it." in output

@@ -13,5 +13,14 @@ class Migration(migrations.Migration):
                 ("id", models.AutoField(primary_key=True, serialize=False)),
                 ("charge", models.ForeignKey("aa_stripe.StripeCharge", models.CASCADE)),
             ],
-        )
+        ),
+        migrations.CreateModel(
+            "Payout",
+            [
+                ("id", models.AutoField(primary_key=True, serialize=False)),
+                ("created", models.DateTimeField(auto_now_add=True)),
+                ("updated", models.DateTimeField(auto_now=True)),
+                ("stripe_response", models.TextField(default="{}")),
+            ],
+        ),
     ]
