@@ -193,6 +193,7 @@ class SetupIntentsAPI(StripeAPI):
         customer_id = customer.stripe_customer_id if customer else None
         params: gateway.SetupIntentCreateParams = {
             "usage": "off_session",
+            "metadata": StripeCustomer.payer_metadata(self.payer),
             # As for payments: no methods that redirect, because there is no return page.
             "automatic_payment_methods": {"enabled": True, "allow_redirects": "never"},
         }

@@ -352,6 +352,16 @@ def _needs(view: Any) -> bool:
     return hasattr(view, "needs_payer") and view.needs_payer()
 
 
+def unbound_cards_setting_is_valid() -> Iterator[CheckMessage]:
+    accepted = stripe_settings.ACCEPT_UNBOUND_CARDS
+    if accepted is not None and not isinstance(accepted, bool):
+        yield Error(
+            f"STRIPE_ACCEPT_UNBOUND_CARDS is {_shown(accepted)}.",
+            hint="Use True or False, or remove the setting to use None.",
+            id="aa_stripe.E032",
+        )
+
+
 def api_version_is_valid() -> Iterator[CheckMessage]:
     version = stripe_settings.API_VERSION
     if not isinstance(version, str) or not _API_VERSION.fullmatch(version):
@@ -481,6 +491,7 @@ CHECKS: tuple[Callable[[], Iterator[CheckMessage]], ...] = (
     payer_from_request_can_be_called,
     customer_data_can_be_called,
     payer_is_a_row_of_the_user_model,
+    unbound_cards_setting_is_valid,
     api_version_is_valid,
     api_base_is_safe_to_send_a_key_to,
     webhook_processor_can_be_called,

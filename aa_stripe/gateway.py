@@ -498,6 +498,11 @@ def retrieve_setup_intent(intent_id: str) -> SetupIntent:
     return _client().v1.setup_intents.retrieve(intent_id)
 
 
+def find_setup_intent(intent_id: str) -> SetupIntent | None:
+    """Return the SetupIntent, or ``None`` if Stripe does not know the id."""
+    return _found(retrieve_setup_intent, intent_id)
+
+
 def retrieve_payment_method(payment_method_id: str) -> PaymentMethod:
     return _client().v1.payment_methods.retrieve(payment_method_id)
 

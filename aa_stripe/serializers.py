@@ -102,7 +102,7 @@ class StripeCustomerSerializer(serializers.ModelSerializer[StripeCustomer]):
         # Other fields of a subclass are not the customer's.
         response = validated_data["stripe_js_response"]
         with refusals_translated():
-            return StripeCustomer.get_or_create_at_stripe(user, response)
+            return StripeCustomer.get_or_create_at_stripe(user, response, is_trusted=False)
 
 
 class StripeCustomerDetailsSerializer(StripeCustomerSerializer):
@@ -123,7 +123,7 @@ class StripeCustomerDetailsSerializer(StripeCustomerSerializer):
     def update(self, instance: StripeCustomer, validated_data: dict[str, Any]) -> StripeCustomer:
         response = validated_data["stripe_js_response"]
         with refusals_translated():
-            instance.add_new_source(response["id"], response)
+            instance.add_new_source(response["id"], response, is_trusted=False)
         return instance
 
 

@@ -8,6 +8,7 @@ from django.conf import settings
 
 #: The defaults of the ``STRIPE_<NAME>`` settings.
 DEFAULTS: dict[str, Any] = {
+    "ACCEPT_UNBOUND_CARDS": None,
     "API_KEY": "",
     "API_BASE": None,
     "API_VERSION": "2026-08-26.dahlia",

@@ -10,6 +10,9 @@ SETUP_INTENTS = "/aa-stripe/setup-intents"
 #: The response if there is no usable response from Stripe.
 TRY_AGAIN = {"stripe_error": "Temporary Stripe API error"}
 
+#: The response to a card that is not the payer's, or does not exist.
+NOT_USABLE = {"stripe_error": "This card cannot be used. Please enter it again."}
+
 
 def of(customer):
     return f"{CUSTOMERS}/{customer.stripe_customer_id}"

@@ -26,6 +26,14 @@ def test_the_client_secret_of_a_new_setup_intent_is_returned(api, fake):
     assert intent["customer"] is None
 
 
+def test_the_intent_names_its_payer(api, payer, fake):
+    api.post(SETUP_INTENTS)
+
+    [intent] = fake.account.all("setup_intent")
+    assert intent["metadata"] == {"aa_stripe_payer": f"auth.user:{payer.pk}"}
+    assert intent["metadata"] == StripeCustomer.payer_metadata(payer)
+
+
 def test_it_is_for_the_payers_newest_active_customer(api, payer, fake):
     make_customer(payer)
     active = make_customer(payer)

@@ -16,6 +16,7 @@ from aa_stripe.models.base import USER_MODEL, StripeObject
 from aa_stripe.models.changes import SavesOnlyChanges
 from aa_stripe.models.customer.description import described, values_of
 from aa_stripe.models.customer.named import EVENT_TYPES, ids_in
+from aa_stripe.models.customer.posted import payer_metadata
 from aa_stripe.models.customer.refresh import (
     push_details,
     refresh_default,
@@ -112,13 +113,15 @@ class StripeCustomer(SavesOnlyChanges, StripeObject):
 
     @classmethod
     def get_or_create_at_stripe(
-        cls, user: models.Model, stripe_js_response: dict[str, Any]
+        cls, user: models.Model, stripe_js_response: dict[str, Any], *, is_trusted: bool = True
     ) -> StripeCustomer:
         """Return the user's customer for ``stripe_js_response``; create it at Stripe if needed.
 
         A second call with the same ``stripe_js_response["id"]``, even at the same time in another
         process, returns the same row and the same customer. If Stripe creates the customer but
         its payment methods cannot be read, ``sources`` stays empty until the next refresh.
+        ``is_trusted=False`` is for what a browser has sent: ``StripeMethodNotAllowed`` is raised
+        for a card that is not the user's (see ``STRIPE_ACCEPT_UNBOUND_CARDS``).
 
         Raises what ``create_at_stripe`` raises. If Stripe refuses, the row is deleted. If the
         outcome is unknown, the row stays and calling again finishes it.
@@ -129,25 +132,30 @@ class StripeCustomer(SavesOnlyChanges, StripeObject):
             defaults={"stripe_js_response": stripe_js_response},
         )
         try:
-            customer._finish_creating()
+            customer._finish_creating(is_trusted=is_trusted)
         except cls.DoesNotExist:  # another process was refused and has deleted the row
-            return cls.get_or_create_at_stripe(user, stripe_js_response)
+            return cls.get_or_create_at_stripe(user, stripe_js_response, is_trusted=is_trusted)
         except (StripeMethodNotAllowed, gateway.StripeError) as error:
             if _is_final(error):
                 cls.objects.filter(pk=customer.pk, is_created_at_stripe=False).delete()
             raise
         return customer
 
-    def _finish_creating(self) -> None:
+    def _finish_creating(self, *, is_trusted: bool) -> None:
         with locked(self):
             if not self.is_created_at_stripe:
-                create_with_card(self)
+                create_with_card(self, is_trusted=is_trusted)
         if self.sources:
             return
         try:
             self.refresh_from_stripe()
         except gateway.StripeError:
             logger.exception("Customer %s was created, but its payment methods are unknown.", self)
+
+    @staticmethod
+    def payer_metadata(user: models.Model) -> dict[str, str]:
+        """Return the metadata of a SetupIntent whose card only ``user`` may save."""
+        return payer_metadata(user.pk)
 
     @property
     def default_source_data(self) -> dict[str, Any] | None:
@@ -180,15 +188,20 @@ class StripeCustomer(SavesOnlyChanges, StripeObject):
         return self
 
     def add_new_source(
-        self, source_token: str, stripe_js_response: dict[str, Any] | None = None
+        self,
+        source_token: str,
+        stripe_js_response: dict[str, Any] | None = None,
+        *,
+        is_trusted: bool = True,
     ) -> None:
         """Save the card of ``source_token`` for the customer and make it the default.
 
         Takes the same ids as ``create_at_stripe``. ``stripe_js_response``, if given, is stored.
+        ``is_trusted`` is that of ``get_or_create_at_stripe``.
         Raises what ``create_at_stripe`` raises; the row is not changed then, and calling again is
         safe.
         """
-        add_default_card(self, source_token)
+        add_default_card(self, source_token, is_trusted=is_trusted)
         if stripe_js_response is not None:
             self.stripe_js_response = stripe_js_response
         self.refresh_from_stripe()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, cast
 
 from django.utils.translation import gettext_lazy as _
@@ -14,6 +15,11 @@ from django.utils.translation import gettext_lazy as _
 from aa_stripe import gateway
 from aa_stripe.exceptions import StripeMethodNotAllowed
 from aa_stripe.models.customer.details import UUID_KEY, details_of
+from aa_stripe.models.customer.posted import (
+    hiding_existence,
+    require_accepted,
+    retrieve_own_intent,
+)
 from aa_stripe.models.keys import create_with_new_key
 from aa_stripe.models.rows import related
 from aa_stripe.models.search import is_of, searched
@@ -24,10 +30,24 @@ if TYPE_CHECKING:
 logger = logging.getLogger("aa-stripe")
 
 
-def create_with_card(customer: StripeCustomer, description: str | None = None) -> None:
-    """Create the customer at Stripe with its card and save the id; nothing else is read yet."""
+def create_with_card(
+    customer: StripeCustomer, description: str | None = None, *, is_trusted: bool = True
+) -> None:
+    """Create the customer at Stripe with its card and save the id; nothing else is read yet.
+
+    ``is_trusted``: a browser's card is refused unless it is the payer's.
+    """
+    js_id = (customer.stripe_js_response or {}).get("id", "")
+    with nullcontext() if is_trusted else hiding_existence(js_id):
+        created = _created(customer, _chargeable(customer, js_id, is_trusted), description)
+    customer.stripe_customer_id = created.id
+    customer.is_created_at_stripe = True
+    customer.stripe_response = gateway.to_json(created)
+    customer.save()
+
+
+def _created(customer: StripeCustomer, source: str, description: str | None) -> gateway.Customer:
     details = _details(customer, description)
-    source = _chargeable(customer, (customer.stripe_js_response or {}).get("id", ""))
     params = _with_source(details, source)
 
     def find() -> gateway.Customer | None:
@@ -35,13 +55,9 @@ def create_with_card(customer: StripeCustomer, description: str | None = None) -
         return known and _with_details(customer, known, details)
 
     known = find() if customer.key_may_be_forgotten() else None
-    created = known or create_with_new_key(
+    return known or create_with_new_key(
         customer.uuid, lambda key: _create(customer, params, key), find
     )
-    customer.stripe_customer_id = created.id
-    customer.is_created_at_stripe = True
-    customer.stripe_response = gateway.to_json(created)
-    customer.save()
 
 
 def _details(customer: StripeCustomer, description: str | None) -> dict[str, Any]:
@@ -106,9 +122,14 @@ def _without_refused_email(
     return send({name: value for name, value in params.items() if name != "email"})
 
 
-def add_default_card(customer: StripeCustomer, js_id: str) -> None:
-    """Attach the card to the customer at Stripe and make it the default; the row is not changed."""
-    _make_default(customer.stripe_customer_id, _chargeable(customer, js_id))
+def add_default_card(customer: StripeCustomer, js_id: str, *, is_trusted: bool = True) -> None:
+    """Attach the card to the customer at Stripe and make it the default; the row is not changed.
+
+    ``is_trusted`` is that of ``create_with_card``.
+    """
+    source = _chargeable(customer, js_id, is_trusted)
+    with nullcontext() if is_trusted else hiding_existence(js_id):
+        _make_default(customer.stripe_customer_id, source)
 
 
 def _make_default(customer_id: str, source: str) -> None:
@@ -142,16 +163,25 @@ def _created_before(customer: StripeCustomer, source: str) -> gateway.Customer |
     return None
 
 
-def _chargeable(customer: StripeCustomer, js_id: str) -> str:
+def _chargeable(customer: StripeCustomer, js_id: str, is_trusted: bool) -> str:
     """Return the id of a card token's or SetupIntent's PaymentMethod, any other id unchanged."""
+    if js_id.startswith("seti_"):
+        return _method_of_intent(customer, js_id, is_trusted)
+    if not is_trusted:
+        require_accepted(customer, js_id)
     if js_id.startswith("tok_"):
         return create_with_new_key(
             f"{customer.uuid}-{js_id}",
             lambda key: gateway.create_payment_method(js_id, idempotency_key=key),
         ).id
-    if not js_id.startswith("seti_"):
-        return js_id
-    intent = gateway.retrieve_setup_intent(js_id)
+    return js_id
+
+
+def _method_of_intent(customer: StripeCustomer, intent_id: str, is_trusted: bool) -> str:
+    if is_trusted:
+        intent = gateway.retrieve_setup_intent(intent_id)
+    else:
+        intent = retrieve_own_intent(customer, intent_id)
     if intent.status != "succeeded":
         raise StripeMethodNotAllowed(_("The card was not saved: it is not confirmed yet."))
     return str(intent.payment_method)
