@@ -6,16 +6,22 @@ https://docs.stripe.com/billing/subscriptions/webhooks
 from __future__ import annotations
 
 from aa_stripe.events import Part, object_of
-from aa_stripe.models import StripeSubscription, StripeWebhook
-from aa_stripe.stripe_webhooks.errors import errors_translated
+from aa_stripe.models import ENDED, StripeSubscription, StripeWebhook
+from aa_stripe.models.rows import stored
+from aa_stripe.stripe_webhooks.errors import errors_translated, reject_without_row
 from aa_stripe.webhooks import on
+
+#: The events that report a subscription without a row: when it begins, and in each period.
+REPORTED = frozenset({"customer.subscription.created", "customer.subscription.updated"})
 
 
 @on("customer.subscription.*")
 def refresh_subscription(webhook: StripeWebhook) -> None:
     """Update the subscription; set its Stripe id if the response with the id was lost."""
     subscription = object_of(webhook.raw_data)
-    _refresh(subscription.id, subscription.metadata)
+    has_rows = _refresh(subscription.id, subscription.metadata)
+    if not has_rows and webhook.event_type in REPORTED and subscription.text("status") not in ENDED:
+        _reject_subscription_without_row(subscription, webhook)
 
 
 @on(
@@ -38,8 +44,21 @@ def _subscription_of(invoice: Part) -> str:
     return details.id_of("subscription") or invoice.id_of("subscription")
 
 
-def _refresh(subscription_id: str, metadata: dict[str, str]) -> None:
-    known = StripeSubscription.of_stripe({"id": subscription_id, "metadata": metadata})
+def _refresh(subscription_id: str, metadata: dict[str, str]) -> bool:
+    """Update the rows of the subscription; return whether there are any."""
+    rows = list(StripeSubscription.of_stripe({"id": subscription_id, "metadata": metadata}))
     with errors_translated():
-        if rows := list(known):
+        if rows:
             StripeSubscription.refresh_rows(rows, subscription_id, are_fresh=True)
+    return bool(rows)
+
+
+def _reject_subscription_without_row(subscription: Part, webhook: StripeWebhook) -> None:
+    """Raise an error if the subscription was created for a row that does not exist."""
+    metadata = subscription.metadata
+    uuid = StripeSubscription.uuid_of({"metadata": metadata})
+    if uuid is None or stored(StripeSubscription).filter(uuid=uuid).exists():
+        return
+    # It bills by itself: it has to be canceled, or its row created again.
+    made = f"{subscription.id} was created for the subscription {uuid}"
+    reject_without_row(made, metadata, webhook)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 import pytest
 
 from aa_stripe.signals import webhook_pre_parse
@@ -34,3 +36,10 @@ def receiver():
     yield connect
     for function in receivers:
         webhook_pre_parse.disconnect(function)
+
+
+@pytest.fixture
+def logged(caplog):
+    """A function that returns the messages that were logged as errors."""
+    caplog.set_level(logging.ERROR, logger="aa-stripe")
+    return lambda: [it.getMessage() for it in caplog.records if it.levelno >= logging.ERROR]

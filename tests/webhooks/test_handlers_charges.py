@@ -74,13 +74,6 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def logged(caplog):
-    """A function that returns the messages that were logged as errors."""
-    caplog.set_level(logging.ERROR, logger="aa-stripe")
-    return lambda: [it.getMessage() for it in caplog.records if it.levelno >= logging.ERROR]
-
-
-@pytest.fixture
 def declined(fake):
     """A pending charge whose card attaches and then declines every payment."""
     return make_charge(make_customer(card="tok_chargeCustomerFail"))

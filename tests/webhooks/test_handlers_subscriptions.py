@@ -316,7 +316,7 @@ def test_a_row_with_a_subscription_ignores_another_subscription_with_its_uuid(ac
     assert values_of(active) == before
 
 
-@pytest.mark.parametrize("text", ["", "garbage", "x" * 500, "6f1c24b1-6b0e-4c1a-9b62-6a2f7c1f0d11"])
+@pytest.mark.parametrize("text", ["", "garbage", "x" * 500, "' OR 1=1 --"])
 def test_events_of_an_unknown_subscription_make_no_request(active, fake, text):
     local_only = StripeSubscription.objects.create(user=active.user, plan=active.plan)
     other = stripe.Subscription.create(
@@ -334,6 +334,80 @@ def test_events_of_an_unknown_subscription_make_no_request(active, fake, text):
     assert calls(fake) == []
     assert (values_of(active), values_of(local_only)) == before
     assert errors(fake) == {}
+
+
+# Subscriptions without a row
+
+
+def subscribe_without_row(fake):
+    """Create a subscription whose row is rolled back; return the ``uuid`` of that row."""
+    subscription = make_subscription()
+    subscription.create_at_stripe()
+    StripeSubscription.objects.all().delete()
+    fake.requests.clear()
+    return str(subscription.uuid)
+
+
+@pytest.mark.parametrize("origin", [None, "", "shop.example"])
+def test_a_subscription_without_a_row_is_reported(fake, settings, logged, origin):
+    settings.PAYMENT_ORIGIN = origin
+    uuid = subscribe_without_row(fake)
+    event = newest(fake, CREATED)
+
+    statuses = deliver(fake, event)
+
+    assert statuses == [NEW]
+    assert calls(fake) == []
+    assert uuid in error_of(event)
+    assert event["data"]["object"]["id"] in error_of(event)
+    assert any(uuid in it for it in logged())
+
+
+def test_a_subscription_without_a_row_is_reported_in_each_period(fake):
+    uuid = subscribe_without_row(fake)
+    fake.advance(MONTH)
+
+    deliver(fake, newest(fake, UPDATED))
+
+    assert uuid in error_of(newest(fake, UPDATED))
+
+
+def test_an_ended_subscription_without_a_row_is_not_reported(fake, logged):
+    subscribe_without_row(fake)
+    fake.dashboard_cancel_subscription(fake.account.all("subscription")[0]["id"])
+    created = altered(newest(fake, CREATED), status="canceled")
+
+    deliver(fake, newest(fake, DELETED), created)
+
+    assert errors(fake) == {}
+    assert logged() == []
+
+
+@pytest.mark.parametrize("this_site", [None, "", "shop.example"])
+def test_a_subscription_of_another_site_is_ignored(fake, settings, logged, this_site):
+    settings.PAYMENT_ORIGIN = "blog.example"
+    subscribe_without_row(fake)
+    settings.PAYMENT_ORIGIN = this_site
+
+    deliver(fake, newest(fake, CREATED))
+
+    assert error_of(newest(fake, CREATED)) == ""
+    assert logged() == []
+
+
+def test_a_subscription_before_the_commit_of_its_row_is_tried_again(fake, settings):
+    settings.STRIPE_TRANSACTIONS = "allow"
+    subscription = make_subscription()
+    subscription.create_at_stripe()
+    StripeSubscription.objects.all().delete()
+
+    assert deliver(fake, newest(fake, CREATED)) == [NOT_APPLIED]
+
+    StripeSubscription(uuid=subscription.uuid, user=subscription.user, plan=subscription.plan).save(
+        force_insert=True
+    )
+    assert deliver(fake, newest(fake, CREATED)) == [REDELIVERED]
+    assert_matches_stripe(fake, StripeSubscription.objects.get(), "active")
 
 
 # Invoices

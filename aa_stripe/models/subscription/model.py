@@ -133,6 +133,11 @@ class StripeSubscription(SavesOnlyChanges, Claimable, StripeObject):
             yield row.stripe_subscription_id or by_uuid[row.uuid], row
 
     @staticmethod
+    def uuid_of(subscription: Mapping[str, Any]) -> UUID | None:
+        """Return the ``uuid`` of the row in the subscription's metadata, else ``None``."""
+        return uuid_in(subscription.get("metadata"), UUID_KEY)
+
+    @staticmethod
     def named_in(event: Any) -> dict[str, Any]:
         """Return the id of the event's subscription and the ``uuid`` of its row, for ``of_each``.
 
@@ -264,5 +269,5 @@ def _write_listed(row: StripeSubscription, values: dict[str, Any], write: Write)
 
 def _ids_by_uuid(subscriptions: Iterable[Mapping[str, Any]]) -> dict[UUID, str]:
     """Return Stripe's id of each subscription with the ``uuid`` of a row in its metadata."""
-    found = ((uuid_in(it.get("metadata"), UUID_KEY), it["id"]) for it in subscriptions)
+    found = ((StripeSubscription.uuid_of(it), it["id"]) for it in subscriptions)
     return {uuid: stripe_id for uuid, stripe_id in found if uuid is not None}

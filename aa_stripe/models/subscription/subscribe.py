@@ -211,7 +211,7 @@ def _params(row: StripeSubscription) -> gateway.SubscriptionCreateParams:
     params: gateway.SubscriptionCreateParams = {
         "customer": customer.stripe_customer_id,
         "items": [{"price": plan.stripe_plan_id}],
-        "metadata": {**row.metadata, UUID_KEY: str(row.uuid)},
+        "metadata": _metadata(row),
         "off_session": True,
         "payment_behavior": stripe_settings.SUBSCRIPTION_PAYMENT_BEHAVIOR,
     }
@@ -225,6 +225,13 @@ def _params(row: StripeSubscription) -> gateway.SubscriptionCreateParams:
     if row.tax_percent:
         params["default_tax_rates"] = [_tax_rate(row.tax_percent).id]
     return params
+
+
+def _metadata(row: StripeSubscription) -> dict[str, str]:
+    """Return the row's metadata with its ``uuid``, and the name of this site if it has one."""
+    origin = stripe_settings.PAYMENT_ORIGIN
+    site = {"origin": str(origin)} if origin else {}
+    return {**site, **row.metadata, UUID_KEY: str(row.uuid)}
 
 
 def _tax_rate(percent: Decimal) -> gateway.TaxRate:
