@@ -12,9 +12,20 @@ from django.db import connection, transaction
 from aa_stripe.exceptions import StripeCouponAlreadyExists
 from aa_stripe.jobs import refresh_coupons
 from aa_stripe.models import StripeCoupon
-from tests.support.coupons import CREATE, RETRIEVE, UPDATE, at_stripe, make_coupon, new_coupon, rows
-from tests.support.requests import when_done
+from aa_stripe.models.coupon import queryset
+from tests.support.coupons import (
+    CREATE,
+    RETRIEVE,
+    TEN_DOLLARS,
+    UPDATE,
+    at_stripe,
+    make_coupon,
+    new_coupon,
+    rows,
+)
+from tests.support.requests import before, when_done
 from tests.support.rows import row_of
+from tests.support.threads import InThread
 
 
 def fetch(coupon_id="SALE10"):
@@ -140,6 +151,92 @@ def test_threads_that_make_the_same_coupon_make_one(transactional_db, fake, time
     assert {type(error) for error in errors} <= {StripeCouponAlreadyExists}
     assert len(errors) < 6
     assert len(at_stripe(fake)) == rows().count() == 1
+
+
+@pytest.mark.parametrize("time", range(3))
+def test_threads_that_get_or_create_the_same_coupon_get_one_row(transactional_db, fake, time):
+    results = []
+
+    def work():
+        results.append(StripeCoupon.objects.get_or_create(coupon_id="SALE10", defaults=TEN_DOLLARS))
+
+    errors = in_threads(*[work] * 8)
+
+    assert errors == []
+    assert {coupon.pk for coupon, _ in results} == {rows().get().pk}
+    assert sorted(is_new for _, is_new in results) == [False] * 7 + [True]
+    assert len(at_stripe(fake)) == 1
+
+
+@pytest.mark.parametrize("time", range(3))
+def test_threads_that_update_or_create_the_same_coupon_have_one_row(transactional_db, fake, time):
+    results = []
+
+    def work(number):
+        defaults = {**TEN_DOLLARS, "metadata": {f"by {number}": "1"}}
+        results.append(StripeCoupon.objects.update_or_create(coupon_id="SALE10", defaults=defaults))
+
+    errors = in_threads(*(partial(work, number) for number in range(8)))
+
+    assert errors == []
+    assert {coupon.pk for coupon, _ in results} == {rows().get().pk}
+    assert sum(is_new for _, is_new in results) == 1
+    assert len(at_stripe(fake)) == 1
+    if connection.features.has_select_for_update:
+        assert rows().get().metadata == at_stripe(fake)[0]["metadata"]
+
+
+@pytest.mark.parametrize("endpoint", [CREATE, RETRIEVE])
+@pytest.mark.parametrize("other_process", [make_coupon, fetch, refresh_coupons])
+def test_get_or_create_gets_the_row_that_another_process_stored(db, fake, endpoint, other_process):
+    if endpoint == RETRIEVE:  # the coupon is there, but its row is not stored yet
+        stripe.Coupon.create(id="SALE10", duration="forever", amount_off=1000, currency="usd")
+    when_done(fake, endpoint, other_process)
+
+    coupon, is_new = StripeCoupon.objects.get_or_create(coupon_id="SALE10", defaults=TEN_DOLLARS)
+
+    assert rows().get() == coupon
+    assert not is_new
+    assert len(at_stripe(fake)) == 1
+
+
+def test_get_or_create_gets_a_coupon_that_another_process_made_on_other_terms(db, fake):
+    before(fake, CREATE, partial(make_coupon, amount_off=20))
+
+    coupon, is_new = StripeCoupon.objects.get_or_create(coupon_id="SALE10", defaults=TEN_DOLLARS)
+
+    assert (coupon, coupon.amount_off, is_new) == (rows().get(), 20, False)
+
+
+def test_get_or_create_waits_for_the_row_of_a_coupon_that_exists_at_stripe(transactional_db, fake):
+    stripe.Coupon.create(id="SALE10", duration="once", percent_off=5)
+    threads = []
+    when_done(fake, RETRIEVE, lambda: threads.append(InThread(fetch)))
+
+    coupon, is_new = StripeCoupon.objects.get_or_create(coupon_id="SALE10", defaults=TEN_DOLLARS)
+
+    threads[0].join()
+    assert (coupon, coupon.percent_off, is_new) == (rows().get(), 5, False)
+
+
+def test_get_or_create_raises_if_only_stripe_has_a_coupon_on_other_terms(db, fake, monkeypatch):
+    monkeypatch.setattr(queryset, "PATIENCE", 0)
+    stripe.Coupon.create(id="SALE10", duration="once", percent_off=5)
+
+    with pytest.raises(stripe.InvalidRequestError, match="already exists"):
+        StripeCoupon.objects.get_or_create(coupon_id="SALE10", defaults=TEN_DOLLARS)
+
+    assert not rows().exists()
+
+
+def test_get_or_create_sends_no_request_inside_a_transaction(transactional_db, fake):
+    """A request takes seconds, during which the database would keep its locks."""
+    were_open = []
+    fake.before_request.append(lambda _: were_open.append(connection.in_atomic_block))
+
+    StripeCoupon.objects.update_or_create(coupon_id="SALE10", defaults=TEN_DOLLARS)
+
+    assert were_open == [False]
 
 
 @pytest.mark.parametrize("time", range(3))

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import pytest
 import stripe
-from django.core.exceptions import ValidationError
+from django.core.exceptions import FieldError, ValidationError
 from django.db import IntegrityError, transaction
 from django.utils import timezone as django_timezone
 
@@ -150,6 +150,31 @@ def test_get_or_create_and_update_or_create_work(fake):
     assert (is_new, is_newer) == (True, False)
     assert first == second == third
     assert at_stripe(fake)[0]["metadata"] == row_of(first).metadata == {"a": "b"}
+
+
+def test_get_or_create_takes_what_django_takes(fake):
+    terms = {**TEN_DOLLARS, "name": lambda: "Spring"}
+
+    first, is_new = StripeCoupon.objects.get_or_create(coupon_id__iexact="sale10", defaults=terms)
+    second, is_newer = StripeCoupon.objects.filter(currency="usd").get_or_create(
+        coupon_id__iexact="sale10", defaults=terms
+    )
+
+    assert (first, first.name) == (second, "Spring")
+    assert (is_new, is_newer) == (True, False)
+    with pytest.raises(FieldError):
+        StripeCoupon.objects.get_or_create(coupon_id="OTHER", defaults={"unknown": 1})
+
+
+def test_update_or_create_has_other_values_for_a_new_coupon(fake):
+    options = {"defaults": {"name": "Changed"}, "create_defaults": {**TEN_DOLLARS, "name": "New"}}
+
+    first, is_new = StripeCoupon.objects.update_or_create(coupon_id="SALE10", **options)
+    second, is_newer = StripeCoupon.objects.update_or_create(coupon_id="SALE10", **options)
+
+    assert (is_new, is_newer) == (True, False)
+    assert (first.name, second.name) == ("New", "Changed")
+    assert at_stripe(fake)[0]["name"] == "Changed"
 
 
 def test_a_new_row_has_the_time_of_its_update(fake):

@@ -18,44 +18,12 @@ from aa_stripe.fields import ExactCharField
 from aa_stripe.models.base import StripeObject
 from aa_stripe.models.changes import RemembersRow
 from aa_stripe.models.coupon import sync
+from aa_stripe.models.coupon.queryset import LABEL, StripeCouponManager
 from aa_stripe.models.coupon.rules import check
 from aa_stripe.models.coupon.terms import EMPTY, fields_of, to_timestamp
 from aa_stripe.models.rows import stored
 from aa_stripe.models.text import UnpaddedCharField
 from aa_stripe.utils import to_datetime
-
-#: The key of the counts that ``delete()`` returns.
-LABEL = "aa_stripe.StripeCoupon"
-
-
-class StripeCouponQuerySet(models.QuerySet["StripeCoupon"]):
-    def delete(self) -> tuple[int, dict[str, int]]:
-        """Call ``delete()`` of each coupon; return how many were deleted.
-
-        Stops at the first that fails.
-        """
-        number = 0
-        for coupon in self:
-            coupon.delete()
-            number += 1
-        self._result_cache = None
-        return number, {LABEL: number}
-
-    delete.alters_data = True  # type: ignore[attr-defined]
-    delete.queryset_only = True  # type: ignore[attr-defined]
-
-
-class StripeCouponManager(models.Manager.from_queryset(StripeCouponQuerySet)):  # type: ignore[misc]
-    """The coupons that are not deleted, with methods that include the deleted ones."""
-
-    def get_queryset(self) -> StripeCouponQuerySet:
-        return self.all_with_deleted().filter(is_deleted=False)
-
-    def all_with_deleted(self) -> StripeCouponQuerySet:
-        return StripeCouponQuerySet(self.model, using=self._db)
-
-    def deleted(self) -> StripeCouponQuerySet:
-        return self.all_with_deleted().filter(is_deleted=True)
 
 
 class StripeCoupon(RemembersRow, StripeObject):
