@@ -57,6 +57,7 @@ MODEL_ROOMS = {
     "job_run": "What a job remembers of its runs.",
     "keys": "Idempotency keys of objects that do no harm.",
     "latest": "What Stripe said last about a row.",
+    "legacy": "The keys that Stripe's objects had at the time of 0.14.",
     "now": "The time of the database's clock.",
     "plan": "A plan.",
     "rows": "Locks, conditional writes, and iteration over tables.",

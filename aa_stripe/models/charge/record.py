@@ -19,6 +19,7 @@ from aa_stripe.models.claims import (
     is_late,
 )
 from aa_stripe.models.customer import StripeCustomer
+from aa_stripe.models.legacy import with_source
 from aa_stripe.models.now import DatabaseNow
 from aa_stripe.models.rows import related, reread, root_model, store_if, stored
 from aa_stripe.signals import (
@@ -50,7 +51,7 @@ def write_success(charge: StripeCharge, intent: gateway.PaymentIntent) -> bool:
         "currency": intent.currency,
         "stripe_payment_intent_id": intent.id,
         "stripe_charge_id": collected.id,
-        "stripe_response": gateway.to_json(collected),
+        "stripe_response": with_source(gateway.to_json(collected)),
         "amount_refunded": collected.amount_refunded,
         "is_refunded": collected.refunded,
         "signal_due": _due(charge, collected),

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from aa_stripe import gateway
+from aa_stripe.models.legacy import with_card_keys
 
 if TYPE_CHECKING:
     from aa_stripe.models.customer.model import StripeCustomer
@@ -69,4 +70,4 @@ def values_of(row: StripeCustomer, description: Description) -> dict[str, Any]:
     listed = {method["id"] for method in description.methods}
     legacy = (plain.get("sources") or {}).get("data") or []
     sources = [*description.methods, *(it for it in legacy if it["id"] not in listed)]
-    return {**values, "sources": sources}
+    return {**values, "sources": [with_card_keys(it) for it in sources]}

@@ -24,6 +24,7 @@ from aa_stripe.models.customer.refresh import (
     refresh_rows,
 )
 from aa_stripe.models.customer.save_card import add_default_card, create_with_card
+from aa_stripe.models.legacy import with_card_keys
 from aa_stripe.models.rows import database_of, locked
 from aa_stripe.models.statements import read_all
 
@@ -40,7 +41,8 @@ class StripeCustomer(SavesOnlyChanges, StripeObject):
     """A customer at Stripe.
 
     ``sources`` is the list of the customer's payment methods in Stripe's format: PaymentMethods,
-    and legacy cards and sources if there are any. ``default_source`` is the id of the default
+    and legacy cards and sources if there are any. Each also has the keys of a Card object, as in
+    0.14: ``last4``, ``brand`` and so on. ``default_source`` is the id of the default
     one, ``""`` if Stripe chooses.
     """
 
@@ -159,9 +161,13 @@ class StripeCustomer(SavesOnlyChanges, StripeObject):
 
     @property
     def default_source_data(self) -> dict[str, Any] | None:
-        """The entry of ``sources`` that is the default; ``None`` if it is not known."""
+        """The entry of ``sources`` that is the default; ``None`` if it is not known.
+
+        It has the keys of 0.14, also if the row was stored without them.
+        """
         known = self._known_sources()
-        return next((it for it in known if it.get("id") == self.default_source), None)
+        default = next((it for it in known if it.get("id") == self.default_source), None)
+        return default and with_card_keys(default)
 
     def _known_sources(self) -> list[dict[str, Any]]:
         # Rows of 0.14 may hold any JSON.

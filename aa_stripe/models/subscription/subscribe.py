@@ -36,6 +36,7 @@ from aa_stripe.models.claims import (
 )
 from aa_stripe.models.customer import StripeCustomer
 from aa_stripe.models.keys import create_with_new_key
+from aa_stripe.models.legacy import with_plan_keys
 from aa_stripe.models.rows import reject_open_transaction, related, reread
 from aa_stripe.models.search import Finder
 from aa_stripe.models.subscription.price import plan_of, price_id_of
@@ -81,7 +82,7 @@ def fields_of(described: gateway.JSON) -> dict[str, Any]:
         "canceled_at": _moment(described.get("canceled_at")),
         "pause_collection": paused.get("behavior") or "",
         "stripe_price_id": price_id_of(described),
-        "stripe_response": described,
+        "stripe_response": with_plan_keys(described),
     }
 
 
