@@ -7,7 +7,7 @@ import pytest
 import stripe
 
 from aa_stripe.testing import Fault
-from tests.testing.conftest import client_of, intent_params
+from tests.testing.conftest import client_of, intent_params, refusal_of
 
 KEY = {"idempotency_key": "key-1"}
 
@@ -84,6 +84,46 @@ def test_a_refusal_because_of_the_state_is_kept(api, intent):
             api.payment_intents.confirm(intent.id, {"payment_method": "pm_card_visa"}, KEY)
 
     assert caught.value.headers["Idempotent-Replayed"] == "true"
+
+
+@pytest.mark.parametrize(
+    ("first", "code"),
+    [
+        ({"amount": 49}, "amount_too_small"),
+        ({"customer": "cus_none"}, "resource_missing"),
+        ({"currency": "xxx"}, None),
+        ({"metadata": {"k" * 41: "v"}}, None),
+    ],
+)
+def test_a_400_of_an_executed_request_is_replayed(fake, api, first, code):
+    params = intent_params(**first)
+
+    errors = [refusal_of(api.payment_intents.create, params, KEY) for _ in range(2)]
+
+    assert [error.http_status for error in errors] == [400, 400]
+    assert [error.code for error in errors] == [code, code]
+    assert [request.replayed for request in fake.requests] == [False, True]
+    assert errors[1].headers["Idempotent-Replayed"] == "true"
+
+
+def test_a_refusal_is_replayed_after_its_reason_is_gone(api):
+    params = {"id": "SUMMER", "percent_off": 25}
+    api.coupons.create(params)
+    refused = refusal_of(api.coupons.create, params, KEY)
+    api.coupons.delete("SUMMER")
+
+    assert refusal_of(api.coupons.create, params, KEY).user_message == refused.user_message
+    assert api.coupons.create(params, {"idempotency_key": "key-2"}).id == "SUMMER"
+
+
+@pytest.mark.parametrize(
+    "first", [{"amount": 0}, {"amount": "ten"}, {"confirm": "yes"}, {"customer": ""}]
+)
+def test_a_400_for_invalid_parameters_is_not_kept(fake, api, first):
+    refusal_of(api.payment_intents.create, intent_params(**first), KEY)
+
+    assert api.payment_intents.create(intent_params(), KEY).id
+    assert [request.replayed for request in fake.requests] == [False, False]
 
 
 @pytest.mark.usefixtures("still")

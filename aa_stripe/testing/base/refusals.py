@@ -20,8 +20,12 @@ others, and whether more kinds have a name of their own.
 class Refusal(Exception):
     """A request that Stripe refuses (4xx), with the error of the response.
 
-    ``kept``: whether Stripe stores the response under the request's idempotency key. It does not
-    if it refuses the request before executing it.
+    ``kept``: whether Stripe stores the response under the request's idempotency key. It does, also
+    for a 400, unless it refuses the request before executing it. ``None``: stored unless the code
+    is one for invalid parameters, such as ``parameter_missing``.
+    https://docs.stripe.com/api/idempotent_requests
+
+    Unverified: which refusals Stripe makes before it executes a request.
     """
 
     def __init__(
@@ -32,12 +36,12 @@ class Refusal(Exception):
         *,
         code: str | None = None,
         param: str | None = None,
-        kept: bool = True,
+        kept: bool | None = None,
         **details: Any,
     ) -> None:
         super().__init__(message)
         self.status = status
-        self.kept = kept
+        self.kept = not (code or "").startswith("parameter") if kept is None else kept
         self.error = _without_none(
             {"type": type, "message": message, "code": code, "param": param, **details}
         )
@@ -63,8 +67,8 @@ def invalid(
 
 
 def bad_parameter(message: str, *, param: str | None = None, code: str | None = None) -> Refusal:
-    """Return the 400 for invalid parameters; nothing was executed."""
-    return Refusal(400, "invalid_request_error", message, code=code, param=param, kept=False)
+    """Return the 400 for a parameter whose value Stripe does not accept."""
+    return invalid(message, param=param, code=code)
 
 
 def missing_parameter(param: str) -> Refusal:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable
+from typing import Any
 
 from aa_stripe.testing.account import Account, Origin
 from aa_stripe.testing.base.refusals import Refusal
@@ -66,17 +67,21 @@ class Api:
         if request.fault is Fault.ERROR_500_BEFORE:
             return faults.error_500(), True
         try:
-            response, kept = self._execute(request, route, ids), True
+            params = _read(route, request)
+        except Refusal as refusal:
+            return Response.of_refusal(refusal), False
+        try:
+            response, kept = self._execute(request, route, ids, params), True
         except Refusal as refusal:
             response, kept = Response.of_refusal(refusal), refusal.kept
         if request.fault is Fault.ERROR_500_AFTER:
             return faults.error_500(), True
         return response, kept
 
-    def _execute(self, request: Request, route: Route, ids: tuple[str, ...]) -> Response:
-        params = schema.read(route.params, request.params)
+    def _execute(
+        self, request: Request, route: Route, ids: tuple[str, ...], params: dict[str, Any]
+    ) -> Response:
         expand = params.get("expand", [])
-        expansion.check(route.kind, expand)
         with self.account.held():
             self.account.origin = Origin(request.id, request.idempotency_key)
             try:
@@ -99,6 +104,13 @@ class Api:
             response = faults.garbage(response)
         request.status = response.status
         return response
+
+
+def _read(route: Route, request: Request) -> dict[str, Any]:
+    """Return the parameters of a request; raise ``Refusal`` before anything is executed."""
+    params = schema.read(route.params, request.params)
+    expansion.check(route.kind, params.get("expand", []))
+    return params
 
 
 def _check_version(request: Request) -> None:
