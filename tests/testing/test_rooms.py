@@ -24,7 +24,7 @@ LAYERS = [
     {"billing"},
     {"resources"},
     {"http"},
-    {"dashboard", "webhooks"},
+    {"dashboard", "network", "webhooks"},
     {"fake"},
     {"__init__"},
     {"__main__", "fixtures"},
