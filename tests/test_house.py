@@ -76,6 +76,7 @@ TESTING_ROOMS = {
     "billing": "The life cycle of a subscription.",
     "cards": "The test cards.",
     "dashboard": "Actions of staff in the Dashboard.",
+    "deliveries": "Deliveries of a served account's events.",
     "fake": "FakeStripe.",
     "fixtures": "The plugin for pytest.",
     "http": "Requests and responses.",

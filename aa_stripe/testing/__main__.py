@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import argparse
 import errno
+import os
 import sys
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from urllib.parse import urlsplit
 
+from aa_stripe.testing.base.ids import random_text
+from aa_stripe.testing.deliveries import Deliveries
 from aa_stripe.testing.fake import FakeStripe
 from aa_stripe.testing.http.server import HOST, Server
 
 DEFAULT_PORT = 12111
+ENVIRONMENT = "STRIPE_WEBHOOK_ENDPOINT_SECRET"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -22,18 +28,35 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (OSError, OverflowError) as error:
         sys.stderr.write(f"{_reason(error, options.port)}\n")
         return 1
-    _serve(server)
+    with server:
+        _print(f"Fake Stripe at {server.url} (Ctrl-C ends it)")
+        with _delivering(fake, options.deliver_to, options.webhook_secret):
+            _serve(server)
     return 0
 
 
 def _serve(server: Server) -> None:
-    with server:
-        sys.stdout.write(f"Fake Stripe at {server.url} (Ctrl-C ends it)\n")
-        sys.stdout.flush()
-        try:
-            server.serve_forever()
-        except KeyboardInterrupt:
-            sys.stdout.write("\n")
+    try:
+        server.serve_forever()
+    except KeyboardInterrupt:
+        _print("")
+
+
+def _delivering(
+    fake: FakeStripe, url: str | None, secret: str | None
+) -> AbstractContextManager[None]:
+    """Return a block in which each event is sent to ``url``, if there is one."""
+    if url is None:
+        return nullcontext()
+    if not secret:
+        secret = f"whsec_{random_text(32)}"
+        _print(f"STRIPE_WEBHOOK_ENDPOINT_SECRET={secret}")
+    return Deliveries(fake, url, secret, _print).running()
+
+
+def _print(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
 
 
 def _reason(error: Exception, port: int) -> str:
@@ -55,7 +78,27 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="accept card tokens as source, as older Stripe accounts do",
     )
+    parser.add_argument(
+        "--deliver-to",
+        metavar="URL",
+        type=_url,
+        help="send each event to this webhook, such as http://127.0.0.1:8000/aa-stripe/webhooks",
+    )
+    parser.add_argument(
+        "--webhook-secret",
+        metavar="SECRET",
+        default=os.environ.get(ENVIRONMENT),
+        help=f"sign the events with it (default: {ENVIRONMENT} of the environment, else a new "
+        "one, which is printed)",
+    )
     return parser
+
+
+def _url(text: str) -> str:
+    parts = urlsplit(text)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise argparse.ArgumentTypeError(f"{text!r} is not an address that begins with http://")
+    return text
 
 
 if __name__ == "__main__":

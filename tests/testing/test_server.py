@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import http.client
+import json
 import socket
 import struct
 import threading
@@ -220,3 +221,22 @@ def test_two_servers_cannot_use_one_port(fake, url):
         fake.serve(urllib.parse.urlsplit(url).port),
     ):
         pass
+
+
+@pytest.mark.parametrize("seconds", ["60", "0", "1e3"])
+def test_the_clock_is_advanced_over_http(fake, url, seconds):
+    before = fake.now
+
+    status, _, body = exchange(url, "POST", "/_fake/advance", body=f"seconds={seconds}")
+
+    assert status == 200
+    assert json.loads(body)["now"] >= before + float(seconds)
+    assert fake.requests == []
+
+
+@pytest.mark.parametrize("sent", ["", "seconds=-1", "seconds=soon", "seconds=nan", "seconds=inf"])
+def test_the_clock_is_not_set_back(url, sent):
+    status, _, body = exchange(url, "POST", "/_fake/advance", body=sent)
+
+    assert status == 400
+    assert "the clock cannot go back" in json.loads(body)["error"]["message"]

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from aa_stripe.testing.http import control
 from aa_stripe.testing.http.api import Api
 from aa_stripe.testing.http.faults import ConnectionLost
 from aa_stripe.testing.http.request import Request
@@ -76,7 +77,8 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         try:
             request = Request.parse(self.command, self.path, dict(self.headers.items()), body)
-            self._send(self.server.api.handle(request))
+            api = self.server.api
+            self._send(control.respond(api.account, request) or api.handle(request))
         except ConnectionLost:
             self.close_connection = True
 
