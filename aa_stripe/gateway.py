@@ -46,6 +46,7 @@ from stripe.params import (
     CustomerListParams,
     CustomerUpdateParams,
     EventListParams,
+    InvoicePaymentListParams,
     PaymentIntentConfirmParams,
     PaymentIntentCreateParams,
     PaymentIntentListParams,
@@ -547,6 +548,19 @@ def update_subscription(subscription_id: str, params: SubscriptionUpdateParams) 
 
 def cancel_subscription(subscription_id: str) -> Subscription:
     return _client().v1.subscriptions.cancel(subscription_id)
+
+
+def payment_intents_of_invoice(invoice_id: str) -> Iterator[PaymentIntent]:
+    """Yield the payment intents of the invoice: usually one, none if no amount was due."""
+    params: InvoicePaymentListParams = {
+        "invoice": invoice_id,
+        "limit": PAGE_SIZE,
+        "expand": ["data.payment.payment_intent"],
+    }
+    for paid in _client().v1.invoice_payments.list(params).auto_paging_iter():
+        intent = getattr(paid.payment, "payment_intent", None)
+        if isinstance(intent, PaymentIntent):
+            yield intent
 
 
 def all_subscriptions() -> Iterator[JSON]:

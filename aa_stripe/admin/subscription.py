@@ -18,13 +18,14 @@ class StripeSubscriptionAdmin(ReadOnlyAdmin):
         "plan",
         "coupon",
         "status",
+        "requires_action",
         "at_period_end",
         "cancel_at",
         "pause_collection",
         "end_date",
         "stripe_subscription_id",
     )
-    list_filter = ("status", "at_period_end")
+    list_filter = ("status", "requires_action", "at_period_end")
     list_select_related = ("user", "customer", "plan", "coupon")
     ordering = ("-id",)
 

@@ -25,6 +25,7 @@ CANCELED = "canceled"
 ENDING = "set to end with the period"
 ENDED_ALREADY = "already ended at Stripe"
 WOULD_CANCEL = "would be canceled"
+SIGNALS_SENT = "signals sent"
 
 
 def end_due_subscriptions(
@@ -69,8 +70,11 @@ def preview_due_subscriptions(
 
 
 def _due() -> StripeSubscriptionQuerySet:
-    rows = cast("StripeSubscriptionQuerySet", stored(StripeSubscription))
-    return rows.due_for_cancel().filter(is_due(DatabaseNow()))
+    return _rows().due_for_cancel().filter(is_due(DatabaseNow()))
+
+
+def _rows() -> StripeSubscriptionQuerySet:
+    return cast("StripeSubscriptionQuerySet", stored(StripeSubscription))
 
 
 def _end(key: int, *, at_period_end: bool) -> Outcome:
@@ -114,13 +118,26 @@ def refresh_subscriptions(
     ``limit`` is the maximum number of subscriptions to refresh; a run that reaches it is not
     complete. ``rate`` is the maximum number of requests to Stripe per second; ``None`` means
     ``STRIPE_REQUESTS_PER_SECOND``. ``workers`` is the number of subscriptions to work on at once;
-    ``None`` means 4, and 1 on SQLite. ``dry_run`` reads from Stripe and writes nothing.
+    ``None`` means 4, and 1 on SQLite. ``dry_run`` reads from Stripe and writes nothing. At the end,
+    signals that are due are sent.
 
     Two runs at the same time are safe. Raises ``ValueError`` if the rate is not above 0 or the
     number of workers is below 1.
     """
     job = SubscriptionRefresh(limit=limit, dry_run=dry_run, watcher=watcher, workers=workers)
-    return job.report(rate, everything=everything)
+    report = job.report(rate, everything=everything)
+    if not dry_run:
+        due = _rows().with_signal_due()
+        job.run.each("Signals", "Subscription", due, _send_signals)
+    return report
+
+
+def _send_signals(key: int) -> Outcome:
+    subscription = _rows().with_signal_due().filter(pk=key).first()
+    if subscription is None:
+        return Outcome(skipped=SETTLED_MEANWHILE)
+    subscription.send_due_signals()
+    return Outcome(done=SIGNALS_SENT)
 
 
 class SubscriptionRefresh(ObjectRefresh[StripeSubscription]):

@@ -1,4 +1,4 @@
-"""What is changed at a subscription at Stripe: its end, a pause of the collection, its price."""
+"""What is changed at a subscription at Stripe: its end, a pause, its price, its invoice."""
 
 from __future__ import annotations
 
@@ -25,6 +25,19 @@ class Migration(migrations.Migration):
             MODEL,
             "stripe_price_id",
             ExactCharField(blank=True, max_length=255),
+            default="''",
+        ),
+        AddColumn(MODEL, "requires_action", models.BooleanField(default=False), default="false"),
+        AddColumn(
+            MODEL,
+            "latest_invoice_id",
+            ExactCharField(blank=True, max_length=255),
+            default="''",
+        ),
+        AddColumn(
+            MODEL,
+            "announced_invoice_id",
+            ExactCharField(blank=True, editable=False, max_length=255),
             default="''",
         ),
     ]

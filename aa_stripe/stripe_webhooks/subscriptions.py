@@ -19,7 +19,7 @@ REPORTED = frozenset({"customer.subscription.created", "customer.subscription.up
 def refresh_subscription(webhook: StripeWebhook) -> None:
     """Update the subscription; set its Stripe id if the response with the id was lost."""
     subscription = object_of(webhook.raw_data)
-    has_rows = _refresh(subscription.id, subscription.metadata)
+    has_rows = _refresh(subscription.id, subscription.metadata, webhook)
     if not has_rows and webhook.event_type in REPORTED and subscription.text("status") not in ENDED:
         _reject_subscription_without_row(subscription, webhook)
 
@@ -35,7 +35,7 @@ def refresh_invoiced_subscription(webhook: StripeWebhook) -> None:
     """Update the invoice's subscription, whose status depends on the payment."""
     subscription_id = _subscription_of(object_of(webhook.raw_data))
     if subscription_id:
-        _refresh(subscription_id, {})
+        _refresh(subscription_id, {}, webhook)
 
 
 def _subscription_of(invoice: Part) -> str:
@@ -44,12 +44,17 @@ def _subscription_of(invoice: Part) -> str:
     return details.id_of("subscription") or invoice.id_of("subscription")
 
 
-def _refresh(subscription_id: str, metadata: dict[str, str]) -> bool:
-    """Update the rows of the subscription; return whether there are any."""
+def _refresh(subscription_id: str, metadata: dict[str, str], webhook: StripeWebhook) -> bool:
+    """Update the rows of the subscription, and send their signals after the commit.
+
+    Returns whether there are any rows.
+    """
     rows = list(StripeSubscription.of_stripe({"id": subscription_id, "metadata": metadata}))
     with errors_translated():
         if rows:
             StripeSubscription.refresh_rows(rows, subscription_id, are_fresh=True)
+    for row in rows:
+        webhook.after_commit(row.send_due_signals)
     return bool(rows)
 
 

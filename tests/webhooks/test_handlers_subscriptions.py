@@ -138,7 +138,7 @@ def test_a_subscription_is_past_due_after_a_declined_renewal(active, fake, type)
 
     deliver(fake, newest(fake, type))
 
-    assert calls(fake) == [RETRIEVE]
+    assert calls(fake) == [RETRIEVE, "GET /v1/invoice_payments"]
     assert_matches_stripe(fake, active, "past_due")
     assert not row_of(active).has_access
 

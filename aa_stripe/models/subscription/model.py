@@ -18,12 +18,13 @@ from aa_stripe.models.changes import SavesOnlyChanges
 from aa_stripe.models.claims import Claimable
 from aa_stripe.models.coupon import StripeCoupon
 from aa_stripe.models.customer import StripeCustomer
-from aa_stripe.models.latest import Write, has_values, save_newer, write_latest
+from aa_stripe.models.latest import Write, save_newer, write_latest
 from aa_stripe.models.plan import StripeSubscriptionPlan
 from aa_stripe.models.rows import stored
 from aa_stripe.models.subscription.access import has_access
+from aa_stripe.models.subscription.action import announce_action, learn_action, needs_action
 from aa_stripe.models.subscription.cancel import cancel
-from aa_stripe.models.subscription.price import plan_of
+from aa_stripe.models.subscription.listed import write_listed
 from aa_stripe.models.subscription.queryset import StripeSubscriptionQuerySet
 from aa_stripe.models.subscription.subscribe import UUID_KEY, fields_of, subscribe, values_of
 from aa_stripe.utils import uuid_in
@@ -84,6 +85,11 @@ class StripeSubscription(SavesOnlyChanges, Claimable, StripeObject):
     pause_collection = models.CharField(max_length=32, blank=True)
     #: The price of the first item at Stripe, also if no plan stands for it.
     stripe_price_id = ExactCharField(max_length=255, blank=True)
+    #: Whether the customer has to authenticate (3-D Secure) the payment of the latest invoice.
+    requires_action = models.BooleanField(default=False)
+    latest_invoice_id = ExactCharField(max_length=255, blank=True)
+    #: The invoice for which the signal of ``requires_action`` was sent.
+    announced_invoice_id = ExactCharField(max_length=255, blank=True, editable=False)
     #: The number in the idempotency key; in the column of the number of refusals, which it was.
     key_number = models.PositiveIntegerField(default=0, editable=False, db_column="refusals")
 
@@ -170,8 +176,13 @@ class StripeSubscription(SavesOnlyChanges, Claimable, StripeObject):
         Raises ``StripeInternalError`` if an earlier request, to which Stripe responded with a 500,
         may still be carried out, for up to an hour; its subclass ``StripeInProgress`` if another
         process is still creating the subscription after ten seconds.
+
+        Sends ``stripe_subscription_requires_action`` if the first payment has to be authenticated.
+        An exception of a receiver is raised, too; the subscription is recorded by then.
         """
-        return subscribe(self)
+        subscription = subscribe(self)
+        learn_action(self)
+        return subscription
 
     def set_stripe_data(self, subscription: gateway.Subscription) -> None:
         """Copy the fields of Stripe's ``subscription`` and save."""
@@ -180,14 +191,16 @@ class StripeSubscription(SavesOnlyChanges, Claimable, StripeObject):
         self.save()
 
     def refresh_from_stripe(self) -> gateway.Subscription:
-        """Update the row from Stripe; return Stripe's subscription.
+        """Update the row from Stripe, send its signal if due; return Stripe's subscription.
 
         Other unsaved changes of the object are saved, too. Raises the SDK's errors:
         ``InvalidRequestError`` with the status 404 if Stripe does not know the subscription (the
         row is not changed then); and ``StripeInProgress`` if other processes keep changing the row.
         """
         if not self._state.adding:
-            return self.refresh_rows([self], self.stripe_subscription_id)
+            subscription = self.refresh_rows([self], self.stripe_subscription_id)
+            self.send_due_signals()
+            return subscription
         subscription = gateway.retrieve_subscription(self.stripe_subscription_id)
         self.set_stripe_data(subscription)
         return subscription
@@ -203,13 +216,28 @@ class StripeSubscription(SavesOnlyChanges, Claimable, StripeObject):
         """Update all rows of one subscription, which is read once; return that subscription.
 
         A row that has no customer gets the subscription's. ``plan`` becomes the plan of the
-        subscription's price, if there is one. ``are_fresh``: the rows were just read.
+        subscription's price, if there is one. ``are_fresh``: the rows were just read. The caller
+        sends the signals: ``send_due_signals()``.
         """
 
-        def ask() -> gateway.Subscription:
-            return gateway.retrieve_subscription(subscription_id)
+        def ask() -> tuple[gateway.Subscription, bool]:
+            subscription = gateway.retrieve_subscription(subscription_id)
+            return subscription, needs_action(subscription)
 
-        return write_latest(rows, ask, values_of, write, are_fresh=are_fresh)
+        def values(row: Any, response: tuple[gateway.Subscription, bool]) -> dict[str, Any]:
+            subscription, is_needed = response
+            return {**values_of(row, subscription), "requires_action": is_needed}
+
+        subscription, _ = write_latest(rows, ask, values, write, are_fresh=are_fresh)
+        return subscription
+
+    def send_due_signals(self) -> None:
+        """Send ``stripe_subscription_requires_action`` if it is due: once for each invoice.
+
+        The mark that it was sent and what the receivers write are one transaction: if the process
+        dies or a receiver raises, the signal stays due.
+        """
+        announce_action(self)
 
     @staticmethod
     def refresh_listed(
@@ -221,7 +249,7 @@ class StripeSubscription(SavesOnlyChanges, Claimable, StripeObject):
         ``stripe_response`` of one of them is read again.
         """
         values = fields_of(gateway.storable(listed))
-        left = [row for row in rows if not _write_listed(row, values, write)]
+        left = [row for row in rows if not write_listed(row, values, write)]
         if left:
             StripeSubscription.refresh_rows(left, listed["id"], write)
 
@@ -253,18 +281,6 @@ class StripeSubscription(SavesOnlyChanges, Claimable, StripeObject):
         """
         for subscription in cls.get_subscriptions_for_cancel():
             subscription.cancel(at_period_end=at_period_end)
-
-
-def _write_listed(row: StripeSubscription, values: dict[str, Any], write: Write) -> bool:
-    """Write the values if the row has the same response of Stripe's; return whether it was done.
-
-    The other values may differ: those of columns that were added since. Only then the plan is read.
-    """
-    if row.stripe_response != values["stripe_response"]:
-        return False
-    if not has_values(row, values):
-        values = {**values, **plan_of(row, values["stripe_price_id"])}
-    return write(row, row.updated, values)
 
 
 def _ids_by_uuid(subscriptions: Iterable[Mapping[str, Any]]) -> dict[UUID, str]:

@@ -30,6 +30,11 @@ class StripeSubscriptionQuerySet(models.QuerySet["StripeSubscription"]):
             end_date__lte=within_the_hour,
         )
 
+    def with_signal_due(self) -> StripeSubscriptionQuerySet:
+        """Return the rows with a signal that was not sent, after a crash or a receiver's error."""
+        is_announced = models.Q(announced_invoice_id=models.F("latest_invoice_id"))
+        return self.filter(~is_announced, requires_action=True)
+
 
 def _ends_later(last: date) -> models.Q:
     """Return the condition that ``cancel_at`` is after the ``end_date``, which is at most ``last``.

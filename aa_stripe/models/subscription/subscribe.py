@@ -49,6 +49,9 @@ if TYPE_CHECKING:
 #: In the metadata of every subscription: the ``uuid`` of its row.
 UUID_KEY = "aa_stripe_subscription_uuid"
 
+#: The states with an unpaid invoice, whose payment may need the customer.
+OWING = frozenset({"incomplete", "past_due", "unpaid"})
+
 #: In the metadata of our tax rates: the percentage, to find the rate by.
 TAX_KEY = "aa_stripe_tax_percent"
 
@@ -71,9 +74,14 @@ def subscribe(row: StripeSubscription) -> gateway.Subscription:
 
 
 def fields_of(described: gateway.JSON) -> dict[str, Any]:
-    """Return the values of a row that are Stripe's."""
+    """Return the values of a row that are Stripe's.
+
+    Whether an unpaid invoice ``requires_action``, a subscription does not say.
+    """
     paused = described.get("pause_collection") or {}
+    settled = {} if described["status"] in OWING else {"requires_action": False}
     return {
+        **settled,
         "stripe_subscription_id": described["id"],
         "is_created_at_stripe": True,
         "status": described["status"],
@@ -82,8 +90,14 @@ def fields_of(described: gateway.JSON) -> dict[str, Any]:
         "canceled_at": _moment(described.get("canceled_at")),
         "pause_collection": paused.get("behavior") or "",
         "stripe_price_id": price_id_of(described),
+        "latest_invoice_id": _invoice_id(described.get("latest_invoice")),
         "stripe_response": with_plan_keys(described),
     }
+
+
+def _invoice_id(invoice: str | gateway.JSON | None) -> str:
+    """Return the id of the invoice, which may be expanded."""
+    return str(invoice["id"]) if isinstance(invoice, dict) else invoice or ""
 
 
 def _moment(seconds: float | None) -> datetime | None:

@@ -21,6 +21,9 @@ def failed(account: Account, intent: JSON) -> None:
     invoice = invoice_payments.paid_by(account, intent)
     if invoice is not None:
         invoices.mark_failed(account, invoice)
+        if intent["last_payment_error"]["code"] == "authentication_required":
+            # Unverified: that Stripe sends this event also if the payment was off session.
+            account.emit("invoice.payment_action_required", invoice)
         subscription_status.fail(account, invoice)
 
 
