@@ -24,6 +24,11 @@ class StripeError(Exception):
     def __str__(self) -> str:
         return str(self.details)
 
+    @property
+    def message(self) -> str:
+        """Return the text, as ``str()`` does."""
+        return str(self.details)
+
 
 class StripeMethodNotAllowed(StripeError):
     """A call that the object's state does not allow."""

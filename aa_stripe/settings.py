@@ -60,7 +60,8 @@ class StripeSettings:
             return getattr(settings, name, UNPREFIXED[name])
         if name not in DEFAULTS:
             raise AttributeError(f"Unknown Stripe setting: {name}")
-        return getattr(settings, f"STRIPE_{name}", DEFAULTS[name])
+        value = getattr(settings, f"STRIPE_{name}", DEFAULTS[name])
+        return settings.AUTH_USER_MODEL if name == "USER_MODEL" and not value else value
 
     @property
     def user_model(self) -> str:

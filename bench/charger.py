@@ -98,10 +98,17 @@ def charge_all(way: str, options: list[str]) -> int:
     return BY_HAND[way]() if way in BY_HAND else charge_stripe(options)
 
 
+class Terminal(io.StringIO):
+    """An output to which a command prints its report."""
+
+    def isatty(self) -> bool:
+        return True
+
+
 def charge_stripe(options: list[str]) -> int:
-    output = io.StringIO()
+    output = Terminal()
     try:
-        call_command("charge_stripe", *options, stdout=output, stderr=output)
+        call_command("charge_stripe", *options, stdout=output, stderr=io.StringIO())
     except SystemExit:
         sys.exit(output.getvalue())
     found = re.search(r"^collected: (\d+)", output.getvalue(), re.MULTILINE)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from django.apps import apps
@@ -23,18 +24,24 @@ else:
     Admin = admin.ModelAdmin
 
 
-class ReadOnlyAdmin(Admin):
-    """Shows all fields of a row; JSON is indented and shown without secrets."""
+class ReadOnlyBase:
+    """A mixin for pages and inlines that show all fields of a row; JSON without secrets.
 
-    # Counting all rows for each page of a search is slow in a large table.
-    show_full_result_count = False
-    list_per_page = 50
+    As in 0.14, a subclass may name ``editable_fields``, and ``extra_fields`` to show as well.
+    """
+
+    extra = 0
+    editable_fields: Sequence[str] = ()
+    extra_fields: Sequence[Any] = ()
+    opts: Any
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
+        """Return ``False`` without editable fields; with some, Django's permissions control it."""
+        may_change: Any = super()
+        return bool(self.editable_fields) and may_change.has_change_permission(request, obj)
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
@@ -42,20 +49,40 @@ class ReadOnlyAdmin(Admin):
     def get_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
         """Return all fields, JSON last."""
         fields = sorted(self.opts.concrete_fields, key=_is_json)
-        return [_shown(field) for field in fields]
+        return [*(self._shown(field) for field in fields), *self.extra_fields]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
-        return self.get_fields(request, obj)
+        shown = self.get_fields(request, obj)
+        return [name for name in shown if name not in self.editable_fields]
+
+    def _shown(self, field: models.Field[Any, Any]) -> str | Callable[[Any], str]:
+        is_editable = field.name in self.editable_fields
+        return indented(field.name) if _is_json(field) and not is_editable else field.name
+
+
+class ReadOnlyAdmin(ReadOnlyBase, Admin):
+    """The base of this app's pages. A subclass may define ``search_fields`` of its own."""
+
+    # Counting all rows for each page of a search is slow in a large table.
+    show_full_result_count = False
+    list_per_page = 50
+
+    def get_search_fields(self, request: HttpRequest) -> list[str]:
+        return [*(self.search_fields or self.default_search_fields())]
+
+    def default_search_fields(self) -> Sequence[str]:
+        return ()
+
+
+#: 0.14's name.
+ReadOnly = ReadOnlyAdmin
 
 
 def _is_json(field: models.Field[Any, Any]) -> bool:
     return isinstance(field, models.JSONField)
 
 
-def _shown(field: models.Field[Any, Any]) -> str | Callable[[Any], str]:
-    return indented(field.name) if _is_json(field) else field.name
-
-
+@cache  # Django compares the columns of a page by identity
 def indented(name: str) -> Callable[[Any], str]:
     """Return a column that shows the JSON field ``name``, indented."""
 

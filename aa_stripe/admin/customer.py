@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin
-from django.http import HttpRequest
 
 from aa_stripe.admin.base import ReadOnlyAdmin, user_search_fields
 from aa_stripe.models import StripeCustomer
@@ -19,7 +18,7 @@ class StripeCustomerAdmin(ReadOnlyAdmin):
     list_select_related = ("user",)
     ordering = ("-id",)
 
-    def get_search_fields(self, request: HttpRequest) -> list[str]:
+    def default_search_fields(self) -> list[str]:
         return ["stripe_customer_id", "default_source", *user_search_fields()]
 
     @admin.display(description="card")

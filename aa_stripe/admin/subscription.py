@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from django.contrib import admin
-from django.http import HttpRequest
 
 from aa_stripe.admin.base import ReadOnlyAdmin, user_search_fields
 from aa_stripe.models import StripeSubscription
@@ -29,7 +28,7 @@ class StripeSubscriptionAdmin(ReadOnlyAdmin):
     list_select_related = ("user", "customer", "plan", "coupon")
     ordering = ("-id",)
 
-    def get_search_fields(self, request: HttpRequest) -> list[str]:
+    def default_search_fields(self) -> list[str]:
         return [
             "stripe_subscription_id",
             "stripe_price_id",

@@ -34,6 +34,8 @@ class JobCommand(BaseCommand):
     work = ""
     #: The lowest number of ``--workers``.
     fewest_workers = 1
+    #: Whether this run prints failures only; known when the job is done.
+    is_quiet = False
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--limit", type=int, metavar="N", help=self.limit_help)
@@ -72,7 +74,8 @@ class JobCommand(BaseCommand):
         watcher = _CommandWatcher(self, options)
         with _stopping(watcher):
             report = self.run_job(options, watcher)
-        if options["verbosity"] > 0:
+        self.is_quiet = self._is_quiet(report, options)
+        if not self.is_quiet:
             self._print_counts(report)
         self._print_failures(report)
         self.conclude(report, options)
@@ -80,6 +83,20 @@ class JobCommand(BaseCommand):
             sys.exit(1)
         if watcher.stop_signal:
             sys.exit(128 + watcher.stop_signal)  # as a shell reports a process that a signal ended
+
+    def _is_quiet(self, report: Report, options: dict[str, Any]) -> bool:
+        """Return whether to print failures only.
+
+        Cron mails whatever is printed, so the report needs a terminal, or something to act on.
+        """
+        if options["verbosity"] != 1:
+            return bool(options["verbosity"] == 0)
+        is_wanted = options["dry_run"] or self.has_something_to_act_on(report)
+        return not is_wanted and not self.stdout.isatty()
+
+    def has_something_to_act_on(self, report: Report) -> bool:
+        """Return whether the report is printed without a terminal too."""
+        return bool(report.failed or report.stopped)
 
     def _check_workers(self, workers: int | None) -> None:
         fewest = self.fewest_workers

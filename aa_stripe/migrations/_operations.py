@@ -58,8 +58,8 @@ class Resumable(Operation):
         wanted: bool,
     ) -> bool:
         connection = schema_editor.connection
-        if connection.features.can_rollback_ddl:
-            return True
+        if connection.features.can_rollback_ddl or schema_editor.collect_sql:
+            return True  # sqlmigrate prints the operation, whatever the database has
         model = state.apps.get_model(app_label, self.model_name)
         return self.is_done(connection, model) is wanted
 

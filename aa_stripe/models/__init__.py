@@ -3,7 +3,13 @@
 Each kind of object has a module, or a package: the model, and one module for each operation on it.
 """
 
-from aa_stripe.exceptions import StripeMethodNotAllowed
+from aa_stripe.exceptions import (
+    StripeCouponAlreadyExists,
+    StripeInternalError,
+    StripeMethodNotAllowed,
+    StripeWebhookAlreadyParsed,
+    StripeWebhookParseError,
+)
 from aa_stripe.models.base import USER_MODEL, StripeBasicModel
 from aa_stripe.models.charge import StripeCharge, StripeChargeQuerySet, StripeRefund
 from aa_stripe.models.coupon import StripeCoupon, StripeCouponManager, StripeCouponQuerySet
@@ -18,7 +24,13 @@ from aa_stripe.models.webhook import (
     give_up_event,
     too_slow,
 )
-from aa_stripe.signals import webhook_pre_parse
+from aa_stripe.settings import stripe_settings
+from aa_stripe.signals import (
+    stripe_charge_card_exception,
+    stripe_charge_refunded,
+    stripe_charge_succeeded,
+    webhook_pre_parse,
+)
 
 __all__ = [
     "ENDED",
@@ -27,9 +39,11 @@ __all__ = [
     "StripeCharge",
     "StripeChargeQuerySet",
     "StripeCoupon",
+    "StripeCouponAlreadyExists",
     "StripeCouponManager",
     "StripeCouponQuerySet",
     "StripeCustomer",
+    "StripeInternalError",
     "StripeJobRun",
     "StripeMethodNotAllowed",
     "StripeRefund",
@@ -38,10 +52,16 @@ __all__ = [
     "StripeSubscriptionQuerySet",
     "StripeToken",
     "StripeWebhook",
+    "StripeWebhookAlreadyParsed",
+    "StripeWebhookParseError",
     "StripeWebhookQuerySet",
     "apply_event",
     "customer_data",
     "give_up_event",
+    "stripe_charge_card_exception",
+    "stripe_charge_refunded",
+    "stripe_charge_succeeded",
+    "stripe_settings",
     "too_slow",
     "webhook_pre_parse",
 ]

@@ -96,6 +96,36 @@ def test_verbosity_0_prints_nothing_without_failures(fake, run):
     assert StripeCharge.objects.get().is_charged
 
 
+@pytest.mark.parametrize("command", ["charge_stripe", "process_webhooks", "refresh_customers"])
+def test_without_a_terminal_a_run_without_failures_prints_nothing(fake, command):
+    make_charge(make_customer())
+    stdout, stderr = io.StringIO(), io.StringIO()
+
+    call_command(command, stdout=stdout, stderr=stderr)
+
+    assert (stdout.getvalue(), stderr.getvalue()) == ("", "")
+
+
+@pytest.mark.parametrize("options", [{"verbosity": 2}, {"dry_run": True}])
+def test_without_a_terminal_the_report_can_be_requested(fake, options):
+    make_charge(make_customer())
+    stdout = io.StringIO()
+
+    call_command("charge_stripe", stdout=stdout, **options)
+
+    assert "collected: 1" in stdout.getvalue()
+
+
+def test_without_a_terminal_a_run_with_failures_prints_the_report(charges):
+    stdout = io.StringIO()
+
+    with pytest.raises(SystemExit):
+        call_command("charge_stripe", stdout=stdout)
+
+    assert stdout.getvalue().startswith("collected: 1 (10.00 USD)\n")
+    assert stdout.getvalue().endswith("failed: 1\n")
+
+
 def test_a_terminal_shows_a_bar_only_for_steps_that_have_rows(fake):
     make_charge(make_customer())
     terminal = Terminal()
@@ -134,7 +164,7 @@ class Counts(JobCommand):
 
 def count(total=None, error=None):
     """Return what ``Counts`` writes to its standard output and to the terminal."""
-    stdout, terminal = io.StringIO(), Terminal()
+    stdout, terminal = Terminal(), Terminal()
     with suppress(SystemExit):
         call_command(Counts(), stdout=stdout, stderr=terminal, total=total, error=error)
     return stdout.getvalue(), terminal.getvalue()

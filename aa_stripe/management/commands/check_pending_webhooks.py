@@ -78,12 +78,16 @@ class Command(JobCommand):
         self._missing = pending.missing
         return pending.report
 
+    def has_something_to_act_on(self, report: Report) -> bool:
+        is_too_many = len(self._missing) > stripe_settings.PENDING_WEBHOOKS_THRESHOLD
+        return is_too_many or super().has_something_to_act_on(report)
+
     def conclude(self, report: Report, options: dict[str, Any]) -> None:
         """List the missing events; mail the admins if there are too many.
 
         Raises ``StripePendingWebhooksLimitExceeded`` in that case.
         """
-        if options["verbosity"] > 0:
+        if not self.is_quiet:
             for event_id in self._missing:
                 self.stdout.write(f"Still missing: {event_id}")
         threshold = stripe_settings.PENDING_WEBHOOKS_THRESHOLD

@@ -1,9 +1,8 @@
 """Applying an event exactly once, even if a process crashes or hangs in between.
 
 A process claims the event first: it counts an attempt and sets ``claimed_until``. Then one
-transaction holds all writes of the handlers and, as its last statement, the mark. The mark requires
-that no other process has counted an attempt since, so only one of two processes can commit. The row
-is not locked while the handlers run: other processes see the claim and go on with other events.
+transaction holds all writes of the handlers and finally the mark, which requires that no other
+process has counted an attempt since. The row is not locked meanwhile: others see the claim.
 """
 
 from __future__ import annotations
@@ -144,7 +143,7 @@ def reject_wrong_mode(webhook: StripeWebhook) -> None:
 
 
 def _attempt(webhook: StripeWebhook, token: int) -> bool:
-    was_parsed = webhook.is_parsed
+    before = {"is_parsed": webhook.is_parsed, "parse_error": webhook.parse_error}
     set_as_stored(webhook, {"is_parsed": False})  # receivers check it
     begun = time.monotonic()
     try:
@@ -152,11 +151,11 @@ def _attempt(webhook: StripeWebhook, token: int) -> bool:
     except ClaimLost as lost:
         return _give_up(webhook, lost)
     except Exception as error:
-        set_as_stored(webhook, {"is_parsed": was_parsed})
+        set_as_stored(webhook, before)
         _record_failure(webhook, token, error)
         raise
     except BaseException:  # the process ends
-        set_as_stored(webhook, {"is_parsed": was_parsed})
+        set_as_stored(webhook, before)
         end_claim(webhook, token, {})
         raise
     set_as_stored(webhook, applied(parse_error))
@@ -187,15 +186,16 @@ def _apply(webhook: StripeWebhook, token: int) -> str:
 
 def _apply_all(webhook: StripeWebhook, token: int) -> str:
     """Call the handlers and mark the event in one transaction; return the ``parse_error``."""
-    webhook.actions_after_commit = []
+    set_as_stored(webhook, {"parse_error": ""})  # receivers may set it
+    webhook.actions_after_commit, is_committed = [], list[bool]()
     using, parse_error = database_of(webhook), ""
-    is_committed: list[bool] = []
     try:
         with transaction.atomic(using=using), _marked_in_progress(webhook):
             # The first callback: any error after it is raised by a callback, after the commit.
             transaction.on_commit(partial(is_committed.append, True), using=using)
             hold(webhook, token)
-            parse_error = "\n".join(_handle(webhook, using))
+            errors = [*_handle(webhook, using)]
+            parse_error = storable_text("\n".join(filter(None, [webhook.parse_error, *errors])))
             mark(webhook, token, parse_error)
     except Exception:
         if not is_committed:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from django.db import models, transaction
@@ -44,7 +44,7 @@ class StripeWebhookQuerySet(models.QuerySet["StripeWebhook"]):
 
 
 class StripeWebhook(SavesOnlyChanges):
-    """An event. Saving a new one applies it: ``objects.create(id=..., raw_data=...)``."""
+    """An event. Saving it applies it once: ``objects.create(id=..., raw_data=...)``."""
 
     #: Stripe's event id.
     id = ExactCharField(primary_key=True, max_length=255)
@@ -102,13 +102,18 @@ class StripeWebhook(SavesOnlyChanges):
         return _has_listeners(self.event_type)
 
     def save(self, *args: Any, **kwargs: Any) -> None:
-        """Store and apply a new event; write only the changed fields of a stored one.
+        """Store the event and apply it if it is not parsed; as in 0.14, a stored one as well.
+
+        Of a stored event only the changed fields are written. It is not applied by a ``save()``
+        with ``update_fields`` that lack ``is_parsed``, nor while another process applies it.
 
         Raises ``IntegrityError`` if the event is already stored, and what ``parse()`` raises. In
         the latter case the event is stored, and ``process_webhooks`` retries it.
         """
         if not self._state.adding:
             super().save(*args, **kwargs)
+            if self._is_to_be_applied(kwargs.get("update_fields")):
+                apply_event(self)
             return
         if not self.is_parsed:
             self.claim_first_attempt()
@@ -117,6 +122,11 @@ class StripeWebhook(SavesOnlyChanges):
             return
         if not apply_event(self, is_claimed=True):
             raise StripeWebhookAlreadyParsed
+
+    def _is_to_be_applied(self, update_fields: Iterable[str] | None) -> bool:
+        if self.is_parsed or self.is_wrong_mode or self.is_of_wrong_mode():
+            return False
+        return update_fields is None or "is_parsed" in update_fields
 
     def claim_first_attempt(self) -> None:
         """Count and claim the first attempt of a new event, which ``store()`` then commits.
