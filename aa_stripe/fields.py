@@ -6,6 +6,7 @@ PostgreSQL and SQLite always do. Migrations contain these fields, so their names
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from django.db import models
@@ -45,6 +46,28 @@ class ExactUUIDField(_UUIDField[_Set, _Get]):
 
     def db_parameters(self, connection: BaseDatabaseWrapper) -> Any:
         return _with_collation(super().db_parameters(connection), connection)
+
+
+class PlainJSONField(models.JSONField):
+    """A ``JSONField`` that reads the JSON of a dump made by 0.14, which is text with JSON in it.
+
+    Migrations contain Django's own field.
+    """
+
+    def to_python(self, value: Any) -> Any:
+        """Return a list or an object that was given as text; anything else as it is."""
+        value = super().to_python(value)
+        if not isinstance(value, str):
+            return value
+        try:
+            decoded = json.loads(value)
+        except ValueError:
+            return value
+        return decoded if isinstance(decoded, (dict, list)) else value
+
+    def deconstruct(self) -> Any:
+        name, _, args, kwargs = super().deconstruct()
+        return name, "django.db.models.JSONField", args, kwargs
 
 
 def _with_collation(parameters: Any, connection: BaseDatabaseWrapper) -> Any:

@@ -10,7 +10,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from model_utils.fields import AutoCreatedField, AutoLastModifiedField
 
-from aa_stripe.fields import ExactUUIDField
+from aa_stripe.fields import ExactUUIDField, PlainJSONField
 from aa_stripe.settings import stripe_settings
 
 #: The label of the model that customers, charges and subscriptions belong to.
@@ -31,7 +31,7 @@ class StripeBasicModel(models.Model):
 
     created = AutoCreatedField(_("created"))
     updated = AutoLastModifiedField(_("updated"))
-    stripe_response = models.JSONField(default=dict, blank=True)
+    stripe_response = PlainJSONField(default=dict, blank=True)
 
     class Meta:
         abstract = True

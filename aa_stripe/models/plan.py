@@ -8,7 +8,7 @@ from model_utils import Choices
 
 from aa_stripe import gateway
 from aa_stripe.exceptions import StripeMethodNotAllowed
-from aa_stripe.fields import ExactCharField
+from aa_stripe.fields import ExactCharField, PlainJSONField
 from aa_stripe.models.amount import SmallestUnitField
 from aa_stripe.models.base import StripeObject
 from aa_stripe.models.keys import create_with_new_key
@@ -35,13 +35,13 @@ class StripeSubscriptionPlan(StripeObject):
     is_created_at_stripe = models.BooleanField(default=False)
     #: The plan's id at Stripe. 0.14 gave Stripe the row's primary key.
     stripe_plan_id = ExactCharField(max_length=255, blank=True, db_index=True)
-    source = models.JSONField(default=dict, blank=True)
+    source = PlainJSONField(default=dict, blank=True)
     amount = SmallestUnitField(help_text=_("In the currency's smallest unit (cents)."))
     currency = models.CharField(max_length=3, default="USD")
     name = models.CharField(max_length=255)
     interval = models.CharField(max_length=10, choices=INTERVAL_CHOICES)
     interval_count = models.IntegerField(default=1)
-    metadata = models.JSONField(default=dict, blank=True)
+    metadata = PlainJSONField(default=dict, blank=True)
     statement_descriptor = models.CharField(max_length=22, blank=True)
     trial_period_days = models.IntegerField(default=0)
 
@@ -51,6 +51,16 @@ class StripeSubscriptionPlan(StripeObject):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def price_id(self) -> str:
+        """Return the id at Stripe; ``""`` for a plan that does not exist there.
+
+        A row of 0.14 (from a dump, or a site's own migration) may lack ``stripe_plan_id``.
+        """
+        if self.stripe_plan_id or not self.is_created_at_stripe:
+            return self.stripe_plan_id
+        return str(self.pk)
 
     def create_at_stripe(self) -> gateway.Plan:
         """Create the plan and its product; return Stripe's plan.

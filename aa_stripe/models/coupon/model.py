@@ -14,7 +14,7 @@ from model_utils import Choices
 
 from aa_stripe import gateway
 from aa_stripe.currencies import CURRENCY_CHOICES
-from aa_stripe.fields import ExactCharField
+from aa_stripe.fields import ExactCharField, PlainJSONField
 from aa_stripe.models.base import StripeObject
 from aa_stripe.models.changes import RemembersRow
 from aa_stripe.models.coupon import sync
@@ -71,7 +71,7 @@ class StripeCoupon(RemembersRow, StripeObject):
     duration_in_months = models.PositiveIntegerField(blank=True, null=True)
     livemode = models.BooleanField(default=False)
     max_redemptions = models.PositiveIntegerField(blank=True, null=True)
-    metadata = models.JSONField(default=dict, blank=True)
+    metadata = PlainJSONField(default=dict, blank=True)
     name = models.CharField(max_length=40, blank=True)
     percent_off = models.DecimalField(max_digits=7, decimal_places=4, blank=True, null=True)
     redeem_by = models.DateTimeField(blank=True, null=True)

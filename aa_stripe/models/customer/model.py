@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy as _
 
 from aa_stripe import gateway
 from aa_stripe.exceptions import StripeMethodNotAllowed
-from aa_stripe.fields import ExactCharField
+from aa_stripe.fields import ExactCharField, PlainJSONField
 from aa_stripe.gateway import Meaning
 from aa_stripe.models.base import USER_MODEL, StripeObject
 from aa_stripe.models.changes import SavesOnlyChanges
@@ -51,11 +51,11 @@ class StripeCustomer(SavesOnlyChanges, StripeObject):
 
     user = models.ForeignKey(USER_MODEL, on_delete=models.CASCADE, related_name="stripe_customers")
     #: What the front-end sent; its ``id`` names a token, a PaymentMethod or a SetupIntent.
-    stripe_js_response = models.JSONField(default=dict, blank=True)
+    stripe_js_response = PlainJSONField(default=dict, blank=True)
     stripe_customer_id = ExactCharField(max_length=255, blank=True, db_index=True)
     is_active = models.BooleanField(default=True)
     is_created_at_stripe = models.BooleanField(default=False)
-    sources = models.JSONField(default=list, blank=True)
+    sources = PlainJSONField(default=list, blank=True)
     default_source = ExactCharField(max_length=255, blank=True)
     #: The token in the HTTP request that created this customer, else ``None``. Unique per user,
     #: so that posting a token twice results in one row.

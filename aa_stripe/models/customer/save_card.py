@@ -37,13 +37,19 @@ def create_with_card(
 
     ``is_trusted``: a browser's card is refused unless it is the payer's.
     """
-    js_id = (customer.stripe_js_response or {}).get("id", "")
+    js_id = _submitted_id(customer)
     with nullcontext() if is_trusted else hiding_existence(js_id):
         created = _created(customer, _chargeable(customer, js_id, is_trusted), description)
     customer.stripe_customer_id = created.id
     customer.is_created_at_stripe = True
     customer.stripe_response = gateway.to_json(created)
     customer.save()
+
+
+def _submitted_id(customer: StripeCustomer) -> str:
+    """Return the id in ``stripe_js_response``, which may be the id alone; ``""`` without one."""
+    response: Any = customer.stripe_js_response or {}
+    return response if isinstance(response, str) else str(response.get("id", ""))
 
 
 def _created(customer: StripeCustomer, source: str, description: str | None) -> gateway.Customer:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -12,7 +13,7 @@ from model_utils import Choices
 
 from aa_stripe import gateway
 from aa_stripe.events import object_of
-from aa_stripe.fields import ExactCharField
+from aa_stripe.fields import ExactCharField, PlainJSONField
 from aa_stripe.models.base import USER_MODEL, StripeObject
 from aa_stripe.models.changes import SavesOnlyChanges
 from aa_stripe.models.claims import Claimable
@@ -73,7 +74,7 @@ class StripeSubscription(SavesOnlyChanges, Claimable, StripeObject):
     )
     customer = models.ForeignKey(StripeCustomer, on_delete=models.SET_NULL, blank=True, null=True)
     status = models.CharField(max_length=255, choices=STATUS_CHOICES, blank=True)
-    metadata = models.JSONField(default=dict, blank=True)
+    metadata = PlainJSONField(default=dict, blank=True)
     tax_percent = models.DecimalField(max_digits=7, decimal_places=4, default=0)
     coupon = models.ForeignKey(StripeCoupon, on_delete=models.SET_NULL, blank=True, null=True)
     end_date = models.DateField(blank=True, null=True, db_index=True)
@@ -159,6 +160,12 @@ class StripeSubscription(SavesOnlyChanges, Claimable, StripeObject):
         if uuids:
             is_one |= models.Q(uuid__in=uuids, stripe_subscription_id="")
         return stored(cls).filter(is_one).order_by("pk")
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Write the row; a ``tax_percent`` of ``None`` is 0."""
+        if self.__dict__.get("tax_percent", 0) is None:
+            self.tax_percent = Decimal(0)
+        super().save(*args, **kwargs)
 
     def create_at_stripe(self) -> gateway.Subscription:
         """Subscribe the user's latest active customer to the plan; return Stripe's subscription.

@@ -218,14 +218,14 @@ def _record_error(
 
 def _params(row: StripeSubscription) -> gateway.SubscriptionCreateParams:
     plan, coupon = related(row, "plan"), related(row, "coupon")
-    if not plan.stripe_plan_id:
+    if not plan.price_id:
         raise StripeMethodNotAllowed("The plan is not created at Stripe.")
     customer = StripeCustomer.latest_active(row.user_id)
     if customer is None:
         raise StripeNoActiveCustomer
     params: gateway.SubscriptionCreateParams = {
         "customer": customer.stripe_customer_id,
-        "items": [{"price": plan.stripe_plan_id}],
+        "items": [{"price": plan.price_id}],
         "metadata": _metadata(row),
         "off_session": True,
         "payment_behavior": stripe_settings.SUBSCRIPTION_PAYMENT_BEHAVIOR,

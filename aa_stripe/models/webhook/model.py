@@ -13,7 +13,7 @@ from model_utils.fields import AutoCreatedField, AutoLastModifiedField
 
 from aa_stripe import gateway
 from aa_stripe.exceptions import StripeWebhookAlreadyParsed
-from aa_stripe.fields import ExactCharField
+from aa_stripe.fields import ExactCharField, PlainJSONField
 from aa_stripe.models.changes import SavesOnlyChanges
 from aa_stripe.models.claims import is_free
 from aa_stripe.models.now import process_now
@@ -53,7 +53,7 @@ class StripeWebhook(SavesOnlyChanges):
     #: True once the event was applied. A handler may have rejected it; see ``parse_error``.
     is_parsed = models.BooleanField(default=False)
     #: The signed body without client secrets; ``storable_json`` escapes some characters.
-    raw_data = models.JSONField(default=dict, blank=True)
+    raw_data = PlainJSONField(default=dict, blank=True)
     #: The error of the last attempt; ``""`` if it succeeded, or before the first one.
     parse_error = models.TextField(blank=True)
     #: Number of attempts that were begun.
