@@ -6,12 +6,12 @@ import math
 import re
 import sys
 from collections.abc import Collection, Mapping
-from datetime import datetime, timezone
+from datetime import date, datetime, timezone
 from typing import Any
 from uuid import UUID
 
 from django.conf import settings
-from django.utils.timezone import make_naive
+from django.utils.timezone import get_default_timezone, localdate, make_aware, make_naive
 
 # NUL and halves of surrogate pairs: valid in JSON, but not in a URL or in PostgreSQL.
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
@@ -28,9 +28,39 @@ def timestamp_to_timezone_aware_date(seconds: float) -> datetime:
 
 
 def to_datetime(seconds: float) -> datetime:
-    """Return the moment as the project's databases store it: aware, unless ``USE_TZ`` is off."""
+    """Return the moment as the project's databases store it: aware, unless ``USE_TZ`` is off.
+
+    A naive one is in ``TIME_ZONE``. In the hour that is repeated in autumn it stands for the first
+    of two moments, because no database stores which one it is.
+    """
     aware = timestamp_to_timezone_aware_date(seconds)
-    return aware if settings.USE_TZ else make_naive(aware)
+    if settings.USE_TZ:
+        return aware
+    return make_naive(aware, get_default_timezone()).replace(fold=0)
+
+
+def to_timestamp(moment: datetime) -> int:
+    """Return ``moment`` in seconds since 1970; a naive one is in ``TIME_ZONE``, as in Django.
+
+    Of a naive one ``fold`` is ignored: only PostgreSQL returns it, and not as it was stored.
+    """
+    if moment.tzinfo is None:
+        moment = make_aware(moment.replace(fold=0), get_default_timezone())
+    return int(moment.timestamp())
+
+
+def as_stored(seconds: int) -> int:
+    """Return the timestamp that is read back after ``seconds`` was stored, see ``to_datetime``."""
+    return to_timestamp(to_datetime(seconds))
+
+
+def local_date(seconds: float) -> date:
+    """Return the date ``seconds`` after 1970-01-01 00:00 UTC, in local time.
+
+    Local is the current time zone, or ``TIME_ZONE`` if ``USE_TZ`` is off.
+    """
+    moment = to_datetime(seconds)
+    return localdate(moment) if settings.USE_TZ else moment.date()
 
 
 def uuid_in(metadata: Mapping[str, str] | None, key: str) -> UUID | None:

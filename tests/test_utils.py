@@ -6,11 +6,13 @@ import copy
 import math
 import time
 from datetime import datetime, timedelta, timezone
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import aa_stripe
 from aa_stripe.utils import TooDeep, storable_json, timestamp_to_timezone_aware_date
 
 EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
@@ -67,6 +69,14 @@ def test_the_datetime_can_be_converted_back_to_the_timestamp(seconds):
     moment = timestamp_to_timezone_aware_date(seconds)
 
     assert (moment - EPOCH) // timedelta(seconds=1) == seconds
+
+
+def test_one_function_makes_each_date_from_a_timestamp():
+    package = Path(aa_stripe.__file__).parent
+    product = (it for it in package.rglob("*.py") if "testing" not in it.parts)
+    made = {it.name: it.read_text().count("fromtimestamp(") for it in product}
+
+    assert {name: number for name, number in made.items() if number} == {"utils.py": 1}
 
 
 # JSON

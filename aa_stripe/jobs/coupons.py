@@ -18,6 +18,7 @@ from aa_stripe.jobs.report import Outcome, Report
 from aa_stripe.jobs.run import Watcher, close_broken_connections
 from aa_stripe.models import StripeCoupon, StripeCouponQuerySet
 from aa_stripe.models.rows import lockable, stored
+from aa_stripe.utils import as_stored
 
 # Actions in the report.
 CREATED = "created"
@@ -155,14 +156,12 @@ class CouponRefresh(Refresh[StripeCoupon]):
 
     def _refreshed(self, coupon: gateway.JSON, rows: list[StripeCoupon]) -> list[StripeCoupon]:
         """Update the ``rows`` of the coupon's id; return those that have to be written."""
-        same = [row for row in rows if row.created_seconds == coupon["created"]]
+        created = as_stored(coupon["created"])
+        same = [row for row in rows if row.created_seconds == created]
         for row in same:
             self.seen.add(row.pk)
         # A row that was written since the page was requested, or that has a newer coupon of the id.
-        if any(
-            row.updated >= self._requested or row.created_seconds > coupon["created"]
-            for row in rows
-        ):
+        if any(row.updated >= self._requested or row.created_seconds > created for row in rows):
             self._note(coupon["id"], Outcome(skipped=CHANGED_MEANWHILE))
             return []
         try:
@@ -172,9 +171,7 @@ class CouponRefresh(Refresh[StripeCoupon]):
             return []
         if not changed:
             self._note(coupon["id"], Outcome(done=UNCHANGED))
-        older = [
-            row for row in rows if row.created_seconds < coupon["created"] and not row.is_deleted
-        ]
+        older = [row for row in rows if row.created_seconds < created and not row.is_deleted]
         for row in older:
             row.is_deleted = True
         return changed + older

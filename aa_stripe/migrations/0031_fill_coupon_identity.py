@@ -42,7 +42,7 @@ def set_identities(coupons: QuerySet[Any], found: dict[str, int]) -> None:
 
 
 def identity_of(coupon_id: str, created: datetime, livemode: bool) -> str:
-    aware = timezone.make_aware(created) if timezone.is_naive(created) else created
+    aware = timezone.make_aware(created.replace(fold=0)) if timezone.is_naive(created) else created
     text = f"{'live' if livemode else 'test'} {int(aware.timestamp())} {coupon_id}"
     return hashlib.sha256(text.encode()).hexdigest()
 

@@ -12,8 +12,8 @@ from django.db import connection
 from django.utils import timezone
 
 from aa_stripe.models import StripeCoupon
-from aa_stripe.models.coupon.terms import to_timestamp
 from aa_stripe.testing import Fault
+from aa_stripe.utils import to_timestamp
 from tests.support.coupons import (
     CREATE,
     RETRIEVE,

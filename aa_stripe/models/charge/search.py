@@ -11,6 +11,7 @@ from aa_stripe import gateway
 from aa_stripe.models.customer import StripeCustomer
 from aa_stripe.models.rows import related
 from aa_stripe.models.search import Finder
+from aa_stripe.utils import to_timestamp
 
 if TYPE_CHECKING:
     from aa_stripe.models.charge.model import StripeCharge
@@ -28,7 +29,7 @@ def search(charge: StripeCharge) -> gateway.PaymentIntent | None:
     Of several, prefer one that is paid, then one that can still be paid. Raises
     ``StripeInternalError`` if Stripe refuses to say whether there is one.
     """
-    since = int((charge.created - CLOCK_SKEW).timestamp())
+    since = to_timestamp(charge.created) - int(CLOCK_SKEW.total_seconds())
     finder = Finder(
         UUID_KEY,
         listed=partial(gateway.payment_intents, created_since=since),

@@ -20,10 +20,10 @@ from aa_stripe.models.changes import RemembersRow
 from aa_stripe.models.coupon import sync
 from aa_stripe.models.coupon.queryset import LABEL, StripeCouponManager
 from aa_stripe.models.coupon.rules import check
-from aa_stripe.models.coupon.terms import EMPTY, fields_of, to_timestamp
+from aa_stripe.models.coupon.terms import EMPTY, fields_of
 from aa_stripe.models.rows import stored
 from aa_stripe.models.text import UnpaddedCharField
-from aa_stripe.utils import to_datetime
+from aa_stripe.utils import to_datetime, to_timestamp
 
 
 class StripeCoupon(RemembersRow, StripeObject):

@@ -19,9 +19,8 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from aa_stripe.currencies import CURRENCIES
-from aa_stripe.models.coupon.terms import to_timestamp
 from aa_stripe.money import StripeMoneyError, to_minor_units
-from aa_stripe.utils import is_usable_text
+from aa_stripe.utils import is_usable_text, to_timestamp
 
 if TYPE_CHECKING:
     from aa_stripe.models.coupon.model import StripeCoupon

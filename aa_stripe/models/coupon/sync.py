@@ -18,10 +18,11 @@ from django.utils.translation import gettext_lazy as _
 from aa_stripe import gateway
 from aa_stripe.exceptions import StripeCouponAlreadyExists, StripeMethodNotAllowed
 from aa_stripe.models.coupon.rules import check
-from aa_stripe.models.coupon.terms import create_params, is_created_by, to_timestamp, update_params
+from aa_stripe.models.coupon.terms import create_params, is_created_by, update_params
 from aa_stripe.models.keys import create_with_new_key
 from aa_stripe.models.latest import version_of, write_latest, write_newer
 from aa_stripe.models.rows import database_of, held, lockable, write_if
+from aa_stripe.utils import as_stored, to_timestamp
 
 if TYPE_CHECKING:
     from aa_stripe.models.coupon.model import StripeCoupon
@@ -235,7 +236,9 @@ def _reject_other_mode(row: StripeCoupon) -> None:
 def _find(row: StripeCoupon) -> gateway.Coupon | None:
     """Return Stripe's coupon; ``None`` if it is gone, even if another one has its id now."""
     coupon = gateway.find_coupon(row.coupon_id)
-    return coupon if coupon is not None and coupon.created == to_timestamp(row.created) else None
+    if coupon is None or as_stored(coupon.created) != to_timestamp(row.created):
+        return None
+    return coupon
 
 
 def _unless_gone(request: Callable[[], T]) -> T | None:

@@ -7,15 +7,12 @@ there and datetimes here.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any
 
-from django.utils import timezone
-
 from aa_stripe import gateway
 from aa_stripe.money import to_major_units, to_minor_units
-from aa_stripe.utils import to_datetime
+from aa_stripe.utils import to_datetime, to_timestamp
 
 if TYPE_CHECKING:
     from aa_stripe.models.coupon.model import StripeCoupon
@@ -28,12 +25,6 @@ PERCENT_STEP = Decimal("0.0001")
 
 #: The fields that are never ``None``, with the type of their empty value.
 EMPTY: Mapping[str, type] = {"coupon_id": str, "name": str, "metadata": dict}
-
-
-def to_timestamp(moment: datetime) -> int:
-    """Return ``moment`` in seconds since 1970; a naive one is in the current time zone."""
-    aware = timezone.make_aware(moment) if timezone.is_naive(moment) else moment
-    return int(aware.timestamp())
 
 
 def create_params(coupon: StripeCoupon) -> gateway.CouponCreateParams:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import date, datetime, time, timedelta
 from typing import TYPE_CHECKING
 
@@ -9,10 +10,15 @@ from django.conf import settings
 from django.db import models
 from django.utils import timezone
 
+from aa_stripe.utils import local_date
+
 if TYPE_CHECKING:
     from aa_stripe.models.subscription.model import StripeSubscription  # noqa: F401 (a string)
 
 DAY = timedelta(days=1)
+
+#: In seconds.
+AN_HOUR = 3600
 
 
 class StripeSubscriptionQuerySet(models.QuerySet["StripeSubscription"]):
@@ -22,7 +28,7 @@ class StripeSubscriptionQuerySet(models.QuerySet["StripeSubscription"]):
         The date is local. Subscriptions that Stripe ends by itself are excluded: with their period,
         or at a ``cancel_at`` that is not later than the ``end_date``.
         """
-        within_the_hour = timezone.localdate(timezone.now() + timedelta(hours=1))
+        within_the_hour = local_date(time.time() + AN_HOUR)
         return self.filter(
             models.Q(cancel_at=None) | _ends_later(within_the_hour),
             status=self.model.STATUS_ACTIVE,
