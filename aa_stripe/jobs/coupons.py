@@ -157,7 +157,7 @@ class CouponRefresh(Refresh[StripeCoupon]):
     def _refreshed(self, coupon: gateway.JSON, rows: list[StripeCoupon]) -> list[StripeCoupon]:
         """Update the ``rows`` of the coupon's id; return those that have to be written."""
         created = as_stored(coupon["created"])
-        same = [row for row in rows if row.created_seconds == created]
+        same = [row for row in rows if row.created_seconds == created and not row.is_released]
         for row in same:
             self.seen.add(row.pk)
         # A row that was written since the page was requested, or that has a newer coupon of the id.

@@ -15,11 +15,16 @@ from aa_stripe.stripe_webhooks.subscriptions import (
     refresh_subscription,
     refresh_invoiced_subscription,
 )
-from aa_stripe.stripe_webhooks.coupons import store_coupon, refresh_coupon
+from aa_stripe.stripe_webhooks.coupons import (
+    store_coupon,
+    refresh_coupon,
+    mark_coupon_as_deleted,
+)
 
 __all__ = [
     "count_refunds",
     "log_dispute",
+    "mark_coupon_as_deleted",
     "refresh_coupon",
     "refresh_customer",
     "refresh_invoiced_subscription",

@@ -5,6 +5,8 @@ https://docs.stripe.com/api/coupons
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from aa_stripe import gateway
 from aa_stripe.events import object_of
 from aa_stripe.exceptions import StripeCouponAlreadyExists, StripeWebhookParseError
@@ -31,11 +33,22 @@ def store_coupon(webhook: StripeWebhook) -> None:
             raise StripeWebhookParseError(NOT_AT_STRIPE) from error
 
 
-@on("coupon.updated", "coupon.deleted")
+@on("coupon.updated")
 def refresh_coupon(webhook: StripeWebhook) -> None:
     """Update the coupon, or mark it as deleted."""
-    coupon = object_of(webhook.raw_data)
-    identity = {"id": coupon.id, "created": coupon.seconds("created")}
-    for row in StripeCoupon.of_stripe(identity):
+    for row in _rows_of(webhook):
         with errors_translated():
             row.refresh_from_stripe()
+
+
+@on("coupon.deleted")
+def mark_coupon_as_deleted(webhook: StripeWebhook) -> None:
+    """Mark the coupon as deleted if Stripe does not have it."""
+    for row in _rows_of(webhook):
+        with errors_translated():
+            row.refresh_deleted()
+
+
+def _rows_of(webhook: StripeWebhook) -> Iterable[StripeCoupon]:
+    coupon = object_of(webhook.raw_data)
+    return StripeCoupon.of_stripe({"id": coupon.id, "created": coupon.seconds("created")})

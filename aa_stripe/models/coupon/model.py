@@ -82,8 +82,8 @@ class StripeCoupon(RemembersRow, StripeObject):
     is_deleted = models.BooleanField(default=False)
     is_created_at_stripe = models.BooleanField(default=False)
     #: A hash of mode, creation time and id. The creation time is part of it because an id can be
-    #: used again after a deletion. ``None`` while Stripe does not have the coupon, and if 0.14 has
-    #: stored a newer row of the coupon.
+    #: used again after a deletion. ``None`` while Stripe does not have the coupon, after its
+    #: deletion, and if 0.14 has stored a newer row of the coupon.
     identity = ExactCharField(max_length=64, null=True, unique=True, editable=False)
 
     objects = StripeCouponManager()
@@ -161,6 +161,21 @@ class StripeCoupon(RemembersRow, StripeObject):
         return 0, {LABEL: 0}
 
     delete.alters_data = True  # type: ignore[attr-defined]
+
+    @property
+    def is_released(self) -> bool:
+        """Return whether Stripe has deleted the coupon; one with its id is another coupon."""
+        return self.is_deleted and self.identity is None
+
+    def refresh_deleted(self) -> None:
+        """Update the row as ``refresh_from_stripe()`` does, after Stripe has reported a deletion.
+
+        Stripe may have the coupon nevertheless: the report may be about an earlier coupon that was
+        created in the same second.
+        """
+        sync.pull(self)
+        if self.is_deleted:
+            sync.release(self)
 
     def refresh_from_stripe(self) -> None:
         """Update the row from Stripe; a coupon that is gone there becomes ``is_deleted``.

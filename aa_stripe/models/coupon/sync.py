@@ -7,6 +7,7 @@ A new coupon may be stored by our own ``save()``, by the ``coupon.created`` webh
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from django.core.exceptions import ValidationError
@@ -21,7 +22,7 @@ from aa_stripe.models.coupon.rules import check
 from aa_stripe.models.coupon.terms import create_params, is_created_by, update_params
 from aa_stripe.models.keys import create_with_new_key
 from aa_stripe.models.latest import version_of, write_latest, write_newer
-from aa_stripe.models.rows import database_of, held, lockable, write_if
+from aa_stripe.models.rows import database_of, held, lockable, own_row, retry_on_conflict, write_if
 from aa_stripe.utils import as_stored, to_timestamp
 
 if TYPE_CHECKING:
@@ -121,9 +122,12 @@ def delete(row: StripeCoupon) -> None:
     """Delete the coupon at Stripe, unless another one has its id now, then mark the row."""
     _reject_other_mode(row)
     with held(row):
-        if row.is_created_at_stripe and _find(row) is not None:
+        is_found = row.is_created_at_stripe and _find(row) is not None
+        if is_found:
             _unless_gone(lambda: gateway.delete_coupon(row.coupon_id))
         mark_deleted(row)
+        if is_found:
+            release(row)
 
 
 def is_to_delete(row: StripeCoupon, update_fields: Iterable[str] | None) -> bool:
@@ -144,11 +148,30 @@ def save_deleted(row: StripeCoupon, **options: Any) -> None:
 
 def mark_deleted(row: StripeCoupon) -> None:
     """Mark the row as deleted, and any other rows that 0.14 has stored of the same coupon."""
-    same = Q(coupon_id=row.coupon_id, created=row.created, livemode=row.livemode)
+    marked = Q(pk=row.pk)
+    if not _is_released(row):
+        marked |= Q(coupon_id=row.coupon_id, created=row.created, livemode=row.livemode)
     row.is_deleted, row.updated = True, timezone.now()
-    rows = type(row)._base_manager.using(database_of(row)).filter(Q(pk=row.pk) | same)
+    rows = type(row)._base_manager.using(database_of(row)).filter(marked)
     rows.update(is_deleted=True, updated=row.updated)
     row.keep_as_deleted()
+
+
+def release(row: StripeCoupon) -> None:
+    """Take the ``identity`` from the row of a coupon that was deleted for certain.
+
+    Another coupon of the id, created in the same second, then gets a row of its own. A row that is
+    only marked, because Stripe did not find its coupon, keeps the ``identity``: if the API key was
+    that of another account, the row is restored later.
+    """
+    rows = type(row)._base_manager.using(database_of(row))
+    if rows.filter(identity=row.identity, is_deleted=True).update(identity=None):
+        row.identity = None
+
+
+def _is_released(row: StripeCoupon) -> bool:
+    """Return whether the stored row is deleted, so that Stripe's coupon is another one."""
+    return own_row(row, database_of(row)).filter(is_deleted=True, identity=None).exists()
 
 
 # Creating
@@ -177,11 +200,7 @@ def _store(row: StripeCoupon, coupon: gateway.Coupon, *, may_exist: bool, **opti
     row.is_created_at_stripe, row.is_deleted = True, False
     row.identify()
     try:
-        try:
-            with transaction.atomic(using=using):
-                row.save_locally(**options)
-        except IntegrityError as error:
-            _adopt(row, using, error, may_exist=may_exist)
+        _insert_or_adopt(row, using, options, may_exist=may_exist)
     except BaseException:
         row.is_created_at_stripe = False  # so that the next save() creates or fetches it again
         row.identify()
@@ -198,23 +217,46 @@ def _store(row: StripeCoupon, coupon: gateway.Coupon, *, may_exist: bool, **opti
         rows.filter(pk__in=keys).update(is_deleted=True, updated=timezone.now())
 
 
-def _adopt(row: StripeCoupon, using: str, error: IntegrityError, *, may_exist: bool) -> None:
-    """Overwrite the stored row that has the same ``identity``.
+def _insert_or_adopt(
+    row: StripeCoupon, using: str, options: dict[str, Any], *, may_exist: bool
+) -> None:
+    for is_last in (False, False, True):
+        try:
+            with transaction.atomic(using=using):
+                row.save_locally(**options)
+        except IntegrityError as error:
+            adopt = partial(_adopt, row, using, error, may_exist=may_exist)
+            is_stored = retry_on_conflict(using, adopt)
+            if is_last and not is_stored:
+                raise
+        else:
+            is_stored = True
+        if is_stored:
+            return
 
-    Raises ``StripeCouponAlreadyExists`` unless ``may_exist``. A stored row that is marked as
-    deleted is overwritten in any case, because Stripe has the coupon.
+
+def _adopt(row: StripeCoupon, using: str, error: IntegrityError, *, may_exist: bool) -> bool:
+    """Overwrite the stored row that has the same ``identity``; return ``False`` if none has it.
+
+    Raises ``StripeCouponAlreadyExists`` unless ``may_exist``: if this process has just created the
+    coupon. A row that is marked as deleted is then of an earlier coupon, which loses the
+    ``identity``. In the other case it is overwritten, because Stripe has the coupon.
     """
     with lockable(using):
         # A locking read also sees rows committed after this transaction began (MariaDB).
         rows = type(row)._base_manager.using(using).select_for_update()
         first = rows.filter(identity=row.identity).exclude(pk=row.pk).first()
         if first is None:
-            raise error
+            return False
+        if first.is_deleted and may_exist:
+            release(first)
+            return False
         if not (may_exist or first.is_deleted):
             raise StripeCouponAlreadyExists from error
         row.pk, row.uuid = first.pk, first.uuid
         row._state.adding = False
         row.save_locally(using=using)
+        return True
 
 
 # Changing and deleting
@@ -236,9 +278,9 @@ def _reject_other_mode(row: StripeCoupon) -> None:
 def _find(row: StripeCoupon) -> gateway.Coupon | None:
     """Return Stripe's coupon; ``None`` if it is gone, even if another one has its id now."""
     coupon = gateway.find_coupon(row.coupon_id)
-    if coupon is None or as_stored(coupon.created) != to_timestamp(row.created):
+    if coupon is None or _is_released(row):
         return None
-    return coupon
+    return coupon if as_stored(coupon.created) == to_timestamp(row.created) else None
 
 
 def _unless_gone(request: Callable[[], T]) -> T | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from django.conf import settings
@@ -55,5 +55,5 @@ def _ends_later(last: date) -> models.Q:
 
 
 def _beginning_of(day: date) -> datetime:
-    midnight = datetime.combine(day, time.min)
+    midnight = datetime(day.year, day.month, day.day)
     return timezone.make_aware(midnight) if settings.USE_TZ else midnight
