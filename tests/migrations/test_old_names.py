@@ -46,8 +46,8 @@ def fields(model):
         ("auth", "0001"),
     ],
 )
-def test_sqlmigrate_works_if_a_site_depends_on_old_and_new_migrations(empty, app, name):
-    printed = empty.run("sqlmigrate", app, name, DJANGO_SETTINGS_MODULE=SHOP).stdout
+def test_sqlmigrate_works_if_a_site_depends_on_old_and_new_migrations(filled_once, app, name):
+    printed = filled_once.run("sqlmigrate", app, name, DJANGO_SETTINGS_MODULE=SHOP).stdout
 
     assert "ALTER" in printed or "CREATE" in printed
 
