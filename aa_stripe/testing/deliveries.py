@@ -21,9 +21,10 @@ ATTEMPTS = 5
 class Deliveries:
     """Sends each new event to the webhook at ``url``, signed with ``secret``.
 
-    An event is sent again, before newer ones, if the status of the response is not 2xx; after
-    ``ATTEMPTS`` it is given up. Stripe retries for hours, and does not wait with newer events.
-    ``report`` is called with a line for each response.
+    An event is sent again, before newer ones, until the status of the response is 2xx. After
+    ``ATTEMPTS`` responses it is given up; while there is no response, the site is not running yet,
+    or restarts. Stripe retries for hours, and does not wait with newer events. ``report`` is called
+    with a line for each response that differs from the one before.
     """
 
     def __init__(
@@ -35,6 +36,7 @@ class Deliveries:
         self._report = report
         self._sent = 0
         self._failures = 0
+        self._line = ""
         self._stopped = threading.Event()
 
     @contextmanager
@@ -61,21 +63,27 @@ class Deliveries:
 
     def _deliver(self, event: JSON) -> bool:
         """Send one event; return whether the next one may be sent."""
-        delivered, outcome = self._send(event)
-        self._failures = 0 if delivered else self._failures + 1
+        status, outcome = self._send(event)
+        delivered = 200 <= status < 300
+        self._failures += status != NO_RESPONSE and not delivered
         gives_up = self._failures >= ATTEMPTS
         end = f", given up after {ATTEMPTS} attempts" if gives_up else ""
-        self._report(f"{event['type']} {event['id']}: {outcome}{end}")
+        self._report_change(f"{event['type']} {event['id']}: {outcome}{end}")
         if not (delivered or gives_up):
             return False
         self._failures = 0
         self._sent += 1
         return True
 
-    def _send(self, event: JSON) -> tuple[bool, str]:
-        """Return whether the webhook responded with 2xx, and what happened."""
+    def _report_change(self, line: str) -> None:
+        if line != self._line:
+            self._line = line
+            self._report(line)
+
+    def _send(self, event: JSON) -> tuple[int, str]:
+        """Return the status of the response, and what happened, for the report."""
         try:
             (status,) = send(self._url, [event], self._secret, client=None)
         except (OSError, http.client.HTTPException) as error:  # such as an unknown host
-            return False, f"no response: {error}"
-        return 200 <= status < 300, "no response" if status == NO_RESPONSE else str(status)
+            return NO_RESPONSE, f"no response: {error}"
+        return status, "no response" if status == NO_RESPONSE else str(status)
