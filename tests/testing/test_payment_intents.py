@@ -423,3 +423,17 @@ def test_an_unknown_intent_is_a_404(api):
         api.payment_intents.retrieve("pi_none")
 
     assert (caught.value.http_status, caught.value.code) == (404, "resource_missing")
+
+
+@pytest.mark.parametrize("name", ["payment_intents", "setup_intents"])
+def test_payment_method_types_are_accepted_with_each_sdk(api, name):
+    required = {"amount": 1000, "currency": "usd"} if name == "payment_intents" else {}
+    intents = getattr(api, name)
+
+    intent = intents.create({**required, "payment_method_types": ["card"]})
+    paid = intents.confirm(intent.id, {"payment_method": "pm_card_visa"})
+
+    assert intent.payment_method_types == ["card"]
+    assert intent.automatic_payment_methods is None
+    assert paid.status == "succeeded"
+    assert intents.update(intent.id, {"metadata": {"order": "1"}}).payment_method_types == ["card"]

@@ -21,6 +21,12 @@ _NAMESPACE = {"Mapping": Mapping, "StripeContext": object}
 _UNIONS = (Union, types.UnionType)
 _INTEGER = re.compile(r"-?\d+")
 
+RENAMED = {"payment_method_types": "allowed_payment_method_types"}
+"""Parameters whose earlier name, that of older SDKs, is accepted too.
+
+Unverified: that Stripe accepts the earlier name with the API version of the newest SDK.
+"""
+
 # Unverified: which plain strings may be empty. Ids and statement descriptors may not, at any level.
 CANNOT_BE_UNSET = {
     "charge",
@@ -50,6 +56,9 @@ def read(name: str, sent: dict[str, Any]) -> dict[str, Any]:
 @functools.cache
 def _hints(cls: type) -> dict[str, Any]:
     hints = typing_extensions.get_type_hints(cls, localns=_NAMESPACE)
+    for earlier, later in RENAMED.items():
+        if later in hints:
+            hints.setdefault(earlier, hints[later])
     return {name: hint for name, hint in hints.items() if name not in _options()}
 
 

@@ -103,6 +103,8 @@ def chosen(account: Account, kind: str, intent: JSON | None, params: dict[str, A
 
     Raises a refusal if the payment method belongs to another customer.
     """
+    if intent is not None and not {"customer", "payment_method"} & set(params):
+        return {name: intent[name] for name in ("customer", "payment_method")}
     customer = params.get("customer", intent and intent["customer"])
     method = params.get("payment_method", intent and intent["payment_method"])
     if customer is not None:
