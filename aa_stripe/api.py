@@ -190,22 +190,30 @@ class SetupIntentsAPI(StripeAPI):
 
     def post(self, request: Request, format: str | None = None) -> Response:
         customer = StripeCustomer.get_latest_active_customer_for_user(self.payer)
-        customer_id = customer.stripe_customer_id if customer else None
+        try:
+            intent = self._created_for(customer)
+        except gateway.InvalidRequestError as error:
+            if customer is None or not customer.is_deleted_at_stripe(error):
+                raise
+            return self.post(request, format)  # the customer is inactive now
+        data = {
+            "id": intent.id,
+            "client_secret": intent.client_secret,
+            "stripe_customer_id": customer.stripe_customer_id if customer else None,
+        }
+        return Response(data, status=status.HTTP_201_CREATED)
+
+    @staticmethod
+    def _created_for(customer: StripeCustomer | None) -> gateway.SetupIntent:
         params: gateway.SetupIntentCreateParams = {
             "usage": "off_session",
             "metadata": StripeCustomer.payer_metadata(self.payer),
             # As for payments: no methods that redirect, because there is no return page.
             "automatic_payment_methods": {"enabled": True, "allow_redirects": "never"},
         }
-        if customer_id:
-            params["customer"] = customer_id
-        intent = gateway.create_setup_intent(params)
-        data = {
-            "id": intent.id,
-            "client_secret": intent.client_secret,
-            "stripe_customer_id": customer_id,
-        }
-        return Response(data, status=status.HTTP_201_CREATED)
+        if customer is not None:
+            params["customer"] = customer.stripe_customer_id
+        return gateway.create_setup_intent(params)
 
 
 class ChargeDetailsAPI(

@@ -192,13 +192,14 @@ def test_a_refused_api_key_gives_a_503_response_without_the_key(api, customer, s
     assert "revoked" not in response.content.decode()
 
 
-def test_a_customer_deleted_at_stripe_cannot_get_another_card(api, customer, fake):
+def test_a_customer_deleted_at_stripe_is_reported_and_becomes_inactive(api, customer, fake):
     fake.dashboard_delete_customer(customer.stripe_customer_id)
 
     response = patch_card(api, customer)
 
     assert response.status_code == 400
-    assert response.json()["stripe_error"].startswith("No such customer")
+    assert response.json() == {"stripe_error": "The customer was deleted at Stripe."}
+    assert not api.get(of(customer)).json()["is_active"]
 
 
 @pytest.mark.parametrize("method", ["get", "put", "patch"])

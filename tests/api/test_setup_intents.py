@@ -8,7 +8,7 @@ import pytest
 
 from aa_stripe.models import StripeCustomer
 from aa_stripe.testing import Fault
-from tests.api.requests import SETUP_INTENTS, TRY_AGAIN, sent_to
+from tests.api.requests import SETUP_INTENTS, TRY_AGAIN, post_card, sent_to
 from tests.support.builders import make_customer
 
 
@@ -85,13 +85,38 @@ def test_a_failed_call_to_stripe_gives_a_503_response(api, fake, fault):
     assert api.post(SETUP_INTENTS).status_code == 201
 
 
-def test_a_customer_deleted_at_stripe_is_reported(api, payer, fake):
-    fake.dashboard_delete_customer(make_customer(payer).stripe_customer_id)
+def test_a_customer_deleted_at_stripe_becomes_inactive_and_the_next_one_is_used(api, payer, fake):
+    left, *deleted = (make_customer(payer) for _ in range(3))
+    for customer in deleted:
+        fake.dashboard_delete_customer(customer.stripe_customer_id)
+
+    response = api.post(SETUP_INTENTS)
+
+    assert response.status_code == 201
+    assert response.json()["stripe_customer_id"] == left.stripe_customer_id
+    assert StripeCustomer.objects.get(is_active=True) == left
+
+
+def test_without_another_customer_the_card_is_for_a_new_one(api, payer, fake):
+    deleted = make_customer(payer)
+    fake.dashboard_delete_customer(deleted.stripe_customer_id)
+
+    response = api.post(SETUP_INTENTS)
+
+    assert (response.status_code, response.json()["stripe_customer_id"]) == (201, None)
+    assert post_card(api).status_code == 201
+    customer = StripeCustomer.get_latest_active_customer_for_user(payer)
+    assert customer.stripe_customer_id != deleted.stripe_customer_id
+
+
+def test_a_customer_that_stripe_does_not_know_stays_active(api, payer, fake):
+    customer = make_customer(payer)
+    StripeCustomer.objects.update(stripe_customer_id="cus_of_another_account")
 
     response = api.post(SETUP_INTENTS)
 
     assert response.status_code == 400
-    assert response.json()["stripe_error"].startswith("No such customer")
+    assert StripeCustomer.objects.get(pk=customer.pk).is_active
 
 
 def test_one_request_is_sent_to_stripe(api, fake):

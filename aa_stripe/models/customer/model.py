@@ -18,6 +18,7 @@ from aa_stripe.models.customer.description import described, values_of
 from aa_stripe.models.customer.named import EVENT_TYPES, ids_in
 from aa_stripe.models.customer.posted import payer_metadata
 from aa_stripe.models.customer.refresh import (
+    is_deleted_at_stripe,
     push_details,
     refresh_default,
     refresh_listed,
@@ -205,7 +206,8 @@ class StripeCustomer(SavesOnlyChanges, StripeObject):
         Takes the same ids as ``create_at_stripe``. ``stripe_js_response``, if given, is stored.
         ``is_trusted`` is that of ``get_or_create_at_stripe``.
         Raises what ``create_at_stripe`` raises; the row is not changed then, and calling again is
-        safe.
+        safe. Raises ``StripeNoActiveCustomer`` if the customer was deleted at Stripe; the row is
+        inactive then.
         """
         add_default_card(self, source_token, is_trusted=is_trusted)
         if stripe_js_response is not None:
@@ -229,6 +231,13 @@ class StripeCustomer(SavesOnlyChanges, StripeObject):
         if not self.stripe_customer_id:
             raise StripeMethodNotAllowed("The customer is not created at Stripe yet.")
         return push_details(self)
+
+    def is_deleted_at_stripe(self, error: gateway.InvalidRequestError) -> bool:
+        """Return whether ``error`` is due to a deletion of the customer at Stripe.
+
+        If so, the row becomes inactive; else it does not change. Raises the SDK's errors.
+        """
+        return is_deleted_at_stripe(self, error)
 
     def retrieve_from_stripe(self) -> gateway.Customer:
         """Return Stripe's customer as it is now; the row is not changed."""

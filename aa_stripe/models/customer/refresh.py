@@ -94,3 +94,14 @@ def refresh_listed(rows: Sequence[StripeCustomer], listed: gateway.JSON, write: 
     left = [row for row in rows if not write(row, row.updated, values_of(row, description))]
     if left:
         refresh_rows(left, write)
+
+
+def is_deleted_at_stripe(row: StripeCustomer, error: gateway.InvalidRequestError) -> bool:
+    """See ``StripeCustomer.is_deleted_at_stripe``."""
+    if error.code != "resource_missing":
+        return False
+    customer = gateway.find_customer(row.stripe_customer_id)
+    if customer is None or not gateway.to_json(customer).get("deleted"):
+        return False
+    row.refresh_from_stripe()
+    return True

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import time
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, time, timedelta
+from time import time as now
 from typing import TYPE_CHECKING
 
 from django.conf import settings
@@ -28,7 +28,7 @@ class StripeSubscriptionQuerySet(models.QuerySet["StripeSubscription"]):
         The date is local. Subscriptions that Stripe ends by itself are excluded: with their period,
         or at a ``cancel_at`` that is not later than the ``end_date``.
         """
-        within_the_hour = local_date(time.time() + AN_HOUR)
+        within_the_hour = local_date(now() + AN_HOUR)
         return self.filter(
             models.Q(cancel_at=None) | _ends_later(within_the_hour),
             status=self.model.STATUS_ACTIVE,
@@ -55,5 +55,5 @@ def _ends_later(last: date) -> models.Q:
 
 
 def _beginning_of(day: date) -> datetime:
-    midnight = datetime(day.year, day.month, day.day)
+    midnight = datetime.combine(day, time.min)
     return timezone.make_aware(midnight) if settings.USE_TZ else midnight
