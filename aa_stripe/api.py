@@ -203,8 +203,7 @@ class SetupIntentsAPI(StripeAPI):
         }
         return Response(data, status=status.HTTP_201_CREATED)
 
-    @staticmethod
-    def _created_for(customer: StripeCustomer | None) -> gateway.SetupIntent:
+    def _created_for(self, customer: StripeCustomer | None) -> gateway.SetupIntent:
         params: gateway.SetupIntentCreateParams = {
             "usage": "off_session",
             "metadata": StripeCustomer.payer_metadata(self.payer),

@@ -150,7 +150,9 @@ def guard():
 
 
 @pytest.mark.usefixtures("guard")
-@pytest.mark.parametrize("host", [*HOSTS, "API.Stripe.com", "api.stripe.com.", b"api.stripe.com"])
+@pytest.mark.parametrize(
+    "host", [*sorted(HOSTS), "API.Stripe.com", "api.stripe.com.", b"api.stripe.com"]
+)
 def test_the_address_of_stripe_is_not_looked_up(host):
     with pytest.raises(Blocked):
         socket.getaddrinfo(host, 443)

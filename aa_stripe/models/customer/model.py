@@ -232,13 +232,6 @@ class StripeCustomer(SavesOnlyChanges, StripeObject):
             raise StripeMethodNotAllowed("The customer is not created at Stripe yet.")
         return push_details(self)
 
-    def is_deleted_at_stripe(self, error: gateway.InvalidRequestError) -> bool:
-        """Return whether ``error`` is due to a deletion of the customer at Stripe.
-
-        If so, the row becomes inactive; else it does not change. Raises the SDK's errors.
-        """
-        return is_deleted_at_stripe(self, error)
-
     def retrieve_from_stripe(self) -> gateway.Customer:
         """Return Stripe's customer as it is now; the row is not changed."""
         return gateway.retrieve_customer(self.stripe_customer_id)
@@ -260,6 +253,9 @@ class StripeCustomer(SavesOnlyChanges, StripeObject):
     refresh_rows = staticmethod(refresh_rows)
     refresh_default = staticmethod(refresh_default)
     refresh_listed = staticmethod(refresh_listed)
+
+    #: Whether an error is due to a deletion at Stripe; then the row becomes inactive.
+    is_deleted_at_stripe = is_deleted_at_stripe
 
     #: Stripe's ids of the customers that an event is about.
     ids_in = staticmethod(ids_in)

@@ -97,7 +97,10 @@ def refresh_listed(rows: Sequence[StripeCustomer], listed: gateway.JSON, write: 
 
 
 def is_deleted_at_stripe(row: StripeCustomer, error: gateway.InvalidRequestError) -> bool:
-    """See ``StripeCustomer.is_deleted_at_stripe``."""
+    """Return whether ``error`` is due to a deletion of the customer at Stripe.
+
+    If so, the row becomes inactive; else it does not change. Raises the SDK's errors.
+    """
     if error.code != "resource_missing":
         return False
     customer = gateway.find_customer(row.stripe_customer_id)

@@ -8,7 +8,7 @@ from aa_stripe.migrations._operations import AddColumn
 
 
 class Migration(migrations.Migration):
-    dependencies = [("aa_stripe", "0043_subscription_changes")]
+    dependencies = [("aa_stripe", "0041_subscription_changes")]
 
     operations = [
         AddColumn(
