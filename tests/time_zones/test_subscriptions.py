@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from datetime import date, datetime, time, timedelta
-from types import SimpleNamespace
 from zoneinfo import ZoneInfo
 
 import pytest
 
 from aa_stripe.models import StripeSubscription
-from aa_stripe.models.subscription import model
+from aa_stripe.models.subscription import queryset
 from aa_stripe.utils import local_date
 from tests.jobs.conftest import run  # noqa: F401 (a fixture)
 from tests.support.builders import make_subscription
@@ -78,7 +77,7 @@ def at(monkeypatch):
     """``at(seconds)`` sets the clock by which subscriptions are due."""
 
     def at(seconds):
-        monkeypatch.setattr(model, "time", SimpleNamespace(time=lambda: seconds))
+        monkeypatch.setattr(queryset, "now", lambda: seconds)
 
     return at
 
