@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 from django.conf import settings
 from django.core.exceptions import RequestDataTooBig
 from django.core.exceptions import ValidationError as DjangoValidationError
-from django.db import models
+from django.db import DataError, models
 from django.http import Http404
 from django.utils.decorators import method_decorator
 from django.utils.functional import cached_property
@@ -60,6 +60,9 @@ __all__ = [
 logger = logging.getLogger("aa-stripe")
 
 M = TypeVar("M", bound=models.Model)
+
+#: Raised for a value of another type than the column's, or out of its range.
+UNUSABLE_VALUE = (TypeError, ValueError, OverflowError, DjangoValidationError, DataError)
 
 #: The states of a payment intent in which its payer can still pay it.
 PAYABLE = frozenset({"requires_payment_method", "requires_confirmation", "requires_action"})
@@ -152,9 +155,9 @@ class NewestRow(GenericAPIView[M]):
             raise Http404
         try:
             matching = rows.filter(**{self.lookup_field: value})
-        except (TypeError, ValueError, DjangoValidationError) as error:  # of another type
+            row: M | None = matching.order_by(*self.newest_first).first()
+        except UNUSABLE_VALUE as error:
             raise Http404 from error
-        row: M | None = matching.order_by(*self.newest_first).first()
         if row is None:
             raise Http404
         self.check_object_permissions(self.request, row)

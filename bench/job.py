@@ -82,6 +82,8 @@ def refresh_customers(number: int, *options: str) -> dict[str, float]:
 
 
 def unchanged_customer(user: Any, stripe_id: str) -> StripeCustomer:
+    from aa_stripe.models.legacy import with_card_keys  # the old code has no such module
+
     method = stripe_stub.payment_method(stripe_id)
     return StripeCustomer(
         user=user,
@@ -89,7 +91,7 @@ def unchanged_customer(user: Any, stripe_id: str) -> StripeCustomer:
         is_created_at_stripe=True,
         stripe_response=stripe_stub.customer(stripe_id),
         default_source=method["id"],
-        sources=[method],
+        sources=[with_card_keys(method)],
     )
 
 
