@@ -22,6 +22,13 @@ class JobFailed(Exception):
     """A run with failures. The message is the command's output."""
 
 
+class Report(io.StringIO):
+    """Where a command prints its report: it prints nothing on success unless this is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
 #: The seconds that a handler has to end after it was interrupted. Then its process is killed.
 TIME_TO_END = 30
 
@@ -96,9 +103,9 @@ def _run(command: str, arguments: tuple[str, ...]) -> str:
     Raises ``JobFailed`` if the command exits with an error status: ``SystemExit`` would end the
     worker. Other exceptions of the command are raised unchanged.
     """
-    output = io.StringIO()
+    report, failures = Report(), io.StringIO()
     try:
-        call_command(command, *arguments, stdout=output, stderr=output)
+        call_command(command, *arguments, stdout=report, stderr=failures)
     except SystemExit as ended:
-        raise JobFailed(output.getvalue()) from ended
-    return output.getvalue()
+        raise JobFailed(report.getvalue() + failures.getvalue()) from ended
+    return report.getvalue() + failures.getvalue()

@@ -9,7 +9,7 @@ import pytest
 import stripe
 from django.db import connection, transaction
 
-from aa_stripe.exceptions import StripeCouponAlreadyExists
+from aa_stripe.exceptions import StripeCouponAlreadyExists, StripeInProgress
 from aa_stripe.jobs import refresh_coupons
 from aa_stripe.models import StripeCoupon
 from aa_stripe.models.coupon import queryset
@@ -178,11 +178,13 @@ def test_threads_that_update_or_create_the_same_coupon_have_one_row(transactiona
 
     errors = in_threads(*(partial(work, number) for number in range(8)))
 
-    assert errors == []
+    # Without locks of rows, a thread may find the row changed again and again.
+    has_locks = connection.features.has_select_for_update
+    assert {type(error) for error in errors} <= (set() if has_locks else {StripeInProgress})
     assert {coupon.pk for coupon, _ in results} == {rows().get().pk}
     assert sum(is_new for _, is_new in results) == 1
     assert len(at_stripe(fake)) == 1
-    if connection.features.has_select_for_update:
+    if has_locks:
         assert rows().get().metadata == at_stripe(fake)[0]["metadata"]
 
 
