@@ -266,15 +266,12 @@ def subscription_payment_behavior_is_valid() -> Iterator[CheckMessage]:
 
 
 def subscription_has_access_can_be_called() -> Iterator[CheckMessage]:
-    path = stripe_settings.SUBSCRIPTION_HAS_ACCESS
-    if path and not _names_a_callable(path):
-        yield Error(
-            f"STRIPE_SUBSCRIPTION_HAS_ACCESS is {_shown(path)}, which is not the path of a "
-            "function.",
-            hint="Set it to the dotted path of a function that takes a StripeSubscription and "
-            "returns whether its user has access, or remove the setting to use is_current.",
-            id="aa_stripe.E030",
-        )
+    yield from _function_can_be_called(
+        "SUBSCRIPTION_HAS_ACCESS",
+        "Set it to the dotted path of a function that takes a StripeSubscription and "
+        "returns whether its user has access, or remove the setting to use is_current.",
+        "aa_stripe.E030",
+    )
 
 
 def transactions_setting_is_valid() -> Iterator[CheckMessage]:
@@ -288,29 +285,31 @@ def transactions_setting_is_valid() -> Iterator[CheckMessage]:
 
 
 def payer_from_request_can_be_called() -> Iterator[CheckMessage]:
-    path = stripe_settings.PAYER_FROM_REQUEST
-    if not path:
-        return
-    if not _names_a_callable(path):
-        yield Error(
-            f"STRIPE_PAYER_FROM_REQUEST is {_shown(path)}, which is not the path of a function.",
-            hint="Set it to the dotted path of a function that takes the request and returns the "
-            "payer, or remove the setting to use request.user.",
-            id="aa_stripe.E014",
-        )
+    yield from _function_can_be_called(
+        "PAYER_FROM_REQUEST",
+        "Set it to the dotted path of a function that takes the request and returns the "
+        "payer, or remove the setting to use request.user.",
+        "aa_stripe.E014",
+    )
 
 
 def customer_data_can_be_called() -> Iterator[CheckMessage]:
-    path = stripe_settings.CUSTOMER_DATA
-    if not path:
-        return
-    if not _names_a_callable(path):
+    yield from _function_can_be_called(
+        "CUSTOMER_DATA",
+        "Set it to the dotted path of a function that takes a user and returns the "
+        "parameters of Stripe's customer, or remove the setting to send the e-mail address and "
+        "the name.",
+        "aa_stripe.E031",
+    )
+
+
+def _function_can_be_called(name: str, hint: str, check_id: str) -> Iterator[CheckMessage]:
+    path = getattr(stripe_settings, name)
+    if path and not _names_a_callable(path):
         yield Error(
-            f"STRIPE_CUSTOMER_DATA is {_shown(path)}, which is not the path of a function.",
-            hint="Set it to the dotted path of a function that takes a user and returns the "
-            "parameters of Stripe's customer, or remove the setting to send the e-mail address and "
-            "the name.",
-            id="aa_stripe.E031",
+            f"STRIPE_{name} is {_shown(path)}, which is not the path of a function.",
+            hint=hint,
+            id=check_id,
         )
 
 

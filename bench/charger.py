@@ -98,17 +98,10 @@ def charge_all(way: str, options: list[str]) -> int:
     return BY_HAND[way]() if way in BY_HAND else charge_stripe(options)
 
 
-class Terminal(io.StringIO):
-    """An output to which a command prints its report."""
-
-    def isatty(self) -> bool:
-        return True
-
-
 def charge_stripe(options: list[str]) -> int:
-    output = Terminal()
+    output = io.StringIO()
     try:
-        call_command("charge_stripe", *options, stdout=output, stderr=io.StringIO())
+        call_command("charge_stripe", *options, stdout=output, stderr=output)
     except SystemExit:
         sys.exit(output.getvalue())
     found = re.search(r"^collected: (\d+)", output.getvalue(), re.MULTILINE)

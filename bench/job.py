@@ -21,7 +21,7 @@ from django.utils import timezone  # noqa: E402
 
 from aa_stripe.models import StripeCustomer, StripeWebhook  # noqa: E402
 from bench import deliveries, rows, stripe_stub  # noqa: E402
-from bench.charger import Terminal, cpu_seconds  # noqa: E402
+from bench.charger import cpu_seconds  # noqa: E402
 from bench.stub_listings import DIGITS  # noqa: E402
 
 BATCH = 1000  # rows of one INSERT
@@ -118,9 +118,9 @@ def store_events(number: int) -> None:
 
 
 def run(command: str, *options: str) -> str:
-    output = Terminal()
+    output = io.StringIO()
     try:
-        call_command(command, *options, stdout=output, stderr=io.StringIO())
+        call_command(command, *options, stdout=output, stderr=output)
     except SystemExit:
         sys.exit(output.getvalue())
     return output.getvalue()

@@ -257,16 +257,9 @@ def check(what: str, found: object, expected: object) -> None:
         raise Unexpected(f"Not as expected: {what} is {found!r} and should be {expected!r}.")
 
 
-class Terminal(io.StringIO):
-    """Without a terminal a command prints nothing, unless something failed."""
-
-    def isatty(self) -> bool:
-        return True
-
-
 def output_of(*command: str) -> str:
-    output = Terminal()
-    call_command(*command, stdout=output, stderr=io.StringIO())
+    output = io.StringIO()
+    call_command(*command, stdout=output, stderr=output)
     return ", ".join(output.getvalue().splitlines())
 
 

@@ -22,13 +22,6 @@ class JobFailed(Exception):
     """A run with failures. The message is the command's output."""
 
 
-class Report(io.StringIO):
-    """Where a command prints its report: it prints nothing on success unless this is a terminal."""
-
-    def isatty(self) -> bool:
-        return True
-
-
 #: The seconds that a handler has to end after it was interrupted. Then its process is killed.
 TIME_TO_END = 30
 
@@ -103,9 +96,9 @@ def _run(command: str, arguments: tuple[str, ...]) -> str:
     Raises ``JobFailed`` if the command exits with an error status: ``SystemExit`` would end the
     worker. Other exceptions of the command are raised unchanged.
     """
-    report, failures = Report(), io.StringIO()
+    output = io.StringIO()
     try:
-        call_command(command, *arguments, stdout=report, stderr=failures)
+        call_command(command, *arguments, stdout=output, stderr=output)
     except SystemExit as ended:
-        raise JobFailed(report.getvalue() + failures.getvalue()) from ended
-    return report.getvalue() + failures.getvalue()
+        raise JobFailed(output.getvalue()) from ended
+    return output.getvalue()

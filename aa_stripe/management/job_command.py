@@ -87,12 +87,13 @@ class JobCommand(BaseCommand):
     def _is_quiet(self, report: Report, options: dict[str, Any]) -> bool:
         """Return whether to print failures only.
 
-        Cron mails whatever is printed, so the report needs a terminal, or something to act on.
+        Cron mails whatever is printed, so the report needs a terminal, a caller in Python who reads
+        it (``call_command(..., stdout=...)``), or something to act on.
         """
         if options["verbosity"] != 1:
             return bool(options["verbosity"] == 0)
-        is_wanted = options["dry_run"] or self.has_something_to_act_on(report)
-        return not is_wanted and not self.stdout.isatty()
+        is_read = self.stdout.isatty() or options.get("stdout") is not None
+        return not (is_read or options["dry_run"] or self.has_something_to_act_on(report))
 
     def has_something_to_act_on(self, report: Report) -> bool:
         """Return whether the report is printed without a terminal too."""

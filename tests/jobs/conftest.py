@@ -10,7 +10,6 @@ from django.contrib.auth.models import Group
 from django.core.management import call_command
 
 from tests.support.builders import make_customer
-from tests.support.terminal import Terminal
 
 
 @pytest.fixture(autouse=True)
@@ -38,10 +37,10 @@ class Ran:
 
 @pytest.fixture
 def run():
-    """``run("charge_stripe", "--limit", "3")`` runs it in this process, on a terminal."""
+    """``run("charge_stripe", "--limit", "3")`` runs it in this process, without a terminal."""
 
     def run(*words, **options):
-        stdout, stderr, status = Terminal(), io.StringIO(), 0
+        stdout, stderr, status = io.StringIO(), io.StringIO(), 0
         try:
             call_command(*words, stdout=stdout, stderr=stderr, **options)
         except SystemExit as exit:

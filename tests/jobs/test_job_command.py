@@ -97,33 +97,39 @@ def test_verbosity_0_prints_nothing_without_failures(fake, run):
 
 
 @pytest.mark.parametrize("command", ["charge_stripe", "process_webhooks", "refresh_customers"])
-def test_without_a_terminal_a_run_without_failures_prints_nothing(fake, command):
+def test_without_a_terminal_a_run_without_failures_prints_nothing(fake, command, capsys):
     make_charge(make_customer())
-    stdout, stderr = io.StringIO(), io.StringIO()
 
-    call_command(command, stdout=stdout, stderr=stderr)
+    call_command(command)
 
-    assert (stdout.getvalue(), stderr.getvalue()) == ("", "")
+    assert capsys.readouterr() == ("", "")
+
+
+def test_a_caller_that_reads_the_output_gets_the_report(fake):
+    make_charge(make_customer())
+    stdout = io.StringIO()
+
+    call_command("charge_stripe", stdout=stdout)
+
+    assert stdout.getvalue() == "collected: 1 (10.00 USD)\n"
 
 
 @pytest.mark.parametrize("options", [{"verbosity": 2}, {"dry_run": True}])
-def test_without_a_terminal_the_report_can_be_requested(fake, options):
+def test_without_a_terminal_the_report_can_be_requested(fake, options, capsys):
     make_charge(make_customer())
-    stdout = io.StringIO()
 
-    call_command("charge_stripe", stdout=stdout, **options)
+    call_command("charge_stripe", **options)
 
-    assert "collected: 1" in stdout.getvalue()
+    assert "collected: 1" in capsys.readouterr().out
 
 
-def test_without_a_terminal_a_run_with_failures_prints_the_report(charges):
-    stdout = io.StringIO()
-
+def test_without_a_terminal_a_run_with_failures_prints_the_report(charges, capsys):
     with pytest.raises(SystemExit):
-        call_command("charge_stripe", stdout=stdout)
+        call_command("charge_stripe")
 
-    assert stdout.getvalue().startswith("collected: 1 (10.00 USD)\n")
-    assert stdout.getvalue().endswith("failed: 1\n")
+    stdout = capsys.readouterr().out
+    assert stdout.startswith("collected: 1 (10.00 USD)\n")
+    assert stdout.endswith("failed: 1\n")
 
 
 def test_a_terminal_shows_a_bar_only_for_steps_that_have_rows(fake):
@@ -164,7 +170,7 @@ class Counts(JobCommand):
 
 def count(total=None, error=None):
     """Return what ``Counts`` writes to its standard output and to the terminal."""
-    stdout, terminal = Terminal(), Terminal()
+    stdout, terminal = io.StringIO(), Terminal()
     with suppress(SystemExit):
         call_command(Counts(), stdout=stdout, stderr=terminal, total=total, error=error)
     return stdout.getvalue(), terminal.getvalue()

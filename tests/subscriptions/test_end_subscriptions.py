@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from datetime import timedelta
 
 import pytest
@@ -12,7 +13,6 @@ from aa_stripe.models import StripeSubscription
 from aa_stripe.testing import Fault
 from tests.support.builders import make_subscription
 from tests.support.clock import let_pass
-from tests.support.terminal import Terminal
 
 pytestmark = pytest.mark.django_db
 
@@ -28,7 +28,7 @@ def due(db, fake):
 
 
 def run(*options, command="end_subscriptions"):
-    out = Terminal()
+    out = io.StringIO()
     try:
         call_command(command, *options, stdout=out)
     except SystemExit as end:
