@@ -192,10 +192,23 @@ def test_a_refused_api_key_gives_a_503_response_without_the_key(api, customer, s
     assert "revoked" not in response.content.decode()
 
 
-def test_a_customer_deleted_at_stripe_is_reported_and_becomes_inactive(api, customer, fake):
+@pytest.mark.parametrize("card", ["tok_mastercard", "pm_card_mastercard"])
+def test_a_customer_deleted_at_stripe_is_reported_and_becomes_inactive(api, customer, fake, card):
     fake.dashboard_delete_customer(customer.stripe_customer_id)
 
-    response = patch_card(api, customer)
+    response = patch_card(api, customer, card)
+
+    assert response.status_code == 400
+    assert response.json() == {"stripe_error": "The customer was deleted at Stripe."}
+    assert not api.get(of(customer)).json()["is_active"]
+
+
+def test_the_same_with_a_card_that_a_setup_intent_has_saved(api, customer, fake):
+    intent = api.post(SETUP_INTENTS).json()["id"]
+    confirm(fake, intent)
+    fake.dashboard_delete_customer(customer.stripe_customer_id)
+
+    response = patch_card(api, customer, intent)
 
     assert response.status_code == 400
     assert response.json() == {"stripe_error": "The customer was deleted at Stripe."}

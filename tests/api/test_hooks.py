@@ -13,6 +13,7 @@ from rest_framework.parsers import FormParser
 from rest_framework.permissions import AllowAny, BasePermission
 from rest_framework.renderers import BaseRenderer
 from rest_framework.response import Response
+from rest_framework.test import force_authenticate
 from rest_framework.throttling import BaseThrottle, ScopedRateThrottle
 
 from aa_stripe.models import StripeCoupon, StripeCustomer
@@ -128,6 +129,16 @@ def test_the_request_succeeds_with_a_plain_subclass(endpoint):
 @each(ALL)
 def test_permission_classes(endpoint):
     response = endpoint.respond(permission_classes=[Denied])
+
+    assert (response.status_code, response.data["detail"]) == (403, "Not for you.")
+
+
+@each(ALL)
+def test_the_arguments_of_as_view(endpoint):
+    request = endpoint.request(endpoint.method)
+    force_authenticate(request, endpoint.payer)
+
+    response = endpoint.view.as_view(permission_classes=[Denied])(request, **endpoint.kwargs)
 
     assert (response.status_code, response.data["detail"]) == (403, "Not for you.")
 
