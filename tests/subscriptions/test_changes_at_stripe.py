@@ -109,6 +109,17 @@ def test_a_subscription_that_ends_before_its_period_is_not_canceled_again(active
     assert stored().is_ending
 
 
+def test_a_subscription_that_the_portal_ends_with_its_period_is_not_canceled_again(active, fake):
+    [item] = fake.account.get("subscription", active.stripe_subscription_id)["items"]["data"]
+    modify(active, cancel_at=item["current_period_end"])
+    fake.requests.clear()
+
+    active.cancel(at_period_end=True)
+
+    assert calls(fake) == [RETRIEVE]
+    assert stored().is_ending
+
+
 def test_a_subscription_that_would_end_after_its_period_ends_with_it(active, fake):
     modify(active, cancel_at=seconds_after(fake, 100 * DAY))
 
