@@ -9,11 +9,18 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
+from django.utils.timezone import override
 from hypothesis import given
 from hypothesis import strategies as st
 
 import aa_stripe
-from aa_stripe.utils import TooDeep, storable_json, timestamp_to_timezone_aware_date
+from aa_stripe.utils import (
+    TooDeep,
+    storable_json,
+    timestamp_to_timezone_aware_date,
+    to_datetime,
+    to_timestamp,
+)
 
 EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 # 2017-10-29 00:30 and 01:30 UTC are both 02:30 in Warsaw, where daylight saving time ends then.
@@ -62,6 +69,17 @@ def test_the_time_zone_of_the_project_has_no_effect(settings, use_tz):
     moment = timestamp_to_timezone_aware_date(BEFORE_CLOCKS_GO_BACK)
 
     assert moment == datetime(2017, 10, 29, 0, 30, tzinfo=timezone.utc)
+
+
+def test_an_activated_time_zone_has_no_effect_on_a_naive_time(settings):
+    settings.USE_TZ = False
+    settings.TIME_ZONE = "Asia/Tokyo"
+
+    with override("America/New_York"):
+        moment = to_datetime(0)
+
+        assert moment == datetime(1970, 1, 1, 9)  # noqa: DTZ001
+        assert to_timestamp(moment) == 0
 
 
 @given(st.integers(min_value=0, max_value=253402300799))

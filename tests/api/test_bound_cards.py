@@ -91,6 +91,19 @@ def attached(fake):
     return {it["id"]: it["customer"] for it in fake.account.all("payment_method")}
 
 
+def with_a_parameter_that_stripe_does_not_know(user):
+    return {"nonsense": "1"}
+
+
+def test_stripes_error_about_anything_else_is_shown(api, fake, settings):
+    settings.STRIPE_CUSTOMER_DATA = f"{__name__}.with_a_parameter_that_stripe_does_not_know"
+
+    response = post_card(api, "pm_card_visa")
+
+    assert response.status_code == 400
+    assert "nonsense" in response.json()["stripe_error"]
+
+
 # SetupIntents
 
 

@@ -12,6 +12,7 @@ from django.db import connection
 
 from aa_stripe.jobs import refresh_coupons
 from aa_stripe.models import StripeCoupon
+from aa_stripe.models.coupon.sync import release
 from aa_stripe.testing.account import Account
 from tests.support.coupons import CREATE, DELETE, at_stripe, make_coupon, rows
 from tests.support.requests import when_done
@@ -52,6 +53,15 @@ def assert_two_rows(first, fake):
     assert (new.is_deleted, new.stripe_response) == (False, there)
     assert old.created == new.created
     assert StripeCoupon.objects.get() == new
+
+
+def test_a_row_that_another_process_has_restored_keeps_its_identity(coupon):
+    identity = coupon.identity
+    coupon.is_deleted = True  # as it was read
+
+    release(coupon)
+
+    assert row_of(coupon).identity == coupon.identity == identity
 
 
 def test_a_coupon_made_again_has_a_row_of_its_own(first, fake):

@@ -107,6 +107,20 @@ def test_saving_other_fields_does_not_parse(on):
     assert seen == []
 
 
+@pytest.mark.parametrize("is_marked", [True, False])
+def test_saving_an_event_of_the_other_mode_does_not_parse(on, is_marked):
+    seen = []
+    on("ping")(lambda webhook: seen.append(webhook.pk))
+    raw_data = {"type": "ping", "livemode": True}
+    event = StripeWebhook(id="evt_1", raw_data=raw_data, is_wrong_mode=is_marked)
+    StripeWebhook.objects.bulk_create([event])
+
+    StripeWebhook.objects.get().save()
+
+    assert seen == []
+    assert not StripeWebhook.objects.get().is_parsed
+
+
 def test_saving_inside_a_handler_does_not_parse_twice(on):
     seen = []
 
