@@ -83,4 +83,11 @@ class StripeRefundAdmin(ReadOnlyAdmin):
 
     @admin.display(description="amount", ordering="amount")
     def money(self, refund: StripeRefund) -> str:
-        return money(refund.amount, refund.charge.currency)
+        return money(refund.amount, _currency_of(refund))
+
+
+def _currency_of(refund: StripeRefund) -> str:
+    """Return the currency; Stripe's if the charge is deleted."""
+    if refund.charge is not None:
+        return str(refund.charge.currency)
+    return str(refund.stripe_response.get("currency") or "")

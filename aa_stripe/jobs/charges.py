@@ -127,7 +127,8 @@ def _newest() -> tuple[int, Any]:
 
 def _open(now: Any) -> StripeChargeQuerySet:
     """Return the charges to work on: due at the time ``now``, and free."""
-    is_open = Q(charge_attempt_failed=False, is_manual_charge=False) | Q(is_unsettled=True)
+    is_wanted = Q(charge_attempt_failed=False, is_manual_charge=False, user__isnull=False)
+    is_open = is_wanted | Q(is_unsettled=True)
     return _charges().filter(is_open, is_due(now), is_free(), is_charged=False)
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from django.db import migrations, models
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.base.schema import BaseDatabaseSchemaEditor
+from django.db.migrations.exceptions import IrreversibleError
 from django.db.migrations.operations.base import Operation
 from django.db.migrations.state import ProjectState
 from django.db.models import Q
@@ -193,6 +194,59 @@ class Widen(migrations.AlterField):
             return outside
         is_rounded = Q(**{self.name: Round(self.name, precision=places)})
         return outside | (Q(**{f"{self.name}__isnull": False}) & ~is_rounded)
+
+
+class AllowNull(migrations.AlterField):
+    """A column that may be NULL from now on.
+
+    Only that is changed: Django would also drop and create the foreign key, and read the whole
+    table for it while others wait. It is undone only if no row has NULL;
+    else the column stays as it is, and on SQLite the undoing stops.
+    """
+
+    def database_forwards(
+        self,
+        app_label: str,
+        schema_editor: BaseDatabaseSchemaEditor,
+        from_state: ProjectState,
+        to_state: ProjectState,
+    ) -> None:
+        connection = schema_editor.connection
+        model = to_state.apps.get_model(app_label, self.model_name)
+        if not self.allow_migrate_model(connection.alias, model):
+            return
+        if connection.vendor == "sqlite":
+            super().database_forwards(app_label, schema_editor, from_state, to_state)
+            return
+        old = from_state.apps.get_model(app_label, self.model_name)._meta.get_field(self.name)
+        new = model._meta.get_field(self.name)
+        editor: Any = schema_editor
+        change, params = editor._alter_column_null_sql(model, old, new)
+        table = connection.ops.quote_name(model._meta.db_table)
+        schema_editor.execute(f"ALTER TABLE {table} {change}", params)
+
+    def database_backwards(
+        self,
+        app_label: str,
+        schema_editor: BaseDatabaseSchemaEditor,
+        from_state: ProjectState,
+        to_state: ProjectState,
+    ) -> None:
+        connection = schema_editor.connection
+        model = from_state.apps.get_model(app_label, self.model_name)
+        if not self.allow_migrate_model(connection.alias, model):
+            return
+        rows = model._base_manager.using(connection.alias)
+        if rows.filter(**{f"{self.name}__isnull": True}).exists():
+            self._leave(connection)
+            return
+        self.database_forwards(app_label, schema_editor, from_state, to_state)
+
+    def _leave(self, connection: BaseDatabaseWrapper) -> None:
+        column = f"{self.model_name}.{self.name}"
+        if connection.vendor == "sqlite":  # later changes of the table would make the column again
+            raise IrreversibleError(f"Rows have no {column}. Set it, or delete these rows, first.")
+        console.write(f"{column} may still be NULL: rows are without it.")
 
 
 def _range_of(

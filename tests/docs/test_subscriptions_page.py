@@ -44,7 +44,7 @@ def test_the_same_tax_rate_is_used_again(user, plan, coupon, fake, request):
 
 def test_canceling_prints_what_the_comments_say(subscription, request, capsys):
     run(the_block(PAGE, "cancel(at_period_end=True)"), request, subscription=subscription)
-    run(the_block(PAGE, "cancel()"), request, subscription=subscription)
+    run(the_block(PAGE, "subscription.cancel()"), request, subscription=subscription)
 
     assert capsys.readouterr().out == "active True\ncanceled\n"
 
@@ -94,3 +94,13 @@ def test_a_good_card_is_charged_immediately_or_after_confirmation_in_the_browser
     subscription.create_at_stripe()
 
     assert subscription.status == status
+
+
+def test_a_user_is_deleted_once_the_subscriptions_have_ended(subscription, request, capsys):
+    user = subscription.user
+
+    run(the_block(PAGE, "ProtectedError"), request, user=user)
+
+    assert capsys.readouterr().out == ""
+    subscription.refresh_from_db()
+    assert (subscription.user, subscription.status) == (None, "canceled")

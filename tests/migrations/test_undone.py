@@ -82,3 +82,19 @@ def test_all_migrations_can_be_undone_and_applied_again(fresh, fresh_once):
 
     for table in of_aa_stripe(fresh_once):
         assert fresh.schema(table) == fresh_once.schema(table)
+
+
+def test_rows_without_a_user_survive_a_downgrade_and_a_new_upgrade(upgraded):
+    upgraded.execute("UPDATE aa_stripe_stripecharge SET user_id = NULL, user_key = '7'")
+    charges = upgraded.rows("aa_stripe_stripecharge").keys()
+
+    undone = upgraded.migrate("aa_stripe", "0040", check=False)
+    upgraded.migrate("aa_stripe", "-v0")
+
+    if upgraded.vendor == "sqlite":
+        assert "Rows have no stripecharge.user. Set it, or delete these rows" in undone.stderr
+    else:
+        assert "stripecharge.user may still be NULL" in undone.stdout
+    rows = upgraded.rows("aa_stripe_stripecharge")
+    assert rows.keys() == charges
+    assert {row["user_id"] for row in rows.values()} == {None}

@@ -27,6 +27,7 @@ TEXTS = {
     "receipt_email",
     "pause_collection",
     "signal_due",
+    "source_type",
     "statement_descriptor",
     "status",
 }

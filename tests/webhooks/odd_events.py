@@ -14,6 +14,7 @@ from aa_stripe.testing.webhooks import event
 from tests.support.builders import make_charge, make_customer, make_subscription
 from tests.support.coupons import make_coupon
 from tests.support.payments import intent_of, lose_response
+from tests.support.rows import lose
 from tests.webhooks.deliveries import nested
 from tests.webhooks.payments import lose_id
 
@@ -137,7 +138,7 @@ def intent_without_id(fake):
 
 def intent_without_row(fake):
     intent = unsettled_intent(fake)
-    StripeCharge.objects.all().delete()
+    lose(StripeCharge.objects.all())
     return intent
 
 

@@ -38,7 +38,7 @@ from tests.support.payments import (
     paid,
 )
 from tests.support.requests import calls
-from tests.support.rows import row_of, values_of
+from tests.support.rows import lose, row_of, values_of
 from tests.support.signals import connected
 from tests.support.threads import InThread
 from tests.support.transactions import RolledBack, allowed_transaction
@@ -687,7 +687,7 @@ def test_a_payment_before_the_commit_of_its_row_is_settled_after_it(charge, fake
     settings.STRIPE_TRANSACTIONS = "allow"
     lose_response(fake, charge)
     event, row = newest(fake, SUCCEEDED), StripeCharge.objects.get()
-    StripeCharge.objects.all().delete()
+    lose(StripeCharge.objects.all())
     statuses = deliver(fake, event)
     row.save(force_insert=True)
     make_older(event, timedelta(minutes=10))
@@ -709,7 +709,7 @@ def test_a_payment_without_a_row_is_tried_again_for_an_hour(
     settings.STRIPE_TRANSACTIONS = "allow"
     lose_response(fake, charge)
     event = newest(fake, SUCCEEDED)
-    StripeCharge.objects.all().delete()
+    lose(StripeCharge.objects.all())
     deliver(fake, event)
     make_older(event, age)
 
@@ -724,7 +724,7 @@ def test_a_payment_without_a_row_is_tried_again_for_an_hour(
 def test_a_payment_for_a_deleted_row_is_reported(charge, fake, sent, logged):
     lose_response(fake, charge)
     event = newest(fake, SUCCEEDED)
-    StripeCharge.objects.all().delete()
+    lose(StripeCharge.objects.all())
 
     statuses = deliver(fake, event)
 
@@ -739,7 +739,7 @@ def test_a_payment_for_a_deleted_row_is_reported(charge, fake, sent, logged):
 def test_a_reported_payment_is_settled_by_a_retry_after_its_row_is_restored(charge, fake, sent):
     lose_response(fake, charge)
     event, row = newest(fake, SUCCEEDED), StripeCharge.objects.get()
-    StripeCharge.objects.all().delete()
+    lose(StripeCharge.objects.all())
     deliver(fake, event)
     row.save(force_insert=True)
 
@@ -755,7 +755,7 @@ def test_a_payment_of_this_site_without_a_row_is_reported(fake, settings, origin
     settings.PAYMENT_ORIGIN = origin
     charge = make_charge()
     lose_response(fake, charge)
-    StripeCharge.objects.all().delete()
+    lose(StripeCharge.objects.all())
 
     deliver(fake, newest(fake, SUCCEEDED))
 
@@ -767,7 +767,7 @@ def test_a_payment_of_another_site_is_ignored(fake, settings, logged, this_site)
     settings.PAYMENT_ORIGIN = "blog.example"
     charge = make_charge()
     lose_response(fake, charge)
-    StripeCharge.objects.all().delete()
+    lose(StripeCharge.objects.all())
     settings.PAYMENT_ORIGIN = this_site
 
     deliver(fake, newest(fake, SUCCEEDED))
@@ -806,7 +806,7 @@ def test_only_a_success_without_a_row_is_reported(charge, fake, type):
     lose_response(fake, charge)
     event = altered(newest(fake, SUCCEEDED))
     event["type"] = type
-    StripeCharge.objects.all().delete()
+    lose(StripeCharge.objects.all())
 
     deliver(fake, event)
 

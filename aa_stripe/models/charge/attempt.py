@@ -97,6 +97,8 @@ class Attempt:
 
     def payer(self) -> StripeCustomer:
         """Return the user's latest active customer; raise if there is none."""
+        if self.charge.user_id is None:
+            raise StripeNoActiveCustomer("The charge has no user: it was deleted.")
         payer = self._latest_payer()
         if payer is None:
             raise StripeNoActiveCustomer

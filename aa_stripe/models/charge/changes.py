@@ -1,4 +1,4 @@
-"""Saving the changes of a charge that is about to be collected, unless it is charged."""
+"""Saving the changes of a charge, unless it is charged."""
 
 from __future__ import annotations
 
@@ -10,9 +10,14 @@ from aa_stripe.models.charge.attempt import reject_charged
 from aa_stripe.models.rows import database_of, reread, root_model, store_if
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from django.db.models import Field
 
     from aa_stripe.models.charge.model import StripeCharge
+
+#: What ``save()`` cannot change once the money is collected: what the payment was made for.
+FINAL = frozenset({"amount", "currency", "customer", "is_charged", "user"})
 
 
 def save_changes(charge: StripeCharge, **values: Any) -> None:
@@ -46,3 +51,14 @@ def _checked(charge: StripeCharge, name: str) -> Any:
     value, field = getattr(charge, name), cast("Field[Any, Any]", charge._meta.get_field(name))
     field.get_db_prep_save(value, connections[database_of(charge)])
     return value
+
+
+def terms_in(values: Iterable[tuple[Field[Any, Any], Any, Any]], using: str) -> dict[str, Any]:
+    """Return the lookups of a row with the terms among the ``values`` of an UPDATE."""
+    terms = {}
+    for field, _model, value in values:
+        if field.name in FINAL:
+            # Stripe writes "usd" for what was created as "USD".
+            lookup = "currency__iexact" if field.name == "currency" else field.attname
+            terms[lookup] = field.get_db_prep_save(value, connections[using])
+    return terms

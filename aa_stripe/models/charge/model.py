@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
 from django.contrib.contenttypes.fields import GenericForeignKey
 from django.contrib.contenttypes.models import ContentType
-from django.db import connections, models, transaction
+from django.db import models, transaction
 from django.utils.translation import gettext_lazy as _
 
 from aa_stripe import gateway
+from aa_stripe.deletion import keep_source_type, keep_user_key
 from aa_stripe.exceptions import StripeMethodNotAllowed
 from aa_stripe.fields import ExactCharField
 from aa_stripe.models.amount import SmallestUnitField
 from aa_stripe.models.base import USER_MODEL, StripeObject
 from aa_stripe.models.changes import SavesOnlyChanges
+from aa_stripe.models.charge.changes import FINAL, terms_in
 from aa_stripe.models.charge.collect import collect
 from aa_stripe.models.charge.later import charge_later
 from aa_stripe.models.charge.metadata import metadata_for
@@ -28,6 +30,7 @@ from aa_stripe.models.charge.search import UUID_KEY
 from aa_stripe.models.charge.settle import settle
 from aa_stripe.models.claims import Claim, Claimable
 from aa_stripe.models.customer import StripeCustomer
+from aa_stripe.models.protected import Protected
 from aa_stripe.models.rows import database_of, own_row, reread, write_if
 from aa_stripe.models.statements import read_all
 from aa_stripe.settings import default_currency
@@ -37,17 +40,20 @@ from aa_stripe.utils import uuid_in
 #: The signals that ``signal_due`` may name, in the order in which they are sent.
 DUE_SIGNALS = {"succeeded": stripe_charge_succeeded, "refunded": stripe_charge_refunded}
 
-#: What ``save()`` cannot change once the money is collected: what the payment was made for.
-FINAL = frozenset({"amount", "currency", "customer", "is_charged", "user"})
 
-
-class StripeCharge(SavesOnlyChanges, Claimable, StripeObject):
+class StripeCharge(SavesOnlyChanges, Claimable, Protected, StripeObject):
     """An amount to collect.
 
     ``StripeCharge(token=...)`` and ``charge.token`` are ``customer``, as in 0.14's README.
     """
 
-    user = models.ForeignKey(USER_MODEL, on_delete=models.CASCADE, related_name="stripe_charges")
+    STRIPE_IDS = ("stripe_charge_id", "stripe_payment_intent_id")
+
+    #: ``None`` once the user is deleted; then ``user_key`` is its primary key as text.
+    user = models.ForeignKey(
+        USER_MODEL, on_delete=keep_user_key, null=True, related_name="stripe_charges"
+    )
+    user_key = ExactCharField(max_length=255, blank=True, default="", editable=False)
     customer = models.ForeignKey(StripeCustomer, on_delete=models.SET_NULL, blank=True, null=True)
     amount = SmallestUnitField(
         blank=True, null=True, help_text=_("In the currency's smallest unit (cents).")
@@ -72,7 +78,9 @@ class StripeCharge(SavesOnlyChanges, Claimable, StripeObject):
     comment = models.CharField(
         max_length=255, blank=True, help_text=_("Comment for internal information.")
     )
-    content_type = models.ForeignKey(ContentType, on_delete=models.CASCADE, blank=True, null=True)
+    content_type = models.ForeignKey(ContentType, on_delete=keep_source_type, blank=True, null=True)
+    #: "app_label.model" once the content type is deleted.
+    source_type = models.CharField(max_length=255, blank=True, default="", editable=False)
     object_id = models.PositiveBigIntegerField(blank=True, null=True, db_index=True)
     source = GenericForeignKey("content_type", "object_id")
     statement_descriptor = models.CharField(max_length=22, blank=True)
@@ -126,7 +134,7 @@ class StripeCharge(SavesOnlyChanges, Claimable, StripeObject):
         a transaction, or the row might be charged between the two. Raises
         ``StripeMethodNotAllowed``, and writes nothing, if the row is charged on other terms.
         """
-        terms = _terms(values, using) if base_qs.model is StripeCharge else {}
+        terms = terms_in(values, using) if base_qs.model is StripeCharge else {}
         if terms:
             base_qs = base_qs.filter(models.Q(is_charged=False) | models.Q(**terms))
         updated = super()._do_update(base_qs, using, pk_val, values, *options)
@@ -134,6 +142,9 @@ class StripeCharge(SavesOnlyChanges, Claimable, StripeObject):
             names = ", ".join(sorted(FINAL))
             raise StripeMethodNotAllowed(f"The charge is collected: its {names} cannot change.")
         return updated
+
+    def is_open(self) -> bool:
+        return not self.is_charged and bool(self.is_unsettled or self.claim)
 
     @property
     def token(self) -> StripeCustomer | None:
@@ -284,14 +295,3 @@ class StripeCharge(SavesOnlyChanges, Claimable, StripeObject):
         is_ours = write_if(self, {"signal_due": self.signal_due}, {"signal_due": ""})
         reread(self)
         return [name for name in DUE_SIGNALS if is_ours and name in due]
-
-
-def _terms(values: Iterable[tuple[models.Field[Any, Any], Any, Any]], using: str) -> dict[str, Any]:
-    """Return the lookups of a row with the terms among the ``values`` of an UPDATE."""
-    terms = {}
-    for field, _model, value in values:
-        if field.name in FINAL:
-            # Stripe writes "usd" for what was created as "USD".
-            lookup = "currency__iexact" if field.name == "currency" else field.attname
-            terms[lookup] = field.get_db_prep_save(value, connections[using])
-    return terms

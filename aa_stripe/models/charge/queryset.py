@@ -12,8 +12,16 @@ if TYPE_CHECKING:
 
 class StripeChargeQuerySet(models.QuerySet["StripeCharge"]):
     def pending(self) -> StripeChargeQuerySet:
-        """Return the rows that ``charge_stripe`` collects: not charged, not failed, not manual."""
-        return self.filter(is_charged=False, charge_attempt_failed=False, is_manual_charge=False)
+        """Return the rows that ``charge_stripe`` collects: not charged, not failed, not manual.
+
+        Nor those whose user is deleted.
+        """
+        return self.filter(
+            is_charged=False,
+            charge_attempt_failed=False,
+            is_manual_charge=False,
+            user__isnull=False,
+        )
 
     def unsettled(self) -> StripeChargeQuerySet:
         """Return the unpaid rows about which Stripe may know more than they say."""

@@ -81,7 +81,7 @@ def _customer_of(charge: StripeCharge, intent: gateway.PaymentIntent) -> StripeC
     if customer is not None and customer.stripe_customer_id == intent.customer:
         return customer
     known = stored(StripeCustomer).filter(stripe_customer_id=intent.customer)
-    return known.filter(user_id=charge.user_id).last() or known.last()
+    return known.filter(user=charge.user_id).last() or known.last()
 
 
 def write_failure(

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 from model_utils import Choices
 
+from aa_stripe.deletion import keep_ended
 from aa_stripe.fields import ExactCharField
 from aa_stripe.models.amount import SmallestUnitField
 from aa_stripe.models.base import StripeObject
 from aa_stripe.models.claims import Claimable
+from aa_stripe.models.protected import Protected
 
 
-class StripeRefund(Claimable, StripeObject):
+class StripeRefund(Claimable, Protected, StripeObject):
     """One row per requested refund; its ``uuid`` is the idempotency key at Stripe.
 
     ``status`` is Stripe's, with two more values: ``unknown`` until Stripe has responded, and
@@ -37,8 +41,11 @@ class StripeRefund(Claimable, StripeObject):
         (STATUS_CANCELED, _("canceled")),
     )
 
-    charge = models.ForeignKey(
-        "aa_stripe.StripeCharge", on_delete=models.CASCADE, related_name="refunds"
+    STRIPE_IDS = ("stripe_refund_id",)
+
+    #: ``None`` once the charge is deleted; Stripe's id of it is in ``stripe_response``.
+    charge: models.ForeignKey[Any, Any] = models.ForeignKey(
+        "aa_stripe.StripeCharge", on_delete=keep_ended, null=True, related_name="refunds"
     )
     amount = SmallestUnitField(help_text=_("In the currency's smallest unit (cents)."))
     stripe_refund_id = ExactCharField(max_length=255, blank=True, db_index=True)
@@ -53,3 +60,7 @@ class StripeRefund(Claimable, StripeObject):
 
     def __str__(self) -> str:
         return self.stripe_refund_id or str(self.uuid)
+
+    def is_open(self) -> bool:
+        """Return whether Stripe may still carry out the refund."""
+        return self.status == self.STATUS_UNKNOWN

@@ -41,7 +41,7 @@ def search(charge: StripeCharge) -> gateway.PaymentIntent | None:
 
 def _customer_ids(charge: StripeCharge) -> Iterable[str]:
     """Return Stripe's ids of the row's customer and of all that its user has ever had."""
-    ids = dict.fromkeys(StripeCustomer.stripe_ids_of(charge.user_id))
+    ids = dict.fromkeys(StripeCustomer.stripe_ids_of(charge))
     customer = related(charge, "customer")
     if customer is not None and customer.stripe_customer_id:
         ids[customer.stripe_customer_id] = None

@@ -9,6 +9,7 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from aa_stripe import gateway
+from aa_stripe.deletion import keep_user_key
 from aa_stripe.exceptions import StripeMethodNotAllowed
 from aa_stripe.fields import ExactCharField, PlainJSONField
 from aa_stripe.gateway import Meaning
@@ -50,7 +51,11 @@ class StripeCustomer(SavesOnlyChanges, StripeObject):
     #: The events after which a row may no longer be as Stripe has its customer.
     EVENT_TYPES = EVENT_TYPES
 
-    user = models.ForeignKey(USER_MODEL, on_delete=models.CASCADE, related_name="stripe_customers")
+    #: ``None`` once the user is deleted; then ``user_key`` is its primary key as text.
+    user = models.ForeignKey(
+        USER_MODEL, on_delete=keep_user_key, null=True, related_name="stripe_customers"
+    )
+    user_key = ExactCharField(max_length=255, blank=True, default="", editable=False)
     #: What the front-end sent; its ``id`` names a token, a PaymentMethod or a SetupIntent.
     stripe_js_response = PlainJSONField(default=dict, blank=True)
     stripe_customer_id = ExactCharField(max_length=255, blank=True, db_index=True)
@@ -83,6 +88,8 @@ class StripeCustomer(SavesOnlyChanges, StripeObject):
     @classmethod
     def latest_active(cls, user_id: Any) -> StripeCustomer | None:
         """Return the same as ``get_latest_active_customer_for_user``, for a user's primary key."""
+        if user_id is None:  # else the customers of all deleted users would be found
+            return None
         known = cls._known().filter(user_id=user_id, is_active=True)
         return known.order_by("-id").first()
 
@@ -93,9 +100,11 @@ class StripeCustomer(SavesOnlyChanges, StripeObject):
         return others.filter(is_active=True).order_by("-id").first()
 
     @classmethod
-    def stripe_ids_of(cls, user_id: Any) -> Iterable[str]:
-        """Return Stripe's ids of all customers that the user has ever had."""
-        known = cls._known().filter(user_id=user_id)
+    def stripe_ids_of(cls, row: Any) -> Iterable[str]:
+        """Return Stripe's ids of all customers that the row's user has ever had."""
+        if row.user_id is None and not row.user_key:
+            return []
+        known = cls._known().filter(user_id=row.user_id, user_key=row.user_key)
         return known.order_by("id").values_list("stripe_customer_id", flat=True)
 
     @classmethod

@@ -69,6 +69,8 @@ def _created(customer: StripeCustomer, source: str, description: str | None) -> 
 def _details(customer: StripeCustomer, description: str | None) -> dict[str, Any]:
     """Return what Stripe is sent about the customer; Stripe rejects an empty text here."""
     user = related(customer, "user")
+    if user is None:
+        raise StripeMethodNotAllowed("The customer has no user: it was deleted.")
     sent = {name: value for name, value in details_of(user).items() if value != ""}
     return {
         **sent,

@@ -12,6 +12,7 @@ from django.utils.translation import gettext_lazy as _
 from model_utils import Choices
 
 from aa_stripe import gateway
+from aa_stripe.deletion import keep_ended, keep_ended_with_user_key
 from aa_stripe.events import object_of
 from aa_stripe.fields import ExactCharField, PlainJSONField
 from aa_stripe.models.base import USER_MODEL, StripeObject
@@ -21,17 +22,18 @@ from aa_stripe.models.coupon import StripeCoupon
 from aa_stripe.models.customer import StripeCustomer
 from aa_stripe.models.latest import Write, save_newer, write_latest
 from aa_stripe.models.plan import StripeSubscriptionPlan
+from aa_stripe.models.protected import Protected
 from aa_stripe.models.rows import stored
 from aa_stripe.models.subscription.access import has_access
 from aa_stripe.models.subscription.action import announce_action, learn_action, needs_action
-from aa_stripe.models.subscription.cancel import cancel
+from aa_stripe.models.subscription.cancel import ENDED, cancel
 from aa_stripe.models.subscription.listed import write_listed
 from aa_stripe.models.subscription.queryset import StripeSubscriptionQuerySet
 from aa_stripe.models.subscription.subscribe import UUID_KEY, fields_of, subscribe, values_of
 from aa_stripe.utils import uuid_in
 
 
-class StripeSubscription(SavesOnlyChanges, Claimable, StripeObject):
+class StripeSubscription(SavesOnlyChanges, Claimable, Protected, StripeObject):
     """A subscription; ``status`` is the last status from Stripe."""
 
     #: The events after which a row may no longer be as Stripe has its subscription.
@@ -66,13 +68,21 @@ class StripeSubscription(SavesOnlyChanges, Claimable, StripeObject):
         (STATUS_PAUSED, _("paused")),
     )
 
+    STRIPE_IDS = ("stripe_subscription_id",)
+
     stripe_subscription_id = ExactCharField(max_length=255, blank=True, db_index=True)
     is_created_at_stripe = models.BooleanField(default=False)
-    plan = models.ForeignKey(StripeSubscriptionPlan, on_delete=models.CASCADE)
+    #: ``None`` once the plan is deleted, as ``user`` and ``customer`` are.
+    plan = models.ForeignKey(StripeSubscriptionPlan, on_delete=keep_ended, null=True)
     user = models.ForeignKey(
-        USER_MODEL, on_delete=models.CASCADE, related_name="stripe_subscriptions"
+        USER_MODEL,
+        on_delete=keep_ended_with_user_key,
+        null=True,
+        related_name="stripe_subscriptions",
     )
-    customer = models.ForeignKey(StripeCustomer, on_delete=models.SET_NULL, blank=True, null=True)
+    #: The primary key, as text, of a user who is deleted.
+    user_key = ExactCharField(max_length=255, blank=True, default="", editable=False)
+    customer = models.ForeignKey(StripeCustomer, on_delete=keep_ended, blank=True, null=True)
     status = models.CharField(max_length=255, choices=STATUS_CHOICES, blank=True)
     metadata = PlainJSONField(default=dict, blank=True)
     tax_percent = models.DecimalField(max_digits=7, decimal_places=4, default=0)
@@ -102,6 +112,11 @@ class StripeSubscription(SavesOnlyChanges, Claimable, StripeObject):
 
     def __str__(self) -> str:
         return self.stripe_subscription_id or str(self.uuid)
+
+    def is_open(self) -> bool:
+        """Return whether the subscription bills at Stripe, or may do so."""
+        is_live = self.is_created_at_stripe and self.status not in ENDED
+        return bool(is_live or self.is_unsettled or self.claim)
 
     @property
     def has_access(self) -> bool:

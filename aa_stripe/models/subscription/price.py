@@ -26,7 +26,8 @@ def plan_of(row: StripeSubscription, price_id: str) -> dict[str, Any]:
     """Return the value of the row's ``plan_id``; none if no plan stands for the price."""
     if not price_id:
         return {}
-    if related(row, "plan").price_id == price_id:
+    plan = related(row, "plan")
+    if plan is not None and plan.price_id == price_id:
         return {"plan_id": row.plan_id}
     known = stored(StripeSubscriptionPlan).filter(stripe_plan_id=price_id)
     plan_id = known.order_by("pk").values_list("pk", flat=True).first()

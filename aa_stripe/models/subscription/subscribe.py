@@ -167,7 +167,7 @@ def _search(row: StripeSubscription) -> gateway.Subscription | None:
         searched=gateway.search_subscriptions,
         retrieve=gateway.retrieve_subscription,
     )
-    found = finder.find(row.uuid, StripeCustomer.stripe_ids_of(row.user_id))
+    found = finder.find(row.uuid, StripeCustomer.stripe_ids_of(row))
     return found[0] if found else None
 
 
@@ -218,6 +218,8 @@ def _record_error(
 
 def _params(row: StripeSubscription) -> gateway.SubscriptionCreateParams:
     plan, coupon = related(row, "plan"), related(row, "coupon")
+    if plan is None:
+        raise StripeMethodNotAllowed("The subscription has no plan: it was deleted.")
     if not plan.price_id:
         raise StripeMethodNotAllowed("The plan is not created at Stripe.")
     customer = StripeCustomer.latest_active(row.user_id)
