@@ -49,7 +49,7 @@ def refusal(rows: list[Any]) -> ProtectedError:
         named += f" and {more} more"
     return ProtectedError(
         f"These rows cannot be deleted, because Stripe may still bill or pay for them: {named}. "
-        "Cancel the subscriptions and settle the payments and refunds first.",
+        "StripeCustomer.close(user) ends what a user has at Stripe.",
         set(rows),
     )
 

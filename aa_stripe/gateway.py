@@ -474,6 +474,15 @@ def customers() -> Iterator[JSON]:
     return _listed("/v1/customers", params)
 
 
+def delete_customer(customer_id: str) -> None:
+    """Delete the customer; Stripe cancels its subscriptions. No error if it is deleted already."""
+    try:
+        _client().v1.customers.delete(customer_id)
+    except InvalidRequestError as error:
+        if error.http_status != 404:
+            raise
+
+
 def payment_methods(customer_id: str) -> Iterator[JSON]:
     """List the customer's saved payment methods, of every type."""
     path = f"/v1/customers/{quote(customer_id, safe='')}/payment_methods"
@@ -489,6 +498,10 @@ def create_payment_method(card_token: str, *, idempotency_key: str) -> PaymentMe
 
 def attach_payment_method(payment_method_id: str, customer_id: str) -> PaymentMethod:
     return _client().v1.payment_methods.attach(payment_method_id, {"customer": customer_id})
+
+
+def detach_payment_method(payment_method_id: str) -> PaymentMethod:
+    return _client().v1.payment_methods.detach(payment_method_id)
 
 
 def create_setup_intent(params: SetupIntentCreateParams) -> SetupIntent:

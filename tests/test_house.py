@@ -53,6 +53,7 @@ MODEL_ROOMS = {
     "changes": "The fields that differ from the row.",
     "charge": "A charge and its refunds.",
     "claims": "Which process works on a row.",
+    "closing": "Ending all that a user has at Stripe.",
     "coupon": "A coupon, the same here and at Stripe.",
     "customer": "A customer and its payment methods.",
     "job_run": "What a job remembers of its runs.",

@@ -99,7 +99,7 @@ def test_a_good_card_is_charged_immediately_or_after_confirmation_in_the_browser
 def test_a_user_is_deleted_once_the_subscriptions_have_ended(subscription, request, capsys):
     user = subscription.user
 
-    run(the_block(PAGE, "ProtectedError"), request, user=user)
+    run(the_block(PAGE, "ProtectedError"), request)["delete_account"](user)
 
     assert capsys.readouterr().out == ""
     subscription.refresh_from_db()

@@ -6,6 +6,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from django.db import models
+from django.utils.module_loading import import_string
 from django.utils.translation import gettext_lazy as _
 
 from aa_stripe import gateway
@@ -16,6 +17,7 @@ from aa_stripe.gateway import Meaning
 from aa_stripe.models.base import USER_MODEL, StripeObject
 from aa_stripe.models.changes import SavesOnlyChanges
 from aa_stripe.models.customer.description import described, values_of
+from aa_stripe.models.customer.lookups import Lookups
 from aa_stripe.models.customer.named import EVENT_TYPES, ids_in
 from aa_stripe.models.customer.posted import payer_metadata
 from aa_stripe.models.customer.refresh import (
@@ -27,8 +29,7 @@ from aa_stripe.models.customer.refresh import (
 )
 from aa_stripe.models.customer.save_card import add_default_card, create_with_card
 from aa_stripe.models.legacy import with_card_keys
-from aa_stripe.models.rows import database_of, locked
-from aa_stripe.models.statements import read_all
+from aa_stripe.models.rows import locked
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -39,7 +40,7 @@ logger = logging.getLogger("aa-stripe")
 FINAL = frozenset({Meaning.DECLINED, Meaning.REFUSED, Meaning.OUTDATED})
 
 
-class StripeCustomer(SavesOnlyChanges, StripeObject):
+class StripeCustomer(Lookups, SavesOnlyChanges, StripeObject):
     """A customer at Stripe.
 
     ``sources`` is the list of the customer's payment methods in Stripe's format: PaymentMethods,
@@ -81,47 +82,21 @@ class StripeCustomer(SavesOnlyChanges, StripeObject):
         return self.stripe_customer_id or str(self.uuid)
 
     @classmethod
-    def get_latest_active_customer_for_user(cls, user: models.Model) -> StripeCustomer | None:
-        """Return the user's newest active customer that exists at Stripe, or ``None``."""
-        return cls.latest_active(user.pk)
+    def close(cls, user: models.Model, refund: bool = False) -> None:
+        """End all that ``user`` has at Stripe; the rows stay.
 
-    @classmethod
-    def latest_active(cls, user_id: Any) -> StripeCustomer | None:
-        """Return the same as ``get_latest_active_customer_for_user``, for a user's primary key."""
-        if user_id is None:  # else the customers of all deleted users would be found
-            return None
-        known = cls._known().filter(user_id=user_id, is_active=True)
-        return known.order_by("-id").first()
+        Cancels each subscription at once, also those without a row, detaches the cards, deletes the
+        customers at Stripe and makes their rows inactive. Charges that are not paid yet become
+        manual. ``refund``: also refund what is left of the last payment of each subscription that
+        is canceled by the call.
 
-    @classmethod
-    def newest_other_than(cls, customer: StripeCustomer) -> StripeCustomer | None:
-        """Return the newest other customer at Stripe, of any user; ``None`` if there is none."""
-        others = cls._known().exclude(stripe_customer_id=customer.stripe_customer_id)
-        return others.filter(is_active=True).order_by("-id").first()
-
-    @classmethod
-    def stripe_ids_of(cls, row: Any) -> Iterable[str]:
-        """Return Stripe's ids of all customers that the row's user has ever had."""
-        if row.user_id is None and not row.user_key:
-            return []
-        known = cls._known().filter(user_id=row.user_id, user_key=row.user_key)
-        return known.order_by("id").values_list("stripe_customer_id", flat=True)
-
-    @classmethod
-    def of_stripe(cls, user_id: Any, stripe_customer_id: str) -> StripeCustomer | None:
-        """Return the user's row of Stripe's customer, the newest of several; ``None`` without."""
-        own = cls._known().filter(user_id=user_id, stripe_customer_id=stripe_customer_id)
-        return own.order_by("id").last()
-
-    @classmethod
-    def all_of_stripe(cls, stripe_customer_id: str) -> list[StripeCustomer]:
-        """Return all rows of Stripe's customer; a project may have stored it twice."""
-        return read_all(cls, database_of(cls), {"stripe_customer_id": stripe_customer_id})
-
-    @classmethod
-    def _known(cls) -> models.QuerySet[StripeCustomer]:
-        """Return the customers that exist at Stripe, from the database that is written to."""
-        return cls.objects.using(database_of(cls)).exclude(stripe_customer_id="")
+        Can be repeated after any error. Raises ``StripeInTransaction`` inside a transaction,
+        ``StripeUnknownCustomer`` if the API key's account does not have a customer,
+        ``StripeInProgress`` if another process is creating a subscription of the user, and the
+        SDK's errors.
+        """
+        # Above this module: it ends subscriptions, too.
+        import_string("aa_stripe.models.closing.close")(user, refund=refund)
 
     @classmethod
     def get_or_create_at_stripe(

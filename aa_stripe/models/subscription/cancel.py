@@ -23,13 +23,14 @@ def cancel(row: StripeSubscription, at_period_end: bool) -> gateway.Subscription
     version = version_of(row)
     subscription = gateway.retrieve_subscription(row.stripe_subscription_id)
     if not _is_done(subscription, at_period_end):
-        subscription = _cancel_at_stripe(row.stripe_subscription_id, at_period_end)
+        subscription = cancel_at_stripe(row.stripe_subscription_id, at_period_end)
     if save_newer(row, version, values_of(row, subscription)):
         return subscription
     return row.refresh_from_stripe()
 
 
-def _cancel_at_stripe(stripe_id: str, at_period_end: bool) -> gateway.Subscription:
+def cancel_at_stripe(stripe_id: str, at_period_end: bool) -> gateway.Subscription:
+    """Cancel it, unless another party has done so; return Stripe's subscription."""
     try:
         if at_period_end:
             return gateway.update_subscription(stripe_id, {"cancel_at_period_end": True})

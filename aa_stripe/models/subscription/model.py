@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
-from uuid import UUID
 
 from django.db import models
 from django.utils.translation import gettext_lazy as _
@@ -13,7 +12,6 @@ from model_utils import Choices
 
 from aa_stripe import gateway
 from aa_stripe.deletion import keep_ended, keep_ended_with_user_key
-from aa_stripe.events import object_of
 from aa_stripe.fields import ExactCharField, PlainJSONField
 from aa_stripe.models.base import USER_MODEL, StripeObject
 from aa_stripe.models.changes import SavesOnlyChanges
@@ -23,17 +21,16 @@ from aa_stripe.models.customer import StripeCustomer
 from aa_stripe.models.latest import Write, save_newer, write_latest
 from aa_stripe.models.plan import StripeSubscriptionPlan
 from aa_stripe.models.protected import Protected
-from aa_stripe.models.rows import stored
 from aa_stripe.models.subscription.access import has_access
 from aa_stripe.models.subscription.action import announce_action, learn_action, needs_action
 from aa_stripe.models.subscription.cancel import ENDED, cancel
 from aa_stripe.models.subscription.listed import write_listed
+from aa_stripe.models.subscription.lookups import Lookups
 from aa_stripe.models.subscription.queryset import StripeSubscriptionQuerySet
-from aa_stripe.models.subscription.subscribe import UUID_KEY, fields_of, subscribe, values_of
-from aa_stripe.utils import uuid_in
+from aa_stripe.models.subscription.subscribe import fields_of, subscribe, values_of
 
 
-class StripeSubscription(SavesOnlyChanges, Claimable, Protected, StripeObject):
+class StripeSubscription(Lookups, SavesOnlyChanges, Claimable, Protected, StripeObject):
     """A subscription; ``status`` is the last status from Stripe."""
 
     #: The events after which a row may no longer be as Stripe has its subscription.
@@ -139,42 +136,6 @@ class StripeSubscription(SavesOnlyChanges, Claimable, Protected, StripeObject):
         With its period (``at_period_end``) or at ``cancel_at``.
         """
         return self.has_access and (self.at_period_end or self.cancel_at is not None)
-
-    @classmethod
-    def of_stripe(cls, subscription: Mapping[str, Any]) -> models.QuerySet[StripeSubscription]:
-        """Return the subscription's rows: by Stripe's id, else by the ``uuid`` in the metadata."""
-        return cls._of_ids([subscription["id"]], list(_ids_by_uuid([subscription])))
-
-    @classmethod
-    def of_each(
-        cls, subscriptions: Sequence[Mapping[str, Any]]
-    ) -> Iterator[tuple[str, StripeSubscription]]:
-        """Yield Stripe's id and each row of the subscriptions, as ``of_stripe`` finds them."""
-        by_uuid = _ids_by_uuid(subscriptions)
-        for row in cls._of_ids([it["id"] for it in subscriptions], list(by_uuid)):
-            yield row.stripe_subscription_id or by_uuid[row.uuid], row
-
-    @staticmethod
-    def uuid_of(subscription: Mapping[str, Any]) -> UUID | None:
-        """Return the ``uuid`` of the row in the subscription's metadata, else ``None``."""
-        return uuid_in(subscription.get("metadata"), UUID_KEY)
-
-    @staticmethod
-    def named_in(event: Any) -> dict[str, Any]:
-        """Return the id of the event's subscription and the ``uuid`` of its row, for ``of_each``.
-
-        Raises ``StripeWebhookParseError`` if the event is not as Stripe renders it.
-        """
-        subscription = object_of(event)
-        uuid = subscription.metadata.get(UUID_KEY, "")
-        return {"id": subscription.id, "metadata": {UUID_KEY: uuid}}
-
-    @classmethod
-    def _of_ids(cls, ids: list[str], uuids: list[UUID]) -> models.QuerySet[StripeSubscription]:
-        is_one = models.Q(stripe_subscription_id__in=ids)
-        if uuids:
-            is_one |= models.Q(uuid__in=uuids, stripe_subscription_id="")
-        return stored(cls).filter(is_one).order_by("pk")
 
     def save(self, *args: Any, **kwargs: Any) -> None:
         """Write the row; a ``tax_percent`` of ``None`` is 0."""
@@ -303,9 +264,3 @@ class StripeSubscription(SavesOnlyChanges, Claimable, Protected, StripeObject):
         """
         for subscription in cls.get_subscriptions_for_cancel():
             subscription.cancel(at_period_end=at_period_end)
-
-
-def _ids_by_uuid(subscriptions: Iterable[Mapping[str, Any]]) -> dict[UUID, str]:
-    """Return Stripe's id of each subscription with the ``uuid`` of a row in its metadata."""
-    found = ((StripeSubscription.uuid_of(it), it["id"]) for it in subscriptions)
-    return {uuid: stripe_id for uuid, stripe_id in found if uuid is not None}
