@@ -7,6 +7,7 @@ from django.contrib.contenttypes.models import ContentType
 from django.core.management import call_command
 from django.db import transaction
 from django.db.models import ProtectedError
+from django.test.utils import isolate_apps
 
 from aa_stripe import jobs
 from aa_stripe.exceptions import StripeMethodNotAllowed
@@ -223,6 +224,7 @@ def test_a_refund_without_a_response_is_not_deleted_nor_its_charge():
     assert StripeRefund.objects.get().charge == charge
 
 
+@isolate_apps("aa_stripe")
 def test_a_proxy_is_protected_as_well(active):
     class Membership(StripeSubscription):
         class Meta:
