@@ -1,4 +1,4 @@
-"""Fields for ids, which differ in letter case on every database.
+"""Fields for ids, which differ in letter case on every database; for JSON and decimals of 0.14.
 
 The usual collations of MySQL and MariaDB do not distinguish "evt_A" and "evt_a", nor "a" and "ä".
 PostgreSQL and SQLite always do. Migrations contain these fields, so their names must not change.
@@ -7,6 +7,7 @@ PostgreSQL and SQLite always do. Migrations contain these fields, so their names
 from __future__ import annotations
 
 import json
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from django.db import models
@@ -22,11 +23,13 @@ if TYPE_CHECKING:
     _Get = TypeVar("_Get", covariant=True)
     _CharField = models.CharField[_Set, _Get]
     _UUIDField = models.UUIDField[_Set, _Get]
+    _DecimalField = models.DecimalField[_Set, _Get]
     _Lookup = lookups.BuiltinLookup[Any]
 else:  # not generic at run time
     _Set = _Get = None
     _CharField = {(_Set, _Get): models.CharField}
     _UUIDField = {(_Set, _Get): models.UUIDField}
+    _DecimalField = {(_Set, _Get): models.DecimalField}
     _Lookup = lookups.BuiltinLookup
 
 
@@ -68,6 +71,40 @@ class PlainJSONField(models.JSONField):
     def deconstruct(self) -> Any:
         name, _, args, kwargs = super().deconstruct()
         return name, "django.db.models.JSONField", args, kwargs
+
+
+class TrimmedDecimalField(_DecimalField[_Set, _Get]):
+    """A ``DecimalField`` that reads the decimals which 0.14's column had, and others if not 0.
+
+    Migrations contain Django's own field.
+    """
+
+    shown_places = 2
+
+    def from_db_value(self, value: Decimal | None, *args: Any) -> Decimal | None:
+        return None if value is None else trimmed(value, self.shown_places)
+
+    def deconstruct(self) -> Any:
+        name, _, args, kwargs = super().deconstruct()
+        return name, "django.db.models.DecimalField", args, kwargs
+
+
+if TYPE_CHECKING:
+    _Trimmed = TrimmedDecimalField[_Set, _Get]
+else:
+    _Trimmed = {(_Set, _Get): TrimmedDecimalField}
+
+
+class TrimmedPercentField(_Trimmed[_Set, _Get]):
+    """The same for a column that had integers: 20, not 20.0000."""
+
+    shown_places = 0
+
+
+def trimmed(value: Decimal, places: int) -> Decimal:
+    """Return the number with ``places`` decimals, or more if the further ones are not 0."""
+    short = round(value, places)
+    return short if short == value else value.normalize()
 
 
 def _with_collation(parameters: Any, connection: BaseDatabaseWrapper) -> Any:

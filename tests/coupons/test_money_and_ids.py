@@ -174,3 +174,20 @@ def test_a_coupon_of_the_dashboard_with_an_unusual_id_can_be_fetched(fake):
         StripeCoupon(coupon_id=coupon_id).save(force_retrieve=True)
 
     assert {it.coupon_id for it in rows()} == set(UNUSUAL)
+
+
+@pytest.mark.parametrize("text", ["20", "12.5", "100", "33.33"])
+def test_a_percentage_reads_without_trailing_zeros(fake, text):
+    coupon = make_coupon(amount_off=None, currency=None, percent_off=Decimal(text))
+
+    assert str(coupon.percent_off) == text
+    assert str(StripeCoupon.objects.get().percent_off) == text
+
+
+@pytest.mark.parametrize(
+    ("currency", "text"), [("usd", "10.00"), ("jpy", "100.00"), ("kwd", "1.50")]
+)
+def test_an_amount_reads_with_two_decimals(fake, currency, text):
+    make_coupon(currency=currency, amount_off=Decimal(text))
+
+    assert str(StripeCoupon.objects.get().amount_off) == text

@@ -110,6 +110,13 @@ def test_a_row_without_a_trial_gives_none_whatever_the_plan_at_stripe_says(db, f
     assert subscription.status == "active"
 
 
+@pytest.mark.parametrize("text", ["0.00", "7.50", "19.00", "7.1234"])
+def test_tax_percent_reads_with_two_decimals_or_more(db, fake, text):
+    make_subscription(tax_percent=Decimal(text))
+
+    assert str(StripeSubscription.objects.get().tax_percent) == text
+
+
 def test_tax_percent_becomes_a_tax_rate(db, fake):
     subscription = make_subscription(tax_percent=Decimal("19.25"))
 

@@ -14,7 +14,12 @@ from model_utils import Choices
 
 from aa_stripe import gateway
 from aa_stripe.currencies import CURRENCY_CHOICES
-from aa_stripe.fields import ExactCharField, PlainJSONField
+from aa_stripe.fields import (
+    ExactCharField,
+    PlainJSONField,
+    TrimmedDecimalField,
+    TrimmedPercentField,
+)
 from aa_stripe.models.base import StripeObject
 from aa_stripe.models.changes import RemembersRow
 from aa_stripe.models.coupon import sync
@@ -63,7 +68,7 @@ class StripeCoupon(RemembersRow, StripeObject):
     #: Empty until Stripe has chosen one.
     coupon_id = UnpaddedCharField(max_length=255, blank=True, db_index=True)
     #: In major units: 10 is ten dollars, or ten yen.
-    amount_off = models.DecimalField(max_digits=15, decimal_places=3, blank=True, null=True)
+    amount_off = TrimmedDecimalField(max_digits=15, decimal_places=3, blank=True, null=True)
     currency = models.CharField(  # noqa: DJ001 (0.14's column)
         max_length=3, choices=CURRENCY_CHOICES, blank=True, null=True
     )
@@ -73,7 +78,7 @@ class StripeCoupon(RemembersRow, StripeObject):
     max_redemptions = models.PositiveIntegerField(blank=True, null=True)
     metadata = PlainJSONField(default=dict, blank=True)
     name = models.CharField(max_length=40, blank=True)
-    percent_off = models.DecimalField(max_digits=7, decimal_places=4, blank=True, null=True)
+    percent_off = TrimmedPercentField(max_digits=7, decimal_places=4, blank=True, null=True)
     redeem_by = models.DateTimeField(blank=True, null=True)
     times_redeemed = models.PositiveIntegerField(default=0)
     valid = models.BooleanField(default=False)

@@ -11,6 +11,7 @@ from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any
 
 from aa_stripe import gateway
+from aa_stripe.fields import trimmed
 from aa_stripe.money import to_major_units, to_minor_units
 from aa_stripe.utils import to_datetime, to_timestamp
 
@@ -108,7 +109,7 @@ def fields_of(data: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
         elif name == "amount_off":
             values[name] = to_major_units(value, str(data.get("currency")))
         elif name == "percent_off":
-            values[name] = Decimal(str(value)).quantize(PERCENT_STEP)
+            values[name] = trimmed(Decimal(str(value)).quantize(PERCENT_STEP), 0)
     return values
 
 

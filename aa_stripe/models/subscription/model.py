@@ -12,7 +12,7 @@ from model_utils import Choices
 
 from aa_stripe import gateway
 from aa_stripe.deletion import keep_ended, keep_ended_with_user_key
-from aa_stripe.fields import ExactCharField, PlainJSONField
+from aa_stripe.fields import ExactCharField, PlainJSONField, TrimmedDecimalField
 from aa_stripe.models.base import USER_MODEL, StripeObject
 from aa_stripe.models.changes import SavesOnlyChanges
 from aa_stripe.models.claims import Claimable
@@ -82,7 +82,7 @@ class StripeSubscription(Lookups, SavesOnlyChanges, Claimable, Protected, Stripe
     customer = models.ForeignKey(StripeCustomer, on_delete=keep_ended, blank=True, null=True)
     status = models.CharField(max_length=255, choices=STATUS_CHOICES, blank=True)
     metadata = PlainJSONField(default=dict, blank=True)
-    tax_percent = models.DecimalField(max_digits=7, decimal_places=4, default=0)
+    tax_percent = TrimmedDecimalField(max_digits=7, decimal_places=4, default=0)
     coupon = models.ForeignKey(StripeCoupon, on_delete=models.SET_NULL, blank=True, null=True)
     end_date = models.DateField(blank=True, null=True, db_index=True)
     canceled_at = models.DateTimeField(blank=True, null=True, db_index=True)
