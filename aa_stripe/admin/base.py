@@ -67,12 +67,6 @@ class ReadOnlyAdmin(ReadOnlyBase, Admin):
     show_full_result_count = False
     list_per_page = 50
 
-    def get_search_fields(self, request: HttpRequest) -> list[str]:
-        return [*(self.search_fields or self.default_search_fields())]
-
-    def default_search_fields(self) -> Sequence[str]:
-        return ()
-
 
 #: 0.14's name.
 ReadOnly = ReadOnlyAdmin

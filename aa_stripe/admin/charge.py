@@ -46,18 +46,16 @@ class StripeChargeAdmin(ReadOnlyAdmin):
     list_filter = ("is_charged", "charge_attempt_failed", "is_refunded", "is_manual_charge")
     list_select_related = ("user", "customer")
     inlines = (RefundInline,)
+    search_fields = (
+        "stripe_charge_id",
+        "stripe_payment_intent_id",
+        "stripe_refund_id",
+        "customer__stripe_customer_id",
+        "refunds__stripe_refund_id",
+        "description",
+        *user_search_fields(),
+    )
     ordering = ("-id",)
-
-    def default_search_fields(self) -> list[str]:
-        return [
-            "stripe_charge_id",
-            "stripe_payment_intent_id",
-            "stripe_refund_id",
-            "customer__stripe_customer_id",
-            "refunds__stripe_refund_id",
-            "description",
-            *user_search_fields(),
-        ]
 
     @admin.display(ordering="customer__stripe_customer_id")
     def stripe_customer_id(self, charge: StripeCharge) -> str | None:

@@ -16,10 +16,8 @@ class StripeCustomerAdmin(ReadOnlyAdmin):
     list_display_links = ("id", "stripe_customer_id")
     list_filter = ("is_active", "is_created_at_stripe")
     list_select_related = ("user",)
+    search_fields = ("stripe_customer_id", "default_source", *user_search_fields())
     ordering = ("-id",)
-
-    def default_search_fields(self) -> list[str]:
-        return ["stripe_customer_id", "default_source", *user_search_fields()]
 
     @admin.display(description="card")
     def card(self, customer: StripeCustomer) -> str:

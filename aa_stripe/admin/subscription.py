@@ -26,14 +26,12 @@ class StripeSubscriptionAdmin(ReadOnlyAdmin):
     )
     list_filter = ("status", "requires_action", "at_period_end")
     list_select_related = ("user", "customer", "plan", "coupon")
+    search_fields = (
+        "stripe_subscription_id",
+        "stripe_price_id",
+        "customer__stripe_customer_id",
+        "plan__stripe_plan_id",
+        "coupon__coupon_id",
+        *user_search_fields(),
+    )
     ordering = ("-id",)
-
-    def default_search_fields(self) -> list[str]:
-        return [
-            "stripe_subscription_id",
-            "stripe_price_id",
-            "customer__stripe_customer_id",
-            "plan__stripe_plan_id",
-            "coupon__coupon_id",
-            *user_search_fields(),
-        ]

@@ -53,8 +53,13 @@ def test_search_fields_of_a_subclass_replace_ours(request_of_admin):
         StripeChargeAdmin(StripeCharge, admin.site),
     )
 
-    assert subclass.get_search_fields(request_of_admin) == ["comment"]
+    assert subclass.get_search_fields(request_of_admin) == ("comment",)
     assert "stripe_charge_id" in ours.get_search_fields(request_of_admin)
+
+
+def test_search_fields_of_a_subclass_may_extend_ours():
+    assert set(StripeChargeAdmin.search_fields) > {"user__email", "customer__stripe_customer_id"}
+    assert isinstance(StripeChargeAdmin.search_fields, tuple)
 
 
 def test_editable_fields_of_a_subclass_can_be_changed(request_of_admin, fake):
