@@ -40,11 +40,17 @@ class OldSite:
         self._venv = cache / f"aa-stripe-0.13.0-python{version}"
         self._build()
 
-    def run(self, *arguments: str, database: dict[str, object], **environment: str) -> str:
-        """Run ``python *arguments`` with ``database``; return its output, or raise if it fails."""
+    def run(
+        self,
+        *arguments: str,
+        database: dict[str, object],
+        cwd: Path = HERE,
+        **environment: str,
+    ) -> subprocess.CompletedProcess[str]:
+        """Run ``python *arguments`` with ``database``; raise if it fails."""
         ran = subprocess.run(
             [self._python, *arguments],
-            cwd=HERE,
+            cwd=cwd,
             env={
                 "PATH": os.environ["PATH"],
                 "PYTHONIOENCODING": "utf-8",
@@ -57,7 +63,7 @@ class OldSite:
             check=False,
         )
         assert ran.returncode == 0, ran.stdout + ran.stderr
-        return ran.stdout
+        return ran
 
     @property
     def _python(self) -> Path:
