@@ -10,6 +10,7 @@ import json
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from django.core.serializers.json import DjangoJSONEncoder
 from django.db import models
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import lookups
@@ -52,10 +53,14 @@ class ExactUUIDField(_UUIDField[_Set, _Get]):
 
 
 class PlainJSONField(models.JSONField):
-    """A ``JSONField`` that reads the JSON of a dump made by 0.14, which is text with JSON in it.
+    """A ``JSONField`` that accepts what that of 0.14 did: JSON as text, dates, decimals, ``None``.
 
-    Migrations contain Django's own field.
+    Dumps made by 0.14 have text with JSON in it. Migrations contain Django's own field.
     """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        kwargs.setdefault("encoder", DjangoJSONEncoder)
+        super().__init__(*args, **kwargs)
 
     def to_python(self, value: Any) -> Any:
         """Return a list or an object that was given as text; anything else as it is."""
@@ -68,8 +73,18 @@ class PlainJSONField(models.JSONField):
             return value
         return decoded if isinstance(decoded, (dict, list)) else value
 
+    def get_prep_value(self, value: Any) -> Any:
+        return super().get_prep_value(self.to_python(value))
+
+    def get_db_prep_save(self, value: Any, connection: BaseDatabaseWrapper) -> Any:
+        """Return JSON's ``null`` for ``None`` if the column cannot be NULL."""
+        if value is None and not self.null:
+            return self.get_db_prep_value(value, connection)
+        return super().get_db_prep_save(value, connection)
+
     def deconstruct(self) -> Any:
         name, _, args, kwargs = super().deconstruct()
+        kwargs.pop("encoder", None)
         return name, "django.db.models.JSONField", args, kwargs
 
 

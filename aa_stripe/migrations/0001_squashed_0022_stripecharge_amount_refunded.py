@@ -8,6 +8,7 @@ them. 0.14 stored JSON as text.
 from __future__ import annotations
 
 from django.conf import settings
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import migrations, models
 
 USER_MODEL = getattr(settings, "STRIPE_USER_MODEL", None) or settings.AUTH_USER_MODEL
@@ -122,10 +123,16 @@ class Migration(migrations.Migration):
                 ("currency", models.CharField(default="USD", max_length=3)),
                 ("name", models.CharField(max_length=255)),
                 ("interval", models.CharField(max_length=10)),
-                ("interval_count", models.IntegerField(default=1)),
+                (
+                    "interval_count",
+                    models.IntegerField(default=1, validators=[MinValueValidator(1)]),
+                ),
                 ("metadata", models.TextField(default="{}")),
                 ("statement_descriptor", models.CharField(blank=True, max_length=22)),
-                ("trial_period_days", models.IntegerField(default=0)),
+                (
+                    "trial_period_days",
+                    models.IntegerField(default=0, validators=[MinValueValidator(0)]),
+                ),
                 ("amount", models.BigIntegerField()),
             ],
         ),
@@ -198,7 +205,15 @@ class Migration(migrations.Migration):
                 ("is_created_at_stripe", models.BooleanField(default=False)),
                 ("status", models.CharField(blank=True, max_length=255)),
                 ("metadata", models.TextField(default="{}")),
-                ("tax_percent", models.DecimalField(decimal_places=2, default=0, max_digits=3)),
+                (
+                    "tax_percent",
+                    models.DecimalField(
+                        decimal_places=2,
+                        default=0,
+                        max_digits=3,
+                        validators=[MinValueValidator(0), MaxValueValidator(100)],
+                    ),
+                ),
                 (
                     "customer",
                     models.ForeignKey(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.conf import settings
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import migrations, models
 
 USER_MODEL = getattr(settings, "STRIPE_USER_MODEL", None) or settings.AUTH_USER_MODEL
@@ -56,7 +57,15 @@ class Migration(migrations.Migration):
                 ("is_created_at_stripe", models.BooleanField(default=False)),
                 ("status", models.CharField(blank=True, max_length=255)),
                 ("metadata", models.TextField(default="{}")),
-                ("tax_percent", models.DecimalField(decimal_places=2, default=0, max_digits=3)),
+                (
+                    "tax_percent",
+                    models.DecimalField(
+                        decimal_places=2,
+                        default=0,
+                        max_digits=3,
+                        validators=[MinValueValidator(0), MaxValueValidator(100)],
+                    ),
+                ),
                 (
                     "application_fee_percent",
                     models.DecimalField(decimal_places=2, default=0, max_digits=3),
@@ -88,10 +97,16 @@ class Migration(migrations.Migration):
                 ("currency", models.CharField(default="USD", max_length=3)),
                 ("name", models.CharField(max_length=255)),
                 ("interval", models.CharField(max_length=10)),
-                ("interval_count", models.IntegerField(default=1)),
+                (
+                    "interval_count",
+                    models.IntegerField(default=1, validators=[MinValueValidator(1)]),
+                ),
                 ("metadata", models.TextField(default="{}")),
                 ("statement_descriptor", models.CharField(blank=True, max_length=22)),
-                ("trial_period_days", models.IntegerField(default=0)),
+                (
+                    "trial_period_days",
+                    models.IntegerField(default=0, validators=[MinValueValidator(0)]),
+                ),
             ],
         ),
         migrations.CreateModel(

@@ -11,6 +11,7 @@ from typing import Any
 
 import django.utils.timezone
 import model_utils.fields
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import migrations, models
 
 import aa_stripe.settings
@@ -192,7 +193,12 @@ class Migration(migrations.Migration):
         Widen(
             "stripesubscription",
             "tax_percent",
-            models.DecimalField(decimal_places=4, default=0, max_digits=7),
+            models.DecimalField(
+                decimal_places=4,
+                default=0,
+                max_digits=7,
+                validators=[MinValueValidator(0), MaxValueValidator(100)],
+            ),
         ),
         # Webhooks
         AddField("stripewebhook", "attempts", models.PositiveIntegerField(default=0)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django.core.validators import MinValueValidator
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 from model_utils import Choices
@@ -40,10 +41,10 @@ class StripeSubscriptionPlan(StripeObject):
     currency = models.CharField(max_length=3, default="USD")
     name = models.CharField(max_length=255)
     interval = models.CharField(max_length=10, choices=INTERVAL_CHOICES)
-    interval_count = models.IntegerField(default=1)
+    interval_count = models.IntegerField(default=1, validators=[MinValueValidator(1)])
     metadata = PlainJSONField(default=dict, blank=True)
     statement_descriptor = models.CharField(max_length=22, blank=True)
-    trial_period_days = models.IntegerField(default=0)
+    trial_period_days = models.IntegerField(default=0, validators=[MinValueValidator(0)])
 
     class Meta:
         verbose_name = _("subscription plan")
@@ -104,7 +105,7 @@ class StripeSubscriptionPlan(StripeObject):
             "currency": self.currency.lower(),
             "interval": self.interval,
             "interval_count": self.interval_count,
-            "metadata": self.metadata,
+            "metadata": self.metadata or {},
             # Plans no longer have a name of their own: https://docs.stripe.com/api/plans/create
             "product": {"name": self.name},
         }

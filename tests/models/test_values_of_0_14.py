@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+from datetime import date
+from decimal import Decimal
 
 import pytest
 from django.core import serializers
+from django.core.exceptions import ValidationError
 
 from aa_stripe import gateway
 from aa_stripe.models import (
@@ -126,3 +129,70 @@ def test_a_tax_percent_of_none_is_no_tax(fake):
 
     assert StripeSubscription.objects.get().tax_percent == 0
     assert subscription.stripe_response["default_tax_rates"] == []
+
+
+@pytest.mark.django_db
+def test_none_in_a_json_field_is_null():
+    plan = StripeSubscriptionPlan.objects.create(**PLAN, metadata=None)
+    plan = StripeSubscriptionPlan.objects.get(pk=plan.pk)
+    assert plan.metadata is None
+
+    plan.name = "silver"
+    plan.save()
+
+    assert list(StripeSubscriptionPlan.objects.values_list("name", "metadata")) == [
+        ("silver", None)
+    ]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_metadata_of_none_is_not_sent(fake):
+    customer = make_customer()
+    plan = StripeSubscriptionPlan.objects.create(**PLAN, metadata=None)
+    plan.create_at_stripe()
+    subscription = StripeSubscription.objects.create(user=customer.user, plan=plan, metadata=None)
+
+    subscription.create_at_stripe()
+
+    assert plan.stripe_response["metadata"] == {}
+    assert list(subscription.stripe_response["metadata"]) == ["aa_stripe_subscription_uuid"]
+
+
+@pytest.mark.django_db
+def test_a_date_and_a_decimal_in_a_json_field_are_stored_as_text():
+    source = {"day": date(2020, 2, 29), "weight": Decimal("1.50")}
+    plan = StripeSubscriptionPlan.objects.create(**PLAN, source=source)
+
+    plan.refresh_from_db()
+
+    assert plan.source == {"day": "2020-02-29", "weight": "1.50"}
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(("text", "value"), [('{"id": "x"}', {"id": "x"}), ("[1]", [1])])
+def test_json_that_is_assigned_as_text_is_stored_as_json(text, value):
+    plan = StripeSubscriptionPlan.objects.create(**PLAN, source=text)
+
+    plan.refresh_from_db()
+
+    assert plan.source == value
+    assert StripeSubscriptionPlan.objects.filter(source=text).exists()
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("model", "values"),
+    [
+        (StripeSubscriptionPlan, {**PLAN, "interval_count": 0}),
+        (StripeSubscriptionPlan, {**PLAN, "trial_period_days": -1}),
+        (StripeSubscription, {"tax_percent": Decimal(101)}),
+        (StripeSubscription, {"tax_percent": Decimal(-1)}),
+    ],
+)
+def test_numbers_out_of_their_range_are_invalid(model, values):
+    [name] = values.keys() - PLAN.keys()
+
+    with pytest.raises(ValidationError) as raised:
+        model(**values).full_clean()
+
+    assert name in raised.value.message_dict

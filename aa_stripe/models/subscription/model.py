@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 from model_utils import Choices
@@ -82,7 +83,12 @@ class StripeSubscription(Lookups, SavesOnlyChanges, Claimable, Protected, Stripe
     customer = models.ForeignKey(StripeCustomer, on_delete=keep_ended, blank=True, null=True)
     status = models.CharField(max_length=255, choices=STATUS_CHOICES, blank=True)
     metadata = PlainJSONField(default=dict, blank=True)
-    tax_percent = TrimmedDecimalField(max_digits=7, decimal_places=4, default=0)
+    tax_percent = TrimmedDecimalField(
+        max_digits=7,
+        decimal_places=4,
+        default=0,
+        validators=[MinValueValidator(0), MaxValueValidator(100)],
+    )
     coupon = models.ForeignKey(StripeCoupon, on_delete=models.SET_NULL, blank=True, null=True)
     end_date = models.DateField(blank=True, null=True, db_index=True)
     canceled_at = models.DateTimeField(blank=True, null=True, db_index=True)

@@ -248,7 +248,7 @@ def _metadata(row: StripeSubscription) -> dict[str, str]:
     """Return the row's metadata with its ``uuid``, and the name of this site if it has one."""
     origin = stripe_settings.PAYMENT_ORIGIN
     site = {"origin": str(origin)} if origin else {}
-    return {**site, **row.metadata, UUID_KEY: str(row.uuid)}
+    return {**site, **(row.metadata or {}), UUID_KEY: str(row.uuid)}
 
 
 def _tax_rate(percent: Decimal) -> gateway.TaxRate:
