@@ -15,8 +15,8 @@ from aa_stripe.jobs.memory import remember
 from aa_stripe.jobs.pace import at_rate
 from aa_stripe.jobs.refresh import UNCHANGED, UPDATED, Refresh
 from aa_stripe.jobs.report import Outcome, Report
-from aa_stripe.jobs.run import Watcher, close_broken_connections
-from aa_stripe.models import StripeCoupon, StripeCouponQuerySet
+from aa_stripe.jobs.run import Watcher, attempt, close_broken_connections
+from aa_stripe.models import StripeCoupon, StripeCouponQuerySet, StripeCustomer
 from aa_stripe.models.rows import lockable, stored
 from aa_stripe.utils import as_stored
 
@@ -47,7 +47,8 @@ def refresh_coupons(
 
     Coupons without a row get one. After a complete listing, rows in the API key's mode (live or
     test) that it did not contain are marked as deleted, unless they were created or written since
-    it began. A coupon that fails does not stop the others.
+    it began. A coupon that fails does not stop the others. If Stripe knows none of the newest
+    customers, the API key is that of another account: that is a failure, and nothing is written.
 
     ``limit`` is the maximum number of coupons to read, the newest first; a run that reaches it
     marks nothing as deleted. ``rate`` is the maximum number of requests to Stripe per second;
@@ -96,10 +97,19 @@ class CouponRefresh(Refresh[StripeCoupon]):
     def report(self, rate: float | None) -> Report:
         """Run the job and return its report."""
         with at_rate(rate), self.run.series("Coupons", self.expected()):
+            if not self._is_right_account():
+                return self.run.report
             self._refresh_listed()
             if self.is_listed and self._is_of_one_mode and not self.is_over():
                 self._refresh_unlisted()
         return self.run.report
+
+    def _is_right_account(self) -> bool:
+        """Return whether the coupons are those of this site's account; else note the failure."""
+        outcome = attempt(lambda _: StripeCustomer.reject_other_account(), None)
+        if outcome is not None:
+            self.run.note("The account of the API key", outcome)
+        return outcome is None
 
     def _refresh_listed(self) -> None:
         for page in self.listed_pages():

@@ -15,9 +15,10 @@ from django.utils import timezone
 from aa_stripe import gateway
 from aa_stripe.jobs import coupons as job
 from aa_stripe.jobs import refresh_coupons
-from aa_stripe.models import StripeCoupon
-from aa_stripe.testing import Fault
+from aa_stripe.models import StripeCoupon, StripeCustomer
+from aa_stripe.testing import FakeStripe, Fault
 from tests.jobs.conftest import run, without_rate_limit  # noqa: F401 (fixtures)
+from tests.support.builders import make_customer, make_user
 from tests.support.coupons import (
     LIST,
     TEN_DOLLARS,
@@ -28,7 +29,7 @@ from tests.support.coupons import (
     rows,
 )
 from tests.support.requests import calls, when_done
-from tests.support.rows import row_of
+from tests.support.rows import row_of, values_of
 from tests.support.statements import statements
 
 pytestmark = pytest.mark.django_db
@@ -305,11 +306,36 @@ def test_many_deleted_coupons_are_marked_together(many, fake):
 
     assert report.done[job.DELETED] == 999
     assert rows(is_deleted=False).count() == 1
-    page, keys, marks = 1, 1 + 2, 10
-    assert len(statements(captured)) <= page + keys + marks
+    account, page, keys, marks = 1, 1, 1 + 2, 10
+    assert len(statements(captured)) <= account + page + keys + marks
 
 
 # Failures
+
+
+def test_with_the_key_of_another_account_nothing_is_written(fake, run):  # noqa: F811
+    make_customer()
+    coupon = make_coupon()
+    with FakeStripe() as other:
+        other.dashboard_create_coupon(id="THEIRS", duration="once", percent_off=5)
+
+        ran = run("refresh_coupons")
+
+    assert ran.status == 1
+    assert "another account or mode" in ran.stdout
+    assert values_of(coupon) == values_of(rows().get())
+    assert not row_of(coupon).is_deleted
+
+
+def test_customers_of_another_account_among_the_newest_do_no_harm(fake, run):  # noqa: F811
+    make_customer()
+    StripeCustomer.objects.create(user=make_user(), stripe_customer_id="cus_of_another_account")
+    coupon = make_coupon()
+    stripe.Coupon.delete("SALE10")
+
+    assert run("refresh_coupons").status == 0
+
+    assert row_of(coupon).is_deleted
 
 
 def test_an_interrupted_listing_deletes_nothing(many, fake, run):  # noqa: F811

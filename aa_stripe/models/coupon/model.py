@@ -131,7 +131,8 @@ class StripeCoupon(RemembersRow, StripeObject):
 
         Raises ``ValidationError`` before anything is sent if Stripe would not accept the coupon;
         ``StripeCouponAlreadyExists`` if it is stored already; ``StripeMethodNotAllowed`` if it
-        is in another mode (live or test) than the API key; and the SDK's errors.
+        is in another mode (live or test) than the API key; ``StripeWrongAccount`` if Stripe knows
+        neither the coupon nor the newest customers; and the SDK's errors.
         """
         if force_retrieve and not self.is_created_at_stripe:
             sync.fetch(self, **kwargs)
@@ -159,8 +160,9 @@ class StripeCoupon(RemembersRow, StripeObject):
         """Delete the coupon at Stripe; the row stays, as ``is_deleted``.
 
         A newer coupon that has the same id at Stripe is not deleted. Raises
-        ``StripeMethodNotAllowed`` for a coupon in another mode than the API key, and the SDK's
-        errors; the row does not change then, and deleting again is safe.
+        ``StripeMethodNotAllowed`` for a coupon in another mode than the API key,
+        ``StripeWrongAccount`` as ``save()`` does, and the SDK's errors; the row does not change
+        then, and deleting again is safe.
         """
         sync.delete(self)
         return 0, {LABEL: 0}
@@ -185,7 +187,7 @@ class StripeCoupon(RemembersRow, StripeObject):
     def refresh_from_stripe(self) -> None:
         """Update the row from Stripe; a coupon that is gone there becomes ``is_deleted``.
 
-        Raises the SDK's errors.
+        Raises ``StripeWrongAccount`` as ``save()`` does, and the SDK's errors.
         """
         sync.pull(self)
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from django.apps import apps
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 from django.db.models import Q
@@ -276,11 +277,17 @@ def _reject_other_mode(row: StripeCoupon) -> None:
 
 
 def _find(row: StripeCoupon) -> gateway.Coupon | None:
-    """Return Stripe's coupon; ``None`` if it is gone, even if another one has its id now."""
+    """Return Stripe's coupon; ``None`` if it is gone, even if another one has its id now.
+
+    Raises ``StripeWrongAccount`` if the account of the API key is not that of the customers.
+    """
     coupon = gateway.find_coupon(row.coupon_id)
-    if coupon is None or _is_released(row):
+    if _is_released(row):
         return None
-    return coupon if as_stored(coupon.created) == to_timestamp(row.created) else None
+    if coupon is not None and as_stored(coupon.created) == to_timestamp(row.created):
+        return coupon
+    apps.get_model("aa_stripe.StripeCustomer").reject_other_account()  # not importable here
+    return None
 
 
 def _unless_gone(request: Callable[[], T]) -> T | None:

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 from django.db import models
 
+from aa_stripe import gateway
+from aa_stripe.exceptions import StripeWrongAccount
 from aa_stripe.models.rows import database_of
 from aa_stripe.models.statements import read_all
 
@@ -13,6 +15,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from aa_stripe.models.customer.model import StripeCustomer
+
+
+#: So many customers are looked for at Stripe. One of them may have been imported by mistake.
+NEWEST = 3
 
 
 class Lookups(models.Model):
@@ -39,6 +45,21 @@ class Lookups(models.Model):
         """Return the newest other customer at Stripe, of any user; ``None`` if there is none."""
         others = cls._known().exclude(stripe_customer_id=customer.stripe_customer_id)
         return others.filter(is_active=True).order_by("-id").first()
+
+    @classmethod
+    def reject_other_account(cls) -> None:
+        """Raise ``StripeWrongAccount`` if Stripe knows none of the site's newest customers.
+
+        What Stripe does not find may be in another account then, and need not be deleted. A site
+        without active customers is not checked. Raises the SDK's errors, too.
+        """
+        newest = cls._known().filter(is_active=True).order_by("-id")
+        ids = list(newest.values_list("stripe_customer_id", flat=True)[:NEWEST])
+        if ids and all(gateway.find_customer(it) is None for it in ids):
+            raise StripeWrongAccount(
+                f"Stripe does not know {', '.join(ids)}: the API key belongs to another account or "
+                "mode (live or test) than the customers."
+            )
 
     @classmethod
     def stripe_ids_of(cls, row: Any) -> Iterable[str]:
