@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 from django.conf import settings
 from django.core.exceptions import RequestDataTooBig
 from django.core.exceptions import ValidationError as DjangoValidationError
-from django.db import DataError, models
+from django.db import DataError, models, router
 from django.http import Http404
 from django.utils.decorators import method_decorator
 from django.utils.functional import cached_property
@@ -136,7 +136,11 @@ class PayersRows(StripeAPI, GenericAPIView[M]):
     """
 
     def get_queryset(self) -> models.QuerySet[M]:
-        return super().get_queryset().filter(user_id=self.payer.pk)
+        rows = super().get_queryset().filter(user_id=self.payer.pk)
+        if self.request.method in SAFE_METHODS:
+            return rows
+        # What is changed is read where it is written: a replica may not have the row yet.
+        return rows.using(router.db_for_write(rows.model))
 
 
 class NewestRow(GenericAPIView[M]):

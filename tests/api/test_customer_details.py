@@ -18,6 +18,7 @@ from tests.api.requests import (
 )
 from tests.support.builders import make_customer, make_user
 from tests.support.clients import signed_in
+from tests.support.replica import lagging_replica
 
 SHOWN = {
     "id",
@@ -149,6 +150,13 @@ def test_a_refused_card_changes_nothing(api, customer, fake, card):
     assert response.json()["stripe_error"]
     assert StripeCustomer.objects.values().get() == before
     assert default_brand(fake, customer) == "visa"
+
+
+def test_a_customer_that_a_replica_does_not_have_yet_gets_a_card(api, customer):
+    with lagging_replica():
+        response = patch_card(api, customer)
+
+    assert response.status_code == 200
 
 
 def test_a_card_of_another_customer_is_refused(api, customer):
