@@ -257,6 +257,21 @@ def lacks_payment_method(error: StripeError) -> bool:
     return is_unexpected_state(error) and intent.get("status") == "requires_payment_method"
 
 
+def lacks_default_payment_method(error: StripeError) -> bool:
+    """Return whether Stripe rejected a subscription because its customer has no default.
+
+    Such an error names no parameter, unlike one about an unknown customer, price or coupon.
+    """
+    names_none = getattr(error, "param", None) is None
+    return error.http_status == 400 and error.code == "resource_missing" and names_none
+
+
+def is_failed_payment(error: StripeError) -> bool:
+    """Return whether Stripe declined the payment, or rejected the request for what it said."""
+    is_refused = meaning_of(error) in {Meaning.DECLINED, Meaning.REFUSED}
+    return is_refused or lacks_payment_method(error)
+
+
 def error_body(error: StripeError) -> dict[str, Any]:
     """Return the body of Stripe's error response as storable JSON; ``{}`` without a JSON object."""
     body = error.json_body

@@ -461,7 +461,7 @@ def test_a_decline_whose_response_was_lost_is_recorded_and_not_retried(
 
     assert declined.charge() is None
 
-    assert calls(fake) == [RETRIEVE]
+    assert calls(fake) == [RETRIEVE, "GET /v1/customers/*"]
     assert declined.charge_attempt_failed
     assert declined.failure_code == "card_declined"
     assert sent_signals == ["card_exception"]

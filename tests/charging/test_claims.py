@@ -606,11 +606,22 @@ def test_the_decline_of_the_holder_is_the_result_of_a_call_that_waited(
 def test_a_call_that_waited_tries_another_card(in_two_threads, fake):
     charge = declined_charge()
 
-    first, second = in_two_threads(charge, lambda: payer_of(charge).add_new_source("tok_visa"))
+    first, second = in_two_threads(charge, lambda: make_customer(charge.user))
 
     assert first is None
     assert second is not None
     assert row_of(charge).is_charged
+
+
+def test_a_card_that_is_saved_during_a_decline_pays_once(in_two_threads, fake, sent_signals):
+    charge = declined_charge()
+
+    with pytest.raises(StripeMethodNotAllowed, match="Already charged"):
+        in_two_threads(charge, lambda: payer_of(charge).add_new_source("tok_visa"))
+
+    assert row_of(charge).is_charged
+    assert len(paid(fake)) == 1
+    assert sent_signals == ["succeeded"]
 
 
 def test_a_call_that_waited_tries_todays_amount(in_two_threads, fake):

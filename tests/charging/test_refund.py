@@ -60,6 +60,16 @@ def test_each_refund_sends_one_signal(charged, sent_signals):
     assert sent_signals == ["refunded", "refunded", "refunded"]
 
 
+def test_a_charge_is_refunded_though_its_customer_was_deleted_at_stripe(charged, fake):
+    stripe.Customer.delete(charged.customer.stripe_customer_id)
+
+    charged.refund(300)
+    charged.refresh_from_stripe()
+
+    assert charged.amount_refunded == 300
+    assert len(refunds_of(fake, charged)) == 1
+
+
 def test_an_uncollected_charge_cannot_be_refunded(charge):
     with pytest.raises(StripeMethodNotAllowed, match=r"^Cannot refund not charged transaction\.$"):
         charge.refund()

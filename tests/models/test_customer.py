@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 import stripe
 
-from aa_stripe.exceptions import StripeMethodNotAllowed
+from aa_stripe.exceptions import StripeMethodNotAllowed, StripeNoActiveCustomer
 from aa_stripe.models import StripeCharge, StripeCustomer
 from aa_stripe.testing import FakeStripe, Fault
 from tests.support.builders import make_charge, make_customer, make_user
+from tests.support.rows import row_of
 
 pytestmark = pytest.mark.django_db
 
@@ -188,6 +189,38 @@ def test_a_customer_deleted_at_stripe_becomes_inactive(fake):
     customer.refresh_from_stripe()
 
     assert not StripeCustomer.objects.get(pk=customer.pk).is_active
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        pytest.param(lambda it: it.change_description("Ada"), id="change_description"),
+        pytest.param(lambda it: it.push_details(), id="push_details"),
+        pytest.param(lambda it: it.add_new_source("tok_visa"), id="add_new_source"),
+    ],
+)
+def test_a_call_for_a_customer_deleted_at_stripe_makes_it_inactive(fake, call):
+    row = make_customer()
+    stripe.Customer.delete(row.stripe_customer_id)
+
+    with pytest.raises(
+        StripeNoActiveCustomer, match="The customer was deleted at Stripe"
+    ) as raised:
+        call(row)
+
+    assert raised.value.__cause__.code == "resource_missing"
+    assert (row.is_active, row_of(row).is_active) == (False, False)
+
+
+@pytest.mark.parametrize("name", ["change_description", "push_details"])
+def test_a_customer_of_another_account_stays_active(fake, name):
+    row = make_customer()
+    StripeCustomer.objects.update(stripe_customer_id="cus_of_another_account")
+
+    with pytest.raises(stripe.InvalidRequestError, match="No such customer"):
+        getattr(row_of(row), name)(*["Ada"] * (name == "change_description"))
+
+    assert row_of(row).is_active
 
 
 def test_the_description_can_be_changed(fake):

@@ -14,6 +14,7 @@ from aa_stripe.exceptions import (
     StripeInProgress,
     StripeInternalError,
     StripeMethodNotAllowed,
+    StripeNoActiveCustomer,
 )
 from aa_stripe.models import (
     StripeCoupon,
@@ -293,7 +294,7 @@ def test_a_plan_unknown_at_stripe_is_no_obstacle_once_it_is_created(subscription
 def test_another_customer_pays_at_once_if_the_first_is_gone_at_stripe(subscription, fake):
     gone = StripeCustomer.objects.get()
     fake.dashboard_delete_customer(gone.stripe_customer_id)
-    fail(stripe.InvalidRequestError)
+    fail(StripeNoActiveCustomer)
     newer = make_customer(subscription.user)
     forget_requests(fake)
 
@@ -325,7 +326,7 @@ def test_a_refusal_whose_response_was_lost_is_final_once_stripe_repeats_it(subsc
     fake.dashboard_delete_customer(StripeCustomer.objects.get().stripe_customer_id)
     fake.fail_next(CREATE, Fault.ANSWER_LOST)
     fail(stripe.APIConnectionError)
-    fail(stripe.InvalidRequestError)
+    fail(StripeNoActiveCustomer)
     assert not stored().is_unsettled
     make_customer(subscription.user)
 

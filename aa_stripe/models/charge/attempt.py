@@ -18,6 +18,7 @@ from aa_stripe.exceptions import (
     StripeUnknownCustomer,
     StripeWrongAccount,
 )
+from aa_stripe.gateway import Meaning
 from aa_stripe.models.claims import Claim, is_stored
 from aa_stripe.models.customer import StripeCustomer
 from aa_stripe.models.rows import related, reread
@@ -73,7 +74,8 @@ class Attempt:
     new_intent: dict[str, Any] = field(default_factory=dict, init=False)
     _may_arrive: bool | None = field(default=None, init=False)
     _payer: StripeCustomer | None = field(default=None, init=False)
-    _is_refreshed: bool = field(default=False, init=False)
+    #: The primary keys of the customers that this attempt has refreshed from Stripe.
+    _refreshed: set[Any] = field(default_factory=set, init=False)
 
     def __post_init__(self) -> None:
         self.key_number = self.charge.key_number
@@ -108,6 +110,17 @@ class Attempt:
         """Return the id of the PaymentMethod that would be charged now, ``""`` if not known."""
         payer = self._latest_payer()
         return payer.default_source if payer is not None else ""
+
+    def payment_method_params(self) -> gateway.PaymentIntentConfirmParams:
+        """Return the parameters that choose the payer's default when a payment is confirmed.
+
+        A customer without a default is refreshed first. Raises ``RowChanged`` if it was deleted at
+        Stripe.
+        """
+        payer = self.payer()
+        if not payer.default_source and self._refresh(payer) and not payer.is_active:
+            raise RowChanged
+        return payer.payment_method_params()
 
     def terms(self) -> tuple[int | None, str]:
         """Return the amount in the smallest unit, and the currency as Stripe writes it."""
@@ -199,30 +212,56 @@ class Attempt:
         payer = self.payer()
         if not _reject_unknown(payer, error):
             return False
-        logger.warning("Customer %s was deleted at Stripe.", payer)
         payer.is_active = False
         payer.save()
-        self._payer = None
-        self.use_up_key()
-        self.payer()
+        self._choose_next_payer(payer)
         return True
 
     def has_other_card(self, error: gateway.StripeError) -> bool:
-        """Return whether Stripe refused a payment method that is not the default any more.
+        """Return whether the payment failed, and the payer's default at Stripe is another one.
 
-        The error need not name it, so the customer is refreshed after any refusal, once.
+        The error need not name the payment method, so the customer is refreshed after any failure,
+        once. If it was deleted, the user's next active customer is used; raises
+        ``StripeNoActiveCustomer`` if there is none.
         """
         payer = self._payer
-        is_refused = gateway.meaning_of(error) is gateway.Meaning.REFUSED
-        if self._is_refreshed or not is_refused or payer is None:
+        if payer is None or not self.is_wanted() or not gateway.is_failed_payment(error):
             return False
-        self._is_refreshed = True
-        card = payer.default_source
-        payer.refresh_from_stripe()
-        if payer.default_source == card or not payer.is_active:
+        card, is_declined = payer.default_source, gateway.meaning_of(error) is Meaning.DECLINED
+        if not self._refresh(payer, is_declined=is_declined):
+            return False
+        if not payer.is_active:
+            self._choose_next_payer(payer)
+            return True
+        if payer.default_source == card or (is_declined and not payer.default_source):
             return False
         self.use_up_key()
         return True
+
+    def _refresh(self, payer: StripeCustomer, *, is_declined: bool = False) -> bool:
+        """Refresh the payer from Stripe, once; return whether it was refreshed.
+
+        After a decline only the default is read, because the card exists. If that fails, the
+        decline is the outcome.
+        """
+        if payer.pk in self._refreshed:
+            return False
+        self._refreshed.add(payer.pk)
+        if not is_declined:
+            payer.refresh_from_stripe()
+            return True
+        try:
+            StripeCustomer.refresh_default([payer])
+        except (gateway.StripeError, StripeInternalError):
+            logger.warning("Customer %s could not be refreshed.", payer, exc_info=True)
+            return False
+        return True
+
+    def _choose_next_payer(self, deleted: StripeCustomer) -> None:
+        logger.warning("Customer %s was deleted at Stripe.", deleted)
+        self._payer = None
+        self.use_up_key()
+        self.payer()
 
     def reject_unknown_customer(self, error: gateway.StripeError) -> None:
         """Raise ``StripeUnknownCustomer`` if Stripe does not know the row's customer either."""

@@ -257,9 +257,8 @@ def _is_final(attempt: Attempt, error: gateway.StripeError) -> bool:
     A refusal of a request that an earlier attempt may have sent as well says nothing about that
     one, unless Stripe repeats what it has stored.
     """
-    meaning = gateway.meaning_of(error)
-    if meaning is Meaning.DECLINED:
+    if gateway.meaning_of(error) is Meaning.DECLINED:
         return True
-    if meaning is not Meaning.REFUSED and not gateway.lacks_payment_method(error):
+    if not gateway.is_failed_payment(error):
         return False
     return gateway.is_replayed(error) or not (attempt.has_sent and attempt.may_arrive())

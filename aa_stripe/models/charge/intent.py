@@ -68,7 +68,7 @@ def confirm_intent(attempt: Attempt, intent: gateway.PaymentIntent) -> gateway.P
     since it was read, ``RowChanged`` is raised and nothing is confirmed.
     """
     with attempt.keeping_intent():
-        payment_method = attempt.payer().payment_method_params()
+        payment_method = attempt.payment_method_params()
         _update(attempt, intent, payment_method)
         attempt.renew()
     key = f"{_creation_key(attempt)}-confirm"

@@ -174,11 +174,12 @@ class StripeCharge(SavesOnlyChanges, Claimable, Protected, StripeObject):
         """Collect ``amount`` from the user's latest active customer, off session.
 
         Returns Stripe's charge, or ``None`` if Stripe refused the payment (see ``failure_code``)
-        or is still processing it. A row that failed before is retried. Unsaved changes of the row
-        are saved first. Waits up to ten seconds for another process that is collecting the row; if
-        that one was declined on the same card and terms, returns ``None``. ``idempotency_key`` and
-        ``payment_uuid`` are the caller's own names for the payment and go into Stripe's metadata;
-        the row itself prevents a second payment.
+        or is still processing it. If Stripe refuses it, and its customer has another default
+        payment method than the row, that one is tried, once. A row that failed before is retried.
+        Unsaved changes of the row are saved first. Waits up to ten seconds for another process that
+        is collecting the row; if that one was declined on the same card and terms, returns
+        ``None``. ``idempotency_key`` and ``payment_uuid`` are the caller's own names for the
+        payment and go into Stripe's metadata; the row itself prevents a second payment.
 
         Raises ``StripeMethodNotAllowed`` if the row is charged already or has no amount, its
         subclass ``StripeNoActiveCustomer`` if the user has no active customer,

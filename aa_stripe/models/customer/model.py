@@ -22,6 +22,7 @@ from aa_stripe.models.customer.named import EVENT_TYPES, ids_in
 from aa_stripe.models.customer.posted import payer_metadata
 from aa_stripe.models.customer.refresh import (
     is_deleted_at_stripe,
+    noticing_deletion,
     push_details,
     refresh_default,
     refresh_listed,
@@ -199,8 +200,13 @@ class StripeCustomer(Lookups, SavesOnlyChanges, StripeObject):
         self.refresh_from_stripe()
 
     def change_description(self, description: str) -> gateway.Customer:
-        """Change the description in Stripe's Dashboard; return Stripe's customer."""
-        return gateway.update_customer(self.stripe_customer_id, {"description": description})
+        """Change the description in Stripe's Dashboard; return Stripe's customer.
+
+        Raises ``StripeNoActiveCustomer`` if the customer was deleted at Stripe (the row is inactive
+        then), and the SDK's errors.
+        """
+        with noticing_deletion(self):
+            return gateway.update_customer(self.stripe_customer_id, {"description": description})
 
     def push_details(self) -> gateway.Customer:
         """Send the user's e-mail address and name, as they are now; return Stripe's customer.
@@ -208,7 +214,8 @@ class StripeCustomer(Lookups, SavesOnlyChanges, StripeObject):
         What is sent is ``STRIPE_CUSTOMER_DATA``. ``stripe_response`` and ``default_source`` of the
         row are updated; other unsaved changes of the object are saved, too.
 
-        Raises ``StripeMethodNotAllowed`` if the customer does not exist at Stripe yet, the SDK's
+        Raises ``StripeMethodNotAllowed`` if the customer does not exist at Stripe yet, its subclass
+        ``StripeNoActiveCustomer`` if it was deleted there (the row is inactive then), the SDK's
         errors (``email_invalid`` if Stripe does not accept the address; nothing is changed then),
         and ``StripeInProgress`` if other processes keep changing the row.
         """
@@ -217,14 +224,18 @@ class StripeCustomer(Lookups, SavesOnlyChanges, StripeObject):
         return push_details(self)
 
     def retrieve_from_stripe(self) -> gateway.Customer:
-        """Return Stripe's customer as it is now; the row is not changed."""
+        """Return Stripe's customer as it is now; the row is not changed.
+
+        A customer that was deleted there has only ``id``, ``object`` and ``deleted``.
+        """
         return gateway.retrieve_customer(self.stripe_customer_id)
 
     def refresh_from_stripe(self) -> gateway.Customer:
         """Update the payment methods from Stripe; return Stripe's customer.
 
-        Other unsaved changes of the object are saved, too. Raises the SDK's errors, and
-        ``StripeInProgress`` if other processes keep changing the row.
+        The row becomes inactive if the customer was deleted there. Other unsaved changes of the
+        object are saved, too. Raises the SDK's errors, and ``StripeInProgress`` if other processes
+        keep changing the row.
         """
         if not self._state.adding:
             return self.refresh_rows([self])
@@ -270,8 +281,6 @@ class StripeCustomer(Lookups, SavesOnlyChanges, StripeObject):
         Unverified: that confirming without a PaymentMethod uses a legacy ``default_source``. The
         SDK documents that for creating with ``confirm``.
         """
-        if not self.default_source:
-            self.refresh_from_stripe()
         if self.default_source.startswith("pm_"):
             return {"payment_method": self.default_source}
         return {}

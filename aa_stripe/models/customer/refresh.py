@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
+from django.utils.translation import gettext_lazy as _
+
 from aa_stripe import gateway
-from aa_stripe.exceptions import StripeMethodNotAllowed
+from aa_stripe.exceptions import StripeMethodNotAllowed, StripeNoActiveCustomer
 from aa_stripe.models.customer.description import (
     Description,
     described,
@@ -48,8 +51,9 @@ def push_details(row: StripeCustomer) -> gateway.Customer:
     details = cast("gateway.CustomerUpdateParams", details_of(_user_of(row)))
 
     def ask() -> tuple[gateway.Customer, Description]:
-        customer = gateway.update_customer(row.stripe_customer_id, details)
-        return customer, described_by_default(customer, row.source_ids)
+        with noticing_deletion(row):
+            customer = gateway.update_customer(row.stripe_customer_id, details)
+            return customer, described_by_default(customer, row.source_ids)
 
     def values(row: StripeCustomer, asked: tuple[gateway.Customer, Description]) -> dict[str, Any]:
         return values_of(row, asked[1])
@@ -94,6 +98,20 @@ def refresh_listed(rows: Sequence[StripeCustomer], listed: gateway.JSON, write: 
     left = [row for row in rows if not write(row, row.updated, values_of(row, description))]
     if left:
         refresh_rows(left, write)
+
+
+@contextmanager
+def noticing_deletion(row: StripeCustomer) -> Iterator[None]:
+    """Raise ``StripeNoActiveCustomer`` if the block fails because the customer was deleted.
+
+    The row becomes inactive then. Other errors pass.
+    """
+    try:
+        yield
+    except gateway.InvalidRequestError as error:
+        if not is_deleted_at_stripe(row, error):
+            raise
+        raise StripeNoActiveCustomer(_("The customer was deleted at Stripe.")) from error
 
 
 def is_deleted_at_stripe(row: StripeCustomer, error: gateway.InvalidRequestError) -> bool:

@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any, cast
 from django.utils.translation import gettext_lazy as _
 
 from aa_stripe import gateway
-from aa_stripe.exceptions import StripeMethodNotAllowed, StripeNoActiveCustomer
+from aa_stripe.exceptions import StripeMethodNotAllowed
 from aa_stripe.models.customer.details import UUID_KEY, details_of
 from aa_stripe.models.customer.posted import (
     hiding_existence,
     require_accepted,
     retrieve_own_intent,
 )
+from aa_stripe.models.customer.refresh import noticing_deletion
 from aa_stripe.models.keys import create_with_new_key
 from aa_stripe.models.rows import related
 from aa_stripe.models.search import is_of, searched
@@ -136,18 +137,8 @@ def add_default_card(customer: StripeCustomer, js_id: str, *, is_trusted: bool =
     ``is_trusted`` is that of ``create_with_card``.
     """
     source = _chargeable(customer, js_id, is_trusted)
-    with nullcontext() if is_trusted else hiding_existence(js_id):
-        _make_default_of_existing(customer, source)
-
-
-def _make_default_of_existing(customer: StripeCustomer, source: str) -> None:
-    """Raise ``StripeNoActiveCustomer`` if the customer was deleted at Stripe."""
-    try:
+    with nullcontext() if is_trusted else hiding_existence(js_id), noticing_deletion(customer):
         _make_default(customer.stripe_customer_id, source)
-    except gateway.InvalidRequestError as error:
-        if not customer.is_deleted_at_stripe(error):
-            raise
-        raise StripeNoActiveCustomer(_("The customer was deleted at Stripe.")) from error
 
 
 def _make_default(customer_id: str, source: str) -> None:

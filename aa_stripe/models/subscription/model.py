@@ -156,6 +156,8 @@ class StripeSubscription(Lookups, SavesOnlyChanges, Claimable, Protected, Stripe
         tax rate.
         ``STRIPE_SUBSCRIPTION_PAYMENT_BEHAVIOR`` decides what happens if the first payment is
         declined; by default the subscription is created with the status ``incomplete``.
+        A customer that was deleted at Stripe becomes inactive, and the next one is subscribed. If
+        Stripe refuses a customer without a default payment method, its row is refreshed.
 
         Raises ``StripeMethodNotAllowed`` if the subscription already exists at Stripe or the plan
         does not, its subclass ``StripeNoActiveCustomer`` if the user has no active customer,

@@ -61,6 +61,16 @@ def subscribe(row: StripeSubscription) -> gateway.Subscription:
     reject_open_transaction(row)
     if row._state.adding or row.changed_fields():
         row.save()
+    try:
+        return _subscribe(row)
+    except gateway.InvalidRequestError as error:
+        customer = StripeCustomer.latest_active(row.user_id)
+        if customer is None or not _is_gone(customer, error):
+            raise
+        return subscribe(row)  # for the user's next active customer
+
+
+def _subscribe(row: StripeSubscription) -> gateway.Subscription:
     claim = _claim(row)
     try:
         with checked_requests(claim):
@@ -71,6 +81,17 @@ def subscribe(row: StripeSubscription) -> gateway.Subscription:
             claim.give_back()  # has no effect on a claim that has ended
         raise
     return subscription
+
+
+def _is_gone(customer: StripeCustomer, error: gateway.InvalidRequestError) -> bool:
+    """Return whether the customer was deleted at Stripe; then it becomes inactive.
+
+    A customer without a default payment method is refreshed: its row may have one.
+    """
+    if not gateway.lacks_default_payment_method(error):
+        return customer.is_deleted_at_stripe(error)
+    customer.refresh_from_stripe()
+    return not customer.is_active
 
 
 def fields_of(described: gateway.JSON) -> dict[str, Any]:
