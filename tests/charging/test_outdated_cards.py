@@ -238,6 +238,16 @@ def test_two_cards_at_most_are_tried(outdated, charge, fake, sent_signals):
     assert sent_signals == ["card_exception"]
 
 
+def test_the_card_of_the_row_is_charged_if_stripe_accepts_it(customer, charge, fake):
+    replace(customer)
+    fake.requests.clear()
+
+    charge.charge()
+
+    assert cards_of_attempts(fake) == [customer.default_source]
+    assert calls(fake) == [CREATE, CONFIRM]
+
+
 @pytest.mark.parametrize("has_default", [True, False])
 def test_a_decline_is_final_if_there_is_no_other_default(
     outdated, charge, fake, sent_signals, has_default
