@@ -46,7 +46,7 @@ nitpicky = True
 # Types of other packages: the build has no network, hence no inventories to link to.
 nitpick_ignore_regex = [
     (r"py:.*", r"(collections|datetime|decimal|random|types|typing|uuid)\b.*"),
-    (r"py:.*", r"(django|rest_framework|stripe)\b.*"),
+    (r"py:.*", r"(django|rest_framework|stripe|models)\b.*"),
     # The SDK's classes under the gateway's names.
     (r"py:class", r"(aa_stripe\.)?gateway\..*"),
     # Internals that a public signature names: a type variable, the parts of the offline Stripe.
