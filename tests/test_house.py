@@ -56,6 +56,8 @@ MODEL_ROOMS = {
     "closing": "Ending all that a user has at Stripe.",
     "coupon": "A coupon, the same here and at Stripe.",
     "customer": "A customer and its payment methods.",
+    "erasable": "What stays of an erased row.",
+    "erasing": "Erasing what may identify a user.",
     "job_run": "What a job remembers of its runs.",
     "keys": "Idempotency keys of objects that do no harm.",
     "latest": "What Stripe said last about a row.",

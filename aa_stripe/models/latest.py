@@ -16,6 +16,7 @@ from django.db.models.signals import post_save, pre_save
 from django.utils import timezone
 
 from aa_stripe.exceptions import StripeInProgress
+from aa_stripe.models.erasable import Erasable
 from aa_stripe.models.rows import (
     database_of,
     key_of,
@@ -73,16 +74,23 @@ def write_latest(
 def version_of(row: models.Model, *, is_locked: bool = False) -> Any:
     """Return the version of the row, before Stripe is asked about it.
 
+    The object learns whether the row was erased, so that what is written leaves it so.
+
     ``is_locked``: an open transaction locks the row, if the database can. In MariaDB's transactions
     no other read sees what was committed since their beginning.
     """
     using = database_of(row)
+    names = ["updated", "erased"] if isinstance(row, Erasable) else ["updated"]
     if is_locked and connections[using].in_atomic_block:
-        return own_row(row, using).select_for_update().values_list("updated", flat=True).get()
-    key = key_of(row)
-    stored: Any = read(root_model(row), using, key, only=[*key, "updated"])
-    # get() raises DoesNotExist, which has the name of the model.
-    return stored.updated if stored is not None else own_row(row, using).get()
+        values = own_row(row, using).select_for_update().values(*names).get()
+    else:
+        key = key_of(row)
+        found = read(root_model(row), using, key, only=[*key, *names])
+        # get() raises DoesNotExist, which has the name of the model.
+        values = {it: getattr(found or own_row(row, using).get(), it) for it in names}
+    version = values.pop("updated")
+    set_as_stored(row, values)
+    return version
 
 
 def reread_latest(row: models.Model, names: Sequence[str] | None = None) -> None:

@@ -30,6 +30,7 @@ from aa_stripe.models.charge.search import UUID_KEY
 from aa_stripe.models.charge.settle import settle
 from aa_stripe.models.claims import Claim, Claimable
 from aa_stripe.models.customer import StripeCustomer
+from aa_stripe.models.erasable import Erasable
 from aa_stripe.models.protected import Protected
 from aa_stripe.models.rows import database_of, own_row, reread, write_if
 from aa_stripe.models.statements import read_all
@@ -41,13 +42,14 @@ from aa_stripe.utils import uuid_in
 DUE_SIGNALS = {"succeeded": stripe_charge_succeeded, "refunded": stripe_charge_refunded}
 
 
-class StripeCharge(SavesOnlyChanges, Claimable, Protected, StripeObject):
+class StripeCharge(SavesOnlyChanges, Claimable, Protected, Erasable, StripeObject):
     """An amount to collect.
 
     ``StripeCharge(token=...)`` and ``charge.token`` are ``customer``, as in 0.14's README.
     """
 
     STRIPE_IDS = ("stripe_charge_id", "stripe_payment_intent_id")
+    PERSONAL = ("description", "comment", "statement_descriptor", "receipt_email")
 
     #: ``None`` once the user is deleted; then ``user_key`` is its primary key as text.
     user = models.ForeignKey(

@@ -34,6 +34,7 @@ from aa_stripe.models.claims import (
     patiently,
     take,
 )
+from aa_stripe.models.erasable import kept
 from aa_stripe.models.rows import reread
 
 logger = logging.getLogger("aa-stripe")
@@ -156,7 +157,7 @@ def _concluded(
             "status": StripeRefund.STATUS_REFUSED,
             "stripe_response": gateway.error_body(error),
         }
-        claim.conclude(refusal)
+        claim.conclude(kept(order, refusal))
         return error
     if meaning is Meaning.MISCONFIGURED:
         claim.give_back()
@@ -164,7 +165,7 @@ def _concluded(
     received: dict[str, Any] = {}
     if is_stored(error):
         received["stripe_response"] = gateway.error_body(error) or {"status": error.http_status}
-    _postpone(claim, received)
+    _postpone(claim, kept(order, received))
     return StripeInternalError()
 
 

@@ -19,6 +19,7 @@ from aa_stripe.models.claims import (
     is_late,
 )
 from aa_stripe.models.customer import StripeCustomer
+from aa_stripe.models.erasable import kept
 from aa_stripe.models.legacy import with_source
 from aa_stripe.models.now import DatabaseNow
 from aa_stripe.models.rows import related, reread, root_model, store_if, stored
@@ -60,7 +61,7 @@ def write_success(charge: StripeCharge, intent: gateway.PaymentIntent) -> bool:
     customer = _customer_of(charge, intent)
     if customer is not None:
         charged["customer"] = customer
-    is_written = store_if(charge, {"is_charged": False}, charged)
+    is_written = store_if(charge, {"is_charged": False}, kept(charge, charged))
     if not is_written:
         reread(charge)
     return is_written
@@ -127,7 +128,7 @@ def _failed(charge: StripeCharge, error: gateway.StripeError) -> dict[str, Any]:
         failed["stripe_charge_id"] = failed_charge
     if code == NEEDS_AUTHENTICATION:
         failed |= STILL_OPEN
-    return failed
+    return kept(charge, failed)
 
 
 def announce_failure(charge: StripeCharge, error: gateway.StripeError) -> None:

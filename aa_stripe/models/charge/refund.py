@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from django.db import models
@@ -14,6 +15,7 @@ from aa_stripe.models.amount import SmallestUnitField
 from aa_stripe.models.base import StripeObject
 from aa_stripe.models.claims import Claimable
 from aa_stripe.models.protected import Protected
+from aa_stripe.models.rows import related
 
 
 class StripeRefund(Claimable, Protected, StripeObject):
@@ -42,6 +44,7 @@ class StripeRefund(Claimable, Protected, StripeObject):
     )
 
     STRIPE_IDS = ("stripe_refund_id",)
+    PERSONAL = ()
 
     #: ``None`` once the charge is deleted; Stripe's id of it is in ``stripe_response``.
     charge: models.ForeignKey[Any, Any] = models.ForeignKey(
@@ -60,6 +63,12 @@ class StripeRefund(Claimable, Protected, StripeObject):
 
     def __str__(self) -> str:
         return self.stripe_refund_id or str(self.uuid)
+
+    @property
+    def erased(self) -> datetime | None:
+        """When the charge was erased, and the refund with it; ``None`` if it was not."""
+        charge = related(self, "charge")
+        return None if charge is None else charge.erased
 
     def is_open(self) -> bool:
         """Return whether Stripe may still carry out the refund."""

@@ -21,6 +21,7 @@ from aa_stripe.exceptions import StripeInternalError
 from aa_stripe.gateway import Meaning
 from aa_stripe.models.charge.refund import StripeRefund
 from aa_stripe.models.claims import SETTLED
+from aa_stripe.models.erasable import kept
 from aa_stripe.models.latest import reread_latest
 from aa_stripe.models.rows import database_of, reread, retry_on_conflict, store_if, write_if
 from aa_stripe.utils import uuid_in
@@ -151,7 +152,7 @@ def record(row: StripeRefund, made: gateway.Refund) -> None:
         "stripe_response": gateway.to_json(made),
         "updated": timezone.now(),
     }
-    store_if(row, {}, values)
+    store_if(row, {}, kept(row, values))
 
 
 def record_with_sum(row: StripeRefund, made: gateway.Refund, known: Known) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from aa_stripe import gateway
+from aa_stripe.models.erasable import kept
 from aa_stripe.models.legacy import with_card_keys
 
 if TYPE_CHECKING:
@@ -61,6 +62,10 @@ def with_methods(description: Description) -> Description:
 
 def values_of(row: StripeCustomer, description: Description) -> dict[str, Any]:
     """Return the values of the row that are Stripe's."""
+    return kept(row, _values_of(description))
+
+
+def _values_of(description: Description) -> dict[str, Any]:
     plain = description.plain
     if description.is_deleted:
         return {"stripe_response": plain, "is_active": False}

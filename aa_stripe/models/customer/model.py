@@ -29,6 +29,7 @@ from aa_stripe.models.customer.refresh import (
     refresh_rows,
 )
 from aa_stripe.models.customer.save_card import add_default_card, create_with_card
+from aa_stripe.models.erasable import Erasable
 from aa_stripe.models.legacy import with_card_keys
 from aa_stripe.models.rows import locked
 
@@ -41,7 +42,7 @@ logger = logging.getLogger("aa-stripe")
 FINAL = frozenset({Meaning.DECLINED, Meaning.REFUSED, Meaning.OUTDATED})
 
 
-class StripeCustomer(Lookups, SavesOnlyChanges, StripeObject):
+class StripeCustomer(Lookups, SavesOnlyChanges, Erasable, StripeObject):
     """A customer at Stripe.
 
     ``sources`` is the list of the customer's payment methods in Stripe's format: PaymentMethods,
@@ -52,6 +53,8 @@ class StripeCustomer(Lookups, SavesOnlyChanges, StripeObject):
 
     #: The events after which a row may no longer be as Stripe has its customer.
     EVENT_TYPES = EVENT_TYPES
+
+    PERSONAL = ("stripe_js_response", "sources", "default_source", "submitted_token")
 
     #: ``None`` once the user is deleted; then ``user_key`` is its primary key as text.
     user = models.ForeignKey(
@@ -83,21 +86,23 @@ class StripeCustomer(Lookups, SavesOnlyChanges, StripeObject):
         return self.stripe_customer_id or str(self.uuid)
 
     @classmethod
-    def close(cls, user: models.Model, refund: bool = False) -> None:
+    def close(cls, user: models.Model, refund: bool = False, erase: bool = False) -> None:
         """End all that ``user`` has at Stripe; the rows stay.
 
         Cancels each subscription at once, also those without a row, detaches the cards, deletes the
         customers at Stripe and makes their rows inactive. Charges that are not paid yet become
         manual. ``refund``: also refund what is left of the last payment of each subscription that
-        is canceled by the call.
+        is canceled by the call. ``erase``: also erase here what may identify the user, in the rows
+        and in the stored events; they stay erased.
 
         Can be repeated after any error. Raises ``StripeInTransaction`` inside a transaction,
         ``StripeUnknownCustomer`` if the API key's account does not have a customer,
-        ``StripeInProgress`` if another process is creating a subscription of the user, and the
-        SDK's errors.
+        ``StripeInProgress`` if another process is creating a subscription of the user, or with
+        ``erase`` is collecting or refunding a charge; and the SDK's errors.
         """
         # Above this module: it ends subscriptions, too.
-        import_string("aa_stripe.models.closing.close")(user, refund=refund)
+        module = "erasing" if erase else "closing"
+        import_string(f"aa_stripe.models.{module}.close")(user, refund=refund)
 
     @classmethod
     def get_or_create_at_stripe(

@@ -21,6 +21,7 @@ from aa_stripe.models.customer.posted import (
     retrieve_own_intent,
 )
 from aa_stripe.models.customer.refresh import noticing_deletion
+from aa_stripe.models.erasable import kept
 from aa_stripe.models.keys import create_with_new_key
 from aa_stripe.models.rows import related
 from aa_stripe.models.search import is_of, searched
@@ -43,7 +44,8 @@ def create_with_card(
         created = _created(customer, _chargeable(customer, js_id, is_trusted), description)
     customer.stripe_customer_id = created.id
     customer.is_created_at_stripe = True
-    customer.stripe_response = gateway.to_json(created)
+    response = {"stripe_response": gateway.to_json(created)}
+    customer.stripe_response = kept(customer, response)["stripe_response"]
     customer.save()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from aa_stripe.models.erasable import kept
 from aa_stripe.models.latest import Write, has_values
 from aa_stripe.models.subscription.price import plan_of
 
@@ -16,6 +17,7 @@ def write_listed(row: StripeSubscription, values: dict[str, Any], write: Write) 
 
     The other values may differ: those of columns that were added since. Only then the plan is read.
     """
+    values = kept(row, values)
     if row.stripe_response != values["stripe_response"]:
         return False
     if not has_values(row, values):

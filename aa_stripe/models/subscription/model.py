@@ -19,6 +19,7 @@ from aa_stripe.models.changes import SavesOnlyChanges
 from aa_stripe.models.claims import Claimable
 from aa_stripe.models.coupon import StripeCoupon
 from aa_stripe.models.customer import StripeCustomer
+from aa_stripe.models.erasable import Erasable
 from aa_stripe.models.latest import Write, save_newer, write_latest
 from aa_stripe.models.plan import StripeSubscriptionPlan
 from aa_stripe.models.protected import Protected
@@ -31,7 +32,7 @@ from aa_stripe.models.subscription.queryset import StripeSubscriptionQuerySet
 from aa_stripe.models.subscription.subscribe import fields_of, subscribe, values_of
 
 
-class StripeSubscription(Lookups, SavesOnlyChanges, Claimable, Protected, StripeObject):
+class StripeSubscription(Lookups, SavesOnlyChanges, Claimable, Protected, Erasable, StripeObject):
     """A subscription; ``status`` is the last status from Stripe."""
 
     #: The events after which a row may no longer be as Stripe has its subscription.
@@ -67,6 +68,7 @@ class StripeSubscription(Lookups, SavesOnlyChanges, Claimable, Protected, Stripe
     )
 
     STRIPE_IDS = ("stripe_subscription_id",)
+    PERSONAL = ("metadata",)
 
     stripe_subscription_id = ExactCharField(max_length=255, blank=True, db_index=True)
     is_created_at_stripe = models.BooleanField(default=False)

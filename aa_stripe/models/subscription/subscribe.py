@@ -35,6 +35,7 @@ from aa_stripe.models.claims import (
     take,
 )
 from aa_stripe.models.customer import StripeCustomer
+from aa_stripe.models.erasable import kept
 from aa_stripe.models.keys import create_with_new_key
 from aa_stripe.models.legacy import with_plan_keys
 from aa_stripe.models.rows import reject_open_transaction, related, reread
@@ -134,7 +135,7 @@ def values_of(row: StripeSubscription, subscription: gateway.Subscription) -> di
     values |= plan_of(row, values["stripe_price_id"])
     if row.customer_id is None:
         values["customer"] = StripeCustomer.of_stripe(row.user_id, str(subscription.customer))
-    return values
+    return kept(row, values)
 
 
 def _record(row: StripeSubscription, claim: Claim, subscription: gateway.Subscription) -> None:
@@ -144,7 +145,7 @@ def _record(row: StripeSubscription, claim: Claim, subscription: gateway.Subscri
     payer = StripeCustomer.of_stripe(row.user_id, str(subscription.customer))
     if payer is not None:
         created["customer"] = payer
-    if not claim.conclude(created):
+    if not claim.conclude(kept(row, created)):
         reread(row)
         row.stripe_subscription_id = subscription.id
         row.refresh_from_stripe()
@@ -234,7 +235,7 @@ def _record_error(
     received: dict[str, Any] = {}
     if is_stored(error):
         received["stripe_response"] = gateway.error_body(error) or {"status": error.http_status}
-    claim.write({**FREE, **received})
+    claim.write({**FREE, **kept(row, received)})
 
 
 def _params(row: StripeSubscription) -> gateway.SubscriptionCreateParams:

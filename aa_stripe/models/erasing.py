@@ -1,0 +1,172 @@
+"""Erasing what may identify a user: in the user's rows, and in the stored events about them.
+
+The rows are marked first, so that what Stripe reports meanwhile is stored without it. Each step
+does only what is left to do, so a call after a crash goes on where the last one stopped.
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+from django.db import models
+from django.utils import timezone
+
+from aa_stripe.exceptions import StripeInProgress
+from aa_stripe.models import closing
+from aa_stripe.models.charge import StripeCharge, StripeRefund
+from aa_stripe.models.claims import PATIENCE, patiently
+from aa_stripe.models.customer import StripeCustomer
+from aa_stripe.models.erasable import emptied, reduced
+from aa_stripe.models.now import DatabaseNow
+from aa_stripe.models.rows import in_order, reject_open_transaction, stored, update_one
+from aa_stripe.models.subscription import StripeSubscription
+from aa_stripe.models.webhook import StripeWebhook
+
+#: The models whose rows are a user's.
+OWNED = (StripeSubscription, StripeCharge, StripeCustomer)
+
+#: The columns with ids at Stripe, and with those that Stripe's objects have in their metadata.
+IDS: dict[type[models.Model], tuple[str, ...]] = {
+    StripeCustomer: ("stripe_customer_id", "uuid"),
+    StripeSubscription: (
+        *("stripe_subscription_id", "latest_invoice_id", "announced_invoice_id", "uuid"),
+    ),
+    StripeCharge: ("stripe_charge_id", "stripe_payment_intent_id", "stripe_refund_id", "uuid"),
+    StripeRefund: ("stripe_refund_id", "uuid"),
+}
+
+#: The objects whose own id other objects of the same customer have: refunds, disputes.
+NAMED = frozenset({"charge", "payment_intent", "invoice"})
+
+#: The error of an event that had one: it still counts as failed.
+ERASED = "The error was erased."
+
+#: How often rows are reduced that other processes write at the same time.
+ROUNDS = 5
+
+Ids: TypeAlias = set[str]
+
+
+def close(user: models.Model, *, refund: bool) -> None:
+    """See ``StripeCustomer.close``, with ``erase``."""
+    reject_open_transaction(StripeCustomer)
+    _mark(user)
+    closing.close(user, refund=refund)
+    _wait_for_claims(user)
+    for model in OWNED:
+        _empty(_own(model, user))
+    _empty(_refunds(user))
+    _erase_events(_ids_of(user))
+
+
+def _own(model: type[Any], user: models.Model) -> models.QuerySet[Any]:
+    return stored(model).filter(user_id=user.pk)
+
+
+def _refunds(user: models.Model) -> models.QuerySet[StripeRefund]:
+    return stored(StripeRefund).filter(charge__in=_own(StripeCharge, user))
+
+
+# Rows
+
+
+def _mark(user: models.Model) -> None:
+    now = timezone.now()
+    for model in OWNED:
+        _own(model, user).filter(erased=None).update(erased=now, updated=now)
+
+
+def _wait_for_claims(user: models.Model) -> None:
+    """Wait for the processes that have read a row before it was marked, and will write it.
+
+    Raises ``StripeInProgress`` if they are not done after ten seconds.
+    """
+    for _ in patiently(PATIENCE):
+        if not any(_is_claimed(rows) for rows in (_own(StripeCharge, user), _refunds(user))):
+            return
+
+
+def _is_claimed(rows: models.QuerySet[Any]) -> bool:
+    return rows.filter(claimed_until__gt=DatabaseNow()).exists()
+
+
+def _empty(rows: models.QuerySet[Any]) -> None:
+    """Empty the personal fields of the rows, and reduce what they have of Stripe's responses."""
+    names: Any = rows.model.PERSONAL
+    if names:
+        rows.update(**emptied(rows.model, names), updated=timezone.now())
+    for _ in range(ROUNDS):
+        if _reduce_responses(rows):
+            return
+    raise StripeInProgress
+
+
+def _reduce_responses(rows: models.QuerySet[Any]) -> bool:
+    """Reduce the responses; return whether no other process has written one of the rows."""
+    is_done = True
+    for key, version, response in in_order(rows, "updated", "stripe_response"):
+        values = {"stripe_response": reduced(response), "updated": timezone.now()}
+        if values["stripe_response"] != response:
+            row = stored(rows.model).filter(pk=key, updated=version)
+            is_done &= update_one(row, values)
+    return is_done
+
+
+# Events
+
+
+def _ids_of(user: models.Model) -> Ids:
+    """Return the ids of what the user has at Stripe, and the ``uuid`` of each row."""
+    found: Ids = set()
+    for model, names in IDS.items():
+        rows = _refunds(user) if model is StripeRefund else _own(model, user)
+        for _key, *values in in_order(rows, *names):
+            found.update(str(it) for it in values if it)
+    return found
+
+
+def _erase_events(ids: Ids) -> None:
+    """Reduce the stored events that name one of the ids, and those about a payment in these.
+
+    A refund and a dispute name their payment, but not its customer. Each stored event is read, a
+    chunk at a time.
+    """
+    known = set(ids)
+    while ids:
+        found: Ids = set()
+        for key, event, error in in_order(stored(StripeWebhook), "raw_data", "parse_error"):
+            data = event.get("data") if isinstance(event, dict) else None
+            if _names(data, known):
+                found |= _payments_in(data)
+                _erase_event(key, event, error)
+        ids = found - known
+        known |= ids
+
+
+def _names(value: Any, ids: Ids) -> bool:
+    if isinstance(value, str):
+        return value in ids
+    if isinstance(value, dict):
+        value = value.values()
+    elif not isinstance(value, list):
+        return False
+    return any(_names(it, ids) for it in value)
+
+
+def _payments_in(data: Any) -> Ids:
+    """Return the ids of the payment that the event's object is, or belongs to."""
+    its: Any = data.get("object") if isinstance(data, dict) else None
+    if not isinstance(its, dict):
+        return set()
+    found = [its.get(name) for name in ("charge", "payment_intent", "latest_charge")]
+    if its.get("object") in NAMED:
+        found.append(its.get("id"))
+    return {it for it in found if it and isinstance(it, str)}
+
+
+def _erase_event(key: str, event: Any, error: str) -> None:
+    values: dict[str, Any] = {"raw_data": reduced(event)}
+    if error:
+        values["parse_error"] = ERASED
+    if values != {"raw_data": event, **({"parse_error": error} if error else {})}:
+        update_one(stored(StripeWebhook).filter(pk=key), {**values, "updated": timezone.now()})
