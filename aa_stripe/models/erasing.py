@@ -18,7 +18,14 @@ from aa_stripe.models.claims import PATIENCE, patiently
 from aa_stripe.models.customer import StripeCustomer
 from aa_stripe.models.erasable import emptied, reduced
 from aa_stripe.models.now import DatabaseNow
-from aa_stripe.models.rows import in_order, reject_open_transaction, stored, update_one
+from aa_stripe.models.rows import (
+    database_of,
+    in_order,
+    reject_open_transaction,
+    stored,
+    update_one,
+)
+from aa_stripe.models.statements import read_all
 from aa_stripe.models.subscription import StripeSubscription
 from aa_stripe.models.webhook import StripeWebhook
 
@@ -135,7 +142,7 @@ def _erase_events(ids: Ids) -> None:
     while ids:
         found: Ids = set()
         for key, event, error in in_order(stored(StripeWebhook), "raw_data", "parse_error"):
-            data = event.get("data") if isinstance(event, dict) else None
+            data = _object(event if isinstance(event, dict) else {}, "data")
             if _names(data, known):
                 found |= _payments_in(data)
                 _erase_event(key, event, error)
@@ -153,15 +160,13 @@ def _names(value: Any, ids: Ids) -> bool:
     return any(_names(it, ids) for it in value)
 
 
-def _payments_in(data: Any) -> Ids:
+def _payments_in(data: dict[str, Any]) -> Ids:
     """Return the ids of the payment that the event's object is, or belongs to."""
-    its: Any = data.get("object") if isinstance(data, dict) else None
-    if not isinstance(its, dict):
-        return set()
-    found = [its.get(name) for name in ("charge", "payment_intent", "latest_charge")]
+    its = _object(data, "object")
+    names = ["charge", "payment_intent", "latest_charge"]
     if its.get("object") in NAMED:
-        found.append(its.get("id"))
-    return {it for it in found if it and isinstance(it, str)}
+        names.append("id")
+    return {_id(its, name) for name in names} - {""}
 
 
 def _erase_event(key: str, event: Any, error: str) -> None:
@@ -170,3 +175,44 @@ def _erase_event(key: str, event: Any, error: str) -> None:
         values["parse_error"] = ERASED
     if values != {"raw_data": event, **({"parse_error": error} if error else {})}:
         update_one(stored(StripeWebhook).filter(pk=key), {**values, "updated": timezone.now()})
+
+
+# Events that arrive later
+
+
+def reduced_if_erased(event: dict[str, Any]) -> dict[str, Any]:
+    """Return the event as it is to be stored: reduced if it is about what was erased.
+
+    It is, if it names a customer or, without one, a payment whose row was erased.
+    """
+    data = _object(event, "data")
+    its, before = _object(data, "object"), _object(data, "previous_attributes")
+    customers = {_id(its, "customer"), _id(before, "customer")}
+    charges, intents = {_id(its, "charge")}, {_id(its, "payment_intent")}
+    own = {"customer": customers, "charge": charges, "payment_intent": intents}
+    own.get(str(its.get("object")), set()).add(_id(its, "id"))
+    if customers - {""}:
+        is_erased = _has_erased(StripeCustomer, "stripe_customer_id", customers)
+    else:
+        is_erased = _has_erased(StripeCharge, "stripe_charge_id", charges) or _has_erased(
+            StripeCharge, "stripe_payment_intent_id", intents
+        )
+    return reduced(event) if is_erased else event
+
+
+def _has_erased(model: type[Any], column: str, ids: Ids) -> bool:
+    using = database_of(model)
+    found = (read_all(model, using, {column: it}, only=["id", "erased"]) for it in ids if it)
+    return any(row.erased for rows in found for row in rows)
+
+
+def _object(values: dict[str, Any], key: str) -> dict[str, Any]:
+    part = values.get(key)
+    return part if isinstance(part, dict) else {}
+
+
+def _id(values: dict[str, Any], key: str) -> str:
+    """Return the id of another object, which may be expanded; ``""`` if there is none."""
+    found = values.get(key)
+    found = found.get("id") if isinstance(found, dict) else found
+    return found if isinstance(found, str) else ""

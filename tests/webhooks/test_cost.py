@@ -42,6 +42,13 @@ def test_an_event_without_a_handler_is_one_insert(client):
     assert statements_of(client, make_event()) == ["INSERT"]
 
 
+def test_an_event_about_a_customer_is_first_compared_with_those_that_are_erased(client):
+    event = make_event()
+    event["data"]["object"] = {**event["data"]["object"], "customer": "cus_1"}
+
+    assert statements_of(client, event) == ["SELECT", "INSERT"]
+
+
 def test_an_applied_event_is_an_insert_and_an_update(client, handled):
     assert statements_of(client, make_event()) == ["INSERT", *LOCK, "UPDATE"]
 
