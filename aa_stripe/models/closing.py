@@ -17,7 +17,8 @@ from aa_stripe.exceptions import StripeUnknownCustomer
 from aa_stripe.models.charge import StripeCharge
 from aa_stripe.models.claims import PATIENCE, patiently, take
 from aa_stripe.models.customer import StripeCustomer
-from aa_stripe.models.rows import reject_open_transaction, reread, stored
+from aa_stripe.models.customer.lookups import owned
+from aa_stripe.models.rows import reject_open_transaction, reread
 from aa_stripe.models.subscription import ENDED, StripeSubscription
 from aa_stripe.models.subscription.cancel import cancel_at_stripe
 
@@ -29,20 +30,18 @@ def close(user: models.Model, *, refund: bool) -> None:
     customers = StripeCustomer.of_user(user)
     for customer_id in customers:
         _end_customer(customer_id, refund=refund)
-    for row in stored(StripeSubscription).filter(user_id=user.pk).order_by("pk"):
+    for row in owned(StripeSubscription, user).order_by("pk"):
         _end_row(row)
     for customer_id in customers:
         StripeCustomer.refresh_rows(StripeCustomer.all_of_stripe(customer_id))
-    stored(StripeCustomer).filter(user_id=user.pk).update(
-        sources=[], default_source="", updated=timezone.now()
-    )
+    owned(StripeCustomer, user).update(sources=[], default_source="", updated=timezone.now())
 
 
 def _stop(user: models.Model) -> None:
     """Make sure that nothing more begins here: without an active customer there is no payer."""
     now = timezone.now()
-    stored(StripeCustomer).filter(user_id=user.pk).update(is_active=False, updated=now)
-    unpaid = stored(StripeCharge).filter(user_id=user.pk, is_charged=False, is_manual_charge=False)
+    owned(StripeCustomer, user).update(is_active=False, updated=now)
+    unpaid = owned(StripeCharge, user).filter(is_charged=False, is_manual_charge=False)
     unpaid.update(is_manual_charge=True, updated=now)
 
 

@@ -16,6 +16,7 @@ from aa_stripe.models import closing
 from aa_stripe.models.charge import StripeCharge, StripeRefund
 from aa_stripe.models.claims import PATIENCE, patiently
 from aa_stripe.models.customer import StripeCustomer
+from aa_stripe.models.customer.lookups import owned
 from aa_stripe.models.erasable import emptied, reduced
 from aa_stripe.models.now import DatabaseNow
 from aa_stripe.models.rows import (
@@ -30,10 +31,10 @@ from aa_stripe.models.subscription import StripeSubscription
 from aa_stripe.models.webhook import StripeWebhook
 
 #: The models whose rows are a user's.
-OWNED = (StripeSubscription, StripeCharge, StripeCustomer)
+OWNED: tuple[type[Any], ...] = (StripeSubscription, StripeCharge, StripeCustomer)
 
 #: The columns with ids at Stripe, and with those that Stripe's objects have in their metadata.
-IDS: dict[type[models.Model], tuple[str, ...]] = {
+IDS: dict[type[Any], tuple[str, ...]] = {
     StripeCustomer: ("stripe_customer_id", "uuid"),
     StripeSubscription: (
         *("stripe_subscription_id", "latest_invoice_id", "announced_invoice_id", "uuid"),
@@ -61,17 +62,13 @@ def close(user: models.Model, *, refund: bool) -> None:
     closing.close(user, refund=refund)
     _wait_for_claims(user)
     for model in OWNED:
-        _empty(_own(model, user))
+        _empty(owned(model, user))
     _empty(_refunds(user))
     _erase_events(_ids_of(user))
 
 
-def _own(model: type[Any], user: models.Model) -> models.QuerySet[Any]:
-    return stored(model).filter(user_id=user.pk)
-
-
 def _refunds(user: models.Model) -> models.QuerySet[StripeRefund]:
-    return stored(StripeRefund).filter(charge__in=_own(StripeCharge, user))
+    return stored(StripeRefund).filter(charge__in=owned(StripeCharge, user))
 
 
 # Rows
@@ -80,7 +77,7 @@ def _refunds(user: models.Model) -> models.QuerySet[StripeRefund]:
 def _mark(user: models.Model) -> None:
     now = timezone.now()
     for model in OWNED:
-        _own(model, user).filter(erased=None).update(erased=now, updated=now)
+        owned(model, user).filter(erased=None).update(erased=now, updated=now)
 
 
 def _wait_for_claims(user: models.Model) -> None:
@@ -89,7 +86,7 @@ def _wait_for_claims(user: models.Model) -> None:
     Raises ``StripeInProgress`` if they are not done after ten seconds.
     """
     for _ in patiently(PATIENCE):
-        if not any(_is_claimed(rows) for rows in (_own(StripeCharge, user), _refunds(user))):
+        if not any(_is_claimed(rows) for rows in (owned(StripeCharge, user), _refunds(user))):
             return
 
 
@@ -126,7 +123,7 @@ def _ids_of(user: models.Model) -> Ids:
     """Return the ids of what the user has at Stripe, and the ``uuid`` of each row."""
     found: Ids = set()
     for model, names in IDS.items():
-        rows = _refunds(user) if model is StripeRefund else _own(model, user)
+        rows = _refunds(user) if model is StripeRefund else owned(model, user)
         for _key, *values in in_order(rows, *names):
             found.update(str(it) for it in values if it)
     return found

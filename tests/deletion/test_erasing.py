@@ -5,9 +5,10 @@ from __future__ import annotations
 from contextlib import suppress
 
 import pytest
+from django.contrib.auth import get_user_model
 from django.db import connection, transaction
 
-from aa_stripe.exceptions import StripeInProgress, StripeInTransaction
+from aa_stripe.exceptions import StripeInProgress, StripeInTransaction, StripeMethodNotAllowed
 from aa_stripe.gateway import StripeError
 from aa_stripe.models import (
     StripeCharge,
@@ -22,7 +23,7 @@ from aa_stripe.models.erasable import reduced
 from aa_stripe.testing import Fault
 from tests.deletion.personal import MARK, dump, spoil_everything, spoilt
 from tests.deletion.test_closing import REQUESTS, ended_at_stripe
-from tests.support.builders import make_charge, make_customer, make_plan
+from tests.support.builders import make_charge, make_customer, make_plan, make_user
 from tests.support.claims import hold, let_holder_die
 from tests.support.rows import row_of, values_of
 
@@ -291,3 +292,41 @@ def test_metadata_that_rows_are_found_by_stays(settings):
     }
 
     assert reduced({"metadata": ours}) == {"metadata": ours, "erased": True}
+
+
+def test_the_rows_of_a_user_who_was_deleted_before_are_erased(charge, customer, subscription, fake):
+    user, key = customer.user, customer.user_id
+    subscription.cancel()
+    user.delete()
+    store_events(fake)
+    spoil_everything()
+
+    StripeCustomer.close(type(user)(pk=key), erase=True)
+
+    assert MARK not in dump()
+    assert ended_at_stripe(fake)
+    assert row_of(charge).user_key == str(key)
+
+
+@pytest.mark.parametrize("erase", [True, False])
+def test_a_user_without_a_primary_key_is_refused(customer, fake, erase):
+    customer.user.delete()
+    fake.requests.clear()
+
+    with pytest.raises(StripeMethodNotAllowed):
+        StripeCustomer.close(get_user_model()(), erase=erase)
+
+    row = row_of(customer)
+    assert (row.is_active, row.erased, fake.requests) == (True, None, [])
+
+
+@pytest.mark.parametrize("erase", [True, False])
+def test_rows_of_a_deleted_user_are_not_those_of_a_later_one_with_the_key(customer, erase):
+    user = customer.user
+    key = user.pk
+    user.delete()
+    again = make_user(id=key)
+
+    StripeCustomer.close(again, erase=erase)
+
+    assert (row_of(customer).is_active, row_of(customer).erased) == (True, None)

@@ -2,19 +2,36 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from django.db import models
 
 from aa_stripe import gateway
-from aa_stripe.exceptions import StripeWrongAccount
-from aa_stripe.models.rows import database_of
-from aa_stripe.models.statements import read_all
+from aa_stripe.exceptions import StripeMethodNotAllowed, StripeWrongAccount
+from aa_stripe.models.rows import database_of, stored
+from aa_stripe.models.statements import read, read_all
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from aa_stripe.models.customer.model import StripeCustomer
+
+M = TypeVar("M", bound=models.Model)
+
+
+def owned(model: type[M], user: models.Model) -> models.QuerySet[M]:
+    """Return the user's rows of the model; those of a deleted user have its key as ``user_key``.
+
+    Raises ``StripeMethodNotAllowed`` if the object has no primary key: else the rows of all deleted
+    users would be found.
+    """
+    if user.pk is None:
+        raise StripeMethodNotAllowed("The user has no primary key.")
+    users: Any = model._meta.get_field("user").related_model
+    key = users._meta.pk
+    if read(users, database_of(users), {key.attname: user.pk}, only=[key.name]) is not None:
+        return stored(model).filter(user_id=user.pk)
+    return stored(model).filter(user_id=None, user_key=str(user.pk))
 
 
 #: So many customers are looked for at Stripe. One of them may have been imported by mistake.
@@ -83,7 +100,7 @@ class Lookups(models.Model):
     @classmethod
     def of_user(cls, user: models.Model) -> list[str]:
         """Return Stripe's ids of the user's customers, each once."""
-        ids = cls._known().filter(user_id=user.pk).order_by("id")
+        ids = owned(_model(cls), user).exclude(stripe_customer_id="").order_by("id")
         return list(dict.fromkeys(ids.values_list("stripe_customer_id", flat=True)))
 
     @classmethod
