@@ -515,8 +515,13 @@ def attach_payment_method(payment_method_id: str, customer_id: str) -> PaymentMe
     return _client().v1.payment_methods.attach(payment_method_id, {"customer": customer_id})
 
 
-def detach_payment_method(payment_method_id: str) -> PaymentMethod:
-    return _client().v1.payment_methods.detach(payment_method_id)
+def detach_payment_method(payment_method_id: str) -> None:
+    """Detach the payment method from its customer. No error if it has none."""
+    try:
+        _client().v1.payment_methods.detach(payment_method_id)
+    except InvalidRequestError:
+        if retrieve_payment_method(payment_method_id).customer is not None:
+            raise
 
 
 def create_setup_intent(params: SetupIntentCreateParams) -> SetupIntent:

@@ -22,7 +22,6 @@ from aa_stripe.models.now import DatabaseNow
 from aa_stripe.models.rows import (
     database_of,
     in_order,
-    reject_open_transaction,
     stored,
     update_one,
 )
@@ -57,14 +56,16 @@ Ids: TypeAlias = set[str]
 
 def close(user: models.Model, *, refund: bool) -> None:
     """See ``StripeCustomer.close``, with ``erase``."""
-    reject_open_transaction(StripeCustomer)
+    closing.require_closable(user)
     _mark(user)
-    closing.close(user, refund=refund)
+    refusals = closing.end_all(user, refund=refund)
     _wait_for_claims(user)
     for model in OWNED:
         _empty(owned(model, user))
     _empty(_refunds(user))
     _erase_events(_ids_of(user))
+    if refusals:
+        raise refusals[0]
 
 
 def _refunds(user: models.Model) -> models.QuerySet[StripeRefund]:

@@ -7,7 +7,8 @@ from typing import Any, ClassVar
 from django.db import models
 from django.db.models.signals import pre_delete
 
-from aa_stripe.deletion import refusal
+from aa_stripe.deletion import history_refusal, refusal
+from aa_stripe.models.rows import own_row, root_model
 
 
 class Protected(models.Model):
@@ -34,11 +35,33 @@ class Protected(models.Model):
         """Return whether Stripe may still bill or pay for the row."""
         raise NotImplementedError
 
+    def is_history(self) -> bool:
+        """Return whether the row records a payment, so that no cascade may delete it."""
+        return False
 
-def _refuse(instance: Any, origin: Any = None, **kwargs: Any) -> None:
-    if not instance.is_open():
+
+def _refuse(instance: Any, using: str, origin: Any = None, **kwargs: Any) -> None:
+    if instance.deleted_with:
+        raise refusal(instance.deleted_with)
+    # The object may be older than a call of another process, which must wait now, or has claimed
+    # the row.
+    row = own_row(instance, using).select_for_update().first()
+    if row is None:
         return
-    rows = instance.deleted_with or [instance]
-    if isinstance(origin, models.QuerySet) and isinstance(instance, origin.model):
-        rows = [it for it in origin.all() if it.is_open()]
-    raise refusal(rows)
+    is_cascade = origin is not None and not issubclass(_model_of(origin), root_model(instance))
+    if is_cascade and row.is_history():
+        raise history_refusal([row])
+    if row.is_open():
+        raise refusal(_open_rows_of(origin) or [row])
+
+
+def _model_of(origin: Any) -> Any:
+    """Return the model of what ``delete()`` was called on: an object, or a queryset."""
+    return origin.model if isinstance(origin, models.QuerySet) else type(origin)
+
+
+def _open_rows_of(origin: Any) -> list[Any]:
+    """Return all open rows of a queryset that is deleted."""
+    if not (isinstance(origin, models.QuerySet) and issubclass(origin.model, Protected)):
+        return []
+    return [it for it in origin.all() if it.is_open()]

@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import pytest
+from django.contrib.auth import get_user_model
 
-from aa_stripe.exceptions import StripeInTransaction, StripeUnknownCustomer
-from aa_stripe.gateway import StripeError
+from aa_stripe import gateway
+from aa_stripe.exceptions import (
+    StripeInTransaction,
+    StripeMethodNotAllowed,
+    StripeUnknownCustomer,
+)
+from aa_stripe.gateway import InvalidRequestError, StripeError
 from aa_stripe.models import StripeCharge, StripeCustomer, StripeSubscription
 from aa_stripe.testing import Fault
-from tests.support.builders import make_charge, make_customer, make_plan
-from tests.support.requests import calls, requests_to
+from tests.support.builders import make_charge, make_customer, make_plan, make_user
+from tests.support.requests import calls, refuse_next, requests_to
 from tests.support.rows import row_of
 
 pytestmark = pytest.mark.django_db
 
 #: What ``close()`` sends for a user with one customer, one card and one subscription.
 REQUESTS = [
+    "GET /v1/customers/*",
     "GET /v1/customers/*",
     "GET /v1/subscriptions",
     "DELETE /v1/subscriptions/*",
@@ -74,7 +81,7 @@ def test_a_second_call_asks_only_whether_the_customer_is_deleted(subscription, c
 
     StripeCustomer.close(customer.user)
 
-    assert calls(fake) == ["GET /v1/customers/*", "GET /v1/customers/*"]
+    assert set(calls(fake)) == {"GET /v1/customers/*"}
 
 
 @pytest.mark.parametrize("endpoint", dict.fromkeys(REQUESTS))
@@ -167,11 +174,58 @@ def test_a_subscription_that_had_ended_before_is_not_refunded(subscription, cust
     assert requests_to(fake, "POST /v1/refunds") == []
 
 
-def test_the_key_of_another_account_changes_nothing_at_stripe(customer, fake):
+def test_with_the_key_of_another_account_nothing_changes(customer, fake):
+    charge = make_charge(customer)
     StripeCustomer.objects.filter(pk=customer.pk).update(stripe_customer_id="cus_of_another")
 
     with pytest.raises(StripeUnknownCustomer):
         StripeCustomer.close(customer.user)
+
+    assert row_of(customer).is_active
+    assert not row_of(charge).is_manual_charge
+
+
+def test_a_user_who_is_not_stored_is_rejected(customer, fake):
+    customer.user.delete()
+    fake.requests.clear()
+
+    with pytest.raises(StripeMethodNotAllowed, match="not stored"):
+        StripeCustomer.close(get_user_model()())
+
+    assert row_of(customer).is_active
+    assert fake.requests == []
+
+
+def test_a_refused_refund_is_raised_when_all_has_ended(subscription, customer, fake):
+    refuse_next(fake, "POST /v1/refunds")
+
+    with pytest.raises(InvalidRequestError):
+        StripeCustomer.close(customer.user, refund=True)
+
+    assert ended_at_stripe(fake)
+    assert row_of(subscription).status == "canceled"
+    assert not row_of(customer).is_active
+
+
+def test_a_subscription_of_another_users_customer_is_refunded_too(subscription, customer, fake):
+    StripeCustomer.objects.filter(pk=customer.pk).update(user=make_user())
+
+    StripeCustomer.close(subscription.user, refund=True)
+
+    assert row_of(subscription).status == "canceled"
+    assert [it["amount"] for it in fake.account.all("refund")] == [5000]
+    assert row_of(customer).is_active
+
+
+def test_all_pages_of_subscriptions_and_cards_are_ended(subscription, customer, fake, monkeypatch):
+    monkeypatch.setattr(gateway, "PAGE_SIZE", 1)
+    StripeSubscription.objects.create(user=customer.user, plan=subscription.plan).create_at_stripe()
+    customer.add_new_source("tok_mastercard")
+
+    StripeCustomer.close(customer.user, refund=True)
+
+    assert ended_at_stripe(fake)
+    assert len(fake.account.all("refund")) == 2
 
 
 def test_the_rows_of_other_users_stay_as_they_are(subscription, customer, fake):

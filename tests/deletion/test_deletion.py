@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from django.contrib.auth.models import Group
+from django.contrib.contenttypes.fields import GenericRelation
 from django.contrib.contenttypes.models import ContentType
 from django.core.management import call_command
 from django.db import transaction
@@ -20,6 +22,8 @@ from aa_stripe.models import (
 )
 from aa_stripe.testing import Fault
 from tests.support.builders import make_charge, make_customer, make_subscription, make_user
+from tests.support.requests import before
+from tests.support.rows import row_of
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("fake")]
 
@@ -212,6 +216,54 @@ def test_an_unsettled_charge_is_not_deleted():
     assert protected_by(charge.delete).protected_objects == {charge}
     protected_by(StripeCharge.objects.all().delete)
     assert StripeCharge.objects.exists()
+
+
+def test_an_object_that_was_read_before_the_subscription_was_created_deletes_nothing(active):
+    stale = StripeSubscription.objects.get()
+    stale.is_created_at_stripe, stale.status = False, ""
+
+    assert protected_by(stale.delete).protected_objects == {active}
+
+
+def test_a_subscription_is_not_deleted_while_it_is_created(fake):
+    row = make_subscription()
+    before(fake, "POST /v1/subscriptions", lambda: protected_by(row_of(row).delete))
+
+    row.create_at_stripe()
+
+    assert row_of(row).status == "active"
+
+
+def test_a_charge_of_a_user_who_is_deleted_meanwhile_is_recorded(fake):
+    charge = make_charge()
+    before(fake, "POST /v1/payment_intents/*/confirm", row_of(charge).user.delete)
+
+    charge.charge()
+
+    charge.refresh_from_db()
+    assert (charge.is_charged, charge.user) == (True, None)
+
+
+@isolate_apps("aa_stripe")
+def test_a_collected_charge_is_not_deleted_with_the_source_of_a_generic_relation():
+    class Basket(Group):
+        charges = GenericRelation(StripeCharge)
+
+        class Meta:
+            proxy = True
+            app_label = "aa_stripe"
+
+    basket = Basket.objects.create(name="A")
+    charge, open_charge = make_charge(source=basket), make_charge(source=basket)
+    charge.charge()
+
+    error = protected_by(basket.delete)
+    assert f"charge {charge.pk} ({charge.stripe_charge_id})" in str(error)
+    assert error.protected_objects == {charge}
+
+    charge.delete()
+    basket.delete()
+    assert not StripeCharge.objects.filter(pk=open_charge.pk).exists()
 
 
 def test_a_refund_without_a_response_is_not_deleted_nor_its_charge():

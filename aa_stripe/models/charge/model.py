@@ -148,6 +148,9 @@ class StripeCharge(SavesOnlyChanges, Claimable, Protected, Erasable, StripeObjec
     def is_open(self) -> bool:
         return not self.is_charged and bool(self.is_unsettled or self.claim)
 
+    def is_history(self) -> bool:
+        return self.is_charged
+
     @property
     def token(self) -> StripeCustomer | None:
         return self.customer

@@ -91,16 +91,18 @@ class StripeCustomer(Lookups, SavesOnlyChanges, Erasable, StripeObject):
 
         Cancels each subscription at once, also those without a row, detaches the cards, deletes the
         customers at Stripe and makes their rows inactive. Charges that are not paid yet become
-        manual. ``refund``: also refund what is left of the last payment of each subscription that
-        is canceled by the call. If the user is deleted already, ``user`` is an object that has its
-        primary key. ``erase``: also erase here what may identify the user, in the rows
-        and in the stored events; they stay erased.
+        manual. ``refund``: also refund what is left of the payment of the latest invoice of each
+        subscription that is canceled by the call. ``erase``: also erase here what may identify the
+        user, in the rows and in the stored events; they stay erased. If the user is deleted
+        already, ``user`` is an object that has its primary key.
 
         Can be repeated after any error. Raises ``StripeInTransaction`` inside a transaction,
         ``StripeMethodNotAllowed`` if ``user`` has no primary key, ``StripeUnknownCustomer`` if the
-        API key's account does not have a customer,
+        API key's account does not have a customer (nothing is changed in these cases);
         ``StripeInProgress`` if another process is creating a subscription of the user, or with
-        ``erase`` is collecting or refunding a charge; and the SDK's errors.
+        ``erase`` is collecting or refunding a charge; and the SDK's errors. If Stripe refuses a
+        refund, its error is raised when all has ended; another call does not request that refund
+        again.
         """
         # Above this module: it ends subscriptions, too.
         module = "erasing" if erase else "closing"
