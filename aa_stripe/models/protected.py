@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from django.db import models
+from django.db.models import F
 from django.db.models.signals import pre_delete
 
 from aa_stripe.deletion import history_refusal, refusal
@@ -45,7 +46,9 @@ def _refuse(instance: Any, using: str, origin: Any = None, **kwargs: Any) -> Non
         raise refusal(instance.deleted_with)
     # The object may be older than a call of another process, which must wait now, or has claimed
     # the row.
-    row = own_row(instance, using).select_for_update().first()
+    stored = own_row(instance, using)
+    stored.update(updated=F("updated"))  # locks the row, also on SQLite
+    row = stored.select_for_update().first()
     if row is None:
         return
     is_cascade = origin is not None and not issubclass(_model_of(origin), root_model(instance))

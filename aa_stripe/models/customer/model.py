@@ -99,10 +99,10 @@ class StripeCustomer(Lookups, SavesOnlyChanges, Erasable, StripeObject):
         Can be repeated after any error. Raises ``StripeInTransaction`` inside a transaction,
         ``StripeMethodNotAllowed`` if ``user`` has no primary key, ``StripeUnknownCustomer`` if the
         API key's account does not have a customer (nothing is changed in these cases);
-        ``StripeInProgress`` if another process is creating a subscription of the user, or with
-        ``erase`` is collecting or refunding a charge; and the SDK's errors. If Stripe refuses a
-        refund, its error is raised when all has ended; another call does not request that refund
-        again.
+        ``StripeInProgress`` if another process is creating a subscription of the user, keeps
+        changing the rows, or with ``erase`` is collecting or refunding a charge; and the SDK's
+        errors. If Stripe refuses a refund, its error is raised when all has ended; another call
+        does not request that refund again.
         """
         # Above this module: it ends subscriptions, too.
         module = "erasing" if erase else "closing"
