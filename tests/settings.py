@@ -40,6 +40,7 @@ INSTALLED_APPS = [
     "django.contrib.sites",
     "rest_framework",
     "aa_stripe",
+    "tests.orders",
 ]
 
 # A backend of Django's Tasks that has a worker. The benchmark, which has these settings too, runs

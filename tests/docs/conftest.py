@@ -18,6 +18,7 @@ from aa_stripe.models import (
 )
 from aa_stripe.signals import webhook_pre_parse
 from aa_stripe.webhooks import registry
+from tests.orders.models import Order
 from tests.support.builders import make_charge, make_customer, make_user
 
 
@@ -50,6 +51,12 @@ def fake(db, fake):
 def user(fake):
     """A user who has saved a good card."""
     return make_customer().user
+
+
+@pytest.fixture
+def order(db):
+    """A row of the site's that is paid for; its primary key is a UUID."""
+    return Order.objects.create()
 
 
 @pytest.fixture

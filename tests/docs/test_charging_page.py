@@ -54,6 +54,13 @@ def test_the_example_distinguishes_a_decline_from_a_missing_card(fake, request, 
     assert capsys.readouterr().out == "Not paid: card_declined.\nAsk the user for a card.\n"
 
 
+def test_the_charge_of_an_order_is_found(user, order, request):
+    names = run(the_block(PAGE, "source=order"), request, user=user)
+
+    assert names["of_orders"].get(source_key=order.pk) == names["charge"]
+    assert names["charge"].source == order
+
+
 def test_a_charge_is_collected_after_the_commit_that_creates_it(
     user, fake, request, django_capture_on_commit_callbacks
 ):

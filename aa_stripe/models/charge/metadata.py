@@ -16,7 +16,7 @@ def metadata_for(
 ) -> dict[str, str]:
     """Return the metadata; the arguments are the caller's own names for the payment."""
     named = {
-        "object_id": charge.object_id,
+        "object_id": charge.source_pk,
         "content_type_id": charge.content_type_id,
         "origin": stripe_settings.PAYMENT_ORIGIN,
         "member_uuid": _member_uuid(charge),

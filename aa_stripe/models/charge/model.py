@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
-from django.contrib.contenttypes.fields import GenericForeignKey
 from django.contrib.contenttypes.models import ContentType
 from django.db import models, transaction
 from django.utils.translation import gettext_lazy as _
@@ -28,6 +27,7 @@ from aa_stripe.models.charge.refunding import refund, settle_refunds
 from aa_stripe.models.charge.refunds import take_over_refunds
 from aa_stripe.models.charge.search import UUID_KEY
 from aa_stripe.models.charge.settle import settle
+from aa_stripe.models.charge.source import HasSource
 from aa_stripe.models.claims import Claim, Claimable
 from aa_stripe.models.customer import StripeCustomer
 from aa_stripe.models.erasable import Erasable
@@ -42,7 +42,7 @@ from aa_stripe.utils import uuid_in
 DUE_SIGNALS = {"succeeded": stripe_charge_succeeded, "refunded": stripe_charge_refunded}
 
 
-class StripeCharge(SavesOnlyChanges, Claimable, Protected, Erasable, StripeObject):
+class StripeCharge(SavesOnlyChanges, Claimable, Protected, Erasable, HasSource, StripeObject):
     """An amount to collect.
 
     ``StripeCharge(token=...)`` and ``charge.token`` are ``customer``, as in 0.14's README.
@@ -84,7 +84,8 @@ class StripeCharge(SavesOnlyChanges, Claimable, Protected, Erasable, StripeObjec
     #: "app_label.model" once the content type is deleted.
     source_type = models.CharField(max_length=255, blank=True, default="", editable=False)
     object_id = models.PositiveBigIntegerField(blank=True, null=True, db_index=True)
-    source = GenericForeignKey("content_type", "object_id")
+    #: The primary key of ``source`` as text, if it is not an integer.
+    source_key = ExactCharField(max_length=255, blank=True, default="")
     statement_descriptor = models.CharField(max_length=22, blank=True)
     #: Where Stripe sends the receipt; if empty, the settings of the account decide.
     receipt_email = models.EmailField(blank=True, default="")
@@ -110,6 +111,7 @@ class StripeCharge(SavesOnlyChanges, Claimable, Protected, Erasable, StripeObjec
                 name="aa_stripe_charge_open",
             ),
             models.Index(fields=["signal_due"], name="aa_stripe_charge_signal_due"),
+            models.Index(fields=["source_key"], name="aa_stripe_charge_source_key"),
         ]
         verbose_name = _("charge")
         verbose_name_plural = _("charges")

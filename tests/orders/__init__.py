@@ -1,0 +1,1 @@
+"""An app of a site: what its customers pay for, with each kind of primary key."""
