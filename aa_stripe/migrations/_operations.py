@@ -218,12 +218,13 @@ class AllowNull(migrations.AlterField):
         if connection.vendor == "sqlite":
             super().database_forwards(app_label, schema_editor, from_state, to_state)
             return
-        old = from_state.apps.get_model(app_label, self.model_name)._meta.get_field(self.name)
-        new = model._meta.get_field(self.name)
-        editor: Any = schema_editor
-        change, params = editor._alter_column_null_sql(model, old, new)
-        table = connection.ops.quote_name(model._meta.db_table)
-        schema_editor.execute(f"ALTER TABLE {table} {change}", params)
+        schema_editor.execute(
+            schema_editor.sql_alter_column
+            % {
+                "table": connection.ops.quote_name(model._meta.db_table),
+                "changes": _null_sql(schema_editor, model._meta.get_field(self.name)),
+            }
+        )
 
     def database_backwards(
         self,
@@ -247,6 +248,21 @@ class AllowNull(migrations.AlterField):
         if connection.vendor == "sqlite":  # later changes of the table would make the column again
             raise IrreversibleError(f"Rows have no {column}. Set it, or delete these rows, first.")
         console.write(f"{column} may still be NULL: rows are without it.")
+
+
+def _null_sql(editor: Any, field: Any) -> str:
+    """Return what makes the column accept NULL, or refuse it, as the field says.
+
+    MySQL repeats the type for that. Django's own method leaves out the collation, which a text key
+    may have: the column would lose it, and a foreign key refuses that.
+    """
+    column = field.db_parameters(connection=editor.connection)
+    collation = editor._collate_sql(column["collation"]) if column.get("collation") else ""
+    change: str = editor.sql_alter_column_null if field.null else editor.sql_alter_column_not_null
+    return change % {
+        "column": editor.quote_name(field.column),
+        "type": f"{column['type']} {collation}".strip(),
+    }
 
 
 def _range_of(

@@ -95,3 +95,20 @@ def test_the_payer_may_be_another_model_than_the_user(empty, old_site, new_name)
 
     constraints = empty.schema("aa_stripe_stripecharge")["constraints"]
     assert (("user_id",), "foreign_key", ("django_site", "id")) in constraints
+
+
+@pytest.mark.parametrize("table", ["aa_stripe_stripecharge", "aa_stripe_stripecustomer"])
+def test_a_payer_with_a_text_key_may_be_absent(text_keys, fresh_once, table):
+    column, of_integer = (it.schema(table)["columns"]["user_id"] for it in (text_keys, fresh_once))
+
+    assert column[1] == of_integer[1]
+    assert text_keys.vendor != "mysql" or column[-1] == "utf8mb4_bin"
+
+
+@pytest.fixture(scope="module")
+def text_keys(unblocked, new_name):
+    """A new database of a project whose payers have a text as their primary key."""
+    with temporary(new_name()) as database:
+        project = "tests.migrations.settings_text_keys"
+        database.migrate("--run-syncdb", "-v0", DJANGO_SETTINGS_MODULE=project)
+        yield database
