@@ -6,12 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
-from django.contrib.contenttypes.models import ContentType
 from django.db import models, transaction
 from django.utils.translation import gettext_lazy as _
 
 from aa_stripe import gateway
-from aa_stripe.deletion import keep_source_type, keep_user_key
+from aa_stripe.deletion import keep_user_key
 from aa_stripe.exceptions import StripeMethodNotAllowed
 from aa_stripe.fields import ExactCharField
 from aa_stripe.models.amount import SmallestUnitField
@@ -80,12 +79,6 @@ class StripeCharge(SavesOnlyChanges, Claimable, Protected, Erasable, HasSource, 
     comment = models.CharField(
         max_length=255, blank=True, help_text=_("Comment for internal information.")
     )
-    content_type = models.ForeignKey(ContentType, on_delete=keep_source_type, blank=True, null=True)
-    #: "app_label.model" once the content type is deleted.
-    source_type = models.CharField(max_length=255, blank=True, default="", editable=False)
-    object_id = models.PositiveBigIntegerField(blank=True, null=True, db_index=True)
-    #: The primary key of ``source`` as text, if it is not an integer.
-    source_key = ExactCharField(max_length=255, blank=True, default="")
     statement_descriptor = models.CharField(max_length=22, blank=True)
     #: Where Stripe sends the receipt; if empty, the settings of the account decide.
     receipt_email = models.EmailField(blank=True, default="")

@@ -10,6 +10,8 @@ from django.core.checks import CheckMessage
 from django.core.exceptions import ValidationError
 from django.db import models
 
+from aa_stripe.deletion import keep_source_type
+from aa_stripe.fields import ExactCharField
 from aa_stripe.models.rows import database_of
 
 
@@ -22,12 +24,18 @@ class SourceField(GenericForeignKey):
 
 
 class HasSource(models.Model):
-    """The ``source`` of a charge, beside its columns.
+    """The ``source`` of a charge, and its columns.
 
     An integer is in ``object_id``, as in 0.14. Any other key is in ``source_key`` as text; if it is
     text that ``object_id`` can hold, also there, where 0.14 had it.
     """
 
+    content_type = models.ForeignKey(ContentType, on_delete=keep_source_type, blank=True, null=True)
+    #: "app_label.model" once the content type is deleted.
+    source_type = models.CharField(max_length=255, blank=True, default="", editable=False)
+    object_id = models.PositiveBigIntegerField(blank=True, null=True, db_index=True)
+    #: The primary key of ``source`` as text, if it is not an integer.
+    source_key = ExactCharField(max_length=255, blank=True, default="")
     source = SourceField("content_type", "source_pk")
     # A site's GenericRelation needs a generic foreign key with the column that it names.
     _source_by_integer = GenericForeignKey("content_type", "object_id")
