@@ -110,8 +110,13 @@ class WebhookAPI(GenericAPIView[StripeWebhook]):
             return self.post(request, *args, **kwargs)
         return super().dispatch(request, *args, **kwargs)
 
-    def post(self, request: Request, format: str = "json") -> HttpResponseBase:
-        """Receive the event. ``format`` is that of ``format_suffix_patterns``."""
+    def post(
+        self, request: Request, *args: object, format: str = "json", **kwargs: object
+    ) -> HttpResponseBase:
+        """Receive the event. ``format`` is that of ``format_suffix_patterns``.
+
+        Other arguments of a project's own URL are ignored.
+        """
         if format != "json":
             raise Http404
         try:

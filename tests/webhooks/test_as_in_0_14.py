@@ -146,3 +146,15 @@ def test_the_response_to_a_rejected_delivery_has_data(client):
     response = client.post("/aa-stripe/webhooks", b"{}", content_type="application/json")
 
     assert "detail" in response.data
+
+
+@pytest.mark.urls("tests.webhooks.tenants")
+@pytest.mark.parametrize("path", ["/plain/oslo", "/own/oslo"])
+def test_the_url_of_the_endpoint_may_have_arguments(path, client):
+    response = deliver(client, make_event("ping"), path=path)
+
+    assert response.status_code == 201
+
+
+def test_an_object_without_a_text_as_id_has_a_text():
+    assert str(StripeWebhook(pk=7)) == "7"

@@ -80,7 +80,7 @@ class StripeWebhook(SavesOnlyChanges):
         self.actions_after_commit: list[Callable[[], object]] = []
 
     def __str__(self) -> str:
-        return self.id
+        return str(self.id)
 
     @property
     def event_type(self) -> str:
