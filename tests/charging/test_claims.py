@@ -562,11 +562,19 @@ def test_an_explicit_charge_does_not_wait(charge, fake):
 
 
 @pytest.fixture
-def in_two_threads(transactional_db, fake):
+def in_two_threads(transactional_db, fake, monkeypatch):
     """``in_two_threads(charge)``: two calls of ``charge()`` at once; returns both results.
 
-    The first has sent its confirmation before the second begins.
+    The first has sent its confirmation before the second begins, and goes on once the second waits.
     """
+    looks, waits = [], threading.Event()
+
+    def look(*arguments, **expected):
+        claim = take(*arguments, **expected)
+        looks.append(claim)
+        if looks[-2:] == [None, None]:  # it has read the row that another process holds
+            waits.set()
+        return claim
 
     def in_two_threads(charge, meanwhile=lambda: None):
         is_sent, goes_on = threading.Event(), threading.Event()
@@ -576,10 +584,11 @@ def in_two_threads(transactional_db, fake):
             goes_on.wait(10)
 
         when_done(fake, CONFIRM, wait)
+        monkeypatch.setattr(collect, "take", look)
         first = InThread(row_of(charge).charge)
         assert is_sent.wait(10)
         second = InThread(row_of(charge).charge)
-        time.sleep(0.3)
+        assert waits.wait(10)
         meanwhile()
         goes_on.set()
         return first.join(), second.join()
