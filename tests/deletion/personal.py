@@ -21,7 +21,7 @@ STAY = {
     StripeCustomer: {"stripe_customer_id", "user_key"},
     StripeCharge: {
         *("currency", "failure_code", "stripe_payment_intent_id", "stripe_charge_id"),
-        *("stripe_refund_id", "source_type", "signal_due", "claim", "user_key"),
+        *("stripe_refund_id", "source_type", "source_key", "signal_due", "claim", "user_key"),
     },
     StripeRefund: {"stripe_refund_id", "status", "claim"},
     StripeSubscription: {

@@ -15,7 +15,7 @@ from aa_stripe.models.subscription.subscribe import UUID_KEY
 from aa_stripe.testing import FakeStripe, Fault
 from tests.support.builders import make_customer, make_plan, make_subscription
 from tests.support.requests import calls, endpoint_of, when_done
-from tests.support.rows import row_of, values_of
+from tests.support.rows import lose, row_of, values_of
 from tests.support.threads import InThread
 from tests.support.waiting import wait_until
 from tests.webhooks.account import (
@@ -343,7 +343,7 @@ def subscribe_without_row(fake):
     """Create a subscription whose row is rolled back; return the ``uuid`` of that row."""
     subscription = make_subscription()
     subscription.create_at_stripe()
-    StripeSubscription.objects.all().delete()
+    lose(StripeSubscription.objects.all())
     fake.requests.clear()
     return str(subscription.uuid)
 
@@ -399,7 +399,7 @@ def test_a_subscription_before_the_commit_of_its_row_is_tried_again(fake, settin
     settings.STRIPE_TRANSACTIONS = "allow"
     subscription = make_subscription()
     subscription.create_at_stripe()
-    StripeSubscription.objects.all().delete()
+    lose(StripeSubscription.objects.all())
 
     assert deliver(fake, newest(fake, CREATED)) == [NOT_APPLIED]
 
