@@ -198,6 +198,15 @@ def test_a_charge_is_collected(person, customer, fake, sent):
     assert person.api.get(charge_url(charge)).data["state"] == "charged"
 
 
+def test_a_charge_has_a_source_with_a_key_of_any_type(person, customer, fake):
+    charge = new_charge(person, source=person.payer)
+    charge.charge()
+    catch_up()
+
+    assert StripeCharge.objects.get(pk=charge.pk).source == person.payer
+    assert paid(fake)[0]["metadata"]["object_id"] == str(person.payer.pk)
+
+
 def test_charge_stripe_collects_what_is_pending(person, customer, fake, run):
     other = new_person()
     new_customer(other)
