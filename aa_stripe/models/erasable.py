@@ -53,7 +53,7 @@ class Erasable(models.Model):
     #: The fields that are emptied, apart from ``stripe_response``, which is reduced.
     PERSONAL: ClassVar[tuple[str, ...]] = ()
 
-    #: When what may identify the user was erased; ``None`` if it was not.
+    #: When ``close()`` began to erase what may identify the user; ``None`` if it did not.
     erased = models.DateTimeField(null=True, blank=True, editable=False)
 
     class Meta:
