@@ -185,7 +185,7 @@ def test_with_the_key_of_another_account_nothing_changes(customer, fake):
     assert not row_of(charge).is_manual_charge
 
 
-def test_a_user_who_is_not_stored_is_rejected(customer, fake):
+def test_a_user_without_a_primary_key_is_rejected(customer, fake):
     customer.user.delete()
     fake.requests.clear()
 
