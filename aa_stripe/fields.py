@@ -34,7 +34,17 @@ else:  # not generic at run time
     _Lookup = lookups.BuiltinLookup
 
 
-class ExactCharField(_CharField[_Set, _Get]):
+class _MixesWithBase(type):
+    """The type of fields that an expression may have together with the Django field they are from.
+
+    Django compares the first field with the others: ``isinstance(first, type_of_another)``.
+    """
+
+    def __instancecheck__(cls, instance: Any) -> bool:
+        return isinstance(instance, cls.__bases__)
+
+
+class ExactCharField(_CharField[_Set, _Get], metaclass=_MixesWithBase):
     """A ``CharField`` for an id.
 
     ``exact``, ``contains``, indexes and joins distinguish letter case. ``iexact``, ``icontains``
@@ -45,14 +55,14 @@ class ExactCharField(_CharField[_Set, _Get]):
         return _with_collation(super().db_parameters(connection), connection)
 
 
-class ExactUUIDField(_UUIDField[_Set, _Get]):
+class ExactUUIDField(_UUIDField[_Set, _Get], metaclass=_MixesWithBase):
     """A ``UUIDField``, which is text on MySQL, and on MariaDB with Django 4.2."""
 
     def db_parameters(self, connection: BaseDatabaseWrapper) -> Any:
         return _with_collation(super().db_parameters(connection), connection)
 
 
-class PlainJSONField(models.JSONField):
+class PlainJSONField(models.JSONField, metaclass=_MixesWithBase):
     """A ``JSONField`` that accepts what that of 0.14 did: JSON as text, dates, decimals, ``None``.
 
     Dumps made by 0.14 have text with JSON in it. Migrations contain Django's own field.
@@ -88,7 +98,7 @@ class PlainJSONField(models.JSONField):
         return name, "django.db.models.JSONField", args, kwargs
 
 
-class TrimmedDecimalField(_DecimalField[_Set, _Get]):
+class TrimmedDecimalField(_DecimalField[_Set, _Get], metaclass=_MixesWithBase):
     """A ``DecimalField`` that reads the decimals which 0.14's column had, and others if not 0.
 
     Migrations contain Django's own field.
