@@ -72,19 +72,11 @@ class PlainJSONField(models.JSONField, metaclass=_MixesWithBase):
         kwargs.setdefault("encoder", DjangoJSONEncoder)
         super().__init__(*args, **kwargs)
 
-    def to_python(self, value: Any) -> Any:
-        """Return a list or an object that was given as text; anything else as it is."""
-        value = super().to_python(value)
-        if not isinstance(value, str):
-            return value
-        try:
-            decoded = json.loads(value)
-        except ValueError:
-            return value
-        return decoded if isinstance(decoded, (dict, list)) else value
+    def clean(self, value: Any, model_instance: models.Model | None) -> Any:
+        return super().clean(_decoded(value), model_instance)
 
     def get_prep_value(self, value: Any) -> Any:
-        return super().get_prep_value(self.to_python(value))
+        return super().get_prep_value(_decoded(value))
 
     def get_db_prep_save(self, value: Any, connection: BaseDatabaseWrapper) -> Any:
         """Return JSON's ``null`` for ``None`` if the column cannot be NULL."""
@@ -130,6 +122,20 @@ def trimmed(value: Decimal, places: int) -> Decimal:
     """Return the number with ``places`` decimals, or more if the further ones are not 0."""
     short = round(value, places)
     return short if short == value else value.normalize()
+
+
+def _decoded(value: Any) -> Any:
+    """Return a list or an object that was given as text; anything else as it is.
+
+    ``to_python`` cannot do that: when XML is loaded, Django decodes what it returns.
+    """
+    if not isinstance(value, str):
+        return value
+    try:
+        decoded = json.loads(value)
+    except ValueError:
+        return value
+    return decoded if isinstance(decoded, (dict, list)) else value
 
 
 def _with_collation(parameters: Any, connection: BaseDatabaseWrapper) -> Any:

@@ -65,13 +65,14 @@ def test_json_in_a_dump_of_0_14_is_read_as_json():
 
 
 @pytest.mark.django_db
+@pytest.mark.parametrize("format", ["json", "xml"])
 @pytest.mark.parametrize("value", [{"a": 1}, [], "text", "42", "{not JSON", 1.5])
-def test_json_in_a_dump_of_today_keeps_its_value(value):
+def test_json_in_a_dump_of_today_keeps_its_value(value, format):
     plan = StripeSubscriptionPlan(**PLAN, source=value)
     plan.save()
-    dumped = serializers.serialize("json", [plan])
+    dumped = serializers.serialize(format, [plan])
 
-    for row in serializers.deserialize("json", dumped):
+    for row in serializers.deserialize(format, dumped):
         row.save()
 
     assert StripeSubscriptionPlan.objects.get().source == value
@@ -177,6 +178,14 @@ def test_json_that_is_assigned_as_text_is_stored_as_json(text, value):
 
     assert plan.source == value
     assert StripeSubscriptionPlan.objects.filter(source=text).exists()
+
+
+def test_validation_reads_text_as_json():
+    plan = StripeSubscriptionPlan(**PLAN, source='{"id": "x"}')
+
+    plan.clean_fields()
+
+    assert plan.source == {"id": "x"}
 
 
 @pytest.mark.django_db
