@@ -30,6 +30,7 @@ CUSTOMER = "GET /v1/customers/*"
 METHODS = "GET /v1/customers/*/payment_methods"
 
 DECLINES = "pm_card_chargeCustomerFail"
+BANK = "pm_card_fakeProcessing"
 
 #: The ways in which a pending row is collected.
 WAYS = [
@@ -365,6 +366,43 @@ def test_a_card_that_needs_authentication_is_replaced_by_the_new_default(
     assert row_of(charge).is_charged
     assert intent_of(fake, row_of(charge))["payment_method"] == new
     assert sent_signals == ["succeeded"]
+
+
+@pytest.mark.parametrize("succeeds", [True, False])
+def test_the_new_default_may_be_decided_by_a_bank_later(
+    outdated, charge, fake, sent_signals, succeeds
+):
+    replace(outdated, BANK)
+    assert charge.charge() is None
+    charge_pending()  # nothing is due
+    assert (row_of(charge).is_unsettled, sent_signals) == (True, [])
+    fake.settle(row_of(charge).stripe_payment_intent_id, succeed=succeeds)
+    make_due()
+
+    charge_pending()
+
+    assert row_of(charge).is_charged is succeeds
+    assert row_of(charge).charge_attempt_failed is not succeeds
+    assert sent_signals == ["succeeded" if succeeds else "card_exception"]
+    assert len(fake.account.all("payment_intent")) == 1
+
+
+def test_a_default_that_a_bank_has_refused_is_replaced_by_the_new_one(
+    customer, charge, fake, sent_signals
+):
+    replace(customer, BANK)
+    customer.refresh_from_stripe()
+    charge.charge()
+    fake.settle(row_of(charge).stripe_payment_intent_id, succeed=False)
+    new = replace(customer)
+    make_due()
+
+    charge_pending()
+
+    assert row_of(charge).is_charged
+    assert intent_of(fake, row_of(charge))["payment_method"] == new
+    assert sent_signals == ["succeeded"]
+    assert len(paid(fake)) == 1
 
 
 # The customer was deleted
