@@ -8,6 +8,7 @@ import pytest
 from django.utils import timezone
 
 from aa_stripe import jobs
+from aa_stripe.gateway import CardError
 from aa_stripe.models import (
     StripeCharge,
     StripeCustomer,
@@ -15,6 +16,7 @@ from aa_stripe.models import (
     StripeWebhook,
     reduced_if_erased,
 )
+from aa_stripe.models.charge.record import write_failure
 from aa_stripe.models.erasable import kept
 from aa_stripe.models.latest import save_newer, write_latest
 from tests.deletion.personal import MARK, dump
@@ -134,6 +136,34 @@ def test_a_process_that_asked_stripe_before_writes_nothing_back(close, subscript
     write_latest([stale], ask, values, save_newer, are_fresh=True)
 
     assert MARK not in dump()
+
+
+def test_a_payment_that_is_recorded_by_a_stale_object_writes_nothing_personal(close, charge):
+    paid_by = charge.stripe_payment_intent_id
+    lost = {"is_charged": False, "stripe_response": {}, "stripe_charge_id": ""}
+    StripeCharge.objects.filter(pk=charge.pk).update(**lost)
+    stale = row_of(charge)
+    close()
+
+    stale.settle(paid_by)
+
+    row = row_of(charge)
+    assert (row.is_charged, row.stripe_response["erased"]) == (True, True)
+    assert "billing_details" not in row.stripe_response
+    assert MARK not in dump()
+
+
+def test_a_failure_that_is_recorded_by_a_stale_object_writes_nothing_personal(close, customer):
+    declined = make_charge(customer)
+    fresh = row_of(declined)
+    close()
+    error = CardError(f"{MARK}'s card", None, "card_declined", json_body={"error": {"a": MARK}})
+
+    assert write_failure(fresh, error)
+
+    row = row_of(declined)
+    assert (row.charge_attempt_failed, row.failure_code) == (True, "card_declined")
+    assert row.stripe_response == {"error": {}, "erased": True}
 
 
 def test_a_new_customer_of_the_same_user_is_not_erased(close, customer, fake, client):

@@ -20,6 +20,7 @@ from aa_stripe.models.claims import (
 )
 from aa_stripe.models.customer import StripeCustomer
 from aa_stripe.models.erasable import kept
+from aa_stripe.models.latest import reread_latest
 from aa_stripe.models.legacy import with_source
 from aa_stripe.models.now import DatabaseNow
 from aa_stripe.models.rows import related, reread, root_model, store_if, stored
@@ -61,10 +62,25 @@ def write_success(charge: StripeCharge, intent: gateway.PaymentIntent) -> bool:
     customer = _customer_of(charge, intent)
     if customer is not None:
         charged["customer"] = customer
-    is_written = store_if(charge, {"is_charged": False}, kept(charge, charged))
-    if not is_written:
-        reread(charge)
-    return is_written
+    return _store(charge, {"is_charged": False}, charged)
+
+
+def _store(
+    charge: StripeCharge, as_read: dict[str, Any], values: dict[str, Any], *conditions: Q
+) -> bool:
+    """Store the values if the row is as it was read, or else refresh the object.
+
+    If the row was erased since it was read, what is ``kept`` of them is stored.
+    """
+    for _ in range(2):  # a row is erased once
+        erased = charge.erased
+        expected = {**as_read, "erased": erased}
+        if store_if(charge, expected, kept(charge, values), *conditions):
+            return True
+        reread_latest(charge)
+        if charge.erased == erased:
+            break
+    return False
 
 
 def _due(charge: StripeCharge, collected: gateway.Charge) -> str:
@@ -94,25 +110,24 @@ def write_failure(
     newer. The row stays unsettled if the customer may still complete the payment in a browser, or
     if Stripe may still carry out an earlier request.
     """
-    failed = _failed(charge, error)
-    if attempt is not None:
-        if attempt.may_arrive():
-            failed |= STILL_OPEN
-        is_written = attempt.claim.write(failed, is_charged=False)
-    else:
+    failed = _failed(error)
+    if attempt is None:
         as_read = {
             "is_charged": False,
             "charge_attempt_failed": False,
             "failure_code": charge.failure_code,
             "stripe_charge_id": charge.stripe_charge_id,
         }
-        is_written = store_if(charge, as_read, failed, is_free())
+        return _store(charge, as_read, failed, is_free())
+    if attempt.may_arrive():
+        failed |= STILL_OPEN
+    is_written = attempt.claim.write(kept(charge, failed), is_charged=False)
     if not is_written:
         reread(charge)
     return is_written
 
 
-def _failed(charge: StripeCharge, error: gateway.StripeError) -> dict[str, Any]:
+def _failed(error: gateway.StripeError) -> dict[str, Any]:
     body = gateway.error_body(error)
     code = gateway.error_code(error)
     failed: dict[str, Any] = {
@@ -128,7 +143,7 @@ def _failed(charge: StripeCharge, error: gateway.StripeError) -> dict[str, Any]:
         failed["stripe_charge_id"] = failed_charge
     if code == NEEDS_AUTHENTICATION:
         failed |= STILL_OPEN
-    return kept(charge, failed)
+    return failed
 
 
 def announce_failure(charge: StripeCharge, error: gateway.StripeError) -> None:
