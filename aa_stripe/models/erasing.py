@@ -181,7 +181,7 @@ def _erase_event(key: str, event: Any, error: str) -> None:
 def reduced_if_erased(event: dict[str, Any]) -> dict[str, Any]:
     """Return the event as it is to be stored: reduced if it is about what was erased.
 
-    It is, if it names a customer or, without one, a payment whose row was erased.
+    It is, if it names a customer that was erased or, without the row of one, such a payment.
     """
     data = _object(event, "data")
     its, before = _object(data, "object"), _object(data, "previous_attributes")
@@ -189,19 +189,18 @@ def reduced_if_erased(event: dict[str, Any]) -> dict[str, Any]:
     charges, intents = {_id(its, "charge")}, {_id(its, "payment_intent")}
     own = {"customer": customers, "charge": charges, "payment_intent": intents}
     own.get(str(its.get("object")), set()).add(_id(its, "id"))
-    if customers - {""}:
-        is_erased = _has_erased(StripeCustomer, "stripe_customer_id", customers)
-    else:
-        is_erased = _has_erased(StripeCharge, "stripe_charge_id", charges) or _has_erased(
-            StripeCharge, "stripe_payment_intent_id", intents
-        )
-    return reduced(event) if is_erased else event
+    rows = (
+        _rows(StripeCustomer, "stripe_customer_id", customers)
+        or _rows(StripeCharge, "stripe_charge_id", charges)
+        or _rows(StripeCharge, "stripe_payment_intent_id", intents)
+    )
+    return reduced(event) if any(row.erased for row in rows) else event
 
 
-def _has_erased(model: type[Any], column: str, ids: Ids) -> bool:
-    using = database_of(model)
-    found = (read_all(model, using, {column: it}, only=["id", "erased"]) for it in ids if it)
-    return any(row.erased for rows in found for row in rows)
+def _rows(model: type[Any], column: str, ids: Ids) -> list[Any]:
+    using, names = database_of(model), ["id", "erased"]
+    found = (read_all(model, using, {column: it}, only=names) for it in ids if it)
+    return [row for rows in found for row in rows]
 
 
 def _object(values: dict[str, Any], key: str) -> dict[str, Any]:

@@ -201,6 +201,7 @@ def erased(db):
             "previous_attributes": {"customer": "cus_1"},
         },
         {"object": {"object": "charge", "id": "ch_1"}},
+        {"object": {"object": "charge", "id": "ch_1", "customer": "cus_without_row"}},
         {"object": {"object": "payment_intent", "id": "pi_1"}},
         {"object": {"object": "refund", "charge": "ch_1"}},
         {"object": {"object": "refund", "charge": "ch_9", "payment_intent": "pi_1"}},
