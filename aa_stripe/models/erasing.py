@@ -42,8 +42,8 @@ IDS: dict[type[Any], tuple[str, ...]] = {
     StripeRefund: ("stripe_refund_id", "uuid"),
 }
 
-#: The objects whose own id other objects of the same customer have: refunds, disputes.
-NAMED = frozenset({"charge", "payment_intent", "invoice"})
+#: The objects whose own id other objects of the same customer have: refunds, disputes, mandates.
+NAMED = frozenset({"charge", "payment_intent", "invoice", "payment_method"})
 
 #: The error of an event that had one: it still counts as failed.
 ERASED = "The error was erased."
@@ -133,8 +133,8 @@ def _ids_of(user: models.Model) -> Ids:
 def _erase_events(ids: Ids) -> None:
     """Reduce the stored events that name one of the ids, and those about a payment in these.
 
-    A refund and a dispute name their payment, but not its customer. Each stored event is read, a
-    chunk at a time.
+    A refund and a dispute name their payment, and a mandate its payment method, but no customer.
+    Each stored event is read, a chunk at a time.
     """
     known = set(ids)
     while ids:
@@ -159,9 +159,9 @@ def _names(value: Any, ids: Ids) -> bool:
 
 
 def _payments_in(data: dict[str, Any]) -> Ids:
-    """Return the ids of the payment that the event's object is, or belongs to."""
+    """Return the ids of the payment, and its method, that the event's object is or belongs to."""
     its = _object(data, "object")
-    names = ["charge", "payment_intent", "latest_charge"]
+    names = ["charge", "payment_intent", "latest_charge", "payment_method"]
     if its.get("object") in NAMED:
         names.append("id")
     return {_id(its, name) for name in names} - {""}

@@ -223,6 +223,18 @@ def test_a_dispute_of_a_subscription_payment_is_found_by_its_payment(subscriptio
     assert MARK not in dump()
 
 
+def test_a_mandate_is_found_by_its_payment_method(charge, customer, fake):
+    [method] = fake.account.all("payment_method")
+    store_events(fake)
+    mandate = {"id": "mandate_1", "object": "mandate", "payment_method": method["id"], "ip": MARK}
+    event = {"id": "evt_0", "type": "mandate.updated", "data": {"object": mandate}}
+    StripeWebhook(id="evt_0", raw_data=event, is_parsed=True).store()
+
+    StripeCustomer.close(customer.user, erase=True)
+
+    assert MARK not in dump()
+
+
 def test_events_are_read_in_chunks(charge, customer, fake, monkeypatch):
     store_events(fake)
     spoil_everything()
