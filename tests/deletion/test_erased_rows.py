@@ -73,6 +73,16 @@ def test_events_that_are_delivered_late_are_stored_without_personal_data(close, 
     assert set(StripeWebhook.objects.values_list("parse_error", flat=True)) == {""}
 
 
+def test_an_event_that_a_sites_own_code_stores_is_reduced(close, fake):
+    close()
+
+    for event in fake.events:
+        StripeWebhook.objects.create(id=event["id"], raw_data=event)
+
+    assert StripeWebhook.objects.exists()
+    assert MARK not in dump()
+
+
 def test_a_later_refund_in_the_dashboard_is_counted(close, charge, fake, client):
     close()
     fake.dashboard_refund(charge.stripe_charge_id, 200)

@@ -8,6 +8,7 @@ from typing import Any
 from django.db import models, transaction
 from django.db.models.signals import post_save, pre_save
 from django.utils import timezone
+from django.utils.module_loading import import_string
 from django.utils.translation import gettext_lazy as _
 from model_utils.fields import AutoCreatedField, AutoLastModifiedField
 
@@ -137,8 +138,15 @@ class StripeWebhook(SavesOnlyChanges):
         self.claimed_until = process_now(database_of(self)) + lease()
 
     def store(self, **kwargs: Any) -> None:
-        """Insert the event without applying it. Raises ``IntegrityError`` if it is stored."""
+        """Insert the event without applying it, reduced if it is about an erased customer.
+
+        Raises ``IntegrityError`` if it is stored.
+        """
         self.raw_data = gateway.storable(self.raw_data)
+        if isinstance(self.raw_data, dict):
+            # Above this module: it reads customers and charges.
+            reduced_if_erased = import_string("aa_stripe.models.erasing.reduced_if_erased")
+            self.raw_data = reduced_if_erased(self.raw_data)
         self.insert(**kwargs)
 
     def insert(self, **kwargs: Any) -> None:
