@@ -277,12 +277,12 @@ def test_2000_coupons_cost_the_same_for_each_page(many, fake, monkeypatch):
     inserts = batches(100, [it for it in StripeCoupon._meta.concrete_fields if not it.primary_key])
     updates = batches(100, ["pk", "pk", *job.MIRRORED, "updated"])
 
-    costs, after = {}, {}
-    costs[NEW], after[NEW] = cost_of_each_page(monkeypatch)
+    costs, rest = {}, {}
+    costs[NEW], rest[NEW] = cost_of_each_page(monkeypatch)
     for coupon in there:
         coupon["times_redeemed"] += 1
-    costs[CHANGED], after[CHANGED] = cost_of_each_page(monkeypatch)
-    costs[SAME], after[SAME] = cost_of_each_page(monkeypatch)
+    costs[CHANGED], rest[CHANGED] = cost_of_each_page(monkeypatch)
+    costs[SAME], rest[SAME] = cost_of_each_page(monkeypatch)
 
     assert rows(times_redeemed=1).count() == 2000
     full_pages, end = 20, [0]  # the listing ends with an empty page, which costs nothing
@@ -290,9 +290,10 @@ def test_2000_coupons_cost_the_same_for_each_page(many, fake, monkeypatch):
     assert costs[CHANGED] == [1 + 1 + updates] * full_pages + end
     assert costs[SAME] == [1] * full_pages + end
     assert len(calls(fake)) == 3 * full_pages
-    # The end of the run: find rows that were not listed, 500 at once, except those just written.
-    assert after[NEW] == after[CHANGED] == 1
-    assert after[SAME] == 1 + 4
+    # One finds the newest customers, whose account it must be. At the end of the run, others find
+    # the rows that were not listed, 500 at once, except those just written.
+    assert rest[NEW] == rest[CHANGED] == 1 + 1
+    assert rest[SAME] == 1 + 1 + 4
 
 
 def test_many_deleted_coupons_are_marked_together(many, fake):
