@@ -44,10 +44,8 @@ class Database:
         self.connection.close()
         if self.vendor == "sqlite":
             Path(self.name).unlink(missing_ok=True)
-            return
-        # PostgreSQL may end the session of a process some time after the process.
-        forced = " WITH (FORCE)" if self.vendor == "postgresql" else ""
-        self._on_the_server(f"DROP DATABASE IF EXISTS {self.name}{forced}")
+        else:
+            self._on_the_server(f"DROP DATABASE IF EXISTS {self.name}")
 
     def _create_sqlite(self, like: Database | None) -> None:
         if like is not None:
