@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import ipaddress
+import itertools
 import os
 import signal
 import socket
@@ -18,6 +19,7 @@ from redis import Redis, RedisError
 
 from aa_stripe.testing import FakeStripe
 from aa_stripe.webhooks import registry
+from tests.migrations.old_site import OldSite
 from tests.support.signals import collected_signals
 
 CONNECT_TIMEOUT = 5  # seconds
@@ -215,3 +217,34 @@ def start_module(child_environment):
     for child in children:
         child.kill()
         child.communicate()
+
+
+# Databases for whole migrations
+
+
+@pytest.fixture(scope="session")
+def old_site(request):
+    """The site with aa-stripe 0.13.0; its virtualenv is built on first use."""
+    return OldSite(request.config.rootpath / ".pytest_cache" / "d")
+
+
+@pytest.fixture(scope="session")
+def unblocked(django_db_blocker):
+    with django_db_blocker.unblock():
+        yield
+
+
+@pytest.fixture(scope="session")
+def new_name(tmp_path_factory):
+    """``new_name()`` returns a name for a database that no other run uses."""
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "alone")
+    prefix = f"{os.environ.get('TEST_DATABASE_NAME', 'aa_stripe')}_migrations_{worker}_"
+    numbers = itertools.count(1)
+    directory = tmp_path_factory.mktemp("databases")
+
+    def name():
+        short = f"{prefix}{next(numbers)}"
+        is_file = os.environ.get("TEST_DATABASE", "sqlite") == "sqlite"
+        return str(directory / f"{short}.sqlite3") if is_file else short
+
+    return name

@@ -2,41 +2,9 @@
 
 from __future__ import annotations
 
-import itertools
-import os
-
 import pytest
 
 from tests.migrations.databases import temporary
-from tests.migrations.old_site import OldSite
-
-
-@pytest.fixture(scope="session")
-def old_site(request):
-    """The site with aa-stripe 0.13.0; its virtualenv is built on first use."""
-    return OldSite(request.config.rootpath / ".pytest_cache" / "d")
-
-
-@pytest.fixture(scope="session")
-def unblocked(django_db_blocker):
-    with django_db_blocker.unblock():
-        yield
-
-
-@pytest.fixture(scope="session")
-def new_name(tmp_path_factory):
-    """``new_name()`` returns a name for a database that no other run uses."""
-    worker = os.environ.get("PYTEST_XDIST_WORKER", "alone")
-    prefix = f"{os.environ.get('TEST_DATABASE_NAME', 'aa_stripe')}_migrations_{worker}_"
-    numbers = itertools.count(1)
-    directory = tmp_path_factory.mktemp("databases")
-
-    def name():
-        short = f"{prefix}{next(numbers)}"
-        is_file = os.environ.get("TEST_DATABASE", "sqlite") == "sqlite"
-        return str(directory / f"{short}.sqlite3") if is_file else short
-
-    return name
 
 
 @pytest.fixture

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.migrations.conftest import new_name, old_site, unblocked  # noqa: F401
 from tests.migrations.databases import ROOT, temporary
 
 #: The site's own tests run in a process of their own, with its settings.
@@ -41,14 +40,14 @@ def changed_site(tmp_path_factory):
 
 
 @pytest.fixture
-def database(unblocked, new_name):  # noqa: F811
+def database(unblocked, new_name):
     """An empty database for the site."""
     with temporary(new_name()) as database:
         yield database
 
 
 @pytest.fixture
-def on_0_13(old_site, database):  # noqa: F811
+def on_0_13(old_site, database):
     """``on_0_13("migrate")`` runs a command of the site as it was."""
 
     def run(*arguments):
