@@ -23,7 +23,7 @@ from aa_stripe.exceptions import (
     StripeWebhookNotConfigured,
     StripeWebhookRefused,
 )
-from aa_stripe.models import StripeWebhook, apply_event, reduced_if_erased
+from aa_stripe.models import StripeWebhook, apply_event
 from aa_stripe.models.now import process_now
 from aa_stripe.models.rows import database_of, stored
 from aa_stripe.models.statements import read
@@ -160,9 +160,9 @@ def _check_event(event: object) -> None:
 def store_event(event: dict[str, Any], processor: object = INLINE) -> Received:
     """Insert and return a row for the event, or return the row that is stored already.
 
-    The event is in the form that is stored, except that one about an erased customer is reduced.
+    The event is in the form that is stored.
     """
-    webhook = _new_webhook(reduced_if_erased(event), processor)
+    webhook = _new_webhook(event, processor)
     try:
         webhook.insert()
     except IntegrityError:

@@ -14,7 +14,6 @@ from aa_stripe.models.base import USER_MODEL, StripeBasicModel
 from aa_stripe.models.charge import StripeCharge, StripeChargeQuerySet, StripeRefund
 from aa_stripe.models.coupon import StripeCoupon, StripeCouponManager, StripeCouponQuerySet
 from aa_stripe.models.customer import StripeCustomer, StripeToken, customer_data
-from aa_stripe.models.erasing import reduced_if_erased
 from aa_stripe.models.job_run import StripeJobRun
 from aa_stripe.models.plan import StripeSubscriptionPlan
 from aa_stripe.models.subscription import ENDED, StripeSubscription, StripeSubscriptionQuerySet
@@ -59,7 +58,6 @@ __all__ = [
     "apply_event",
     "customer_data",
     "give_up_event",
-    "reduced_if_erased",
     "stripe_charge_card_exception",
     "stripe_charge_refunded",
     "stripe_charge_succeeded",

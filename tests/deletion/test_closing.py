@@ -34,18 +34,6 @@ REQUESTS = [
 ]
 
 
-@pytest.fixture
-def customer(db, fake):
-    return make_customer()
-
-
-@pytest.fixture
-def subscription(customer):
-    row = StripeSubscription.objects.create(user=customer.user, plan=make_plan())
-    row.create_at_stripe()
-    return row
-
-
 def ended_at_stripe(fake):
     """Return whether no subscription, card or customer is left at Stripe."""
     subscriptions = {it["status"] for it in fake.account.all("subscription")}

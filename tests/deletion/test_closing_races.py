@@ -11,7 +11,7 @@ from aa_stripe.exceptions import StripeInProgress, StripeNoActiveCustomer
 from aa_stripe.gateway import InvalidRequestError
 from aa_stripe.models import StripeCharge, StripeCustomer, StripeSubscription, closing
 from tests.deletion.test_closing import ended_at_stripe
-from tests.support.builders import make_charge, make_customer, make_plan, make_user
+from tests.support.builders import make_charge, make_plan, make_user
 from tests.support.requests import before, when_done
 from tests.support.rows import row_of
 
@@ -29,18 +29,6 @@ REQUESTS = [
     "POST /v1/payment_methods/*/detach",
     "DELETE /v1/customers/*",
 ]
-
-
-@pytest.fixture
-def customer(db, fake):
-    return make_customer()
-
-
-@pytest.fixture
-def subscription(customer):
-    row = new_subscription(customer)
-    row.create_at_stripe()
-    return row
 
 
 def new_subscription(customer):

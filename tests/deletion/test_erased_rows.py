@@ -14,10 +14,10 @@ from aa_stripe.models import (
     StripeCustomer,
     StripeSubscription,
     StripeWebhook,
-    reduced_if_erased,
 )
 from aa_stripe.models.charge.record import write_failure
 from aa_stripe.models.erasable import kept
+from aa_stripe.models.erasing import reduced_if_erased
 from aa_stripe.models.latest import save_newer, write_latest
 from tests.deletion.personal import MARK, dump
 from tests.support.builders import make_charge, make_customer, make_plan, make_user

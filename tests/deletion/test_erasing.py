@@ -14,7 +14,6 @@ from aa_stripe.models import (
     StripeCharge,
     StripeCustomer,
     StripeRefund,
-    StripeSubscription,
     StripeWebhook,
     erasing,
     rows,
@@ -23,23 +22,11 @@ from aa_stripe.models.erasable import reduced
 from aa_stripe.testing import Fault
 from tests.deletion.personal import MARK, dump, spoil_everything, spoilt
 from tests.deletion.test_closing import REQUESTS, ended_at_stripe
-from tests.support.builders import make_charge, make_customer, make_plan, make_user
+from tests.support.builders import make_charge, make_customer, make_user
 from tests.support.claims import hold, let_holder_die
 from tests.support.rows import row_of, values_of
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def customer(db, fake):
-    return make_customer()
-
-
-@pytest.fixture
-def subscription(customer):
-    row = StripeSubscription.objects.create(user=customer.user, plan=make_plan())
-    row.create_at_stripe()
-    return row
 
 
 @pytest.fixture

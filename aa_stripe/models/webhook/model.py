@@ -138,19 +138,19 @@ class StripeWebhook(SavesOnlyChanges):
         self.claimed_until = process_now(database_of(self)) + lease()
 
     def store(self, **kwargs: Any) -> None:
-        """Insert the event without applying it, reduced if it is about an erased customer.
-
-        Raises ``IntegrityError`` if it is stored.
-        """
+        """Insert the event without applying it. Raises ``IntegrityError`` if it is stored."""
         self.raw_data = gateway.storable(self.raw_data)
+        self.insert(**kwargs)
+
+    def insert(self, **kwargs: Any) -> None:
+        """Insert an event whose ``raw_data`` is in the form that is stored; see ``store``.
+
+        It is reduced if it is about an erased customer.
+        """
         if isinstance(self.raw_data, dict):
             # Above this module: it reads customers and charges.
             reduced_if_erased = import_string("aa_stripe.models.erasing.reduced_if_erased")
             self.raw_data = reduced_if_erased(self.raw_data)
-        self.insert(**kwargs)
-
-    def insert(self, **kwargs: Any) -> None:
-        """Insert an event whose ``raw_data`` is in the form that is stored; see ``store``."""
         self.is_wrong_mode = self.is_of_wrong_mode()
         if self.is_parsed or self.is_wrong_mode:
             self.claimed_until = None
