@@ -76,7 +76,7 @@ def _name(row: Any) -> str:
 
 
 def _refusing_open(collector: Collector, rows: Rows) -> list[Any]:
-    """Return the rows that have ended; have the deletion refused if there are others.
+    """Return the rows; have the deletion refused if not all have ended.
 
     Django replaces the text of an error raised here. So open rows join what is deleted, and
     ``Protected`` refuses to delete them, before anything is. A collector that only previews the
@@ -84,14 +84,12 @@ def _refusing_open(collector: Collector, rows: Rows) -> list[Any]:
     """
     every = list(rows.defer(None).order_by("pk"))  # Django has deferred most columns
     opened = [it for it in every if it.is_open()]
-    if not opened:
-        return every
-    if hasattr(collector, "protected"):
+    if opened and hasattr(collector, "protected"):
         raise refusal(opened)
     for row in opened:
         row.deleted_with = opened
     collector.add(opened)
-    return [it for it in every if it not in opened]
+    return every
 
 
 def _light(field: Any, rows: Rows) -> Rows:

@@ -250,6 +250,15 @@ def test_an_integer_left_by_another_source_does_not_hide_a_uuid():
     assert [it.source for it in StripeCharge.objects.prefetch_related("source")] == [order]
 
 
+def test_digits_left_by_another_source_do_not_hide_an_integer():
+    ticket = Ticket.objects.create()
+    charge = pending(source=Invoice.objects.create(number=str(ticket.pk + 1)))
+
+    StripeCharge.objects.update(content_type=type_of(Ticket), object_id=ticket.pk)
+
+    assert read(charge).source == ticket
+
+
 def test_a_uuid_is_the_same_however_it_is_written():
     order = Order.objects.create(pk=KEY)
     pending(content_type=type_of(Order), source_key=KEY.hex.upper())

@@ -12,9 +12,9 @@ if TYPE_CHECKING:
 
 class StripeChargeQuerySet(models.QuerySet["StripeCharge"]):
     def pending(self) -> StripeChargeQuerySet:
-        """Return the rows that ``charge_stripe`` collects: not charged, not failed, not manual.
+        """Return the rows that ``charge_stripe`` collects.
 
-        Nor those whose user is deleted.
+        They are not charged, not failed and not manual, and their user is not deleted.
         """
         return self.filter(
             is_charged=False,
